@@ -1,0 +1,41 @@
+# The two commands of the README are `make run` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
+BIN := $(VENV)/bin
+
+.PHONY: help run ui test lint lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+run: $(VENV)/.ready ## Run the job with Airflow on MovieLens, or on your files: RATINGS=<file> ITEMS=<file> STORE=<folder>
+	@$(BIN)/python demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
+
+ui: $(VENV)/.ready ## Start Airflow with its UI on http://localhost:8080, on the same home and store as `make run`
+	@$(BIN)/python demo/run.py --store "$(STORE)" --ui
+
+test: lint ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: $(VENV)/.ready ## Resolve requirements.in and requirements-dev.in into the locks that are installed
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove the environment, the private Airflow home and the demo stores
+	rm -rf $(VENV) .cofi
+
+# uv installs the locks: the one on the machine, else one from inside the environment.
+$(VENV)/.ready: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"found Python {v[0]}.{v[1]}, expected 3.11 to 3.13; say which: make PYTHON=python3.12 ...") if not (3, 11) <= v[:2] <= (3, 13) else 0'
+	@echo "installing into $(VENV), once, a few minutes"
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "found no working venv module, expected one (Debian: apt-get install python3-venv)"; exit 1; }
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
+	@uv=$$(command -v uv || echo $(BIN)/uv); VIRTUAL_ENV=$(abspath $(VENV)) UV_PYTHON= $$uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt requirements-dev.txt
+	@touch $@
