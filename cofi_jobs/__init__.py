@@ -1,0 +1,1 @@
+"""CoFi: a nightly collaborative-filtering recommender. Start with README.md, then docs/."""

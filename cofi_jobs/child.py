@@ -1,0 +1,66 @@
+"""One task in a process of its own, for Airflow: heavy work in the forked task process itself would ignore time-outs.
+
+The child ends when the task ends, however that happens: an exception in the parent kills it, and if the parent is
+killed outright, the pipe to the child's standard input breaks, which the child watches.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cofi_jobs.errors import CofiError
+from cofi_jobs.settings import to_environment
+from cofi_jobs.store import Store
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_in_child(
+    task: str, store: str, settings: Mapping[str, Any], run_key: str, log_line: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run one task of a run and return its outcome; each line that it writes goes to `log_line`.
+
+    Settings travel in the environment. Raises CofiError where trying again cannot help, RuntimeError where it may.
+    """
+    command = [sys.executable, "-m", "cofi_jobs.child", task.replace("_", "-"), "--store", store, "--run-key", run_key]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, **to_environment(settings), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as child:
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                log_line(line.rstrip())
+            code = child.wait()
+        except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
+            child.kill()
+            child.wait()
+            raise
+    outcome, failure = Store(store).outcome(run_key, task), Store(store).failure(run_key, task)
+    if code == 0 and outcome is not None:
+        return outcome
+    if code == 2:
+        raise CofiError(f"{task} was called wrongly, see the lines above")
+    if code == 1 and failure is not None and failure["permanent"]:
+        raise CofiError(failure["error"])
+    raise RuntimeError(f"{task} ended with exit code {code}" + (f": {failure['error']}" if failure else ""))
+
+
+def _end_with_parent() -> None:
+    def watch() -> None:
+        os.read(0, 1)  # nothing is ever sent: this returns when the parent is gone
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    from cofi_jobs.cli import main
+
+    _end_with_parent()
+    main()

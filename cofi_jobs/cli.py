@@ -1,0 +1,154 @@
+"""The command line: the tasks without Airflow, and looks into a store."""
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from cofi_jobs import show
+from cofi_jobs.errors import CofiError, SettingsError
+from cofi_jobs.read import current_run
+from cofi_jobs.settings import load_settings
+from cofi_jobs.store import Store, run_key_at
+from cofi_jobs.tasks import TASKS, run_task
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="CoFi: ratings in, recommendations out. Settings come from variables COFI_<NAME> and from --set.",
+)
+show_app = typer.Typer(no_args_is_help=True, help="Show what the current run says of a user or an item.")
+app.add_typer(show_app, name="show")
+
+StoreOption = Annotated[Path, typer.Option("--store", envvar="COFI_STORE", help="Folder of the store.")]
+KeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run. Runs are ordered by it, as text.")]
+NewKeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; repeatable.")]
+RatingsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--ratings", help="File of ratings, read beside those in the landing folder; repeatable."),
+]
+MoreRatings = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files of ratings.")]
+ItemsOption = Annotated[
+    Path | None, typer.Option("--items", help="Catalogue with titles and groups of the items, kept in the store.")
+]
+
+
+@app.callback()
+def options(
+    show_traceback: Annotated[
+        bool, typer.Option("--traceback", envvar="COFI_TRACEBACK", help="Show where an error arose.")
+    ] = False,
+) -> None:
+    """Set up logging: coloured on a terminal, plain lines elsewhere."""
+    Failure.show_traceback = show_traceback
+    on_terminal = sys.stderr.isatty()
+    handler = RichHandler(console=Console(stderr=True), show_path=False) if on_terminal else logging.StreamHandler()
+    layout = "%(message)s" if on_terminal else "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=layout, datefmt="%X", handlers=[handler])
+
+
+@app.command()
+def run(
+    store: StoreOption,
+    ratings: RatingsOption = None,
+    more: MoreRatings = None,
+    items: ItemsOption = None,
+    settings: SetOption = None,
+    run_key: NewKeyOption = "",
+) -> None:
+    """Run all tasks of a night, one after the other, and print a summary."""
+    target, chosen = Store(store).create(), load_settings(settings or ())
+    key = run_key or run_key_at(datetime.now(UTC))
+    if items:
+        target.add_to_catalogue(items)
+    for task in TASKS:
+        inputs = {"ratings": [*(ratings or ()), *(more or ())]} if task == "ingest" else {}
+        run_task(task, target, chosen, key, **inputs)
+    show.summary(current_run(target, key))
+
+
+@app.command()
+def ingest(
+    store: StoreOption,
+    run_key: KeyOption,
+    ratings: RatingsOption = None,
+    more: MoreRatings = None,
+    settings: SetOption = None,
+) -> None:
+    """Take new rating files into the run's batch."""
+    files = [*(ratings or ()), *(more or ())]
+    run_task("ingest", Store(store), load_settings(settings or ()), run_key, ratings=files)
+
+
+def _add_task_command(task: str, description: str) -> None:
+    def command(store: StoreOption, run_key: KeyOption, settings: SetOption = None) -> None:
+        run_task(task, Store(store), load_settings(settings or ()), run_key)
+
+    app.command(task.replace("_", "-"), help=description)(command)
+
+
+_add_task_command("normalize", "Compute current ratings, item means and row numbers.")
+_add_task_command("train", "Measure and learn both heads of the model.")
+_add_task_command("similar_items", "Write the similar items of each item.")
+_add_task_command("recommend", "Write each user's recommendations and the popular items.")
+_add_task_command("publish", "Write the manifest and point readers to the run.")
+
+
+@show_app.command("user")
+def show_user(user_id: str, store: StoreOption) -> None:
+    """Show what a user liked and is recommended."""
+    show.user(current_run(Store(store)), user_id)
+
+
+@show_app.command("item")
+def show_item(item_id: str, store: StoreOption) -> None:
+    """Show an item and its similar items."""
+    show.item(current_run(Store(store)), item_id)
+
+
+@app.command()
+def summary(store: StoreOption, run_key: NewKeyOption = "") -> None:
+    """Show what a published run read, how good it is, and examples of what it wrote."""
+    show.summary(current_run(Store(store), run_key or None))
+
+
+@app.command()
+def runs(store: StoreOption) -> None:
+    """List the runs of a store."""
+    show.runs(Store(store))
+
+
+@app.command()
+def rollback(run_key: str, store: StoreOption) -> None:
+    """Point readers to an earlier published run; the next night publishes as usual."""
+    target = Store(store)
+    current_run(target, run_key)
+    target.set_current(run_key)
+    Console().print(f"readers of {target.root} now use run {run_key}", soft_wrap=True)
+
+
+class Failure:
+    """Whether errors show a traceback; set from the command line."""
+
+    show_traceback = False
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0, 1 for a failed run, 2 for bad usage."""
+    try:
+        app(prog_name="cofi_jobs")
+    except Exception as error:
+        if Failure.show_traceback:
+            traceback.print_exc()
+        # An error that is not ours is named with its type: its message alone may say too little.
+        text = str(error) if isinstance(error, CofiError) else f"{type(error).__name__}: {error}"
+        print(f"error: {text}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -1,0 +1,21 @@
+"""Errors that a person can act on. None of them heals by trying again, so Airflow does not retry them."""
+
+
+class CofiError(Exception):
+    """Base of all of them; the message is one clear sentence."""
+
+
+class SettingsError(CofiError):
+    """A setting is unknown or has a value that is not allowed."""
+
+
+class DataError(CofiError):
+    """The input cannot be used; says what was found and what was expected."""
+
+
+class TrainingError(CofiError):
+    """The numbers went wrong while learning."""
+
+
+class StoreError(CofiError):
+    """The store does not hold what the request needs, or already holds what may not be rewritten."""

@@ -1,0 +1,71 @@
+"""The two heads: what each is fitted to and how. One cost, one training loop (docs/model.md says why two)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cofi_jobs.settings import Settings
+from cofi_jobs.tables import Scale
+
+
+@dataclass(frozen=True)
+class Head:
+    """How one head is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda."""
+
+    name: str = "textbook"
+    lambda_: float = 1.0
+    nu: float = 0.0
+    alpha: float = 0.0
+    bias: bool = True
+    learning_rate: float = 0.1
+    cosine_decay: bool = False
+    epochs: int = 200
+    batch_size: int = 0
+
+    def penalties(self, counts: np.ndarray, n_other: int) -> np.ndarray:
+        """L2 weight of each item (or user): lambda (n + alpha n_other)^nu, float32 like `counts`.
+
+        `counts` holds the number of ratings of each item (or user), `n_other` the number of users (or items), which
+        is how many pairs the all-pairs term adds to a row.
+        """
+        return (self.lambda_ * (counts + self.alpha * n_other) ** self.nu).astype(np.float32)
+
+
+def rating_head(settings: Settings) -> Head:
+    """Predicts stars: w.x + b + mean."""
+    return Head(
+        "rating",
+        lambda_=settings.rating_lambda,
+        nu=settings.rating_nu,
+        learning_rate=settings.rating_learning_rate,
+        cosine_decay=settings.learning_rate_schedule == "cosine",
+        epochs=settings.rating_epochs,
+        batch_size=settings.batch_size,
+    )
+
+
+def ranking_head(settings: Settings) -> Head:
+    """Orders items: w.x."""
+    return Head(
+        "ranking",
+        lambda_=settings.ranking_lambda,
+        nu=settings.ranking_nu,
+        alpha=settings.ranking_alpha,
+        bias=False,
+        learning_rate=settings.ranking_learning_rate,
+        cosine_decay=settings.learning_rate_schedule == "cosine",
+        epochs=settings.ranking_epochs,
+        batch_size=settings.batch_size,
+    )
+
+
+def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
+    """y of the ranking head: the rating moved to the range 1 to 5, so that every rating is more than none, 0."""
+    low, high = scale
+    return (1 + 4 * (rating - low) / (high - low)).astype(np.float32)
+
+
+def liked_from(settings: Settings, scale: Scale) -> float:
+    """Rating from which an item counts as liked: the setting, else three quarters up the scale."""
+    low, high = scale
+    return low + 0.75 * (high - low) if settings.liked_from is None else settings.liked_from

@@ -1,0 +1,209 @@
+"""Ingest: new rating files become this run's batch of clean ratings; bad rows go to rejected/ with a reason."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cofi_jobs import sources, sql
+from cofi_jobs.errors import DataError
+from cofi_jobs.progress import track
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store, sha256
+
+log = logging.getLogger(__name__)
+
+SQL_TYPES = {"integer": "BIGINT", "string": "VARCHAR"}
+
+
+def parsed(source: sources.RatingFile) -> str:
+    """SELECT that gives a file's rows their values, `value` and `time`, and a `reason` where a row is unusable.
+
+    A time is a number of seconds since 1970 (milli-, micro- or nanoseconds where the number is too large for that) or
+    an ISO 8601 time, UTC if it names no zone.
+    """
+    number = "try_cast(timestamp AS DOUBLE)"
+    seconds = (
+        f"CASE WHEN abs({number}) < 1e11 THEN {number} WHEN abs({number}) < 1e14 THEN {number} / 1e3 "
+        f"WHEN abs({number}) < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END"
+    )
+    time = f"coalesce(TRY(to_timestamp({seconds})), try_cast(timestamp AS TIMESTAMPTZ))"
+    no_time = "time IS NULL" if source.timed else "false"
+    return f"""
+        SELECT user_id, item_id, value, time, raw, CASE
+            WHEN coalesce(user_id, '') = '' THEN 'user_id is missing'
+            WHEN coalesce(item_id, '') = '' THEN 'item_id is missing'
+            WHEN coalesce(rating, '') = '' THEN 'rating is missing'
+            WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || rating
+            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
+            END AS reason
+        FROM (SELECT *, try_cast(rating AS FLOAT) AS value, {time} AS time FROM ({source.query}))"""
+
+
+def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str:
+    """SELECT of a staged table, its `reason` completed by what the store's id types and rating scale refuse."""
+    checks = [
+        f"WHEN {_not_integer(column)} THEN '{column} is not an integer like the others: ' || {column}"
+        for column, id_type in id_types.items()
+        if id_type == "integer"
+    ]
+    low, high = scale
+    outside = f"value NOT BETWEEN {low}::FLOAT AND {high}::FLOAT"
+    checks.append(f"WHEN {outside} THEN 'rating is outside the scale {low:g} to {high:g}: ' || value")
+    return f"""
+        SELECT rowid + 1 AS row, * REPLACE (coalesce(reason, CASE {" ".join(checks)} END) AS reason) FROM {staged}"""
+
+
+def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] = ()) -> dict[str, Any]:
+    """Take every new file of the landing folder, and the files given, into the batch of this run.
+
+    A file is new if no other run has taken a file of the same content. A rerun makes its own batch anew, and keeps
+    what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings; then
+    nothing is taken.
+    """
+    batch = _batch(store, run_key, [*sources.drop_files(store.landing), *(path.absolute() for path in ratings)])
+    with (
+        store.replace_folder(store.ratings(run_key)) as taken,
+        store.replace_folder(store.rejected(run_key)) as refused,
+        sql.connect(settings, taken) as connection,
+    ):
+        staged = {}
+        for number, file in track(list(enumerate(batch)), "reading rating files"):
+            if "part" not in file:
+                staged[number] = _stage(connection, number, Path(file["path"]))
+        properties = store.properties()
+        if properties is None or store.batches() in ([], [run_key]):
+            properties = _first_night(store, settings, connection, list(staged.values()))
+        id_types = {column: properties[column] for column in ("user_id", "item_id")}
+        scale = _scale(settings, properties["scale"])
+        for number, file in enumerate(batch):
+            part = f"part-{number:05d}.parquet"
+            if number in staged:
+                query = judged(staged[number], id_types, scale)
+                file |= _write(connection, query, file["name"], id_types, taken / part, refused / part)
+                log.info("%s: %d rows read, %d taken, %d refused", *(file[key] for key in ("path", *COUNTS)))
+            else:
+                log.warning("%s is gone; what an earlier attempt of this run took from it is kept", file["path"])
+                for old, new in ((store.ratings(run_key), taken), (store.rejected(run_key), refused)):
+                    if (old / file["part"]).exists():
+                        (new / part).hardlink_to(old / file["part"])
+            file["part"] = part
+    store.write_properties(properties)
+    reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
+    for reason, count in reasons.items():
+        log.warning("%d rows refused: %s (see %s)", count, reason, store.rejected(run_key))
+    if not batch:
+        log.info("no new rating files in %s", store.landing)
+    totals = {key: sum(file[key] for file in batch) for key in COUNTS}
+    return {**totals, "reasons": dict(reasons), "scale": scale, "id_types": id_types, "files": batch}
+
+
+COUNTS = ("rows_read", "rows_taken", "rows_refused")
+
+
+def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Records of the files of this run's batch, in the order in which they are taken.
+
+    Those that an earlier attempt of this run took and that have gone since still carry their "part".
+    """
+    taken_by_others, digests, batch = set(), {}, {}
+    for key in store.batches():
+        for file in store.required_outcome(key, "ingest")["files"]:
+            digests[file["path"], file["bytes"], file["mtime_ns"]] = file["sha256"]
+            if key == run_key:
+                batch[file["sha256"]] = file
+            else:
+                taken_by_others.add(file["sha256"])
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"found no file {path}, expected a file of ratings")
+        stat = path.stat()
+        record = {"name": path.name, "path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        # A file with the path, size and time of one that was read before is not read again to know it.
+        digest = digests.get((record["path"], stat.st_size, stat.st_mtime_ns)) or sha256(path)
+        if digest in taken_by_others:
+            log.info("%s: an earlier run took this content, so it is left", path)
+        else:
+            batch[digest] = {**record, "sha256": digest}
+    return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"]))
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> str:
+    """Parse one file into a table; lines with a wrong number of columns come last, with a reason."""
+    staged = f"staged_{number}"
+    columns = "user_id VARCHAR, item_id VARCHAR, value FLOAT, time TIMESTAMPTZ, raw VARCHAR, reason VARCHAR"
+    connection.execute(f"CREATE TEMP TABLE {staged} ({columns})")
+    if path.stat().st_size == 0:
+        return staged
+    try:
+        connection.execute(f"INSERT INTO {staged} BY NAME {parsed(sources.rating_file(connection, path))}")
+        if sources.is_text(path):
+            reason = "'line is malformed, ' || lower(first(error_type)::VARCHAR) || ': line ' || line"
+            connection.execute(f"""
+                INSERT INTO {staged} BY NAME SELECT first(csv_line) AS raw, {reason} AS reason
+                FROM reject_errors GROUP BY line ORDER BY line""")
+            connection.execute("DELETE FROM reject_errors")
+    except duckdb.Error as error:
+        raise DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}") from None
+    return staged
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    name: str,
+    id_types: dict[str, str],
+    taken: Path,
+    refused: Path,
+) -> dict[str, Any]:
+    """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
+    user_id, item_id = (f"{column}::{SQL_TYPES[id_type]} AS {column}" for column, id_type in id_types.items())
+    good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM ({query}) WHERE reason IS NULL"
+    bad = f"SELECT {sql.quote(name)} AS file, row, reason, raw FROM ({query}) WHERE reason IS NOT NULL"
+    reasons = dict(
+        connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
+        .fetchall()
+    )  # fmt: skip
+    n_taken = sql.write_parquet(connection, good, taken)
+    n_refused = sql.write_parquet(connection, bad, refused) if reasons else 0
+    counts = zip(COUNTS, (n_taken + n_refused, n_taken, n_refused), strict=True)
+    return {**dict(counts), "reasons": reasons}
+
+
+def _not_integer(column: str) -> str:
+    # Compared as text, so that "007" stays what it is: text.
+    return f"CAST(try_cast({column} AS BIGINT) AS VARCHAR) IS DISTINCT FROM {column}"
+
+
+def _first_night(
+    store: Store, settings: Settings, connection: duckdb.DuckDBPyConnection, staged: list[str]
+) -> dict[str, Any]:
+    """The store's id types and rating scale, from its first ratings."""
+    if not staged:
+        raise DataError(f"found no ratings in {store.landing}, expected a file there: {sources.FORMATS}")
+    rows = " UNION ALL ".join(f"FROM {table}" for table in staged)
+    users_differ, items_differ, low, high = connection.execute(f"""
+        SELECT bool_or({_not_integer("user_id")}), bool_or({_not_integer("item_id")}), min(value), max(value)
+        FROM ({rows}) WHERE reason IS NULL""").fetchall()[0]
+    if low is None:
+        example = connection.execute(f"SELECT reason, raw FROM ({rows}) LIMIT 1").fetchone()
+        found = f"rows such as {example[1]!r} ({example[0]})" if example else "no rows"
+        raise DataError(f"found {found} in the first night's files, expected ratings")
+    id_types = {"user_id": "string" if users_differ else "integer", "item_id": "string" if items_differ else "integer"}
+    if settings.id_type != "auto":
+        id_types = dict.fromkeys(id_types, settings.id_type)
+    log.info("first night: %s, ratings from %g to %g; kept from now on", id_types, low, high)
+    return {**id_types, "scale": [low, high]}
+
+
+def _scale(settings: Settings, kept: Sequence[float]) -> list[float]:
+    low = kept[0] if settings.rating_low is None else settings.rating_low
+    high = kept[1] if settings.rating_high is None else settings.rating_high
+    if low >= high:
+        raise DataError(
+            f"found the rating scale {low:g} to {high:g}, expected two different ends: set rating_low and rating_high"
+        )
+    return [low, high]

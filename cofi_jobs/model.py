@@ -1,0 +1,61 @@
+"""What the job learns from and what it learns: ratings as columns, and the factors of one head."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Observed ratings as three columns of one length, and the size of both sides."""
+
+    user_index: np.ndarray
+    item_index: np.ndarray
+    rating: np.ndarray
+    n_users: int
+    n_items: int
+
+    def where(self, mask: np.ndarray) -> "Ratings":
+        """The ratings that a mask selects; the sides keep their size."""
+        columns = (self.user_index[mask], self.item_index[mask], self.rating[mask])
+        return Ratings(*columns, self.n_users, self.n_items)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Parameters of one head: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), all float32."""
+
+    X: np.ndarray
+    W: np.ndarray
+    b: np.ndarray
+
+
+def initial_factors(n_items: int, n_users: int, n_features: int, seed: int) -> Factors:
+    """Seeded normal numbers of standard deviation 0.1 / sqrt(n_features); `b` starts at zero."""
+    rng = np.random.default_rng(seed)
+    std = np.float32(0.1 / np.sqrt(n_features))
+    X, W = (std * rng.standard_normal((n, n_features), dtype=np.float32) for n in (n_items, n_users))
+    return Factors(X, W, np.zeros(n_users, np.float32))
+
+
+def predict(factors: Factors, user_index: np.ndarray, item_index: np.ndarray) -> np.ndarray:
+    """w_j.x_i + b_j for pairs of row numbers, float32; in blocks, so that memory does not grow with the pairs."""
+    scores = np.empty(len(user_index), np.float32)
+    block = 1 << 18
+    for start in range(0, len(scores), block):
+        users, items = user_index[start : start + block], item_index[start : start + block]
+        products = np.einsum("nk,nk->n", factors.W[users], factors.X[items])
+        scores[start : start + block] = products + factors.b[users]
+    return scores
+
+
+def to_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
+    """Vectors (n, n_features) as an Arrow column."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+
+
+def from_column(column: pa.ChunkedArray | pa.FixedSizeListArray) -> np.ndarray:
+    """Vectors (n, n_features) from an Arrow column."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.flatten().to_numpy().reshape(len(array), -1)

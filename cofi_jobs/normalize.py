@@ -1,0 +1,119 @@
+"""Normalize: current ratings, row numbers, item means, and each rating as a distance from its item's mean.
+
+Writes the table `normalized`:
+
+    ratings.parquet   user_index, item_index, rating, y_norm; sorted by user, each user's newest rating last
+    users.parquet     user_index, user_id, n_ratings
+    items.parquet     item_index, item_id, mean, n_ratings, title, groups
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from cofi_jobs import sources, sql
+from cofi_jobs.errors import DataError
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.ndarray:
+    """Mean rating of each item, (sum + damping * global mean) / (count + damping), float32.
+
+    `damping` is as if each item had that many more ratings at the global mean; 0 gives plain means. An item without
+    ratings gets the global mean.
+    """
+    global_mean = sums.sum() / counts.sum()
+    weight = counts + damping
+    means = np.full(len(counts), global_mean)
+    np.divide(sums + damping * global_mean, weight, out=means, where=weight > 0)
+    return means.astype(np.float32)
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Normalize the newest rating of each (user, item) over all batches up to this run's."""
+    batches = store.batches(up_to=run_key)
+    parts = [part for key in batches for part in sorted(store.ratings(key).glob("*.parquet"))]
+    with (
+        store.replace_folder(store.table(run_key, "normalized")) as folder,
+        sql.connect(settings, folder) as connection,
+    ):
+        _newest(connection, parts)
+        n_ratings = connection.execute("SELECT count(*) FROM newest").fetchall()[0][0]
+        if not n_ratings:
+            raise DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
+        _number_rows(connection)
+        counts, sums = _counts_and_sums(connection)
+        means = pa.table({"item_index": np.arange(len(counts), dtype=np.int32),
+                          "mean": damped_means(counts, sums, settings.damping)})  # fmt: skip
+        connection.register("means", means)
+        _read_catalogue(connection, store)
+        sql.write_parquet(
+            connection,
+            "SELECT user_index, item_index, rating, rating - mean AS y_norm "
+            "FROM numbered JOIN means USING (item_index) ORDER BY user_index, timestamp NULLS FIRST, arrival, row",
+            folder / "ratings.parquet",
+        )
+        n_users = sql.write_parquet(connection, "FROM users ORDER BY user_index", folder / "users.parquet")
+        n_items = sql.write_parquet(
+            connection,
+            "SELECT item_index, item_id, mean, n_ratings, title, groups FROM items JOIN means USING (item_index) "
+            "LEFT JOIN catalogue ON catalogue_id = item_id::VARCHAR ORDER BY item_index",
+            folder / "items.parquet",
+        )
+    log.info("%d current ratings of %d items by %d users from %d batches", n_ratings, n_items, n_users, len(batches))
+    return {"batches": batches, "n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, parts: list[Path]) -> None:
+    """The newest rating of each (user, item): by time, then by order of arrival; no time counts as oldest."""
+    arrival = pa.table({"filename": pa.array(map(str, parts), pa.string()), "arrival": np.arange(len(parts))})
+    connection.register("arrivals", arrival)
+    connection.execute(f"""
+        CREATE TEMP TABLE newest AS
+        SELECT user_id, item_id, unnest(arg_max(
+            {{rating: rating, timestamp: timestamp, arrival: arrival, row: file_row_number}},
+            (coalesce(epoch_us(timestamp), -9223372036854775808), arrival, file_row_number)))
+        FROM read_parquet({sql.files(parts)}, filename = true, file_row_number = true) JOIN arrivals USING (filename)
+        GROUP BY user_id, item_id""")
+
+
+def _number_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """Row numbers from sorted ids, so that they repeat from run to run."""
+    for side in ("user", "item"):
+        connection.execute(f"""
+            CREATE TEMP TABLE {side}s AS
+            SELECT (row_number() OVER (ORDER BY {side}_id) - 1)::INTEGER AS {side}_index, {side}_id,
+                count(*)::INTEGER AS n_ratings
+            FROM newest GROUP BY {side}_id""")
+    connection.execute("""
+        CREATE TEMP VIEW numbered AS SELECT user_index, item_index, rating, timestamp, arrival, row
+        FROM newest JOIN users USING (user_id) JOIN items USING (item_id)""")
+
+
+def _counts_and_sums(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
+    """Number and sum of the ratings of each item. Sums are exact decimals: their order must not show in the result."""
+    columns = connection.execute("""
+        SELECT count(*) AS n, sum(rating::DECIMAL(18, 6))::DOUBLE AS total
+        FROM numbered GROUP BY item_index ORDER BY item_index""").fetchnumpy()
+    return columns["n"], columns["total"]
+
+
+def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Titles and groups of items from the files in catalogue/; of two rows for one item the later file's counts."""
+    connection.execute("CREATE TEMP TABLE named (catalogue_id VARCHAR, title VARCHAR, groups VARCHAR, file INTEGER)")
+    for number, path in enumerate(sources.drop_files(store.catalogue)):
+        try:
+            connection.execute(f"INSERT INTO named SELECT *, {number} FROM ({sources.catalogue(connection, path)})")
+        except duckdb.Error as error:
+            raise DataError(f"{path} cannot be read as a catalogue: {str(error).splitlines()[0]}") from None
+    connection.execute("""
+        CREATE TEMP VIEW catalogue AS
+        SELECT DISTINCT ON (catalogue_id) catalogue_id, title, groups FROM named
+        ORDER BY catalogue_id, file DESC, title""")

@@ -1,0 +1,93 @@
+"""Publish: write the manifest and point readers to this run, last and atomically; then remove old runs."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cofi_jobs.settings import Settings, section
+from cofi_jobs.store import Store, sha256
+from cofi_jobs.tables import SCHEMA_VERSION
+
+log = logging.getLogger(__name__)
+
+DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
+TABLES = ("recommendations", "similar_items", "popular_items", "model")
+COUNTS = {
+    "ingest": ("rows_read", "rows_taken", "rows_refused", "reasons"),
+    "normalize": ("n_ratings", "n_users", "n_items"),
+    "similar_items": ("rows",),
+    "recommend": ("rows", "users", "popular_items"),
+}
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Publish a finished run.
+
+    A run older than the current one is published too, but readers stay with the newer one (`rollback` moves them).
+    """
+    if store.manifest(run_key) is None:
+        store.write_manifest(run_key, manifest(store, settings, run_key))
+    current = store.current()
+    if current is None or current <= run_key:
+        store.set_current(run_key)
+        log.info("published %s, readers use it from now on", store.table(run_key, "recommendations"))
+    else:
+        log.warning("published run %s, but readers stay with the newer run %s", run_key, current)
+    removed = prune(store, settings.keep_runs, run_key)
+    if removed:
+        log.info("removed old runs: %s", ", ".join(removed))
+    return {"path": str(store.table(run_key, "recommendations")), "current": store.current(), "removed": removed}
+
+
+def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """What the run was made from and with, and what it made (docs/outputs.md describes each field)."""
+    outcomes = {task: store.required_outcome(run_key, task) for task in ("ingest", "normalize", "train", *COUNTS)}
+    used = {name: outcomes.get(section(name), {}).get("settings", {}) for name in type(settings).model_fields}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_key": run_key,
+        # A setting belongs to one task: what that task ran with counts.
+        "settings": {name: used[name].get(name, value) for name, value in settings.model_dump().items()},
+        "id_types": outcomes["ingest"]["id_types"],
+        "scale": outcomes["ingest"]["scale"],
+        "liked_from": outcomes["train"]["liked_from"],
+        "batches": outcomes["normalize"]["batches"],
+        "input_files": [{key: file[key] for key in ("name", "sha256")} for file in outcomes["ingest"]["files"]],
+        "counts": {task: {key: outcomes[task][key] for key in keys} for task, keys in COUNTS.items()},
+        "metrics": outcomes["train"]["metrics"],
+        "files": [
+            _describe(path, store.table(run_key, ""))
+            for table in TABLES
+            for path in sorted(store.table(run_key, table).rglob("*.parquet"))
+        ],
+    }
+
+
+def prune(store: Store, keep_runs: int, run_key: str) -> list[str]:
+    """Remove published runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
+
+    The current run and the one just published always stay.
+    """
+    published = store.published()
+    given_up = time.time() - DAYS_TO_FINISH * 86_400
+    old = [
+        key
+        for key in store.run_keys()
+        if (key in published[:-keep_runs] or (key not in published and store.last_change(key) < given_up))
+        and key not in (run_key, store.current())
+    ]
+    for key in old:
+        store.remove_run(key)
+    return old
+
+
+def _describe(path: Path, folder: Path) -> dict[str, Any]:
+    return {
+        "path": str(path.relative_to(folder)),
+        "rows": pq.read_metadata(path).num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+    }

@@ -1,0 +1,183 @@
+"""Recommend: each user's ranked list, with predicted stars and a reason; and one list for users without ratings."""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from cofi_jobs import tables
+from cofi_jobs.errors import DataError
+from cofi_jobs.explain import contributions
+from cofi_jobs.heads import Head, ranking_head, ranking_target
+from cofi_jobs.model import Factors, from_column, predict
+from cofi_jobs.progress import track
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store
+from cofi_jobs.top_k import block_size, top_k, top_k_unrated
+
+log = logging.getLogger(__name__)
+
+USERS_PER_FILE = 1 << 20
+MOST_USER_FILES = 100_000
+
+
+@dataclass(frozen=True)
+class Items:
+    """All items, as every block of users needs them."""
+
+    ids: pa.Array
+    rating: np.ndarray
+    ranking: np.ndarray
+    means: np.ndarray
+    gram: np.ndarray  # X'X of the ranking head
+
+
+@dataclass(frozen=True)
+class Users:
+    """A block of users, and their ratings sorted by user; `row` is the user's place in the block."""
+
+    ids: pa.Array
+    rating: np.ndarray
+    ranking: np.ndarray
+    bias: np.ndarray
+    row: np.ndarray
+    item_index: np.ndarray
+    stars: np.ndarray
+
+
+def recommendations(users: Users, items: Items, head: Head, top_n: int, scale: tables.Scale, liked: float) -> pa.Table:
+    """The rows of the table `recommendations` for a block of users."""
+    scores = users.ranking @ items.ranking.T
+    best, values = top_k_unrated(scores, users.row, users.item_index, top_n)
+    reasons = because(users, items, best, head, ranking_target(users.stars, scale), users.stars >= liked)
+    keep = np.isfinite(values)  # a user who has rated nearly everything gets a shorter list
+    row, rank = np.nonzero(keep)
+    item = best[keep]
+    stars = predict(Factors(items.rating, users.rating, users.bias), row, item) + items.means[item]
+    columns = [
+        users.ids.take(pa.array(row)),
+        (rank + 1).astype(np.int32),
+        items.ids.take(pa.array(item)),
+        values[keep],
+        np.clip(stars, scale[0], scale[1]).astype(np.float32),
+        items.ids.take(pa.array(reasons[keep], mask=reasons[keep] < 0)),
+    ]
+    return pa.table(columns, schema=tables.recommendations(users.ids.type, items.ids.type))
+
+
+def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndarray, liked: np.ndarray) -> np.ndarray:
+    """For each recommended item the liked item without which its score would fall most; -1 where none lifts it."""
+    reasons = np.full(best.shape, -1, np.int32)
+    ends = np.searchsorted(users.row, np.arange(len(best) + 1))
+    penalties = head.penalties(np.diff(ends), len(items.means))
+    for user, (first, last) in enumerate(itertools.pairwise(ends)):
+        rated = users.item_index[first:last]
+        lift = contributions(
+            items.ranking[rated], y[first:last], items.ranking[best[user]], items.gram, head.alpha, penalties[user]
+        )  # fmt: skip
+        lift[~liked[first:last]] = 0
+        if len(rated):
+            strongest = lift.argmax(axis=0)
+            reasons[user] = np.where(lift.max(axis=0) > 0, rated[strongest], -1)
+    return reasons
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Write the tables `recommendations`, a block of users at a time, and `popular_items`."""
+    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    liked = store.required_outcome(run_key, "train")["liked_from"]
+    model, ratings = store.table(run_key, "model"), store.table(run_key, "normalized") / "ratings.parquet"
+    items = _read_items(model / "item_factors.parquet")
+    user_factors = pq.ParquetFile(model / "user_factors.parquet")
+    n_users = user_factors.metadata.num_rows
+    if settings.recommendation_files == "per-user" and n_users > MOST_USER_FILES:
+        raise DataError(f"found {n_users} users, recommendation_files = per-user allows at most {MOST_USER_FILES}")
+    head = ranking_head(settings)
+    blocks = (
+        recommendations(users, items, head, settings.top_n, (low, high), liked)
+        for users in track(
+            _blocks(user_factors, ratings, block_size(len(items.means))),
+            "recommendations",
+            total=-(-n_users // block_size(len(items.means))),
+        )
+    )
+    with store.replace_folder(store.table(run_key, "recommendations")) as folder:
+        write = _write_whole if settings.recommendation_files == "whole" else _write_per_user
+        n_rows = write(blocks, folder)
+    popular = popular_items(ratings, items.ids, liked, settings.popular_n)
+    with store.replace_folder(store.table(run_key, "popular_items")) as folder:
+        pq.write_table(popular, folder / "part-00000.parquet", compression="zstd")
+    log.info("%d recommendations for %d users, %d popular items", n_rows, n_users, len(popular))
+    return {"rows": n_rows, "users": n_users, "popular_items": len(popular)}
+
+
+def popular_items(ratings: Path, item_ids: pa.Array, liked: float, n: int) -> pa.Table:
+    """The items that most users liked, for users without ratings."""
+    likes = np.zeros(len(item_ids), np.float32)
+    for batch in pq.ParquetFile(ratings).iter_batches(columns=["item_index", "rating"]):
+        item_index, stars = (column.to_numpy() for column in batch.columns)
+        likes += np.bincount(item_index[stars >= liked], minlength=len(likes)).astype(np.float32)
+    best, values = top_k(likes[None, :], n)
+    columns = [np.arange(1, best.size + 1, dtype=np.int32), item_ids.take(pa.array(best[0])), values[0]]
+    return pa.table(columns, schema=tables.popular_items(item_ids.type))
+
+
+def _read_items(path: Path) -> Items:
+    table = pq.read_table(path)
+    rating, ranking = (from_column(table[f"{head}_factors"]) for head in ("rating", "ranking"))
+    return Items(table["item_id"].combine_chunks(), rating, ranking, table["mean"].to_numpy(), ranking.T @ ranking)
+
+
+def _blocks(user_factors: pq.ParquetFile, ratings: Path, size: int) -> Iterator[Users]:
+    """Users in blocks, each with its ratings; row groups of other users are not read."""
+    dataset = ds.dataset(ratings)
+    start = 0
+    for batch in user_factors.iter_batches(batch_size=size):
+        index = ds.field("user_index")
+        rated = dataset.to_table(
+            ["user_index", "item_index", "rating"], (index >= start) & (index < start + len(batch))
+        )
+        row, item_index, stars = (column.to_numpy() for column in rated.columns)
+        rating, ranking = (from_column(batch[f"{head}_factors"]) for head in ("rating", "ranking"))
+        yield Users(batch["user_id"], rating, ranking, batch["bias"].to_numpy(), row - start, item_index, stars)
+        start += len(batch)
+
+
+def _write_whole(blocks: Iterator[pa.Table], folder: Path) -> int:
+    """Files of many users; a row group for each block, so that a look-up of one user reads little."""
+    n_rows = 0
+    with ExitStack() as stack:
+        writer, users_left, number = None, 0, 0
+        for table in blocks:
+            n_users = len(table["user_id"].unique())
+            if writer is None or users_left < n_users:
+                stack.close()
+                path = folder / f"part-{number:05d}.parquet"
+                writer = stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+                users_left, number = USERS_PER_FILE, number + 1
+            writer.write_table(table)
+            users_left -= n_users
+            n_rows += len(table)
+    return n_rows
+
+
+def _write_per_user(blocks: Iterator[pa.Table], folder: Path) -> int:
+    """One file for each user; the folder's name carries the user_id, as Hive partitioning has it."""
+    n_rows = 0
+    for table in blocks:
+        for user_id in table["user_id"].unique():
+            own = table.filter(ds.field("user_id") == user_id).drop_columns("user_id")
+            target = folder / f"user_id={quote(str(user_id), safe='')}"
+            target.mkdir()
+            pq.write_table(own, target / "part-0.parquet", compression="zstd")
+            n_rows += len(own)
+    return n_rows

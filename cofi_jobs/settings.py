@@ -1,0 +1,171 @@
+"""Every setting, once. The environment (COFI_<NAME>), `--set name=value` and the Airflow form all come from here."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cofi_jobs.errors import SettingsError
+
+PREFIX = "COFI_"
+# Variables with the prefix that are not settings: where the store is, and whether errors show a traceback.
+NOT_SETTINGS = {"COFI_STORE", "COFI_TRACEBACK"}
+
+
+def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
+    """One setting: the task it belongs to, its default, what it means, and pydantic's bounds (`ge`, `gt`, `le`)."""
+    return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+class Settings(BaseSettings):
+    """The settings of a run."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rating_low: float | None = setting(
+        "ingest", None, "Lowest rating of the scale. Empty: taken from the first night's ratings and kept."
+    )
+    rating_high: float | None = setting(
+        "ingest", None, "Highest rating of the scale. Empty: taken from the first night's ratings and kept."
+    )
+    id_type: Literal["auto", "integer", "string"] = setting(
+        "ingest", "auto", "Type of user and item ids. auto: integer if all ids of the first night are, else string."
+    )
+
+    damping: float = setting(
+        "normalize", 5.0, "Ratings' worth of the global mean mixed into each item's mean. 0: plain means.", ge=0, le=1e6
+    )
+
+    n_features: int = setting("train", 64, "Number of features that describe an item or a user.", ge=1, le=1024)
+    batch_size: int = setting("train", 8192, "Ratings in one step of Adam. 0: all ratings in each step.", ge=0)
+    learning_rate_schedule: Literal["cosine", "constant"] = setting(
+        "train", "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
+    )
+    seed: int = setting("train", 0, "Seed of the first factors and of the shuffling.", ge=0, le=2**31 - 1)
+    held_out_share: float = setting(
+        "train", 0.2, "Share of each user's ratings, the newest, that is held out to measure the model.", gt=0, le=0.5
+    )
+    liked_from: float | None = setting(
+        "train", None, "Rating from which an item counts as liked. Empty: three quarters up the scale."
+    )
+    rating_lambda: float = setting("train", 1.2, "Rating head: weight λ of the L2 penalty.", ge=0, le=1e6)
+    rating_nu: float = setting("train", 0.5, "Rating head: λ grows with (number of ratings)^ν.", ge=0, le=1)
+    rating_learning_rate: float = setting("train", 0.005, "Rating head: Adam's learning rate.", gt=0, le=10)
+    rating_epochs: int = setting("train", 30, "Rating head: passes over the ratings.", ge=1, le=10_000)
+    ranking_alpha: float = setting(
+        "train", 0.3, "Ranking head: weight α that pulls what a user never rated towards 0.", ge=0, le=100
+    )
+    ranking_lambda: float = setting("train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
+    ranking_nu: float = setting("train", 0.5, "Ranking head: λ grows with (number of ratings + α N)^ν.", ge=0, le=1)
+    ranking_learning_rate: float = setting("train", 0.01, "Ranking head: Adam's learning rate.", gt=0, le=10)
+    ranking_epochs: int = setting("train", 20, "Ranking head: passes over the ratings.", ge=1, le=10_000)
+
+    similarity: Literal["cosine", "distance"] = setting(
+        "similar_items", "cosine", "Measure of similar items: cosine, or the textbook's squared distance."
+    )
+    similar_n: int = setting("similar_items", 20, "Similar items for each item.", ge=1, le=1000)
+
+    top_n: int = setting("recommend", 20, "Recommended items for each user.", ge=1, le=1000)
+    popular_n: int = setting("recommend", 100, "Items in the list for users without ratings.", ge=1, le=10_000)
+    recommendation_files: Literal["whole", "per-user"] = setting(
+        "recommend", "whole", "whole: files of many users. per-user: one file a user, for small numbers of users."
+    )
+
+    keep_runs: int = setting("publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000)
+
+    memory_limit_mb: int = setting("machine", 4096, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
+    threads: int = setting("machine", 0, "Threads of a step. 0: one for each core.", ge=0, le=1024)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_none(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: None if value in ("", "null") else value for name, value in values.items()}
+
+    @model_validator(mode="after")
+    def _scale_has_two_ends(self) -> "Settings":
+        low, high = self.rating_low, self.rating_high
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"rating_low is {low:g} and rating_high is {high:g}; rating_low must be the smaller")
+        return self
+
+
+def load_settings(overrides: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings from the environment, with `overrides` of the form "name=value" on top.
+
+    Raises SettingsError, naming the setting, the value found and what is allowed.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            raise SettingsError(f"unknown environment variable {variable}{_did_you_mean(variable, known)}")
+    values: dict[str, Any] = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"found {text!r}, expected a setting as name=value")
+        if name not in Settings.model_fields:
+            raise SettingsError(f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}")
+        values[name] = value
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from None
+
+
+def section(name: str) -> str:
+    """The task that a setting belongs to, or "machine"."""
+    return Settings.model_json_schema()["properties"][name]["section"]
+
+
+def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as environment variables for a child process."""
+    return {
+        PREFIX + name.upper(): "null" if value is None else str(value)
+        for name, value in values.items()
+        if name in Settings.model_fields
+    }
+
+
+def form_fields() -> dict[str, dict[str, Any]]:
+    """Fields of the Airflow trigger form: for each setting its default here, JSON schema, description and section."""
+    defaults = load_settings().model_dump()
+    return {name: {"default": defaults[name], **_schema(name)} for name in Settings.model_fields}
+
+
+def _schema(name: str) -> dict[str, Any]:
+    field = Settings.model_json_schema()["properties"][name]
+    schema = {key: value for key, value in field.items() if key not in ("title", "default", "anyOf")}
+    for option in field.get("anyOf", []):  # an optional setting: merge "number or null" into one field
+        schema["type"] = [*schema.get("type", []), option["type"]]
+    return schema
+
+
+def _allowed(name: str) -> str:
+    schema = _schema(name)
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    kind = schema["type"]
+    text = kind if isinstance(kind, str) else " or ".join("empty" if k == "null" else k for k in kind)
+    for key, words in (
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "at most"),
+    ):
+        if key in schema:
+            text += f", {words} {schema[key]:g}"
+    return text
+
+
+def _explain(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    name = error["loc"][0]
+    return f"setting {name}: found {error['input']!r}, allowed is: {_allowed(name)}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; the settings are {', '.join(sorted(known))}"

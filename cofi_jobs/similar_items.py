@@ -1,0 +1,58 @@
+"""Similar items: for each item its nearest others in the ranking head's features."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cofi_jobs import tables
+from cofi_jobs.model import from_column
+from cofi_jobs.progress import track
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store
+from cofi_jobs.top_k import block_size, top_k_unrated
+
+log = logging.getLogger(__name__)
+
+
+def nearest(X: np.ndarray, items: slice, k: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest others of a range of items: int32 items (n, k) and their similarity or distance (n, k).
+
+    `measure` is "cosine" (largest first) or "distance", the squared distance |x_k - x_i|^2 (smallest first).
+    """
+    own = np.arange(items.start, items.stop)
+    if measure == "cosine":
+        unit = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        scores = unit[items] @ unit.T
+    else:
+        squares = np.einsum("nk,nk->n", X, X)
+        scores = -np.maximum(squares[items, None] + squares - 2 * X[items] @ X.T, 0)
+    columns, values = top_k_unrated(scores, own - items.start, own, min(k, len(X) - 1))
+    return columns, np.minimum(values, 1) if measure == "cosine" else -values
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Write the table `similar_items`, a block of items at a time."""
+    model = pq.read_table(
+        store.table(run_key, "model") / "item_factors.parquet", columns=["item_id", "ranking_factors"]
+    )
+    ids, X = model["item_id"].combine_chunks(), from_column(model["ranking_factors"])
+    schema = tables.similar_items(ids.type, "similarity" if settings.similarity == "cosine" else "distance")
+    starts = range(0, len(X), block_size(len(X)))
+    with (
+        store.replace_folder(store.table(run_key, "similar_items")) as folder,
+        pq.ParquetWriter(folder / "part-00000.parquet", schema, compression="zstd") as writer,
+    ):
+        for start in track(starts, "similar items"):
+            items = slice(start, min(start + block_size(len(X)), len(X)))
+            columns, values = nearest(X, items, settings.similar_n, settings.similarity)
+            n, k = columns.shape
+            rank = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
+            own = ids.take(pa.array(np.repeat(np.arange(items.start, items.stop), k)))
+            rows = [own, rank, ids.take(pa.array(columns.reshape(-1))), values.reshape(-1)]
+            writer.write_table(pa.table(rows, schema=schema))
+    n_rows = len(X) * min(settings.similar_n, len(X) - 1)
+    log.info("%d similar items of %d items", n_rows, len(X))
+    return {"rows": n_rows}

@@ -1,0 +1,228 @@
+"""Readers of rating files and item catalogues, as SQL over one file.
+
+Whatever a file's format, `rating_file` gives the same columns: user_id, item_id, rating, timestamp as text exactly as
+the file has them (timestamp NULL where the file has no such column) and `raw`, the record's text.
+"""
+
+import csv
+import gzip
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+
+from cofi_jobs import sql
+from cofi_jobs.errors import DataError
+
+# Accepted column names, compared without case and punctuation; the first is how messages call the column.
+RATING_COLUMNS = {
+    "user_id": ("userid", "user", "uid", "customerid", "memberid"),
+    "item_id": ("itemid", "movieid", "item", "movie", "productid", "iid"),
+    "rating": ("rating", "ratings", "stars", "score"),
+    "timestamp": ("timestamp", "time", "ts", "datetime", "date", "ratedat", "createdat"),
+}
+CATALOGUE_COLUMNS = {
+    "item_id": RATING_COLUMNS["item_id"],
+    "title": ("title", "movietitle", "name", "itemname"),
+    "groups": ("genres", "genre", "groups", "group", "categories", "category"),
+}
+PARQUET = (".parquet", ".pq")
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+FORMATS = "CSV (also .tsv, .dat with '::', u.data), JSON lines or Parquet, text files also gzipped"
+# MovieLens 100k, u.item: pipe-separated, no header; the last 19 columns are flags, one for each genre.
+U_ITEM_GENRES = tuple(
+    "unknown,Action,Adventure,Animation,Children,Comedy,Crime,Documentary,Drama,Fantasy,Film-Noir,Horror,Musical,"
+    "Mystery,Romance,Sci-Fi,Thriller,War,Western".split(",")
+)
+U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
+
+
+@dataclass(frozen=True)
+class RatingFile:
+    """A file of ratings: SELECT with the five text columns, and whether the file has a column of times."""
+
+    query: str
+    timed: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is read: a table function in SQL, and its column names."""
+
+    relation: str
+    columns: tuple[str, ...]
+    separator: str = ","
+
+
+def drop_files(folder: Path) -> list[Path]:
+    """Files in a drop folder, by name; hidden files and those still being written (.tmp, .part) are left."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith((".", "_")) and path.suffix not in (".tmp", ".part")
+    )
+
+
+def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile:
+    """How to read a file of ratings.
+
+    Raises DataError if it cannot be read as ratings, naming the columns found.
+    """
+    if _extension(path) in JSON_LINES:
+        columns, relation, raw = _json_keys(path), _read_text(path, ("raw",), "\x01", header=False, quote=""), "raw"
+    else:
+        layout = _layout(connection, path, ("user_id", "item_id", "rating", "timestamp"))
+        columns, relation = layout.columns, layout.relation
+        cells = ", ".join(f"coalesce(CAST({sql.name(column)} AS VARCHAR), '')" for column in columns)
+        raw = f"concat_ws({sql.quote(layout.separator)}, {cells})"
+    chosen = _choose(path, columns, RATING_COLUMNS, required=("user_id", "item_id", "rating"))
+
+    def text(column: str) -> str:
+        if column not in chosen:
+            return "NULL::VARCHAR"
+        cell = sql.name(chosen[column])
+        if raw == "raw":  # a line of JSON
+            key = sql.quote('$."' + chosen[column].replace('"', '\\"') + '"')
+            cell = f"CASE WHEN json_valid(raw) THEN json_extract_string(raw, {key}) END"
+        return _id(cell) if column.endswith("_id") else _text(cell)
+
+    fields = ", ".join(f"{text(column)} AS {column}" for column in RATING_COLUMNS)
+    return RatingFile(f"SELECT {fields}, {raw} AS raw FROM {relation}", timed="timestamp" in chosen)
+
+
+def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """SELECT with item_id, title and groups (separated by "|"), all text, from a file of items."""
+    layout = _layout(connection, path, ("item_id", "title", "groups"))
+    if layout.columns == U_ITEM_COLUMNS:
+        flags = ", ".join(f"CASE WHEN {sql.name(genre)} = '1' THEN '{genre}' END" for genre in U_ITEM_GENRES)
+        return f"SELECT item_id, title, concat_ws('|', {flags}) AS groups FROM {layout.relation}"
+    chosen = _choose(path, layout.columns, CATALOGUE_COLUMNS, required=("item_id", "title"))
+    item_id, title = _id(sql.name(chosen["item_id"])), _text(sql.name(chosen["title"]))
+    groups = _text(sql.name(chosen["groups"])) if "groups" in chosen else "NULL::VARCHAR"
+    return f"SELECT {item_id} AS item_id, {title} AS title, {groups} AS groups FROM {layout.relation}"
+
+
+def is_text(path: Path) -> bool:
+    """Whether the file is read line by line (then misshapen lines are in DuckDB's reject_errors)."""
+    return _extension(path) not in PARQUET
+
+
+def _text(expression: str) -> str:
+    return f"trim(CAST({expression} AS VARCHAR))"
+
+
+def _id(expression: str) -> str:
+    # A whole number that went through a float column ("17.0") is the id 17.
+    text = _text(expression)
+    return f"CASE WHEN suffix({text}, '.0') THEN regexp_replace({text}, '^(-?[0-9]+)\\.0$', '\\1') ELSE {text} END"
+
+
+def _extension(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    return suffixes[-1] if suffixes else ""
+
+
+def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[str, ...]) -> Layout:
+    """How to read a CSV-like or Parquet file. `headless` names the columns of a MovieLens file without a header."""
+    if _extension(path) in PARQUET:
+        relation = f"read_parquet({sql.quote(str(path))})"
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        return Layout(relation, tuple(row[0] for row in described))
+    line = _first_line(path)
+    if "::" in line:
+        separator, header = "::", False
+    else:
+        separator = max((",", "\t", ";", "|"), key=line.count)
+        header = not (separator == "\t" and line.replace("\t", "").replace(".", "").isdigit())
+    if separator == "|" and line.count("|") == len(U_ITEM_COLUMNS) - 1:
+        columns, header = U_ITEM_COLUMNS, False
+    elif header:
+        columns = tuple(field.strip() for field in next(csv.reader([line], delimiter=separator)))
+    else:
+        columns = headless[: line.count(separator) + 1]
+    if len(set(columns)) < len(columns) or "" in columns:
+        raise DataError(f"{path}: found the column names {', '.join(map(repr, columns))}, expected each once and named")
+    relation = _read_text(path, columns, separator, header, quote='"' if header else "")
+    return Layout(relation, columns, separator)
+
+
+def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: bool, quote: str) -> str:
+    """A text file as a table of text columns; lines of another shape go to DuckDB's reject_errors."""
+    types = ", ".join(f"{sql.quote(column)}: 'VARCHAR'" for column in columns)
+    options = {
+        "columns": f"{{{types}}}",
+        "delim": sql.quote(separator),
+        "header": str(header).lower(),
+        "quote": sql.quote(quote),
+        "escape": sql.quote(quote),
+        "encoding": "'utf-8'" if _is_utf8(path) else "'latin-1'",
+        "compression": "'gzip'" if _is_gzip(path) else "'none'",
+        "auto_detect": "false",
+        "store_rejects": "true",
+    }
+    return f"read_csv({sql.quote(str(path))}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
+
+
+def _json_keys(path: Path) -> tuple[str, ...]:
+    """Keys of the first hundred objects, one a line; broken lines are passed over here and refused later."""
+    keys: dict[str, None] = {}
+    with _open(path) as file:
+        for _, line in zip(range(100), file, strict=False):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                keys.update(dict.fromkeys(record))
+    return tuple(keys)
+
+
+def _choose(
+    path: Path, columns: tuple[str, ...], accepted: dict[str, tuple[str, ...]], required: tuple[str, ...]
+) -> dict[str, str]:
+    """For each wanted column the file's column that holds it."""
+    plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in reversed(columns)}
+    chosen = {
+        wanted: next(plain[name] for name in names if name in plain)
+        for wanted, names in accepted.items()
+        if any(name in plain for name in names)
+    }
+    missing = [wanted for wanted in required if wanted not in chosen]
+    if missing:
+        found = ", ".join(map(repr, columns)) or "none"
+        wanted = "; ".join(f"{name}: {', '.join(accepted[name])}" for name in missing)
+        raise DataError(
+            f"{path}: found the columns {found}, expected one for each of {', '.join(required)} "
+            f"({wanted}, written with any case or punctuation); readable are {FORMATS}"
+        )
+    return chosen
+
+
+def _is_gzip(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _open(path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with _open(path) as file:
+            line = file.readline(1 << 20)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    return line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether the first megabytes are UTF-8; MovieLens' older files are Latin-1."""
+    with _open(path) as file:
+        try:
+            file.read(1 << 22).decode("utf-8")
+        except UnicodeDecodeError as error:
+            return error.reason == "unexpected end of data"
+    return True

@@ -1,0 +1,45 @@
+"""A DuckDB connection set up for one task: bounded memory, spilling to the store's disk, time in UTC."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from cofi_jobs.settings import Settings
+
+
+@contextmanager
+def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory database that spills into `folder` beyond the memory limit, and leaves nothing there."""
+    spill = folder / ".spill"
+    with duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")
+        connection.execute(f"SET temp_directory = {quote(str(spill))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        if settings.threads:
+            connection.execute(f"SET threads = {settings.threads}")
+        yield connection
+    shutil.rmtree(spill, ignore_errors=True)
+
+
+def quote(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def name(text: str) -> str:
+    """A text as an SQL identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def files(paths: list[Path]) -> str:
+    """Paths as an SQL list. Their order is kept."""
+    return "[" + ", ".join(quote(str(path)) for path in paths) + "]"
+
+
+def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Write a query's rows to a Parquet file in the query's order; returns how many."""
+    copy = f"COPY ({query}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+    return connection.execute(copy).fetchall()[0][0]

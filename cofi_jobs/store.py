@@ -1,0 +1,240 @@
+"""The store: the only file that knows paths, staging, renames and markers.
+
+Layout (see docs/outputs.md):
+
+    store.json                          rating scale and id types, fixed by the first night
+    landing/  catalogue/                what upstream drops: rating files; titles and groups of items
+    ratings/batch=<run_key>/            clean new ratings of one run
+    rejected/batch=<run_key>/           refused rows of one run, with reasons
+    runs/<run_key>/<table>/             what a run makes
+    tasks/<run_key>/<task>.json         how a task of a run ended: counts, settings, files read
+    manifests/<run_key>.json            a published run
+    CURRENT.json, current -> runs/...   the run that readers use
+
+A folder is written under a temporary name beside its place and then renamed, so it is there whole or not at all.
+A batch counts once its ingest task has left its outcome.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cofi_jobs.errors import StoreError
+
+RUN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+TEMPORARY = ".tmp-"
+
+
+class Store:
+    """A store in a folder of a local or shared disk."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).absolute()
+        self.landing = self.root / "landing"
+        self.catalogue = self.root / "catalogue"
+
+    def create(self) -> "Store":
+        """Make the folders that people put files into."""
+        self.landing.mkdir(parents=True, exist_ok=True)
+        self.catalogue.mkdir(exist_ok=True)
+        return self
+
+    # ---- where things are
+
+    def table(self, run_key: str, name: str) -> Path:
+        """Folder of a table of a run, such as "recommendations"."""
+        return self.root / "runs" / run_key / name
+
+    def ratings(self, run_key: str) -> Path:
+        """Folder of the clean ratings that a run took in."""
+        return self.root / "ratings" / f"batch={run_key}"
+
+    def rejected(self, run_key: str) -> Path:
+        """Folder of the rows that a run refused."""
+        return self.root / "rejected" / f"batch={run_key}"
+
+    def batches(self, up_to: str | None = None) -> list[str]:
+        """Keys of the complete batches, up to and including `up_to`, oldest first. Keys sort as text."""
+        keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
+        return sorted(key for key in keys if up_to is None or key <= up_to)
+
+    # ---- outcomes, manifests, the current run
+
+    def outcome(self, run_key: str, task: str) -> dict[str, Any] | None:
+        """How a task of a run ended, None if it has not."""
+        return self._read_json(self.root / "tasks" / run_key / f"{task}.json")
+
+    def required_outcome(self, run_key: str, task: str) -> dict[str, Any]:
+        """How a task of a run ended. Raises StoreError if it has not."""
+        outcome = self.outcome(run_key, task)
+        if outcome is None:
+            raise StoreError(f"found no outcome of {task} in run {run_key}; run that task first")
+        return outcome
+
+    def write_outcome(self, run_key: str, task: str, outcome: dict[str, Any]) -> None:
+        """Record how a task ended; this is what makes its tables count."""
+        self._write_json(self.root / "tasks" / run_key / f"{task}.json", outcome)
+
+    def failure(self, run_key: str, task: str) -> dict[str, Any] | None:
+        """How the last attempt of a task failed, None if it did not."""
+        return self._read_json(self.root / "tasks" / run_key / f"{task}.failed.json")
+
+    def write_failure(self, run_key: str, task: str, failure: dict[str, Any] | None) -> None:
+        """Record how a task failed, or with None that it did not."""
+        path = self.root / "tasks" / run_key / f"{task}.failed.json"
+        if failure is None:
+            path.unlink(missing_ok=True)
+        else:
+            self._write_json(path, failure)
+
+    def forget_outcomes(self, run_key: str, tasks: Iterable[str]) -> None:
+        """Their tables no longer count: what they were made from is about to change."""
+        for task in tasks:
+            (self.root / "tasks" / run_key / f"{task}.json").unlink(missing_ok=True)
+
+    def run_keys(self) -> list[str]:
+        """All runs that have tables, published or not, oldest first."""
+        return sorted(path.name for path in self.root.glob("runs/*"))
+
+    def last_change(self, run_key: str) -> float:
+        """When a task of a run last ended, in seconds since 1970; 0 if none has."""
+        return max((path.stat().st_mtime for path in self.root.glob(f"tasks/{run_key}/*.json")), default=0)
+
+    def properties(self) -> dict[str, Any] | None:
+        """Rating scale and id types, None before the first night."""
+        return self._read_json(self.root / "store.json")
+
+    def write_properties(self, properties: dict[str, Any]) -> None:
+        """Keep the rating scale and the id types."""
+        self._write_json(self.root / "store.json", properties)
+
+    def manifest(self, run_key: str) -> dict[str, Any] | None:
+        """The manifest of a published run, None if it is not published."""
+        return self._read_json(self.root / "manifests" / f"{run_key}.json")
+
+    def write_manifest(self, run_key: str, manifest: dict[str, Any]) -> None:
+        """From here on the run is published and never rewritten."""
+        self._write_json(self.root / "manifests" / f"{run_key}.json", manifest)
+
+    def published(self) -> list[str]:
+        """Keys of the published runs, oldest first."""
+        return sorted(path.stem for path in self.root.glob("manifests/*.json"))
+
+    def current(self) -> str | None:
+        """Key of the run that readers use, None before the first was published."""
+        current = self._read_json(self.root / "CURRENT.json")
+        return current["run_key"] if current else None
+
+    def set_current(self, run_key: str, **details: Any) -> None:
+        """Point readers to a published run, atomically."""
+        if self.manifest(run_key) is None:
+            known = ", ".join(self.published()) or "none"
+            raise StoreError(f"run {run_key} is not published in {self.root}; published runs: {known}")
+        link = self.root / f"{TEMPORARY}current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("runs") / run_key)
+        link.replace(self.root / "current")
+        self._write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}", **details})
+
+    def remove_run(self, run_key: str) -> None:
+        """Remove a run's tables; its ratings, and the record of the files they came from, stay."""
+        (self.root / "manifests" / f"{run_key}.json").unlink(missing_ok=True)
+        self.forget_outcomes(
+            run_key, (path.stem for path in self.root.glob(f"tasks/{run_key}/*.json") if path.stem != "ingest")
+        )
+        shutil.rmtree(self.root / "runs" / run_key, ignore_errors=True)
+
+    def add_to_catalogue(self, file: Path) -> None:
+        """Keep a copy of a catalogue file, in the place of an earlier one of that name."""
+        if not file.is_file():
+            raise StoreError(f"found no file {file}, expected a catalogue of items")
+        temporary = self.catalogue / f"{TEMPORARY}{file.name}"
+        shutil.copyfile(file, temporary)
+        temporary.replace(self.catalogue / file.name)
+
+    # ---- writing
+
+    @contextmanager
+    def replace_folder(self, target: Path) -> Iterator[Path]:
+        """A temporary folder to write into; on success it takes `target`'s place, on an error nothing changes."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging, old = (target.with_name(f"{TEMPORARY}{suffix}-{target.name}") for suffix in ("new", "old"))
+        if old.exists() and not target.exists():  # stopped between the two renames below
+            old.rename(target)
+        for leftover in (staging, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staging.mkdir()
+        try:
+            yield staging
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        for path in staging.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        if target.exists():
+            target.rename(old)
+        staging.rename(target)
+        _sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, task: str) -> Iterator[None]:
+        """Held by one process at a time; the system releases it when the process ends, however it ends."""
+        with (self.root / f".lock-{task}").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _write_json(self, path: Path, content: dict[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(TEMPORARY + path.name)
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+
+    def _read_json(self, path: Path) -> dict[str, Any] | None:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StoreError(f"{path} is not valid JSON: {error}") from None
+
+
+def run_key_at(time: datetime) -> str:
+    """The run key of a point in time; such keys sort by time."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+
+
+def check_run_key(run_key: str) -> str:
+    """The run key itself. Raises StoreError if it cannot name a folder."""
+    if not RUN_KEY.fullmatch(run_key):
+        raise StoreError(
+            f"found the run key {run_key!r}, expected 1 to 100 letters, digits, dots, hyphens or underscores, "
+            "the first a letter or digit"
+        )
+    return run_key
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Force a file or folder to disk, so that a rename never precedes what it names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,80 @@
+"""Arrow schemas of the tables that readers rely on. Column descriptions travel in the files' metadata."""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+Scale = tuple[float, float]  # lowest and highest rating
+ID_TYPES = {"integer": pa.int64(), "string": pa.string()}
+
+
+def _field(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable, {"description": description})
+
+
+def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
+    """One row for each user and rank, sorted by both."""
+    return pa.schema(
+        [
+            _field("user_id", user_id, "the user, as in the source"),
+            _field("rank", pa.int32(), "place in the user's list, 1 is best"),
+            _field("item_id", item_id, "the recommended item; never one that the user has rated"),
+            _field("score", pa.float32(), "ranking head: larger is better, comparable within one user"),
+            _field("predicted_rating", pa.float32(), "rating head, in the source's scale and clipped to it"),
+            _field("because_item_id", item_id, "liked item that contributed most to the score", nullable=True),
+        ]
+    )
+
+
+def similar_items(item_id: pa.DataType, measure: str) -> pa.Schema:
+    """One row for each item and rank, sorted by both; `measure` is "similarity" or "distance"."""
+    meaning = {
+        "similarity": "cosine of the two items' ranking factors, at most 1",
+        "distance": "squared distance of the two items' ranking factors, 0 is identical",
+    }
+    return pa.schema(
+        [
+            _field("item_id", item_id, "the item, as in the source"),
+            _field("rank", pa.int32(), "place in the item's list, 1 is most similar"),
+            _field("similar_item_id", item_id, "the similar item; never the item itself"),
+            _field(measure, pa.float32(), meaning[measure]),
+        ]
+    )
+
+
+def popular_items(item_id: pa.DataType) -> pa.Schema:
+    """The list for users without ratings."""
+    return pa.schema(
+        [
+            _field("rank", pa.int32(), "place in the list, 1 is best"),
+            _field("item_id", item_id, "the item, as in the source"),
+            _field("score", pa.float32(), "number of users who liked the item"),
+        ]
+    )
+
+
+def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
+    """One row for each item, sorted by id."""
+    vector = pa.list_(pa.float32(), n_features)
+    return pa.schema(
+        [
+            _field("item_id", item_id, "the item, as in the source"),
+            _field("rating_factors", vector, "x of the rating head: predicted rating = w.x + bias + mean"),
+            _field("ranking_factors", vector, "x of the ranking head: score = w.x"),
+            _field("mean", pa.float32(), "damped mean rating of the item"),
+            _field("n_ratings", pa.int32(), "number of ratings of the item"),
+        ]
+    )
+
+
+def user_factors(user_id: pa.DataType, n_features: int) -> pa.Schema:
+    """One row for each user, sorted by id."""
+    vector = pa.list_(pa.float32(), n_features)
+    return pa.schema(
+        [
+            _field("user_id", user_id, "the user, as in the source"),
+            _field("rating_factors", vector, "w of the rating head"),
+            _field("ranking_factors", vector, "w of the ranking head"),
+            _field("bias", pa.float32(), "b of the rating head"),
+            _field("n_ratings", pa.int32(), "number of ratings by the user"),
+        ]
+    )

@@ -1,0 +1,88 @@
+"""The tasks of a run, their order, and what every task is wrapped in."""
+
+import importlib
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cofi_jobs.errors import CofiError, StoreError
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store, check_run_key
+
+log = logging.getLogger(__name__)
+
+# Each task with the tasks whose tables it reads. A task's module has the task's name.
+TASKS: dict[str, tuple[str, ...]] = {
+    "ingest": (),
+    "normalize": ("ingest",),
+    "train": ("ingest", "normalize"),
+    "similar_items": ("train",),
+    "recommend": ("ingest", "normalize", "train"),
+    "publish": ("similar_items", "recommend"),
+}
+# Lines that TensorFlow writes while it is imported, whatever its log level.
+NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc|cuda_executor\.cc|cuInit|computation_placer\.cc")
+
+
+def following(task: str) -> set[str]:
+    """Tasks that read, directly or not, what a task writes."""
+    direct = {later for later, needs in TASKS.items() if task in needs}
+    return direct.union(*(following(later) for later in direct))
+
+
+def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs: Any) -> dict[str, Any]:
+    """Run one task of a run and record how it ended; returns its outcome.
+
+    A task can be repeated under the same key until the run is published; from then on the run is never rewritten and
+    the recorded outcome is returned. Raises StoreError if a task that comes before has not run.
+    """
+    check_run_key(run_key)
+    store.create()
+    with store.lock(task):
+        if store.manifest(run_key) is not None and task != "publish":
+            if any(inputs.values()):
+                raise StoreError(f"run {run_key} is published and never rewritten; choose another run key")
+            log.info("run %s is published already, %s has nothing to do", run_key, task)
+            return store.outcome(run_key, task) or {}
+        missing = [earlier for earlier in TASKS[task] if store.outcome(run_key, earlier) is None]
+        if missing:
+            raise StoreError(f"{task} of run {run_key} needs the task {missing[0]} of the same run; run that first")
+        # From here on the tables of later tasks are out of date. The record of an earlier ingest stays, since it
+        # says which files were taken.
+        store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
+        start = time.monotonic()
+        try:
+            with _quiet_start():
+                module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
+            outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
+        except Exception as error:
+            store.write_failure(run_key, task, {"error": str(error), "permanent": isinstance(error, CofiError)})
+            raise
+        outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
+        store.write_outcome(run_key, task, outcome)
+        store.write_failure(run_key, task, None)
+        return outcome
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Hold back what is written to standard error meanwhile, then write it without the known noise."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # same numbers on every processor, and no line about it
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            for line in held:
+                if not NOISE.search(line):
+                    os.write(2, line)

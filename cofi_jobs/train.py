@@ -1,0 +1,192 @@
+"""Train: learn item features X and user parameters W, b of both heads by minimising J with Adam.
+
+The rating head predicts stars, the ranking head orders items (docs/model.md says why there are two). Both are fitted
+twice: without each user's newest ratings, to be measured on those, and then on everything, to be used.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from cofi_jobs import evaluate, tables
+from cofi_jobs.cost import cost
+from cofi_jobs.errors import TrainingError
+from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head
+from cofi_jobs.model import Factors, Ratings, initial_factors, predict, to_column
+from cofi_jobs.normalize import damped_means
+from cofi_jobs.progress import track
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store
+from cofi_jobs.tables import Scale
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Result of `fit`: the factors, and J of each epoch (summed over its batches, each before its update)."""
+
+    factors: Factors
+    losses: list[float]
+
+
+def fit(
+    head: Head, initial: Factors, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, seed: int = 0
+) -> Fit:
+    """Minimise J over the observed (user, item, y) from `initial` on.
+
+    Each epoch runs through the shuffled ratings in equal batches (up to n_batches - 1 ratings sit out an epoch).
+    Raises TrainingError with the step and the setting to look at when J is no longer finite.
+    """
+    n_users, n_items, n_ratings = len(initial.W), len(initial.X), len(y)
+    n_batches = max(1, round(n_ratings / head.batch_size)) if head.batch_size else 1
+    size = n_ratings // n_batches
+    item_penalty = head.penalties(np.bincount(item_index, minlength=n_items), n_users)
+    user_penalty = head.penalties(np.bincount(user_index, minlength=n_users), n_items)
+    X, W, b = (tf.Variable(parameter) for parameter in (initial.X, initial.W, initial.b))
+    variables = [X, W, b] if head.bias else [X, W]
+    rate = head.learning_rate
+    if head.cosine_decay:
+        rate = keras.optimizers.schedules.CosineDecay(rate, head.epochs * n_batches)
+    optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(variables)
+
+    # Batches and penalties are arguments: XLA compiles for many seconds on large captured constants.
+    @tf.function(jit_compile=True)
+    def step(*batch: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            J = cost(X, W, b, *batch, head.alpha, size / n_ratings)
+        optimizer.apply_gradients(zip(tape.gradient(J, variables), variables, strict=True))
+        return J
+
+    rng = np.random.default_rng(seed)
+    losses: list[float] = []
+    for epoch in track(range(head.epochs), f"{head.name} head"):
+        order = rng.permutation(n_ratings) if n_batches > 1 else np.arange(n_ratings)
+        steps = []
+        for start in range(0, n_batches * size, size):
+            batch = order[start : start + size]
+            steps.append(step(user_index[batch], item_index[batch], y[batch], item_penalty, user_penalty))
+        J = np.array(steps)
+        _check_finite(head, J, first_step=epoch * n_batches)
+        losses.append(float(J.sum()))
+        if (epoch + 1) % max(1, head.epochs // 5) == 0:
+            log.info("%s head: epoch %d of %d, J = %.6g", head.name, epoch + 1, head.epochs, losses[-1])
+    factors = Factors(X.numpy(), W.numpy(), b.numpy())
+    _check_finite(head, np.array([np.abs(a).sum() for a in (factors.X, factors.W)]), first_step=head.epochs * n_batches)
+    return Fit(factors, losses)
+
+
+def _check_finite(head: Head, values: np.ndarray, first_step: int) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise TrainingError(
+            f"J of the {head.name} head is {values[bad[0]]:g} in step {first_step + bad[0] + 1}, expected a finite "
+            f"number; lower {head.name}_learning_rate (now {head.learning_rate:g})"
+        )
+
+
+@dataclass(frozen=True)
+class Model:
+    """Both heads and the item means, in the source's units: rating = w.x + b + mean, score = w.x."""
+
+    rating: Fit
+    ranking: Fit
+    means: np.ndarray
+
+
+def fit_both(ratings: Ratings, settings: Settings, scale: Scale) -> Model:
+    """Fit the rating head to the mean-normalised ratings and the ranking head to the shifted ones."""
+    counts = np.bincount(ratings.item_index, minlength=ratings.n_items)
+    sums = np.bincount(ratings.item_index, ratings.rating, minlength=ratings.n_items)
+    means = damped_means(counts, sums, settings.damping)
+    initial = initial_factors(ratings.n_items, ratings.n_users, settings.n_features, settings.seed)
+
+    def fitted(head: Head, y: np.ndarray) -> Fit:
+        return fit(head, initial, ratings.user_index, ratings.item_index, y, settings.seed)
+
+    return Model(
+        rating=fitted(rating_head(settings), ratings.rating - means[ratings.item_index]),
+        ranking=fitted(ranking_head(settings), ranking_target(ratings.rating, scale)),
+        means=means,
+    )
+
+
+def measure(model: Model, known: Ratings, held_out: Ratings, scale: Scale, liked: float) -> dict[str, Any]:
+    """Both heads on held-out ratings, beside the item means and popularity."""
+    stars = predict(model.rating.factors, held_out.user_index, held_out.item_index) + model.means[held_out.item_index]
+    popularity = np.bincount(known.item_index, minlength=known.n_items).astype(np.float32)
+    is_liked = held_out.rating >= liked
+    wanted = held_out.where(is_liked)
+
+    def ranking(scores: evaluate.Scores) -> dict[str, float]:
+        return evaluate.ranking_metrics(scores, known, wanted)
+
+    W, X = model.ranking.factors.W, model.ranking.factors.X
+    return {
+        "held_out_ratings": len(held_out.rating),
+        "rating": {"rmse": evaluate.rmse(np.clip(stars, scale[0], scale[1]), held_out.rating)},
+        "item_means": {"rmse": evaluate.rmse(model.means[held_out.item_index], held_out.rating)},
+        "ranking": ranking(lambda users: W[users] @ X.T),
+        "popularity": ranking(lambda users: np.tile(popularity, (len(W[users]), 1))),
+    }
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Measure both heads on held-out ratings, then learn from all ratings; write `model` and `training`."""
+    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    scale = (low, high)
+    liked = liked_from(settings, scale)
+    folder = store.table(run_key, "normalized")
+    users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
+    items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings"])
+    columns = pq.read_table(folder / "ratings.parquet", columns=["user_index", "item_index", "rating"])
+    user_index, item_index, stars = (column.to_numpy() for column in columns.columns)
+    ratings = Ratings(user_index, item_index, stars, len(users), len(items))
+
+    newest = evaluate.newest_of_each_user(ratings.user_index, settings.held_out_share)
+    known, held_out = ratings.where(~newest), ratings.where(newest)
+    log.info("measuring: %d ratings known, the newest %d held out", len(known.rating), len(held_out.rating))
+    trial = fit_both(known, settings, scale)
+    metrics = measure(trial, known, held_out, scale, liked)
+    log.info(
+        "held-out RMSE %.4f (item means %.4f), NDCG@10 %.4f (popularity %.4f)",
+        metrics["rating"]["rmse"],
+        metrics["item_means"]["rmse"],
+        metrics["ranking"]["ndcg@10"],
+        metrics["popularity"]["ndcg@10"],
+    )
+    log.info("learning from all %d ratings", len(ratings.rating))
+    final = fit_both(ratings, settings, scale)
+    with store.replace_folder(store.table(run_key, "model")) as target:
+        _write_model(final, users, items, settings.n_features, target)
+    with store.replace_folder(store.table(run_key, "training")) as target:
+        pq.write_table(_losses({"held-out": trial, "final": final}), target / "losses.parquet")
+    return {"metrics": metrics, "liked_from": liked}
+
+
+def _write_model(model: Model, users: pa.Table, items: pa.Table, n_features: int, folder: Path) -> None:
+    rating, ranking = model.rating.factors, model.ranking.factors
+    columns = [items["item_id"], to_column(rating.X), to_column(ranking.X), model.means, items["n_ratings"]]
+    schema = tables.item_factors(items["item_id"].type, n_features)
+    pq.write_table(pa.table(columns, schema=schema), folder / "item_factors.parquet", row_group_size=1 << 14)
+    columns = [users["user_id"], to_column(rating.W), to_column(ranking.W), rating.b, users["n_ratings"]]
+    schema = tables.user_factors(users["user_id"].type, n_features)
+    pq.write_table(pa.table(columns, schema=schema), folder / "user_factors.parquet", row_group_size=1 << 14)
+
+
+def _losses(models: dict[str, Model]) -> pa.Table:
+    rows = [
+        {"fit": name, "head": head, "epoch": epoch, "J": J}
+        for name, model in models.items()
+        for head, result in (("rating", model.rating), ("ranking", model.ranking))
+        for epoch, J in enumerate(result.losses, start=1)
+    ]
+    return pa.Table.from_pylist(rows)
