@@ -1,0 +1,94 @@
+"""The nightly job: new ratings in, recommendations out."""
+
+import logging
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from cofi_jobs.child import run_in_child
+from cofi_jobs.errors import CofiError
+from cofi_jobs.settings import form_fields
+from cofi_jobs.store import run_key_at
+
+log = logging.getLogger(__name__)
+
+RECOMMENDATIONS = Asset("cofi_recommendations")
+STORE = os.environ.get("COFI_STORE") or str(Path(os.environ.get("AIRFLOW_HOME", "."), "cofi-store").absolute())
+PARAMS = {
+    "store": Param(STORE, type="string", minLength=1, section="store", description="Folder of the store."),
+    **{name: Param(**field) for name, field in form_fields().items()},
+}
+
+
+def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
+    """Run a task in a child process; what is handed on is the run key and the counts."""
+    params, run_key = dict(context["params"]), run_key_at(context["dag_run"].run_after)
+    try:
+        outcome = run_in_child(task_name, params.pop("store"), params, run_key, log.info)
+    except CofiError as error:  # bad data, bad settings, diverged training: a retry cannot help
+        raise AirflowFailException(str(error)) from None
+    return {
+        "run_key": run_key,
+        **{key: value for key, value in outcome.items() if isinstance(value, int | float | str)},
+    }
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": 2.0,
+        "execution_timeout": timedelta(hours=2),
+    },
+    tags=["cofi"],
+    doc_md=__doc__,
+)
+def cofi_nightly() -> None:
+    """One task for each module of cofi_jobs of the same name; data goes through the store."""
+
+    @task
+    def ingest(**context: Any) -> dict[str, Any]:
+        """Take new rating files from the landing folder."""
+        return run("ingest", context)
+
+    @task
+    def normalize(**context: Any) -> dict[str, Any]:
+        """Compute current ratings, item means and row numbers."""
+        return run("normalize", context)
+
+    @task
+    def train(**context: Any) -> dict[str, Any]:
+        """Measure and learn both heads of the model."""
+        return run("train", context)
+
+    @task
+    def similar_items(**context: Any) -> dict[str, Any]:
+        """Write the similar items of each item."""
+        return run("similar_items", context)
+
+    @task
+    def recommend(**context: Any) -> dict[str, Any]:
+        """Write each user's recommendations."""
+        return run("recommend", context)
+
+    @task(outlets=[RECOMMENDATIONS])
+    def publish(**context: Any) -> dict[str, Any]:
+        """Point readers to this run and tell downstream DAGs."""
+        outcome = run("publish", context)
+        context["outlet_events"][RECOMMENDATIONS].extra = outcome
+        return outcome
+
+    # An evaluate gate will stand between train and publish.
+    ingest() >> normalize() >> train() >> [similar_items(), recommend()] >> publish()
+
+
+cofi_nightly()
