@@ -11,10 +11,10 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
 run: $(VENV)/.ready ## Run the job with Airflow on MovieLens, or on your files: RATINGS=<file> ITEMS=<file> STORE=<folder>
-	@$(BIN)/python demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
+	@$(BIN)/python -u demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
 
 ui: $(VENV)/.ready ## Start Airflow with its UI on http://localhost:8080, on the same home and store as `make run`
-	@$(BIN)/python demo/run.py --store "$(STORE)" --ui
+	@$(BIN)/python -u demo/run.py --store "$(STORE)" --ui
 
 test: lint ## Run all tests
 	$(BIN)/python -m pytest

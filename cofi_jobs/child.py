@@ -29,6 +29,7 @@ def run_in_child(
     command = [sys.executable, "-m", "cofi_jobs.child", task.replace("_", "-"), "--store", store, "--run-key", run_key]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, **to_environment(settings), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    Store(store).write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as child:

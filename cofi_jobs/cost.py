@@ -23,6 +23,7 @@ def cost(
     y: tf.Tensor,
     item_penalty: tf.Tensor,
     user_penalty: tf.Tensor,
+    *,
     alpha: float = 0.0,
     share: float = 1.0,
 ) -> tf.Tensor:

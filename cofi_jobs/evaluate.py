@@ -37,6 +37,9 @@ def ranking_metrics(
     Recall is the share of the user's wanted items that are in the list.
     """
     n_wanted = np.bincount(wanted.user_index, minlength=known.n_users)
+    served = n_wanted > 0
+    if not served.any():
+        return {f"ndcg@{ndcg_at}": float("nan"), f"recall@{recall_at}": float("nan"), "users": 0}
     keys = np.sort(wanted.user_index.astype(np.int64) * known.n_items + wanted.item_index)
     discounts = 1 / np.log2(np.arange(2, max(ndcg_at, recall_at) + 2))
     ideal = np.cumsum(discounts)
@@ -52,9 +55,6 @@ def ranking_metrics(
         depth = np.minimum(np.maximum(n, 1), ndcg_at) - 1
         ndcg[users] = (hits[:, :ndcg_at] * discounts[: hits[:, :ndcg_at].shape[1]]).sum(axis=1) / ideal[depth]
         recall[users] = hits[:, :recall_at].sum(axis=1) / np.maximum(n, 1)
-    served = n_wanted > 0
-    if not served.any():
-        return {f"ndcg@{ndcg_at}": float("nan"), f"recall@{recall_at}": float("nan"), "users": 0}
     return {
         f"ndcg@{ndcg_at}": float(ndcg[served].mean()),
         f"recall@{recall_at}": float(recall[served].mean()),

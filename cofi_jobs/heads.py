@@ -20,7 +20,7 @@ class Head:
     learning_rate: float = 0.1
     cosine_decay: bool = False
     epochs: int = 200
-    batch_size: int = 0
+    batch_size: int | None = 0
 
     def penalties(self, counts: np.ndarray, n_other: int) -> np.ndarray:
         """L2 weight of each item (or user): lambda (n + alpha n_other)^nu, float32 like `counts`.
@@ -29,6 +29,16 @@ class Head:
         is how many pairs the all-pairs term adds to a row.
         """
         return (self.lambda_ * (counts + self.alpha * n_other) ** self.nu).astype(np.float32)
+
+    def batches(self, n_ratings: int) -> int:
+        """Number of batches of an epoch. `batch_size` 0 is one batch; None is a hundredth of the ratings in each.
+
+        Not below 8,192 ratings, where an epoch has steps enough for Adam, nor above 262,144, to bound memory.
+        """
+        size = n_ratings if self.batch_size == 0 else self.batch_size
+        if size is None:
+            size = min(max(n_ratings // 100, 8192), 262_144)
+        return max(1, round(n_ratings / size))
 
 
 def rating_head(settings: Settings) -> Head:
@@ -59,10 +69,24 @@ def ranking_head(settings: Settings) -> Head:
     )
 
 
-def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the ranking head: the rating moved to the range 1 to 5, so that every rating is more than none, 0."""
+def rating_target(rating: np.ndarray, mean: np.ndarray, scale: Scale) -> np.ndarray:
+    """y of the rating head: the rating less its item's mean, in units that fit every scale (see `rating_unit`)."""
+    return ((rating - mean) / rating_unit(scale)).astype(np.float32)
+
+
+def rating_unit(scale: Scale) -> float:
+    """A quarter of the scale, so that a penalty means the same on every scale; 1 where ratings go from 1 to 5."""
     low, high = scale
-    return (1 + 4 * (rating - low) / (high - low)).astype(np.float32)
+    return (high - low) / 4
+
+
+def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
+    """y of the ranking head: 1 for the highest rating, 0 a quarter up the scale, below that negative.
+
+    What was never rated counts as 0, so a low rating says less for an item than none.
+    """
+    low, high = scale
+    return (((rating - low) / (high - low) - 0.25) / 0.75).astype(np.float32)
 
 
 def liked_from(settings: Settings, scale: Scale) -> float:

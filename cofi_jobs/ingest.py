@@ -31,9 +31,10 @@ def parsed(source: sources.RatingFile) -> str:
         f"WHEN abs({number}) < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END"
     )
     time = f"coalesce(TRY(to_timestamp({seconds})), try_cast(timestamp AS TIMESTAMPTZ))"
-    no_time = "time IS NULL" if source.timed else "false"
+    no_time = "time IS NULL OR NOT isfinite(time)" if source.timed else "false"  # "infinity" would be newest for ever
     return f"""
         SELECT user_id, item_id, value, time, raw, CASE
+            WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN coalesce(user_id, '') = '' THEN 'user_id is missing'
             WHEN coalesce(item_id, '') = '' THEN 'item_id is missing'
             WHEN coalesce(rating, '') = '' THEN 'rating is missing'
@@ -75,7 +76,8 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
             if "part" not in file:
                 staged[number] = _stage(connection, number, Path(file["path"]))
         properties = store.properties()
-        if properties is None or store.batches() in ([], [run_key]):
+        gone = len(staged) < len(batch)  # what was taken from files that have gone fits the properties as they are
+        if properties is None or (store.batches() in ([], [run_key]) and not gone):
             properties = _first_night(store, settings, connection, list(staged.values()))
         id_types = {column: properties[column] for column in ("user_id", "item_id")}
         scale = _scale(settings, properties["scale"])
@@ -136,11 +138,16 @@ def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> st
     staged = f"staged_{number}"
     columns = "user_id VARCHAR, item_id VARCHAR, value FLOAT, time TIMESTAMPTZ, raw VARCHAR, reason VARCHAR"
     connection.execute(f"CREATE TEMP TABLE {staged} ({columns})")
-    if path.stat().st_size == 0:
+    if sources.is_empty(path):
         return staged
     try:
         connection.execute(f"INSERT INTO {staged} BY NAME {parsed(sources.rating_file(connection, path))}")
         if sources.is_text(path):
+            swallowed = connection.execute(r"""
+                SELECT min(line) FROM reject_errors
+                WHERE error_type = 'UNQUOTED VALUE' AND trim(csv_line, E'\r\n') LIKE E'%\n%'""").fetchall()[0][0]
+            if swallowed is not None:  # an unknown number of good rows went with it, so it is not one bad row
+                raise DataError(f'{path}: the quotation mark (") that opens in line {swallowed} is not closed there')
             reason = "'line is malformed, ' || lower(first(error_type)::VARCHAR) || ': line ' || line"
             connection.execute(f"""
                 INSERT INTO {staged} BY NAME SELECT first(csv_line) AS raw, {reason} AS reason

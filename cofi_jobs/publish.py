@@ -39,7 +39,13 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     removed = prune(store, settings.keep_runs, run_key)
     if removed:
         log.info("removed old runs: %s", ", ".join(removed))
-    return {"path": str(store.table(run_key, "recommendations")), "current": store.current(), "removed": removed}
+    recommended = store.required_outcome(run_key, "recommend")
+    return {
+        "path": str(store.table(run_key, "recommendations")),
+        **{key: recommended[key] for key in COUNTS["recommend"]},
+        "current": store.current(),
+        "removed": removed,
+    }
 
 
 def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:

@@ -40,7 +40,12 @@ class Settings(BaseSettings):
     )
 
     n_features: int = setting("train", 64, "Number of features that describe an item or a user.", ge=1, le=1024)
-    batch_size: int = setting("train", 8192, "Ratings in one step of Adam. 0: all ratings in each step.", ge=0)
+    batch_size: int | None = setting(
+        "train",
+        None,
+        "Ratings in one step of Adam. Empty: a hundredth of all, from 8,192 to 262,144. 0: all in each step.",
+        ge=0,
+    )
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
         "train", "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
     )
@@ -53,14 +58,14 @@ class Settings(BaseSettings):
     )
     rating_lambda: float = setting("train", 1.2, "Rating head: weight λ of the L2 penalty.", ge=0, le=1e6)
     rating_nu: float = setting("train", 0.5, "Rating head: λ grows with (number of ratings)^ν.", ge=0, le=1)
-    rating_learning_rate: float = setting("train", 0.005, "Rating head: Adam's learning rate.", gt=0, le=10)
-    rating_epochs: int = setting("train", 30, "Rating head: passes over the ratings.", ge=1, le=10_000)
+    rating_learning_rate: float = setting("train", 0.02, "Rating head: Adam's learning rate.", gt=0, le=10)
+    rating_epochs: int = setting("train", 20, "Rating head: passes over the ratings.", ge=1, le=10_000)
     ranking_alpha: float = setting(
         "train", 0.3, "Ranking head: weight α that pulls what a user never rated towards 0.", ge=0, le=100
     )
-    ranking_lambda: float = setting("train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
+    ranking_lambda: float = setting("train", 0.15, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
     ranking_nu: float = setting("train", 0.5, "Ranking head: λ grows with (number of ratings + α N)^ν.", ge=0, le=1)
-    ranking_learning_rate: float = setting("train", 0.01, "Ranking head: Adam's learning rate.", gt=0, le=10)
+    ranking_learning_rate: float = setting("train", 0.03, "Ranking head: Adam's learning rate.", gt=0, le=10)
     ranking_epochs: int = setting("train", 20, "Ranking head: passes over the ratings.", ge=1, le=10_000)
 
     similarity: Literal["cosine", "distance"] = setting(
@@ -92,13 +97,13 @@ class Settings(BaseSettings):
         return self
 
 
-def load_settings(overrides: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(overrides: Iterable[str] = ()) -> Settings:
     """The settings from the environment, with `overrides` of the form "name=value" on top.
 
     Raises SettingsError, naming the setting, the value found and what is allowed.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
-    for variable in sorted(environ):
+    for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known:
             raise SettingsError(f"unknown environment variable {variable}{_did_you_mean(variable, known)}")
     values: dict[str, Any] = {}

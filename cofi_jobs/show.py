@@ -1,7 +1,9 @@
 """What a person sees of a store on the terminal: tables with titles, drawn by Rich."""
 
+import sys
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,7 +15,7 @@ from cofi_jobs.tasks import TASKS
 
 def summary(run: Run, n: int = 3) -> None:
     """What came in, how good the model is, where the files are, and a few users and items."""
-    console, manifest = Console(), run.manifest
+    console, manifest = _console(), run.manifest
     ingested, counts = manifest["counts"]["ingest"], manifest["counts"]["normalize"]
     console.rule(f"CoFi run {run.key}")
     console.print(
@@ -31,7 +33,7 @@ def summary(run: Run, n: int = 3) -> None:
     for item_id in items[:n].to_pylist():
         item(run, str(item_id), console)
     for table in ("recommendations", "similar_items", "popular_items"):
-        console.print(f"{table}: {run.store.table(run.key, table)}", soft_wrap=True, highlight=False)
+        console.print(f"{table}: {run.store.table(run.key, table)}", soft_wrap=True)
 
 
 def user(run: Run, user_id: str, console: Console | None = None, n: int = 5) -> None:
@@ -53,7 +55,7 @@ def user(run: Run, user_id: str, console: Console | None = None, n: int = 5) -> 
             cells += [_name(items[gets[row]["item_id"]]), f"{gets[row]['predicted_rating']:.1f}"]
             cells += [_name(because) if because else ""]
         table.add_row(*cells)
-    (console or Console()).print(table)
+    (console or _console()).print(table)
 
 
 def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> None:
@@ -70,7 +72,7 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
     for row in similar.slice(0, n).to_pylist():
         other = items[row["similar_item_id"]]
         table.add_row(_name(other), f"{row[measure]:.2f}", str(other["n_ratings"]))
-    (console or Console()).print(table)
+    (console or _console()).print(table)
 
 
 def runs(store: Store) -> None:
@@ -86,7 +88,7 @@ def runs(store: Store) -> None:
         else:
             state, numbers = _state(store, key), ["", "", ""]
         table.add_row(key, state, *numbers)
-    Console().print(table)
+    _console().print(table)
 
 
 def _state(store: Store, run_key: str) -> str:
@@ -108,11 +110,18 @@ def _quality(manifest: dict[str, Any]) -> Table:
     return table
 
 
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
 def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     numbers = ("stars", "expected", "similarity", "distance", "ratings", "model", "baseline", "RMSE", "NDCG@10")
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
+        if heading in numbers:
+            table.add_column(heading, justify="right", min_width=len(heading), no_wrap=True)
+        else:
+            table.add_column(heading, no_wrap=True)
     return table
 
 

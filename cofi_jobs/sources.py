@@ -8,6 +8,9 @@ import csv
 import gzip
 import json
 import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,10 +45,14 @@ U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
 
 @dataclass(frozen=True)
 class RatingFile:
-    """A file of ratings: SELECT with the five text columns, and whether the file has a column of times."""
+    """A file of ratings: SELECT with the five text columns, and whether the file has a column of times.
+
+    `broken` is a condition in SQL for records that cannot be taken apart into columns.
+    """
 
     query: str
     timed: bool
+    broken: str = "false"
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,11 @@ def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile
 
     Raises DataError if it cannot be read as ratings, naming the columns found.
     """
-    if _extension(path) in JSON_LINES:
-        columns, relation, raw = _json_keys(path), _read_text(path, ("raw",), "\x01", header=False, quote=""), "raw"
+    is_json = _extension(path) in JSON_LINES
+    if is_json:
+        columns, raw = _json_keys(path), "raw"
+        lines = _read_text(path, ("raw",), "\x01", header=False, quote="")
+        relation = f"(FROM {lines} WHERE trim(raw) != '')"
     else:
         layout = _layout(connection, path, ("user_id", "item_id", "rating", "timestamp"))
         columns, relation = layout.columns, layout.relation
@@ -84,13 +94,14 @@ def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile
         if column not in chosen:
             return "NULL::VARCHAR"
         cell = sql.name(chosen[column])
-        if raw == "raw":  # a line of JSON
+        if is_json:
             key = sql.quote('$."' + chosen[column].replace('"', '\\"') + '"')
             cell = f"CASE WHEN json_valid(raw) THEN json_extract_string(raw, {key}) END"
         return _id(cell) if column.endswith("_id") else _text(cell)
 
     fields = ", ".join(f"{text(column)} AS {column}" for column in RATING_COLUMNS)
-    return RatingFile(f"SELECT {fields}, {raw} AS raw FROM {relation}", timed="timestamp" in chosen)
+    broken = "CASE WHEN json_valid(raw) THEN json_type(raw) != 'OBJECT' ELSE true END" if is_json else "false"
+    return RatingFile(f"SELECT {fields}, {raw} AS raw FROM {relation}", "timestamp" in chosen, broken)
 
 
 def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
@@ -103,6 +114,12 @@ def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
     item_id, title = _id(sql.name(chosen["item_id"])), _text(sql.name(chosen["title"]))
     groups = _text(sql.name(chosen["groups"])) if "groups" in chosen else "NULL::VARCHAR"
     return f"SELECT {item_id} AS item_id, {title} AS title, {groups} AS groups FROM {layout.relation}"
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing in the file, or in what it unpacks to."""
+    with _open(path) as file:
+        return not file.read(1)
 
 
 def is_text(path: Path) -> bool:
@@ -151,6 +168,8 @@ def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[s
 
 def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: bool, quote: str) -> str:
     """A text file as a table of text columns; lines of another shape go to DuckDB's reject_errors."""
+    if _is_gzip(path):
+        _check_gzip(path)
     types = ", ".join(f"{sql.quote(column)}: 'VARCHAR'" for column in columns)
     options = {
         "columns": f"{{{types}}}",
@@ -205,16 +224,26 @@ def _is_gzip(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def _open(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    """The file's bytes, unpacked. Raises DataError where they cannot be."""
+    try:
+        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+
+
+def _check_gzip(path: Path) -> None:
+    """Unpack a file to its end: Python compares the checksum, DuckDB would take damaged rows for ratings."""
+    with _open(path) as file:
+        while file.read(1 << 20):
+            pass
 
 
 def _first_line(path: Path) -> str:
-    try:
-        with _open(path) as file:
-            line = file.readline(1 << 20)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+    with _open(path) as file:
+        line = file.readline(1 << 20)
     return line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
 
 

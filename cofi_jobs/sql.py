@@ -18,6 +18,7 @@ def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnect
         connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")
         connection.execute(f"SET temp_directory = {quote(str(spill))}")
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would write to standard output, terminal or not
         if settings.threads:
             connection.execute(f"SET threads = {settings.threads}")
         yield connection

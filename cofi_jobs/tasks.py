@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cofi_jobs.errors import CofiError, StoreError
@@ -26,7 +27,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "publish": ("similar_items", "recommend"),
 }
 # Lines that TensorFlow writes while it is imported, whatever its log level.
-NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc|cuda_executor\.cc|cuInit|computation_placer\.cc")
+NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
 
 def following(task: str) -> set[str]:
@@ -49,14 +50,14 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
                 raise StoreError(f"run {run_key} is published and never rewritten; choose another run key")
             log.info("run %s is published already, %s has nothing to do", run_key, task)
             return store.outcome(run_key, task) or {}
-        missing = [earlier for earlier in TASKS[task] if store.outcome(run_key, earlier) is None]
-        if missing:
-            raise StoreError(f"{task} of run {run_key} needs the task {missing[0]} of the same run; run that first")
-        # From here on the tables of later tasks are out of date. The record of an earlier ingest stays, since it
-        # says which files were taken.
-        store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
         start = time.monotonic()
         try:
+            missing = [earlier for earlier in TASKS[task] if store.outcome(run_key, earlier) is None]
+            if missing:
+                raise StoreError(f"{task} of run {run_key} needs the task {missing[0]} of the same run; run that first")
+            # From here on the tables of later tasks are out of date. The record of an earlier ingest stays, since it
+            # says which files were taken.
+            store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
             with _quiet_start():
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
@@ -74,6 +75,8 @@ def _quiet_start() -> Iterator[None]:
     """Hold back what is written to standard error meanwhile, then write it without the known noise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # same numbers on every processor, and no line about it
+    if not any(Path("/dev").glob("nvidia*")):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no GPU: do not look for one, and do not complain
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -18,7 +18,7 @@ import tensorflow as tf
 from cofi_jobs import evaluate, tables
 from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
-from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head
+from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
 from cofi_jobs.model import Factors, Ratings, initial_factors, predict, to_column
 from cofi_jobs.normalize import damped_means
 from cofi_jobs.progress import track
@@ -46,11 +46,12 @@ def fit(
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
     n_users, n_items, n_ratings = len(initial.W), len(initial.X), len(y)
-    n_batches = max(1, round(n_ratings / head.batch_size)) if head.batch_size else 1
+    n_batches = head.batches(n_ratings)
     size = n_ratings // n_batches
     item_penalty = head.penalties(np.bincount(item_index, minlength=n_items), n_users)
     user_penalty = head.penalties(np.bincount(user_index, minlength=n_users), n_items)
-    X, W, b = (tf.Variable(parameter) for parameter in (initial.X, initial.W, initial.b))
+    y = np.asarray(y, np.float32)
+    X, W, b = (tf.Variable(np.asarray(values, np.float32)) for values in (initial.X, initial.W, initial.b))
     variables = [X, W, b] if head.bias else [X, W]
     rate = head.learning_rate
     if head.cosine_decay:
@@ -62,8 +63,10 @@ def fit(
     @tf.function(jit_compile=True)
     def step(*batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            J = cost(X, W, b, *batch, head.alpha, size / n_ratings)
-        optimizer.apply_gradients(zip(tape.gradient(J, variables), variables, strict=True))
+            J = cost(X, W, b, *batch, alpha=head.alpha, share=size / n_ratings)
+        # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, variables)]
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return J
 
     rng = np.random.default_rng(seed)
@@ -112,11 +115,11 @@ def fit_both(ratings: Ratings, settings: Settings, scale: Scale) -> Model:
     def fitted(head: Head, y: np.ndarray) -> Fit:
         return fit(head, initial, ratings.user_index, ratings.item_index, y, settings.seed)
 
-    return Model(
-        rating=fitted(rating_head(settings), ratings.rating - means[ratings.item_index]),
-        ranking=fitted(ranking_head(settings), ranking_target(ratings.rating, scale)),
-        means=means,
-    )
+    rating = fitted(rating_head(settings), rating_target(ratings.rating, means[ratings.item_index], scale))
+    ranking = fitted(ranking_head(settings), ranking_target(ratings.rating, scale))
+    unit = np.float32(rating_unit(scale))
+    X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
+    return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)
 
 
 def measure(model: Model, known: Ratings, held_out: Ratings, scale: Scale, liked: float) -> dict[str, Any]:

