@@ -117,11 +117,9 @@ def _console() -> Console:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     numbers = ("stars", "expected", "similarity", "distance", "ratings", "model", "baseline", "RMSE", "NDCG@10")
-    for heading in headings:
-        if heading in numbers:
-            table.add_column(heading, justify="right", min_width=len(heading), no_wrap=True)
-        else:
-            table.add_column(heading, no_wrap=True)
+    for heading in headings:  # where the terminal is narrow, titles wrap and numbers do not
+        number = heading in numbers
+        table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     return table
 
 
