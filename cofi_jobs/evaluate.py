@@ -23,15 +23,17 @@ def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
     return from_end <= held_out[user_index]
 
 
-def rmse(predicted: np.ndarray, actual: np.ndarray) -> float:
-    """Root of the mean squared error, in units of the rating; NaN if there is nothing to compare."""
-    return float(np.sqrt(np.mean((predicted - actual) ** 2, dtype=np.float64))) if len(actual) else float("nan")
+def rmse(predicted: np.ndarray, actual: np.ndarray) -> float | None:
+    """Root of the mean squared error, in units of the rating; None if there is nothing to compare."""
+    return float(np.sqrt(np.mean((predicted - actual) ** 2, dtype=np.float64))) if len(actual) else None
 
 
 def ranking_metrics(
     scores: Scores, known: Ratings, wanted: Ratings, ndcg_at: int = 10, recall_at: int = 20
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """NDCG@10 and Recall@20 of ranking all items but the known ones, means over the users with a wanted item.
+
+    None where no user wants anything.
 
     NDCG has binary gains discounted by log2(rank + 1), divided by the best possible (Järvelin & Kekäläinen 2002).
     Recall is the share of the user's wanted items that are in the list.
@@ -39,7 +41,7 @@ def ranking_metrics(
     n_wanted = np.bincount(wanted.user_index, minlength=known.n_users)
     served = n_wanted > 0
     if not served.any():
-        return {f"ndcg@{ndcg_at}": float("nan"), f"recall@{recall_at}": float("nan"), "users": 0}
+        return {f"ndcg@{ndcg_at}": None, f"recall@{recall_at}": None, "users": 0}
     keys = np.sort(wanted.user_index.astype(np.int64) * known.n_items + wanted.item_index)
     discounts = 1 / np.log2(np.arange(2, max(ndcg_at, recall_at) + 2))
     ideal = np.cumsum(discounts)

@@ -16,6 +16,7 @@ from cofi_jobs.store import Store, sha256
 
 log = logging.getLogger(__name__)
 
+COUNTS = ("rows_read", "rows_taken", "rows_refused")
 SQL_TYPES = {"integer": "BIGINT", "string": "VARCHAR"}
 
 
@@ -82,7 +83,8 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
         id_types = {column: properties[column] for column in ("user_id", "item_id")}
         scale = _scale(settings, properties["scale"])
         for number, file in enumerate(batch):
-            part = f"part-{number:05d}.parquet"
+            # Named by content: a part means the same in every attempt, wherever one was stopped.
+            part = f"part-{file['sha256'][:16]}.parquet"
             if number in staged:
                 query = judged(staged[number], id_types, scale)
                 file |= _write(connection, query, file["name"], id_types, taken / part, refused / part)
@@ -90,8 +92,8 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
             else:
                 log.warning("%s is gone; what an earlier attempt of this run took from it is kept", file["path"])
                 for old, new in ((store.ratings(run_key), taken), (store.rejected(run_key), refused)):
-                    if (old / file["part"]).exists():
-                        (new / part).hardlink_to(old / file["part"])
+                    if (old / part).exists():
+                        (new / part).hardlink_to(old / part)
             file["part"] = part
     store.write_properties(properties)
     reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
@@ -103,22 +105,20 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     return {**totals, "reasons": dict(reasons), "scale": scale, "id_types": id_types, "files": batch}
 
 
-COUNTS = ("rows_read", "rows_taken", "rows_refused")
-
-
 def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Records of the files of this run's batch, in the order in which they are taken.
 
     Those that an earlier attempt of this run took and that have gone since still carry their "part".
     """
     taken_by_others, digests, batch = set(), {}, {}
+    present = set(map(str, paths))
     for key in store.batches():
         for file in store.required_outcome(key, "ingest")["files"]:
             digests[file["path"], file["bytes"], file["mtime_ns"]] = file["sha256"]
-            if key == run_key:
-                batch[file["sha256"]] = file
-            else:
+            if key != run_key:
                 taken_by_others.add(file["sha256"])
+            elif file["path"] not in present:  # a file that was corrected in place is read again instead
+                batch[file["sha256"]] = file
     for path in paths:
         if not path.is_file():
             raise DataError(f"found no file {path}, expected a file of ratings")

@@ -39,7 +39,9 @@ def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.nda
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Normalize the newest rating of each (user, item) over all batches up to this run's."""
     batches = store.batches(up_to=run_key)
-    parts = [part for key in batches for part in sorted(store.ratings(key).glob("*.parquet"))]
+    parts = [
+        store.ratings(key) / file["part"] for key in batches for file in store.required_outcome(key, "ingest")["files"]
+    ]
     with (
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,

@@ -144,7 +144,7 @@ def _schema(name: str) -> dict[str, Any]:
     field = Settings.model_json_schema()["properties"][name]
     schema = {key: value for key, value in field.items() if key not in ("title", "default", "anyOf")}
     for option in field.get("anyOf", []):  # an optional setting: merge "number or null" into one field
-        schema["type"] = [*schema.get("type", []), option["type"]]
+        schema |= {**option, "type": [*schema.get("type", []), option["type"]]}
     return schema
 
 

@@ -84,7 +84,7 @@ def runs(store: Store) -> None:
             metrics = manifest["metrics"]
             state = "current" if key == store.current() else "published"
             numbers = [f"{manifest['counts']['normalize']['n_ratings']:,}"]
-            numbers += [f"{metrics['rating']['rmse']:.4f}", f"{metrics['ranking']['ndcg@10']:.4f}"]
+            numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"]["ndcg@10"])]
         else:
             state, numbers = _state(store, key), ["", "", ""]
         table.add_row(key, state, *numbers)
@@ -103,15 +103,15 @@ def _quality(manifest: dict[str, Any]) -> Table:
     metrics = manifest["metrics"]
     table = _table(f"{metrics['held_out_ratings']:,} newest ratings held out", "", "model", "baseline", "")
     rmse, means = metrics["rating"]["rmse"], metrics["item_means"]["rmse"]
-    table.add_row("RMSE (stars, lower is better)", f"{rmse:.4f}", f"{means:.4f}", "item means")
+    table.add_row("RMSE (stars, lower is better)", _number(rmse), _number(means), "item means")
     for measure in ("ndcg@10", "recall@20"):
         own, popular = metrics["ranking"][measure], metrics["popularity"][measure]
-        table.add_row(f"{measure} (higher is better)", f"{own:.4f}", f"{popular:.4f}", "popularity")
+        table.add_row(f"{measure} (higher is better)", _number(own), _number(popular), "popularity")
     return table
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
 
 
 def _table(title: str, *headings: str) -> Table:
@@ -126,6 +126,10 @@ def _table(title: str, *headings: str) -> Table:
 def _by_id(run: Run) -> dict[Any, dict[str, Any]]:
     """Items by id, in the order of their row numbers."""
     return {row["item_id"]: row for row in run.items().to_pylist()}
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -145,9 +145,12 @@ def _extension(path: Path) -> str:
 def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[str, ...]) -> Layout:
     """How to read a CSV-like or Parquet file. `headless` names the columns of a MovieLens file without a header."""
     if _extension(path) in PARQUET:
-        relation = f"read_parquet({sql.quote(str(path))})"
-        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-        return Layout(relation, tuple(row[0] for row in described))
+        table = f"read_parquet({sql.file(path)})"
+        types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM {table}").fetchall()}
+        # pandas writes a missing whole number as NaN.
+        present = [f"nullif({sql.name(c)}, 'nan') AS {sql.name(c)}" for c in types if types[c] in ("DOUBLE", "FLOAT")]
+        relation = f"(SELECT * REPLACE ({', '.join(present)}) FROM {table})" if present else table
+        return Layout(relation, tuple(types))
     line = _first_line(path)
     if "::" in line:
         separator, header = "::", False
@@ -182,7 +185,7 @@ def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: boo
         "auto_detect": "false",
         "store_rejects": "true",
     }
-    return f"read_csv({sql.quote(str(path))}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
+    return f"read_csv({sql.file(path)}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
 
 
 def _json_keys(path: Path) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """A DuckDB connection set up for one task: bounded memory, spilling to the store's disk, time in UTC."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ def name(text: str) -> str:
 def files(paths: list[Path]) -> str:
     """Paths as an SQL list. Their order is kept."""
     return "[" + ", ".join(quote(str(path)) for path in paths) + "]"
+
+
+def file(path: Path) -> str:
+    """A path as an SQL string that names this one file: * and ? in it are no wildcards."""
+    return quote(re.sub(r"[*?]", r"[\g<0>]", str(path)))
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:

@@ -45,8 +45,8 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
     """Columns of the k largest entries of each row in ascending order of column; ties go to the lower column."""
     n_rows, n_columns = values.shape
-    if k == n_columns:
-        return np.broadcast_to(np.arange(n_columns, dtype=np.int32), values.shape)
+    if k in (0, n_columns):
+        return np.broadcast_to(np.arange(k, dtype=np.int32), (n_rows, k))
     threshold = np.partition(values, n_columns - k, axis=1)[:, n_columns - k, None]
     above = values > threshold
     ties = values == threshold

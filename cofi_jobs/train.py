@@ -129,7 +129,7 @@ def measure(model: Model, known: Ratings, held_out: Ratings, scale: Scale, liked
     is_liked = held_out.rating >= liked
     wanted = held_out.where(is_liked)
 
-    def ranking(scores: evaluate.Scores) -> dict[str, float]:
+    def ranking(scores: evaluate.Scores) -> dict[str, float | None]:
         return evaluate.ranking_metrics(scores, known, wanted)
 
     W, X = model.ranking.factors.W, model.ranking.factors.X
@@ -159,13 +159,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     log.info("measuring: %d ratings known, the newest %d held out", len(known.rating), len(held_out.rating))
     trial = fit_both(known, settings, scale)
     metrics = measure(trial, known, held_out, scale, liked)
-    log.info(
-        "held-out RMSE %.4f (item means %.4f), NDCG@10 %.4f (popularity %.4f)",
-        metrics["rating"]["rmse"],
-        metrics["item_means"]["rmse"],
-        metrics["ranking"]["ndcg@10"],
-        metrics["popularity"]["ndcg@10"],
-    )
+    for head, baseline, name in (("rating", "item_means", "rmse"), ("ranking", "popularity", "ndcg@10")):
+        if metrics[head][name] is not None:
+            log.info("held-out %s %.4f, of %s %.4f", name, metrics[head][name], baseline, metrics[baseline][name])
     log.info("learning from all %d ratings", len(ratings.rating))
     final = fit_both(ratings, settings, scale)
     with store.replace_folder(store.table(run_key, "model")) as target:

@@ -1,0 +1,54 @@
+"""Shared by all tests: an environment without settings, a store in a temporary folder, ratings that mean something."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cofi_jobs.settings import Settings, load_settings
+from cofi_jobs.store import Store
+from cofi_jobs.tasks import TASKS, run_task
+
+# Small and quick, yet every part of the job runs.
+QUICK = ["n_features=4", "batch_size=64", "rating_epochs=3", "ranking_epochs=3", "top_n=5", "similar_n=4"]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("COFI_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store").create()
+
+
+@pytest.fixture
+def quick() -> Settings:
+    return load_settings(QUICK)
+
+
+def random_ratings(n_users: int = 30, n_items: int = 20, share: float = 0.4, seed: int = 0) -> pd.DataFrame:
+    """Ratings of 1 to 5 stars in MovieLens' columns; ids are not contiguous, times rise with the row."""
+    rng = np.random.default_rng(seed)
+    user, item = np.nonzero(rng.random((n_users, n_items)) < share)
+    taste = rng.standard_normal((n_users, 2)) @ rng.standard_normal((2, n_items))
+    stars = np.clip(np.round(3 + taste[user, item]), 1, 5)
+    order = rng.permutation(len(user))
+    frame = pd.DataFrame({"userId": 10 + 3 * user, "movieId": 100 + 7 * item, "rating": stars}).iloc[order]
+    return frame.assign(timestamp=1_000_000_000 + np.arange(len(frame))).reset_index(drop=True)
+
+
+def write_ratings(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(path, index=False)
+    return path
+
+
+def run_night(store: Store, settings: Settings, run_key: str, **inputs: Any) -> dict[str, dict[str, Any]]:
+    """All tasks of a run, as the command line runs them."""
+    return {task: run_task(task, store, settings, run_key, **(inputs if task == "ingest" else {})) for task in TASKS}

@@ -1,0 +1,146 @@
+"""The command line as a person or a script uses it: real processes, their exit codes and what they print."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cofi_jobs.store import Store
+from tests.conftest import QUICK, random_ratings, run_night, write_ratings
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = [word for text in QUICK for word in ("--set", text)]
+
+
+def cofi(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cofi_jobs", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def ratings(tmp_path: Path) -> Path:
+    return write_ratings(tmp_path / "ratings.csv", random_ratings())
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Path:
+    rows = [f'{item},"Film, the {item}th",Drama' for item in range(100, 240, 7)]
+    path = tmp_path / "movies.csv"
+    path.write_text("\n".join(["movieId,title,genres", *rows]))
+    return path
+
+
+def test_run_does_the_whole_night_and_ends_with_a_summary(store: Store, ratings: Path, items: Path, tmp_path: Path):
+    more = write_ratings(tmp_path / "more.csv", random_ratings(seed=1).assign(rating=9))  # another scale's rating
+    write_ratings(store.landing / "landed.csv", random_ratings(seed=2))
+    ended = cofi("run", "--store", store.root, "--ratings", ratings, more, "--items", items, "--run-key", "n1",
+                 *SETTINGS, "--set", "rating_high=5")  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    n = [len(random_ratings(seed=seed)) for seed in range(3)]
+    assert f"{sum(n)} ratings read, {n[0] + n[2]} taken, {n[1]} refused" in ended.stdout
+    assert f"{n[1]} refused: rating is outside the scale 1 to 5" in ended.stdout
+    for expected in ("RMSE", "item means", "ndcg@10", "popularity", "Film, the 107th", str(store.table("n1", ""))):
+        assert expected in ended.stdout
+    assert len(re.findall(r"User \d+, \d+ ratings", ended.stdout)) == 3
+    assert ended.stdout.count("similar items") == 3
+    assert "\x1b" not in ended.stdout + ended.stderr  # plain lines where there is no terminal
+    assert "INFO cofi_jobs.train: rating head: epoch 3 of 3" in ended.stderr
+
+
+def test_one_command_for_each_task(store: Store, ratings: Path):
+    where = ("--store", store.root, "--run-key", "n1", *SETTINGS)
+    assert cofi("ingest", *where, "--ratings", ratings).returncode == 0
+    for task in ("normalize", "train", "similar-items", "recommend", "publish"):
+        ended = cofi(task, *where)
+        assert ended.returncode == 0, ended.stderr
+    assert store.current() == "n1"
+
+
+def test_show_runs_and_rollback(store: Store, ratings: Path, items: Path, quick):
+    store.add_to_catalogue(items)
+    run_night(store, quick, "n1", ratings=[ratings])
+    run_night(store, quick, "n2")
+    where = ("--store", store.root)
+
+    user = cofi("show", "user", "10", *where).stdout
+    assert "User 10" in user
+    assert "Film, the" in user
+    item = cofi("show", "item", "107", *where).stdout
+    assert re.search(r"Film, the 107th, \d+ ratings", item)
+    assert "similarity" in item
+
+    assert re.search(r"n1 +published .*\n.*n2 +current", cofi("runs", *where).stdout)
+    assert cofi("rollback", "n1", *where).returncode == 0
+    assert store.current() == "n1"
+    assert re.search(r"n1 +current .*\n.*n2 +published", cofi("runs", COFI_STORE=str(store.root)).stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "--ratings", "missing.csv"], 1, r"error: found no file .*missing\.csv, expected a file of ratings"),
+        (["run", "--items", "missing.csv"], 1, r"error: found no file missing\.csv, expected a catalogue of items"),
+        (["run"], 1, r"error: found no ratings in .*landing, expected a file there"),
+        (["run", "--run-key", "a/b"], 1, r"error: found the run key 'a/b', expected"),
+        (["train", "--run-key", "n1"], 1, r"error: train of run n1 needs the task ingest of the same run"),
+        (["show", "user", "1"], 1, r"error: found no published run in .*; run the job first"),
+        (["rollback", "n1"], 1, r"error: run n1 is not published in"),
+        (["run", "--set", "top_n=0"], 2, r"error: setting top_n: found '0', allowed is: integer, at least 1"),
+        (["run", "--set", "topn=5"], 2, r"error: unknown setting 'topn'; did you mean top_n\?"),
+        (["run", "--set", "top_n"], 2, r"error: found 'top_n', expected a setting as name=value"),
+        (["train"], 2, "--run-key"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_an_error_is_one_sentence_and_an_exit_code(store: Store, arguments, code, message):
+    ended = cofi(*arguments, COFI_STORE=str(store.root))
+    assert ended.returncode == code
+    assert re.search(message, ended.stderr)
+    assert "Traceback" not in ended.stderr
+    if message.startswith("error"):
+        assert ended.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_unknown_users_and_items_are_said_to_be_unknown(store: Store, ratings: Path, quick):
+    run_night(store, quick, "n1", ratings=[ratings])
+    where = ("--store", store.root)
+    assert "error: found no user 1 in run n1" in cofi("show", "user", "1", *where).stderr
+    assert "error: found no item 1 among the 20 rated items" in cofi("show", "item", "1", *where).stderr
+    assert "error: found the user_id 'x', expected an integer" in cofi("show", "user", "x", *where).stderr
+
+
+def test_a_traceback_is_shown_when_asked_for(store: Store):
+    ended = cofi("--traceback", "run", "--store", store.root)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert "DataError" in ended.stderr
+
+
+def test_an_unexpected_error_is_a_failed_run_too(tmp_path: Path):
+    in_the_way = tmp_path / "store"
+    in_the_way.touch()
+    ended = cofi("run", "--store", in_the_way)
+    assert ended.returncode == 1
+    assert "error: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_runs_says_where_a_run_failed(store: Store, ratings: Path, quick):
+    run_night(store, quick, "n1", ratings=[ratings])
+    ended = cofi("run", "--store", store.root, "--run-key", "n2", *SETTINGS, "--set", "liked_from=nan")
+    assert ended.returncode == 2
+    bad = store.landing / "bad.parquet"
+    for task in ("ingest", "normalize"):
+        assert cofi(task, "--store", store.root, "--run-key", "n2", *SETTINGS).returncode == 0
+    bad.write_bytes(b"no Parquet")
+    assert cofi("ingest", "--store", store.root, "--run-key", "n2", *SETTINGS).returncode == 1
+    shown = cofi("runs", "--store", store.root).stdout
+    assert re.search(r"n2 +failed in ingest: .*bad\.parquet", shown)

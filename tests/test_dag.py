@@ -1,0 +1,340 @@
+"""The DAGs as Airflow sees and runs them, on a fresh SQLite database.
+
+Airflow's configuration is fixed by its first import, so Airflow runs in processes of their own: this file run as a
+script (`examine`, `nights`). They leave JSON, a log and Airflow's database for the tests to look at.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.dataset
+import pytest
+
+from cofi_jobs.settings import Settings, section
+from cofi_jobs.store import Store, run_key_at
+from cofi_jobs.tasks import TASKS
+from tests.conftest import QUICK, random_ratings, write_ratings
+
+ROOT = Path(__file__).parents[1]
+DAGS = ROOT / "dags"
+HEAVY = ("tensorflow", "keras", "duckdb", "pandas", "pyarrow")
+EDGES = {
+    "ingest": ["normalize"],
+    "normalize": ["train"],
+    "train": ["recommend", "similar_items"],
+    "similar_items": ["publish"],
+    "recommend": ["publish"],
+    "publish": [],
+}
+# Parses each DAG file three times, in forks as Airflow's own parser does. A script, for nothing of the tests or of
+# CoFi may be imported before.
+PARSE = """
+import json, sys, time
+from multiprocessing import get_context
+from pathlib import Path
+import airflow.sdk
+from airflow.dag_processing.dagbag import DagBag
+
+def parse(file):
+    start = time.perf_counter()
+    bag = DagBag(file)
+    seconds = time.perf_counter() - start
+    return {"file": file.name, "seconds": seconds, "dags": list(bag.dags), "modules": list(sys.modules)}
+
+home, dags = map(Path, sys.argv[1:])
+(home / "empty").mkdir()
+DagBag(home / "empty")
+with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+    (home / "result.json").write_text(json.dumps(pool.map(parse, sorted(dags.glob("*.py")) * 3, chunksize=1)))
+"""
+
+
+# ---- what runs inside Airflow
+
+
+def examine(home: Path) -> dict[str, Any]:
+    """All that the tests want to know of the DAGs, as JSON."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(DAGS)
+    nightly: Any = bag.dags["cofi_nightly"]
+    reader: Any = bag.dags["cofi_reader_example"]
+    return {
+        "errors": bag.import_errors,
+        "dags": list(bag.dags),
+        "schedule": nightly.schedule,
+        "catchup": nightly.catchup,
+        "max_active_runs": nightly.max_active_runs,
+        "tasks": {
+            task.task_id: {
+                "downstream": sorted(task.downstream_task_ids),
+                "retries": task.retries,
+                "backoff": task.retry_exponential_backoff,
+                "seconds": task.execution_timeout and task.execution_timeout.total_seconds(),
+                "outlets": [asset.name for asset in task.outlets],
+            }
+            for task in nightly.tasks
+        },
+        "params": {
+            name: {"value": param.value, "description": param.description, "schema": param.schema}
+            for name, param in ((name, nightly.params.get_param(name)) for name in nightly.params)
+        },
+        "reader_schedule": [asset.name for asset in reader.schedule],
+    }
+
+
+def nights(home: Path) -> dict[str, Any]:
+    """A good night, the reader's run that it sets off, a bad night, a hung night, a night with a wrong parameter."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk.exceptions import ParamValidationError
+    from airflow.utils import db
+
+    db.initdb()
+    bag, store = DagBag(DAGS), Store(home / "store").create()
+    nightly = bag.dags["cofi_nightly"]
+    conf = {"store": str(store.root), **{name: json.loads(value) for name, value in (q.split("=") for q in QUICK)}}
+    seen: dict[str, Any] = {}
+
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    run = nightly.test(run_conf=conf, logical_date=None)  # None: as runs from the API or an asset
+    seen["good"] = {"run_id": run.run_id, "run_after": run.run_after.isoformat()}
+    seen["reader"] = {"run_id": _run_on_asset(bag.dags["cofi_reader_example"])}
+
+    # The others have a logical date: dag.test replaces a run of the same date, None too.
+    (store.landing / "bad.csv").write_text("shop,price\n1,2\n")
+    run = nightly.test(run_conf=conf, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+    seen["bad"] = {"run_id": run.run_id, "current": store.current()}
+    (store.landing / "bad.csv").unlink()
+
+    with store.lock("ingest"):  # its next ingest waits for ever
+        ingest = nightly.task_dict["ingest"]
+        ingest.execution_timeout, ingest.retries = timedelta(seconds=4), 0
+        run = nightly.test(run_conf=conf, logical_date=datetime(2026, 1, 3, tzinfo=UTC))
+        seen["hung"] = {"run_id": run.run_id, "processes": [p.cmdline() for p in psutil.Process().children()]}
+
+    with pytest.raises(ParamValidationError) as refused:
+        nightly.test(run_conf={**conf, "top_n": 0}, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
+    seen["refused"] = str(refused.value)
+    return seen
+
+
+def _run_on_asset(dag: Any) -> str:
+    """Let the scheduler's own code make the run that an asset's event asks for, and run its tasks."""
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        model = session.get_one(DagModel, dag.dag_id)
+        SchedulerJobRunner(job=Job())._create_dag_runs_asset_triggered(dag_models=[model], session=session)
+        session.flush()
+        [run] = DagRun.find(dag_id=dag.dag_id, session=session)
+        run_id, instances = str(run.run_id), run.get_task_instances(session=session)
+    for instance in instances:
+        _run_task(ti=instance, task=dag.task_dict[instance.task_id])
+    return run_id
+
+
+def in_airflow(home: Path, *command: str) -> Any:
+    """What a Python command leaves in `home`, Airflow's home; its log is there as well."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "COFI_"))},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "PYTHONPATH": str(ROOT),
+    }
+    with (home / "log").open("w") as log:
+        ended = subprocess.run(
+            [sys.executable, *command], env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=240
+        )
+    assert ended.returncode == 0, (home / "log").read_text()[-4000:]
+    return json.loads((home / "result.json").read_text())
+
+
+# ---- the graph
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp("examine")
+    return in_airflow(home, "-m", "tests.test_dag", "examine", str(home))
+
+
+def test_no_import_errors(dags: Any) -> None:
+    assert dags["errors"] == {}
+    assert set(dags["dags"]) == {"cofi_nightly", "cofi_reader_example"}
+
+
+def test_edges(dags: Any) -> None:
+    assert {name: task["downstream"] for name, task in dags["tasks"].items()} == EDGES
+    assert set(EDGES) == set(TASKS), "one task for each of the job's"
+
+
+def test_schedule(dags: Any) -> None:
+    minute, hour, *every_day = dags["schedule"].split()
+    assert minute.isdigit()
+    assert int(hour) < 6, "by morning every user has a list"
+    assert every_day == ["*", "*", "*"]
+    assert dags["catchup"] is False
+    assert dags["max_active_runs"] == 1
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_each_task_is_retried_and_timed(dags: Any, name: str) -> None:
+    task = dags["tasks"][name]
+    assert task["retries"] >= 1
+    assert task["backoff"] > 1
+    assert task["seconds"] > 0
+
+
+def test_asset(dags: Any) -> None:
+    assert {name: task["outlets"] for name, task in dags["tasks"].items() if task["outlets"]} == {
+        "publish": ["cofi_recommendations"]
+    }
+    assert dags["reader_schedule"] == ["cofi_recommendations"]
+
+
+def test_params_are_the_settings_and_the_store(dags: Any) -> None:
+    params = dict(dags["params"])
+    store = params.pop("store")
+    assert {name: param["value"] for name, param in params.items()} == Settings().model_dump()
+    assert {name: param["schema"]["section"] for name, param in params.items()} == {n: section(n) for n in params}
+    assert {name: param["description"] for name, param in params.items()} == {
+        name: field.description for name, field in Settings.model_fields.items()
+    }
+    assert Path(store["value"]).is_absolute()
+    assert store["description"]
+    assert store["schema"]["section"]
+
+
+def test_parsing_is_quick_and_light(tmp_path: Path) -> None:
+    parsed = in_airflow(tmp_path, "-c", PARSE, str(tmp_path), str(DAGS))
+    assert all(len(result["dags"]) == 1 for result in parsed)
+    for file in {result["file"] for result in parsed}:
+        assert min(result["seconds"] for result in parsed if result["file"] == file) < 0.5
+    assert not set(HEAVY) & {module for result in parsed for module in result["modules"]}
+
+
+# ---- real runs
+
+
+@dataclass(frozen=True)
+class Nights:
+    """What the runs of `nights` left."""
+
+    seen: Any
+    log: str
+    store: Store
+    database: sqlite3.Connection
+
+    def states(self, night: str) -> dict[str, tuple[str, int]]:
+        """State and number of tries of each task."""
+        query = "SELECT task_id, state, try_number FROM task_instance WHERE run_id = ?"
+        return {task: (state, tries) for task, state, tries in self._rows(query, night)}
+
+    def xcoms(self, night: str) -> dict[str, Any]:
+        query = "SELECT task_id, value FROM xcom WHERE run_id = ? AND key = 'return_value'"
+        return {task: json.loads(value) for task, value in self._rows(query, night)}
+
+    def _rows(self, query: str, night: str) -> list[Any]:
+        return self.database.execute(query, (self.seen[night]["run_id"],)).fetchall()
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    home = tmp_path_factory.mktemp("nights")
+    seen = in_airflow(home, "-m", "tests.test_dag", "nights", str(home))
+    database = sqlite3.connect(home / "airflow.db")
+    yield Nights(seen, (home / "log").read_text(), Store(home / "store"), database)
+    database.close()
+
+
+def rows(store: Store, run_key: str, table: str) -> Any:
+    return pyarrow.dataset.dataset(store.table(run_key, table), format="parquet").to_table()
+
+
+def test_good_night_publishes(after: Nights) -> None:
+    assert after.states("good") == dict.fromkeys(TASKS, ("success", 1))
+    key = run_key_at(datetime.fromisoformat(after.seen["good"]["run_after"]))
+    assert after.store.current() == key
+    assert after.store.published() == [key]
+    users = set(random_ratings()["userId"])
+    lists = rows(after.store, key, "recommendations")
+    assert set(lists["user_id"].to_pylist()) == users
+    assert max(lists["rank"].to_pylist()) == 5, "as the run's parameter top_n says"
+    assert set(rows(after.store, key, "similar_items")["item_id"].to_pylist()) == set(random_ratings()["movieId"])
+
+
+def test_xcoms_carry_run_key_and_counts(after: Nights) -> None:
+    xcoms, key = after.xcoms("good"), after.store.current()
+    assert set(xcoms) == set(TASKS)
+    assert {xcom["run_key"] for xcom in xcoms.values()} == {key}
+    assert all(isinstance(value, int | float | str) for xcom in xcoms.values() for value in xcom.values())
+    assert xcoms["ingest"]["rows_taken"] == xcoms["normalize"]["n_ratings"] == len(random_ratings())
+
+
+def test_lines_of_the_job_are_in_the_tasks_log(after: Nights) -> None:
+    assert f"INFO cofi_jobs.normalize: {len(random_ratings())} current ratings" in after.log
+    assert "INFO cofi_jobs.train: held-out rmse" in after.log
+
+
+def test_asset_event_tells_run_path_and_counts(after: Nights) -> None:
+    [(extra, task, run_id)] = after.database.execute("SELECT extra, source_task_id, source_run_id FROM asset_event")
+    assert (task, run_id) == ("publish", after.seen["good"]["run_id"]), "of the good night only"
+    extra, key = json.loads(extra), after.store.current()
+    assert key is not None
+    lists = rows(after.store, key, "recommendations")
+    assert extra["run_key"] == key
+    assert extra["path"] == str(after.store.table(key, "recommendations"))
+    assert extra["users"] == random_ratings()["userId"].nunique()
+    assert extra["rows"] == len(lists)
+
+
+def test_reader_runs_on_the_event_and_reads_that_run(after: Nights) -> None:
+    assert after.states("reader") == {"read": ("success", 0)}
+    assert after.xcoms("reader")["read"] == {
+        "run_key": after.store.current(),
+        "users": random_ratings()["userId"].nunique(),
+        "rows": len(rows(after.store, str(after.store.current()), "recommendations")),
+    }
+
+
+def test_bad_data_fails_at_once_and_leaves_yesterdays_lists(after: Nights) -> None:
+    states = after.states("bad")
+    assert states.pop("ingest") == ("failed", 1), "no second try"
+    assert set(states.values()) == {("upstream_failed", 0)}
+    assert "AirflowFailException" in after.log
+    assert "bad.csv: found the columns 'shop', 'price', expected one for each of user_id, item_id, rating" in after.log
+    [good] = after.store.published()
+    assert after.seen["bad"]["current"] == good
+
+
+def test_time_out_ends_the_child(after: Nights) -> None:
+    assert after.states("hung")["ingest"] == ("failed", 1)
+    assert "AirflowTaskTimeout" in after.log
+    assert after.seen["hung"]["processes"] == []
+
+
+def test_wrong_parameter_is_refused(after: Nights) -> None:
+    assert "top_n" in after.seen["refused"]
+    assert "less than the minimum of 1" in after.seen["refused"]
+
+
+if __name__ == "__main__":
+    what, where = sys.argv[1], Path(sys.argv[2])
+    result = {"examine": examine, "nights": nights}[what](where)
+    (where / "result.json").write_text(json.dumps(result))
