@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from cofi_jobs import show
 from cofi_jobs.errors import CofiError, SettingsError
+from cofi_jobs.progress import CONSOLE
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store, run_key_at
@@ -49,9 +50,8 @@ def options(
 ) -> None:
     """Set up logging: coloured on a terminal, plain lines elsewhere."""
     Failure.show_traceback = show_traceback
-    on_terminal = sys.stderr.isatty()
-    handler = RichHandler(console=Console(stderr=True), show_path=False) if on_terminal else logging.StreamHandler()
-    layout = "%(message)s" if on_terminal else "%(levelname)s %(name)s: %(message)s"
+    handler = RichHandler(console=CONSOLE, show_path=False) if CONSOLE.is_terminal else logging.StreamHandler()
+    layout = "%(message)s" if CONSOLE.is_terminal else "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=logging.INFO, format=layout, datefmt="%X", handlers=[handler])
 
 

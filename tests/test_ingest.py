@@ -581,7 +581,6 @@ def test_an_empty_file_on_a_later_night_adds_nothing(name: str, content: bytes, 
 PEAK = """
 import sys
 from cofi_jobs.settings import load_settings
-from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_task
 
