@@ -13,7 +13,7 @@ help: ## List the targets
 run: $(VENV)/.ready ## Run the job with Airflow on MovieLens, or on your files: RATINGS=<file> ITEMS=<file> STORE=<folder>
 	@$(BIN)/python -u demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
 
-ui: $(VENV)/.ready ## Start Airflow with its UI on http://localhost:8080, on the same home and store as `make run`
+ui: $(VENV)/.ready ## Start Airflow with its UI on http://localhost:8080, on the same home and store as `make run` (with its STORE= or RATINGS=)
 	@$(BIN)/python -u demo/run.py --store "$(STORE)" --ui
 
 test: lint ## Run all tests
@@ -35,7 +35,8 @@ clean: ## Remove the environment, the private Airflow home and the demo stores
 $(VENV)/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"found Python {v[0]}.{v[1]}, expected 3.11 to 3.13; say which: make PYTHON=python3.12 ...") if not (3, 11) <= v[:2] <= (3, 13) else 0'
 	@echo "installing into $(VENV), once, a few minutes"
-	@$(PYTHON) -m venv --clear $(VENV) || { echo "found no working venv module, expected one (Debian: apt-get install python3-venv)"; exit 1; }
-	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
-	@uv=$$(command -v uv || echo $(BIN)/uv); VIRTUAL_ENV=$(abspath $(VENV)) UV_PYTHON= $$uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt requirements-dev.txt
+	@if command -v uv >/dev/null; then uv venv --quiet --clear --python $(PYTHON) $(VENV); else \
+		$(PYTHON) -m venv --clear $(VENV) || { echo "found no working venv module, expected one (Debian: apt-get install python3-venv)"; exit 1; }; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"; fi
+	@uv=$$(command -v uv || echo $(BIN)/uv); UV_PYTHON= $$uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt requirements-dev.txt
 	@touch $@

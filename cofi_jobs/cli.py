@@ -1,6 +1,7 @@
 """The command line: the tasks without Airflow, and looks into a store."""
 
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store, run_key_at
 from cofi_jobs.tasks import TASKS, run_task
 
+TRACEBACK = "COFI_TRACEBACK"
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -31,6 +33,7 @@ app.add_typer(show_app, name="show")
 StoreOption = Annotated[Path, typer.Option("--store", envvar="COFI_STORE", help="Folder of the store.")]
 KeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run. Runs are ordered by it, as text.")]
 NewKeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")]
+PublishedOption = Annotated[str, typer.Option("--run-key", help="A published run; the current one if left out.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; repeatable.")]
 RatingsOption = Annotated[
     list[Path] | None,
@@ -45,11 +48,11 @@ ItemsOption = Annotated[
 @app.callback()
 def options(
     show_traceback: Annotated[
-        bool, typer.Option("--traceback", envvar="COFI_TRACEBACK", help="Show where an error arose.")
+        bool, typer.Option("--traceback", envvar=TRACEBACK, help="Show where an error arose.")
     ] = False,
 ) -> None:
     """Set up logging: coloured on a terminal, plain lines elsewhere."""
-    Failure.show_traceback = show_traceback
+    os.environ[TRACEBACK] = "1" if show_traceback else ""
     handler = RichHandler(console=CONSOLE, show_path=False) if CONSOLE.is_terminal else logging.StreamHandler()
     layout = "%(message)s" if CONSOLE.is_terminal else "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=logging.INFO, format=layout, datefmt="%X", handlers=[handler])
@@ -115,7 +118,7 @@ def show_item(item_id: str, store: StoreOption) -> None:
 
 
 @app.command()
-def summary(store: StoreOption, run_key: NewKeyOption = "") -> None:
+def summary(store: StoreOption, run_key: PublishedOption = "") -> None:
     """Show what a published run read, how good it is, and examples of what it wrote."""
     show.summary(current_run(Store(store), run_key or None))
 
@@ -135,18 +138,12 @@ def rollback(run_key: str, store: StoreOption) -> None:
     Console().print(f"readers of {target.root} now use run {run_key}", soft_wrap=True)
 
 
-class Failure:
-    """Whether errors show a traceback; set from the command line."""
-
-    show_traceback = False
-
-
 def main() -> None:
     """Run the command line. Exit codes: 0, 1 for a failed run, 2 for bad usage."""
     try:
         app(prog_name="cofi_jobs")
     except Exception as error:
-        if Failure.show_traceback:
+        if os.environ.get(TRACEBACK):
             traceback.print_exc()
         # An error that is not ours is named with its type: its message alone may say too little.
         text = str(error) if isinstance(error, CofiError) else f"{type(error).__name__}: {error}"

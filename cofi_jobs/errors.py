@@ -6,7 +6,7 @@ class CofiError(Exception):
 
 
 class SettingsError(CofiError):
-    """A setting is unknown or has a value that is not allowed."""
+    """A setting or a run key is unknown or has a value that is not allowed."""
 
 
 class DataError(CofiError):

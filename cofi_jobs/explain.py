@@ -13,9 +13,11 @@ def contributions(
     and Sherman and Morrison's formula gives the new row without solving again. Shapes: `rated` (n, n_features), `y`
     (n,), `candidates` (m, n_features), `gram` = X'X of all items; returns (n, m).
     """
-    A = alpha * gram + rated.T @ rated + penalty * np.eye(len(gram), dtype=gram.dtype)
+    ridge = max(penalty, 1e-6)  # without any penalty A could not be inverted
+    A = alpha * gram + rated.T @ rated + ridge * np.eye(len(gram), dtype=gram.dtype)
     solved = np.linalg.solve(A, np.concatenate([rated, candidates]).T)
     by_rated, by_candidate = solved[:, : len(rated)], solved[:, len(rated) :]
     leverage = np.einsum("nk,kn->n", rated, by_rated)
     residual = y - rated @ (by_rated @ y)
-    return (residual / (1 - leverage))[:, None] * (rated @ by_candidate)
+    # A rating that alone fixes a direction has leverage 1 up to rounding.
+    return (residual / np.maximum(1 - leverage, 1e-6))[:, None] * (rated @ by_candidate)

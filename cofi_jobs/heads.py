@@ -33,12 +33,12 @@ class Head:
     def batches(self, n_ratings: int) -> int:
         """Number of batches of an epoch. `batch_size` 0 is one batch; None is a hundredth of the ratings in each.
 
-        Not below 8,192 ratings, where an epoch has steps enough for Adam, nor above 262,144, to bound memory.
+        Then not below 8,192 ratings, where one step is cheap anyway, nor above 262,144, to bound memory.
         """
         size = n_ratings if self.batch_size == 0 else self.batch_size
         if size is None:
             size = min(max(n_ratings // 100, 8192), 262_144)
-        return max(1, round(n_ratings / size))
+        return max(1, -(-n_ratings // max(1, size)))
 
 
 def rating_head(settings: Settings) -> Head:
@@ -69,9 +69,9 @@ def ranking_head(settings: Settings) -> Head:
     )
 
 
-def rating_target(rating: np.ndarray, mean: np.ndarray, scale: Scale) -> np.ndarray:
+def rating_target(y_norm: np.ndarray, scale: Scale) -> np.ndarray:
     """y of the rating head: the rating less its item's mean, in units that fit every scale (see `rating_unit`)."""
-    return ((rating - mean) / rating_unit(scale)).astype(np.float32)
+    return (y_norm / rating_unit(scale)).astype(np.float32)
 
 
 def rating_unit(scale: Scale) -> float:

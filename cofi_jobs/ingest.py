@@ -40,6 +40,7 @@ def parsed(source: sources.RatingFile) -> str:
             WHEN coalesce(item_id, '') = '' THEN 'item_id is missing'
             WHEN coalesce(rating, '') = '' THEN 'rating is missing'
             WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || rating
+            WHEN abs(value) > 1e9 THEN 'rating is too large: ' || rating
             WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
             END AS reason
         FROM (SELECT *, try_cast(rating AS FLOAT) AS value, {time} AS time FROM ({source.query}))"""
@@ -56,7 +57,8 @@ def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str
     outside = f"value NOT BETWEEN {low}::FLOAT AND {high}::FLOAT"
     checks.append(f"WHEN {outside} THEN 'rating is outside the scale {low:g} to {high:g}: ' || value")
     return f"""
-        SELECT rowid + 1 AS row, * REPLACE (coalesce(reason, CASE {" ".join(checks)} END) AS reason) FROM {staged}"""
+        SELECT coalesce(line, rowid + 1) AS row, * REPLACE (coalesce(reason, CASE {" ".join(checks)} END) AS reason)
+        FROM {staged}"""
 
 
 def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] = ()) -> dict[str, Any]:
@@ -81,6 +83,8 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
         if properties is None or (store.batches() in ([], [run_key]) and not gone):
             properties = _first_night(store, settings, connection, list(staged.values()))
         id_types = {column: properties[column] for column in ("user_id", "item_id")}
+        if settings.id_type != "auto" and settings.id_type not in id_types.values():
+            raise DataError(f"found id_type {settings.id_type}, but the first night has fixed {id_types}")
         scale = _scale(settings, properties["scale"])
         for number, file in enumerate(batch):
             # Named by content: a part means the same in every attempt, wherever one was stopped.
@@ -111,13 +115,15 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, 
     Those that an earlier attempt of this run took and that have gone since still carry their "part".
     """
     taken_by_others, digests, batch = set(), {}, {}
-    present = set(map(str, paths))
+    paths = list(paths)
     for key in store.batches():
         for file in store.required_outcome(key, "ingest")["files"]:
             digests[file["path"], file["bytes"], file["mtime_ns"]] = file["sha256"]
             if key != run_key:
                 taken_by_others.add(file["sha256"])
-            elif file["path"] not in present:  # a file that was corrected in place is read again instead
+            elif Path(file["path"]).is_file():
+                paths.append(Path(file["path"]))  # read again; if it was corrected meanwhile, as it is now
+            else:
                 batch[file["sha256"]] = file
     for path in paths:
         if not path.is_file():
@@ -136,21 +142,18 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, 
 def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> str:
     """Parse one file into a table; lines with a wrong number of columns come last, with a reason."""
     staged = f"staged_{number}"
-    columns = "user_id VARCHAR, item_id VARCHAR, value FLOAT, time TIMESTAMPTZ, raw VARCHAR, reason VARCHAR"
-    connection.execute(f"CREATE TEMP TABLE {staged} ({columns})")
+    connection.execute(f"""
+        CREATE TEMP TABLE {staged} (user_id VARCHAR, item_id VARCHAR, value FLOAT, time TIMESTAMPTZ,
+            raw VARCHAR, reason VARCHAR, line BIGINT)""")
     if sources.is_empty(path):
         return staged
     try:
         connection.execute(f"INSERT INTO {staged} BY NAME {parsed(sources.rating_file(connection, path))}")
         if sources.is_text(path):
-            swallowed = connection.execute(r"""
-                SELECT min(line) FROM reject_errors
-                WHERE error_type = 'UNQUOTED VALUE' AND trim(csv_line, E'\r\n') LIKE E'%\n%'""").fetchall()[0][0]
-            if swallowed is not None:  # an unknown number of good rows went with it, so it is not one bad row
-                raise DataError(f'{path}: the quotation mark (") that opens in line {swallowed} is not closed there')
-            reason = "'line is malformed, ' || lower(first(error_type)::VARCHAR) || ': line ' || line"
+            sources.check_quotes(connection, path)
+            reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
             connection.execute(f"""
-                INSERT INTO {staged} BY NAME SELECT first(csv_line) AS raw, {reason} AS reason
+                INSERT INTO {staged} BY NAME SELECT first(csv_line) AS raw, {reason} AS reason, line
                 FROM reject_errors GROUP BY line ORDER BY line""")
             connection.execute("DELETE FROM reject_errors")
     except duckdb.Error as error:
@@ -203,7 +206,7 @@ def _first_night(
     if settings.id_type != "auto":
         id_types = dict.fromkeys(id_types, settings.id_type)
     log.info("first night: %s, ratings from %g to %g; kept from now on", id_types, low, high)
-    return {**id_types, "scale": [low, high]}
+    return {**id_types, "scale": _scale(settings, [low, high])}
 
 
 def _scale(settings: Settings, kept: Sequence[float]) -> list[float]:

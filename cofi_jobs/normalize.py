@@ -42,6 +42,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     parts = [
         store.ratings(key) / file["part"] for key in batches for file in store.required_outcome(key, "ingest")["files"]
     ]
+    if not parts:
+        raise DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     with (
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
@@ -113,6 +115,12 @@ def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None
     for number, path in enumerate(sources.drop_files(store.catalogue)):
         try:
             connection.execute(f"INSERT INTO named SELECT *, {number} FROM ({sources.catalogue(connection, path)})")
+            if sources.is_text(path):
+                sources.check_quotes(connection, path)
+                [(malformed,)] = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchall()
+                if malformed:
+                    log.warning("%s: %d malformed lines of the catalogue were passed over", path, malformed)
+                connection.execute("DELETE FROM reject_errors")
         except duckdb.Error as error:
             raise DataError(f"{path} cannot be read as a catalogue: {str(error).splitlines()[0]}") from None
     connection.execute("""

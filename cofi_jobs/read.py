@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.errors import StoreError
 from cofi_jobs.store import Store
+from cofi_jobs.tables import ID_TYPES
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,12 @@ class Run:
 
     def recommendations(self, user_id: str) -> pa.Table:
         """A user's list, empty if the run does not know the user. `user_id` may be given as text."""
-        path = self.store.table(self.key, "recommendations")
-        return ds.dataset(path, partitioning="hive").to_table(filter=self._is("user_id", user_id)).sort_by("rank")
+        # Only files of one user each have the user in their folders' names; its type is not for Arrow to guess.
+        in_names = pa.schema([("user_id", ID_TYPES[self.manifest["id_types"]["user_id"]])])
+        per_user = self.manifest["settings"]["recommendation_files"] == "per-user"
+        partitioning = ds.partitioning(in_names, flavor="hive") if per_user else None
+        dataset = ds.dataset(self.store.table(self.key, "recommendations"), partitioning=partitioning)
+        return dataset.to_table(filter=self._is("user_id", user_id)).sort_by("rank")
 
     def similar_items(self, item_id: str) -> pa.Table:
         """An item's similar items, empty if the run does not know the item."""

@@ -94,14 +94,14 @@ def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndar
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Write the tables `recommendations`, a block of users at a time, and `popular_items`."""
     low, high = store.required_outcome(run_key, "ingest")["scale"]
-    liked = store.required_outcome(run_key, "train")["liked_from"]
+    trained = store.required_outcome(run_key, "train")
+    liked, head = trained["liked_from"], ranking_head(Settings(**trained["settings"]))
     model, ratings = store.table(run_key, "model"), store.table(run_key, "normalized") / "ratings.parquet"
     items = _read_items(model / "item_factors.parquet")
     user_factors = pq.ParquetFile(model / "user_factors.parquet")
     n_users = user_factors.metadata.num_rows
     if settings.recommendation_files == "per-user" and n_users > MOST_USER_FILES:
         raise DataError(f"found {n_users} users, recommendation_files = per-user allows at most {MOST_USER_FILES}")
-    head = ranking_head(settings)
     blocks = (
         recommendations(users, items, head, settings.top_n, (low, high), liked)
         for users in track(
@@ -176,7 +176,10 @@ def _write_per_user(blocks: Iterator[pa.Table], folder: Path) -> int:
     for table in blocks:
         for user_id in table["user_id"].unique():
             own = table.filter(ds.field("user_id") == user_id).drop_columns("user_id")
-            target = folder / f"user_id={quote(str(user_id), safe='')}"
+            name = f"user_id={quote(str(user_id), safe='')}"
+            if len(name) > 255:
+                raise DataError(f"found the user_id {str(user_id)!r}, too long for the name of a folder")
+            target = folder / name
             target.mkdir()
             pq.write_table(own, target / "part-0.parquet", compression="zstd")
             n_rows += len(own)

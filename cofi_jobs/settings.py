@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     keep_runs: int = setting("publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000)
 
     memory_limit_mb: int = setting("machine", 4096, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
-    threads: int = setting("machine", 0, "Threads of a step. 0: one for each core.", ge=0, le=1024)
+    threads: int = setting("machine", 0, "Threads of the SQL steps. 0: one for each core.", ge=0, le=1024)
 
     @model_validator(mode="before")
     @classmethod
@@ -168,7 +168,8 @@ def _explain(error: Any) -> str:
     if not error["loc"]:
         return str(error["ctx"]["error"])
     name = error["loc"][0]
-    return f"setting {name}: found {error['input']!r}, allowed is: {_allowed(name)}"
+    found = "nothing" if error["input"] is None else repr(error["input"])
+    return f"setting {name}: found {found}, allowed is: {_allowed(name)}"
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -27,8 +27,9 @@ def summary(run: Run, n: int = 3) -> None:
         console.print(f"  {count:,} refused: {reason}")
     console.print(_quality(manifest))
     users = run.users().sort_by([("n_ratings", "ascending"), ("user_id", "ascending")])["user_id"]
-    for part in range(1, n + 1):  # from users with few ratings to users with many
-        user(run, str(users[len(users) * part // (n + 1)]), console)
+    # From users with few ratings to users with many; fewer where there are not so many.
+    for row in dict.fromkeys(len(users) * part // (n + 1) for part in range(1, n + 1)):
+        user(run, str(users[row]), console)
     items = run.items().sort_by([("n_ratings", "descending"), ("item_id", "ascending")])["item_id"]
     for item_id in items[:n].to_pylist():
         item(run, str(item_id), console)
@@ -78,6 +79,7 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
 def runs(store: Store) -> None:
     """All runs of a store: how far they came, how good they are, which one readers use."""
     table = _table(str(store.root), "run", "state", "ratings", "RMSE", "NDCG@10")
+    notes: list[str] = []
     for key in store.run_keys():
         manifest = store.manifest(key)
         if manifest:
@@ -86,16 +88,20 @@ def runs(store: Store) -> None:
             numbers = [f"{manifest['counts']['normalize']['n_ratings']:,}"]
             numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"]["ndcg@10"])]
         else:
-            state, numbers = _state(store, key), ["", "", ""]
+            state, numbers = _state(store, key, notes), ["", "", ""]
         table.add_row(key, state, *numbers)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    for note in notes:
+        console.print(note, soft_wrap=True)
 
 
-def _state(store: Store, run_key: str) -> str:
+def _state(store: Store, run_key: str, notes: list[str]) -> str:
     for task in TASKS:
         failure = store.failure(run_key, task)
         if failure:
-            return f"failed in {task}: {failure['error']}"
+            notes.append(f"{run_key} failed in {task}: {failure['error']}")
+            return f"failed in {task}"
     return "not finished: " + next(task for task in TASKS if store.outcome(run_key, task) is None)
 
 

@@ -4,6 +4,7 @@ Whatever a file's format, `rating_file` gives the same columns: user_id, item_id
 the file has them (timestamp NULL where the file has no such column) and `raw`, the record's text.
 """
 
+import codecs
 import csv
 import gzip
 import json
@@ -116,6 +117,15 @@ def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
     return f"SELECT {item_id} AS item_id, {title} AS title, {groups} AS groups FROM {layout.relation}"
 
 
+def check_quotes(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise DataError if a quotation mark that is not closed took rows after it: how many good ones is unknown."""
+    line = connection.execute(r"""
+        SELECT min(line) FROM reject_errors
+        WHERE error_type = 'UNQUOTED VALUE' AND trim(csv_line, E'\r\n') LIKE E'%\n%'""").fetchall()[0][0]
+    if line is not None:
+        raise DataError(f'{path}: the quotation mark (") that opens in line {line} is not closed there')
+
+
 def is_empty(path: Path) -> bool:
     """Whether there is nothing in the file, or in what it unpacks to."""
     with _open(path) as file:
@@ -163,8 +173,11 @@ def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[s
         columns = tuple(field.strip() for field in next(csv.reader([line], delimiter=separator)))
     else:
         columns = headless[: line.count(separator) + 1]
-    if len(set(columns)) < len(columns) or "" in columns:
-        raise DataError(f"{path}: found the column names {', '.join(map(repr, columns))}, expected each once and named")
+    repeated = [column for column in set(columns) if columns.count(column) > 1 and _is_known(column)]
+    if repeated:
+        raise DataError(f"{path}: found the column {', '.join(map(repr, sorted(repeated)))} twice, expected it once")
+    # Other names that are empty or repeated get one of their own, so that they do not stand in the way.
+    columns = tuple(c if c and c not in columns[:n] else f"{c} (column {n + 1})" for n, c in enumerate(columns))
     relation = _read_text(path, columns, separator, header, quote='"' if header else "")
     return Layout(relation, columns, separator)
 
@@ -206,7 +219,7 @@ def _choose(
     path: Path, columns: tuple[str, ...], accepted: dict[str, tuple[str, ...]], required: tuple[str, ...]
 ) -> dict[str, str]:
     """For each wanted column the file's column that holds it."""
-    plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in reversed(columns)}
+    plain = {_plain(column): column for column in reversed(columns)}
     chosen = {
         wanted: next(plain[name] for name in names if name in plain)
         for wanted, names in accepted.items()
@@ -221,6 +234,14 @@ def _choose(
             f"({wanted}, written with any case or punctuation); readable are {FORMATS}"
         )
     return chosen
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", column.lower())
+
+
+def _is_known(column: str) -> bool:
+    return any(_plain(column) in names for names in [*RATING_COLUMNS.values(), *CATALOGUE_COLUMNS.values()])
 
 
 def _is_gzip(path: Path) -> bool:
@@ -247,6 +268,8 @@ def _check_gzip(path: Path) -> None:
 def _first_line(path: Path) -> str:
     with _open(path) as file:
         line = file.readline(1 << 20)
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: found text in UTF-16, expected UTF-8")
     return line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
 
 

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cofi_jobs.errors import StoreError
+from cofi_jobs.errors import SettingsError, StoreError
 
 RUN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TEMPORARY = ".tmp-"
@@ -65,6 +65,10 @@ class Store:
         """Keys of the complete batches, up to and including `up_to`, oldest first. Keys sort as text."""
         keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
         return sorted(key for key in keys if up_to is None or key <= up_to)
+
+    def taken(self) -> dict[str, str]:
+        """SHA-256 of every file that was taken into a batch, with the run that took it."""
+        return {file["sha256"]: key for key in self.batches() for file in self.required_outcome(key, "ingest")["files"]}
 
     # ---- outcomes, manifests, the current run
 
@@ -133,7 +137,7 @@ class Store:
         current = self._read_json(self.root / "CURRENT.json")
         return current["run_key"] if current else None
 
-    def set_current(self, run_key: str, **details: Any) -> None:
+    def set_current(self, run_key: str) -> None:
         """Point readers to a published run, atomically."""
         if self.manifest(run_key) is None:
             known = ", ".join(self.published()) or "none"
@@ -142,7 +146,7 @@ class Store:
         link.unlink(missing_ok=True)
         link.symlink_to(Path("runs") / run_key)
         link.replace(self.root / "current")
-        self._write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}", **details})
+        self._write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}"})
 
     def remove_run(self, run_key: str) -> None:
         """Remove a run's tables; its ratings, and the record of the files they came from, stay."""
@@ -218,9 +222,9 @@ def run_key_at(time: datetime) -> str:
 
 
 def check_run_key(run_key: str) -> str:
-    """The run key itself. Raises StoreError if it cannot name a folder."""
+    """The run key itself. Raises SettingsError if it cannot name a folder."""
     if not RUN_KEY.fullmatch(run_key):
-        raise StoreError(
+        raise SettingsError(
             f"found the run key {run_key!r}, expected 1 to 100 letters, digits, dots, hyphens or underscores, "
             "the first a letter or digit"
         )

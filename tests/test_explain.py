@@ -25,3 +25,9 @@ def test_contributions_are_the_falls_of_a_refit():
 def test_a_user_without_ratings_has_no_contributions():
     X = np.eye(3)
     assert contributions(X[:0], np.zeros(0), X, X.T @ X, 0.3, 1.0).shape == (0, 3)
+
+
+def test_without_any_penalty_contributions_stay_finite():
+    X = np.eye(3)
+    found = contributions(X[:2], np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
+    assert np.isfinite(found).all()

@@ -216,9 +216,9 @@ BAD_ROWS = {
     "007,10,3,1000000000": "user_id is not an integer like the others: 007",
     "1,10.5,3,1000000000": "item_id is not an integer like the others: 10.5",
     "1,9223372036854775808,3,1000000000": "item_id is not an integer like the others: 9223372036854775808",
-    "1,10": "line is malformed, missing columns: line 3",
-    "1,10,3,1000000000,more": "line is malformed, too many columns: line 3",
-    '"1"x,10,3,1000000000': "line is malformed, unquoted value: line 3",
+    "1,10": "line is malformed: missing columns",
+    "1,10,3,1000000000,more": "line is malformed: too many columns",
+    '"1"x,10,3,1000000000': "line is malformed: unquoted value",
 }
 
 
@@ -631,3 +631,37 @@ def test_a_file_corrected_in_place_is_read_again_by_a_rerun(store: Store, quick:
     path.write_text("userId,movieId,rating\n1,10,4\n1,12,2\n")
     assert counts(run_task("ingest", store, quick, "night-1")) == (2, 2, 0)
     assert [row[:3] for row in taken(store)] == [(1, 10, 4), (1, 12, 2)]
+
+
+def test_a_scale_and_id_type_given_on_the_first_night_are_kept(store: Store) -> None:
+    (store.landing / "a.csv").write_text("userId,movieId,rating\n1,10,4\n")
+    given = load_settings(["rating_low=0", "rating_high=10", "id_type=string"])
+    run_task("ingest", store, given, "night-1")
+    (store.landing / "b.csv").write_text("userId,movieId,rating\n1,11,8\n")
+    outcome = run_task("ingest", store, load_settings(), "night-2")
+    assert (outcome["rows_taken"], outcome["scale"]) == (1, [0, 10])
+    with pytest.raises(DataError, match="found id_type integer, but the first night has fixed"):
+        run_task("ingest", store, load_settings(["id_type=integer"]), "night-3")
+
+
+def test_a_rating_that_no_scale_has_is_refused(store: Store) -> None:
+    (store.landing / "a.csv").write_text("userId,movieId,rating\n1,10,4\n1,11,2\n1,12,1e15\n")
+    outcome = run_task("ingest", store, load_settings(), "night-1")
+    assert outcome["scale"] == [2, 4]
+    assert refused(store) == [("rating is too large: 1e15", "1,12,1e15")]
+
+
+def test_a_malformed_line_is_found_by_its_number(store: Store) -> None:
+    (store.landing / "a.csv").write_text("userId,movieId,rating\n1,10,4\n1,11\n1,12,bad\n1,13,2\n")
+    run_task("ingest", store, load_settings(), "night-1")
+    found = {row["raw"]: row["row"] for row in rows(store, store.rejected("night-1"))}
+    assert found == {"1,11": 3, "1,12,bad": 2}
+
+
+def test_a_rerun_reads_files_again_that_were_given_by_path(store: Store, tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "given.csv"
+    path.write_text("userId,movieId,rating\n1,10,4\n1,11,2\n")
+    run_task("ingest", store, load_settings(), "night-1", ratings=[path])
+    outcome = run_task("ingest", store, load_settings(["rating_high=3"]), "night-1")
+    assert counts(outcome) == (2, 1, 1)  # judged by the new settings
+    assert "is gone" not in caplog.text

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs.errors import StoreError
+from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings, to_environment
 from cofi_jobs.store import Store, sha256
@@ -32,11 +33,27 @@ def digests(store: Store, run_key: str) -> dict[str, str]:
     return {str(path.relative_to(store.root)): sha256(path) for path in [*paths, manifest] if path.exists()}
 
 
-@pytest.fixture
-def night(store: Store, quick):
-    """A store after one night."""
+@pytest.fixture(scope="module")
+def one_night(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store after one night; not to be changed."""
+    store = Store(tmp_path_factory.mktemp("one") / "store").create()
     write_ratings(store.landing / "ratings.csv", random_ratings())
-    run_night(store, quick, "night-1")
+    run_night(store, load_settings(QUICK), "night-1")
+    return store
+
+
+@pytest.fixture
+def night(one_night: Store, tmp_path: Path) -> Store:
+    """A copy of that store."""
+    return Store(shutil.copytree(one_night.root, tmp_path / "night", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def two_nights(one_night: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store after a second night that nothing disturbed; not to be changed."""
+    store = Store(shutil.copytree(one_night.root, tmp_path_factory.mktemp("two") / "store", symlinks=True))
+    write_ratings(store.landing / "more.csv", random_ratings(seed=9))
+    run_night(store, load_settings(QUICK), "night-2")
     return store
 
 
@@ -125,15 +142,11 @@ def test_the_manifest_describes_the_run_and_every_file(night: Store):
         assert file["sha256"] == sha256(path)
 
 
-def test_the_same_input_under_the_same_key_gives_the_same_bytes(tmp_path: Path, quick):
-    results = []
-    for name in ("first", "second"):
-        store = Store(tmp_path / name).create()
-        write_ratings(store.landing / "ratings.csv", random_ratings())
-        run_night(store, quick, "night-1")
-        results.append(digests(store, "night-1"))
-    assert results[0] == results[1]
-    assert len(results[0]) > 8
+def test_the_same_input_under_the_same_key_gives_the_same_bytes(store: Store, one_night: Store, quick):
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    run_night(store, quick, "night-1")
+    assert digests(store, "night-1") == digests(one_night, "night-1")
+    assert len(digests(store, "night-1")) > 8
 
 
 def test_a_published_run_is_never_rewritten(night: Store, quick, tmp_path: Path):
@@ -173,7 +186,7 @@ def test_an_older_run_that_is_published_later_does_not_take_readers_back(night: 
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(night: Store, quick, tmp_path: Path, task):
+def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(night: Store, two_nights: Store, quick, task):
     """Kill the task as it puts its first table in place, then run the night again: as if nothing had happened."""
     write_ratings(night.landing / "more.csv", random_ratings(seed=9))
     earlier = [name for name in TASKS if name != task and name not in following(task)]
@@ -201,15 +214,40 @@ run_task({task!r}, module.Store({str(night.root)!r}), load_settings(), "night-2"
 
     run_night(night, quick, "night-2")
     assert night.current() == "night-2"
-
-    straight = Store(tmp_path / "straight").create()
-    write_ratings(straight.landing / "ratings.csv", random_ratings())
-    run_night(straight, quick, "night-1")
-    write_ratings(straight.landing / "more.csv", random_ratings(seed=9))
-    run_night(straight, quick, "night-2")
-    assert digests(night, "night-2") == digests(straight, "night-2")
+    assert digests(night, "night-2") == digests(two_nights, "night-2")
     leftovers = [path for path in night.root.rglob(".tmp-*") if "CURRENT" not in path.name]
     assert leftovers == []
+
+
+def test_a_run_killed_between_manifest_and_current_is_finished_by_the_same_command(night: Store, quick):
+    given = night.root / "given.csv"
+    write_ratings(given, random_ratings(seed=4))
+    run_night(night, quick, "night-2", ratings=[given])
+    night.set_current("night-1")  # as if killed after the manifest
+    run_night(night, quick, "night-2", ratings=[given])
+    assert night.current() == "night-2"
+
+
+def test_tasks_use_what_the_earlier_tasks_of_the_run_were_set_to(night: Store, quick):
+    """Also when a later command is not given the same settings."""
+    run_task("ingest", night, quick, "night-2")
+    run_task("normalize", night, load_settings([*QUICK, "damping=0"]), "night-2")
+    run_task("train", night, load_settings([*QUICK, "ranking_alpha=5", "ranking_lambda=3"]), "night-2")
+    run_task("similar_items", night, quick, "night-2")
+    run_task("recommend", night, quick, "night-2")
+    run_task("publish", night, quick, "night-2")
+    factors = pd.read_parquet(night.table("night-2", "model") / "item_factors.parquet").set_index("item_id")
+    plain = random_ratings().groupby("movieId")["rating"].mean()
+    np.testing.assert_allclose(factors["mean"], plain[factors.index], rtol=1e-6)
+    manifest = night.manifest("night-2")
+    assert manifest is not None
+    used = {name: manifest["settings"][name] for name in ("damping", "ranking_alpha", "ranking_lambda")}
+    assert used == {"damping": 0, "ranking_alpha": 5, "ranking_lambda": 3}
+
+    given = load_settings([*QUICK, "damping=0", "ranking_alpha=5", "ranking_lambda=3"])
+    run_night(night, given, "night-3")
+    lists = [pd.read_parquet(night.table(key, "recommendations")) for key in ("night-2", "night-3")]
+    pd.testing.assert_frame_equal(*lists)
 
 
 def test_a_failed_task_is_recorded_and_yesterday_stays(night: Store):
@@ -260,6 +298,24 @@ def test_one_file_for_each_user(store: Store):
         split[whole.columns].sort_values(order, ignore_index=True), whole.sort_values(order, ignore_index=True)
     )
     assert len(current_run(store).recommendations("a/b é 10")) == 5
+
+
+@pytest.mark.parametrize(("id_type", "offset"), [("string", 0), ("integer", 2**40)])
+def test_one_file_for_each_user_keeps_the_type_of_ids(store: Store, id_type: str, offset: int):
+    ratings = random_ratings()
+    ratings["userId"] += offset
+    write_ratings(store.landing / "ratings.csv", ratings)
+    run_night(store, load_settings([*QUICK, "recommendation_files=per-user", f"id_type={id_type}"]), "n")
+    own = current_run(store).recommendations(str(10 + offset))
+    expected = 10 + offset if id_type == "integer" else str(10)
+    assert own["user_id"].to_pylist() == [expected] * 5
+
+
+def test_a_user_id_too_long_for_a_folder_is_named(store: Store):
+    ratings = random_ratings().assign(userId=lambda frame: "u" * 300 + frame["userId"].astype(str))
+    write_ratings(store.landing / "ratings.csv", ratings)
+    with pytest.raises(DataError, match="too long for the name of a folder"):
+        run_night(store, load_settings([*QUICK, "recommendation_files=per-user"]), "n")
 
 
 def test_a_user_who_rated_nearly_everything_gets_a_shorter_list(store: Store, quick):

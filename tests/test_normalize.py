@@ -317,3 +317,14 @@ def test_a_catalogue_that_cannot_be_read_is_an_error_that_names_it(store: Store)
     with pytest.raises(DataError, match=r"movies\.csv.*'a', 'b'"):
         normalize(store, "night-0")
     assert not store.table("night-0", "normalized").exists()
+
+
+def test_a_damaged_catalogue_is_not_passed_over_in_silence(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    (store.landing / "a.csv").write_text("userId,movieId,rating\n1,10,4\n1,11,2\n")
+    run_task("ingest", store, load_settings(), "night-1")
+    (store.catalogue / "movies.csv").write_text("movieId,title\n10,Ten\n11,Eleven,more\n")
+    run_task("normalize", store, load_settings(), "night-1")
+    assert "1 malformed lines of the catalogue were passed over" in caplog.text
+    (store.catalogue / "movies.csv").write_text('movieId,title\n10,"Ten\n11,Eleven\n')
+    with pytest.raises(DataError, match="opens in line 2 is not closed"):
+        run_task("normalize", store, load_settings(), "night-1")

@@ -13,6 +13,8 @@ from cofi_jobs import sources, sql
 from cofi_jobs.errors import DataError
 from cofi_jobs.settings import load_settings
 from cofi_jobs.sources import U_ITEM_GENRES
+from cofi_jobs.store import Store
+from cofi_jobs.tasks import run_task
 
 Row = tuple[str | None, ...]
 
@@ -90,7 +92,7 @@ def test_a_file_without_a_column_of_times_has_none(tmp_path: Path) -> None:
         ("a.csv", "name,price\nx,2\n", ["'name'", "'price'", "user_id, item_id, rating"]),
         ("a.csv", "userId,rating\n7,2\n", ["'userId'", "'rating'", "item_id: itemid, movieid"]),
         ("a.csv", "7,42,3.5\n8,42,3\n", ["'7'", "'42'", "'3.5'"]),
-        ("a.csv", "userId,movieId,rating,rating\n7,42,3,4\n", ["'userId', 'movieId', 'rating', 'rating'", "once"]),
+        ("a.csv", "userId,movieId,rating,rating\n7,42,3,4\n", ["'rating' twice", "once"]),
         ("a.csv.gz", "name,price\nx,2\n", ["'name'", "'price'"]),
         ("a.jsonl", '{"name": "x", "price": 2}\n', ["'name'", "'price'"]),
         ("a.jsonl", "no json\n", ["none"]),
@@ -291,3 +293,17 @@ def test_a_parquet_catalogue_is_read(tmp_path: Path) -> None:
 def test_a_catalogue_without_titles_is_an_error_that_names_the_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"movies.csv.*'movieId', 'genres'.*title"):
         read_catalogue(write(tmp_path / "movies.csv", "movieId,genres\n1,Comedy\n"))
+
+
+def test_columns_that_are_not_wanted_may_be_unnamed_or_repeated(store: Store) -> None:
+    frame = pd.DataFrame({"userId": [7], "movieId": [42], "rating": [3.0]})
+    frame.to_csv(store.landing / "with-index.csv")  # pandas' default: an unnamed first column
+    (store.landing / "notes.csv").write_text("userId,note,movieId,note,rating\n8,a,42,b,4\n")
+    outcome = run_task("ingest", store, load_settings(["rating_low=1", "rating_high=5"]), "night-1")
+    assert (outcome["rows_taken"], outcome["rows_refused"]) == (2, 0)
+
+
+def test_utf_16_is_named(store: Store) -> None:
+    (store.landing / "a.csv").write_text("userId,movieId,rating\n7,42,3\n", encoding="utf-16")
+    with pytest.raises(DataError, match="found text in UTF-16, expected UTF-8"):
+        run_task("ingest", store, load_settings(), "night-1")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs.errors import StoreError
+from cofi_jobs.errors import SettingsError, StoreError
 from cofi_jobs.publish import prune
 from cofi_jobs.store import Store, check_run_key, run_key_at
 
@@ -144,7 +144,7 @@ def test_pruning_keeps_the_newest_the_current_and_runs_under_way(store: Store):
 
 @pytest.mark.parametrize("key", ["", ".", "..", "../x", "a/b", "a b", "a\0", "-a", "ä", "a" * 101])
 def test_keys_that_cannot_name_a_folder_are_refused(key: str):
-    with pytest.raises(StoreError, match="found the run key"):
+    with pytest.raises(SettingsError, match="found the run key"):
         check_run_key(key)
 
 
