@@ -31,8 +31,11 @@ e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill 
 secrets: ## Write fresh secrets for the stack into .env, once
 	@$(PYTHON) deploy/write_secrets.py .env
 
-up: ## Start the stack of docker-compose.yaml, with its UI on http://localhost:8080
+up: .env ## Start the stack of docker-compose.yaml, with its UI on http://localhost:8080
 	@docker compose up --build --detach --wait
+
+.env:
+	@echo "found no .env; make secrets writes it"; exit 1
 
 down: ## Stop the stack; its volumes stay
 	@docker compose down

@@ -66,7 +66,8 @@ def put(compose: list[str], file: Path, folder: str) -> None:
     script = 'mkdir -p "$1" && cat >"$1/.$2.part" && mv "$1/.$2.part" "$1/$2"'
     command = [*compose, "exec", "-T", "airflow-scheduler", "sh", "-ec", script, "-", f"{STORE}/{folder}", file.name]
     with file.open("rb") as content:
-        subprocess.run(command, stdin=content, check=True)
+        if subprocess.run(command, stdin=content).returncode:
+            raise RuntimeError(f"{file} could not be put into {folder}/ of the store")
 
 
 def read_environment(path: Path) -> dict[str, str]:
@@ -98,16 +99,20 @@ def main() -> None:
             for file in files:
                 put(COMPOSE, file, folder)
         run_id = airflow.trigger(conf)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        sys.exit(f"found no Airflow that takes the run; make up starts it. {error}")
+    except urllib.error.URLError as error:
+        sys.exit(f"found no Airflow that answers ({error.reason}); make up starts it")
+    except (OSError, RuntimeError) as error:
+        sys.exit(str(error))
     print(f"{run_id}: {airflow.url}/dags/cofi_nightly/runs/{quote(run_id)}")
     seen: dict[str, str] = {}
-    while (state := airflow.state(run_id)) in ("queued", "running"):
+    state = "queued"
+    while state in ("queued", "running"):
+        time.sleep(2)
+        state = airflow.state(run_id)
         for name, task in airflow.tasks(run_id).items():
             if task["state"] and seen.get(name) != task["state"]:
                 seen[name] = task["state"]
                 print(f"  {name}: {task['state']}")
-        time.sleep(2)
     sys.exit(0 if state == "success" else f"the run ended as {state}; the tasks' logs are at the address above")
 
 
