@@ -129,7 +129,7 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     compose = ["docker", "compose", "--env-file", str(env_file), "--project-name", project, *files]
     try:
         say("starting the stack, with two workers")
-        up = ["up", "--detach", "--wait", "--wait-timeout", "300", "--no-build", "--scale", "airflow-worker=2"]
+        up = ["up", "--detach", "--wait", "--wait-timeout", "400", "--no-build", "--scale", "airflow-worker=2"]
         check(call(*compose, "--progress", "quiet", *up).returncode == 0, "every service is healthy")
         yield compose, read_environment(env_file)
     except BaseException:
@@ -170,7 +170,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     first, second = (random_ratings(n_users=n, seed=n) for n in (30, 40))
     put(compose, write_ratings(folder / "first.csv", first), "landing")
     run_id = airflow.trigger({"top_n": 7})
-    wait(lambda: airflow.state(run_id) not in ("queued", "running"), "end of the first night", 300)
+    wait(lambda: airflow.state(run_id) not in ("queued", "running"), "end of the first night", 420)
     check(airflow.state(run_id) == "success", "the first night succeeds")
     check(airflow.tasks(run_id)["train"]["pool"] == "cofi_train", "train has the pool of one slot")
     store, first_key = read_store("after-first"), current()
@@ -178,7 +178,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
 
     say("second night: the worker dies in train")
     put(compose, write_ratings(folder / "second.csv", second), "landing")
-    run_id = airflow.trigger({"rating_epochs": 800})  # long enough to be met in the middle
+    run_id = airflow.trigger({"rating_epochs": 500})  # long enough to be met in the middle
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
     wait(lambda: "rating head: epoch" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log), "training", 120)
     worker = airflow.tasks(run_id)["train"]["hostname"]
@@ -192,7 +192,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
         check(key == first_key or tasks["publish"]["state"] in ("running", "success"), "readers stay on the first run")
         return airflow.state(run_id) not in ("queued", "running")
 
-    wait(ended, "end of the second night", 300)
+    wait(ended, "end of the second night", 420)
     train = airflow.tasks(run_id)["train"]
     check(airflow.state(run_id) == "success", "the second night succeeds")
     check(train["try_number"] == 2, "train was tried twice")
