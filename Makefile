@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
+STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test lint lock clean
+.PHONY: help run ui test lint e2e secrets up down trigger lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
 run: $(VENV)/.ready ## Run the job with Airflow on MovieLens, or on your files: RATINGS=<file> ITEMS=<file> STORE=<folder>
 	@$(BIN)/python -u demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
@@ -24,9 +25,28 @@ lint: $(VENV)/.ready ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-lock: $(VENV)/.ready ## Resolve requirements.in and requirements-dev.in into the locks that are installed
+e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
+	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
+
+secrets: ## Write fresh secrets for the stack into .env, once
+	@$(PYTHON) deploy/write_secrets.py .env
+
+up: .env ## Start the stack of docker-compose.yaml, with its UI on http://localhost:8080
+	@docker compose up --build --detach --wait
+
+.env:
+	@echo "found no .env; make secrets writes it"; exit 1
+
+down: ## Stop the stack; its volumes stay
+	@docker compose down
+
+trigger: ## Run the DAG in the stack now: RATINGS=<file> ITEMS=<file> SET="<param>=<value> ..."
+	@$(PYTHON) -u deploy/trigger.py $(foreach f,$(RATINGS),--ratings "$(f)") $(foreach f,$(ITEMS),--items "$(f)") $(foreach s,$(SET),--set '$(s)')
+
+lock: $(VENV)/.ready ## Resolve requirements*.in into the locks that are installed
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-header requirements-image.in -o requirements-image.txt
 
 clean: ## Remove the environment, the private Airflow home and the demo stores
 	rm -rf $(VENV) .cofi

@@ -11,8 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cofi_jobs.errors import SettingsError
 
 PREFIX = "COFI_"
-# Variables with the prefix that are not settings: where the store is, and whether errors show a traceback.
-NOT_SETTINGS = {"COFI_STORE", "COFI_TRACEBACK"}
+# Variables with the prefix that are not settings: where the store is, train's pool in Airflow, whether errors show a
+# traceback.
+NOT_SETTINGS = {"COFI_STORE", "COFI_TRAIN_POOL", "COFI_TRACEBACK"}
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 RECOMMENDATIONS = Asset("cofi_recommendations")
 STORE = os.environ.get("COFI_STORE") or str(Path(os.environ.get("AIRFLOW_HOME", "."), "cofi-store").absolute())
+# Compose makes a pool of one slot for it. Not fixed: a task whose pool does not exist is never started.
+TRAIN_POOL = os.environ.get("COFI_TRAIN_POOL", "default_pool")
 PARAMS = {
     "store": Param(STORE, type="string", minLength=1, section="store", description="Folder of the store."),
     **{name: Param(**field) for name, field in form_fields().items()},
@@ -44,8 +46,7 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     max_active_runs=1,
     params=PARAMS,
     default_args={
-        "retries": 2,
-        "retry_delay": timedelta(minutes=1),
+        "retries": 2,  # the pause before the first is Airflow's setting core.default_task_retry_delay
         "retry_exponential_backoff": 2.0,
         "execution_timeout": timedelta(hours=2),
     },
@@ -65,7 +66,7 @@ def cofi_nightly() -> None:
         """Compute current ratings, item means and row numbers."""
         return run("normalize", context)
 
-    @task
+    @task(pool=TRAIN_POOL, max_active_tis_per_dag=1)
     def train(**context: Any) -> dict[str, Any]:
         """Measure and learn both heads of the model."""
         return run("train", context)

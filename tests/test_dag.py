@@ -81,6 +81,7 @@ def examine(home: Path) -> dict[str, Any]:
                 "backoff": task.retry_exponential_backoff,
                 "seconds": task.execution_timeout and task.execution_timeout.total_seconds(),
                 "outlets": [asset.name for asset in task.outlets],
+                "pool": task.pool,
             }
             for task in nightly.tasks
         },
@@ -199,6 +200,10 @@ def test_each_task_is_retried_and_timed(dags: Any, name: str) -> None:
     assert task["retries"] >= 1
     assert task["backoff"] > 1
     assert task["seconds"] > 0
+
+
+def test_no_pool_must_exist(dags: Any) -> None:
+    assert {task["pool"] for task in dags["tasks"].values()} == {"default_pool"}
 
 
 def test_asset(dags: Any) -> None:
