@@ -33,10 +33,9 @@ def ranking_metrics(
 ) -> dict[str, float | None]:
     """NDCG@10 and Recall@20 of ranking all items but the known ones, means over the users with a wanted item.
 
-    None where no user wants anything.
-
     NDCG has binary gains discounted by log2(rank + 1), divided by the best possible (Järvelin & Kekäläinen 2002).
-    Recall is the share of the user's wanted items that are in the list.
+    Recall is the share of the user's wanted items that are in the list. Both are None where no user wants
+    anything.
     """
     n_wanted = np.bincount(wanted.user_index, minlength=known.n_users)
     served = n_wanted > 0

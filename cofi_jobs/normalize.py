@@ -42,8 +42,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     parts = [
         store.ratings(key) / file["part"] for key in batches for file in store.required_outcome(key, "ingest")["files"]
     ]
+    nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     if not parts:
-        raise DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
+        raise nothing
     with (
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
@@ -51,7 +52,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         _newest(connection, parts)
         n_ratings = connection.execute("SELECT count(*) FROM newest").fetchall()[0][0]
         if not n_ratings:
-            raise DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
+            raise nothing
         _number_rows(connection)
         counts, sums = _counts_and_sums(connection)
         means = pa.table({"item_index": np.arange(len(counts), dtype=np.int32),

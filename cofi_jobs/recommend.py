@@ -102,13 +102,10 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     n_users = user_factors.metadata.num_rows
     if settings.recommendation_files == "per-user" and n_users > MOST_USER_FILES:
         raise DataError(f"found {n_users} users, recommendation_files = per-user allows at most {MOST_USER_FILES}")
+    size = block_size(len(items.means))
     blocks = (
         recommendations(users, items, head, settings.top_n, (low, high), liked)
-        for users in track(
-            _blocks(user_factors, ratings, block_size(len(items.means))),
-            "recommendations",
-            total=-(-n_users // block_size(len(items.means))),
-        )
+        for users in track(_blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size))
     )
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         write = _write_whole if settings.recommendation_files == "whole" else _write_per_user

@@ -1,6 +1,7 @@
 """Every setting, once. The environment (COFI_<NAME>), `--set name=value` and the Airflow form all come from here."""
 
 import difflib
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -123,7 +124,7 @@ def load_settings(overrides: Iterable[str] = ()) -> Settings:
 
 def section(name: str) -> str:
     """The task that a setting belongs to, or "machine"."""
-    return Settings.model_json_schema()["properties"][name]["section"]
+    return _properties()[name]["section"]
 
 
 def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
@@ -141,8 +142,13 @@ def form_fields() -> dict[str, dict[str, Any]]:
     return {name: {"default": defaults[name], **_schema(name)} for name in Settings.model_fields}
 
 
+@functools.cache  # made once: the DAG's file asks for every setting each time it is parsed
+def _properties() -> dict[str, dict[str, Any]]:
+    return Settings.model_json_schema()["properties"]
+
+
 def _schema(name: str) -> dict[str, Any]:
-    field = Settings.model_json_schema()["properties"][name]
+    field = _properties()[name]
     schema = {key: value for key, value in field.items() if key not in ("title", "default", "anyOf")}
     for option in field.get("anyOf", []):  # an optional setting: merge "number or null" into one field
         schema |= {**option, "type": [*schema.get("type", []), option["type"]]}

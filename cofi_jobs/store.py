@@ -66,9 +66,9 @@ class Store:
         keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
         return sorted(key for key in keys if up_to is None or key <= up_to)
 
-    def taken(self) -> dict[str, str]:
-        """SHA-256 of every file that was taken into a batch, with the run that took it."""
-        return {file["sha256"]: key for key in self.batches() for file in self.required_outcome(key, "ingest")["files"]}
+    def taken(self) -> set[str]:
+        """SHA-256 of every file that was taken into a batch."""
+        return {file["sha256"] for key in self.batches() for file in self.required_outcome(key, "ingest")["files"]}
 
     # ---- outcomes, manifests, the current run
 

@@ -49,8 +49,9 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
         raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
     with store.lock(task):
         if store.manifest(run_key) is not None and task != "publish":
+            taken = store.taken()
             for path in inputs.get("ratings", ()):
-                if sha256(path) not in store.taken():
+                if sha256(path) not in taken:
                     raise StoreError(f"run {run_key} is published and never rewritten; give {path} to another run key")
             log.info("run %s is published already, %s has nothing to do", run_key, task)
             return store.outcome(run_key, task) or {}
