@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowFailException
 
+from cofi_jobs.alerts import run_late, task_failed
 from cofi_jobs.child import run_in_child
 from cofi_jobs.errors import CofiError
 from cofi_jobs.settings import form_fields
@@ -20,6 +23,8 @@ RECOMMENDATIONS = Asset("cofi_recommendations")
 STORE = os.environ.get("COFI_STORE") or str(Path(os.environ.get("AIRFLOW_HOME", "."), "cofi-store").absolute())
 # Compose makes a pool of one slot for it. Not fixed: a task whose pool does not exist is never started.
 TRAIN_POOL = os.environ.get("COFI_TRAIN_POOL", "default_pool")
+# A run that takes longer is reported, and goes on. 0: never.
+DEADLINE_MINUTES = float(os.environ.get("COFI_DEADLINE_MINUTES") or 180)
 PARAMS = {
     "store": Param(STORE, type="string", minLength=1, section="store", description="Folder of the store."),
     **{name: Param(**field) for name, field in form_fields().items()},
@@ -49,7 +54,16 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
         "retries": 2,  # the pause before the first is Airflow's setting core.default_task_retry_delay
         "retry_exponential_backoff": 2.0,
         "execution_timeout": timedelta(hours=2),
+        "on_failure_callback": task_failed,
     },
+    deadline=DeadlineAlert(
+        name="nightly",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(minutes=DEADLINE_MINUTES),
+        callback=AsyncCallback(run_late, kwargs={"minutes": DEADLINE_MINUTES}),
+    )
+    if DEADLINE_MINUTES
+    else None,
     tags=["cofi"],
     doc_md=__doc__,
 )

@@ -71,8 +71,11 @@ def airflow_environment(store: Path) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        # `airflow standalone` looks for `airflow` itself.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "COFI_STORE": str(store),
+        "COFI_DEADLINE_MINUTES": "0",  # `airflow dags test` stumbles over deadlines
     }
 
 
