@@ -4,6 +4,7 @@ The child ends when the task ends, however that happens: an exception in the par
 killed outright, the pipe to the child's standard input breaks, which the child watches.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cofi_jobs.credentials import OPTIONS, hide
 from cofi_jobs.errors import CofiError
 from cofi_jobs.settings import to_environment
 from cofi_jobs.store import Store
@@ -20,15 +22,28 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_in_child(
-    task: str, store: str, settings: Mapping[str, Any], run_key: str, log_line: Callable[[str], None]
+    task: str,
+    store: str,
+    settings: Mapping[str, Any],
+    run_key: str,
+    log_line: Callable[[str], None],
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Run one task of a run and return its outcome; each line that it writes goes to `log_line`.
 
-    Settings travel in the environment. Raises CofiError where trying again cannot help, RuntimeError where it may.
+    The settings, the store and the options of its file system travel in the environment: the command line is shown to
+    every user of the machine. Credentials among the options are hidden in the lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
     """
-    command = [sys.executable, "-m", "cofi_jobs.child", task.replace("_", "-"), "--store", store, "--run-key", run_key]
+    command = [sys.executable, "-m", "cofi_jobs.child", task.replace("_", "-"), "--run-key", run_key]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, **to_environment(settings), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        **to_environment(settings),
+        "COFI_STORE": store,
+        OPTIONS: json.dumps(options or {}),
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+    }
     Store(store).write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -36,7 +51,7 @@ def run_in_child(
         try:
             assert child.stdout is not None
             for line in child.stdout:
-                log_line(line.rstrip())
+                log_line(hide(line.rstrip(), options or {}))
             code = child.wait()
         except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
             child.kill()

@@ -12,9 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cofi_jobs.errors import SettingsError
 
 PREFIX = "COFI_"
-# Variables with the prefix that are not settings of a run: where the store is, what the DAG is made with (train's pool,
-# its deadline), whether errors show a traceback.
-NOT_SETTINGS = {"COFI_STORE", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"}
+# Variables with the prefix that are not settings of a run: where the store is and how to log in there, what the DAG is
+# made with (train's pool, its deadline), whether errors show a traceback.
+NOT_SETTINGS = {"COFI_STORE", "COFI_STORE_OPTIONS", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"}
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:

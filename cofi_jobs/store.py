@@ -29,14 +29,17 @@ from typing import Any
 
 from cofi_jobs.errors import SettingsError, StoreError
 
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 RUN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TEMPORARY = ".tmp-"
 
 
 class Store:
-    """A store in a folder of a local or shared disk."""
+    """A store in a folder of a local or shared disk. Raises SettingsError if `root` is an address such as s3://..."""
 
     def __init__(self, root: Path | str) -> None:
+        if found := SCHEME.match(str(root)):  # the rest of it is not shown: an address can hold a password
+            raise SettingsError(f"found a store whose location starts with {found[0]!r}, expected a folder")
         self.root = Path(root).absolute()
         self.landing = self.root / "landing"
         self.catalogue = self.root / "catalogue"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cofi_jobs.credentials import hide, store_options
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store, check_run_key, sha256
@@ -43,6 +44,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
     the recorded outcome is returned. Raises StoreError if a task that comes before has not run.
     """
     check_run_key(run_key)
+    options = store_options()
     if task == "ingest":
         store.create()
     elif not store.root.is_dir():
@@ -67,7 +69,8 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
-            store.write_failure(run_key, task, {"error": str(error), "permanent": isinstance(error, CofiError)})
+            text = hide(str(error), options)
+            store.write_failure(run_key, task, {"error": text, "permanent": isinstance(error, CofiError)})
             raise
         outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
         store.write_outcome(run_key, task, outcome)

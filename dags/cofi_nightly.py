@@ -11,6 +11,7 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowFailException
 
+from cofi_jobs import connection, lineage
 from cofi_jobs.alerts import run_late, task_failed
 from cofi_jobs.child import run_in_child
 from cofi_jobs.errors import CofiError
@@ -21,12 +22,13 @@ log = logging.getLogger(__name__)
 
 RECOMMENDATIONS = Asset("cofi_recommendations")
 STORE = os.environ.get("COFI_STORE") or str(Path(os.environ.get("AIRFLOW_HOME", "."), "cofi-store").absolute())
+STORE_IS = f"Folder of the store, or {connection.PREFIX}<id> for the Airflow connection that says where it is."
 # Compose makes a pool of one slot for it. Not fixed: a task whose pool does not exist is never started.
 TRAIN_POOL = os.environ.get("COFI_TRAIN_POOL", "default_pool")
 # A run that takes longer is reported, and goes on. 0: never.
 DEADLINE_MINUTES = float(os.environ.get("COFI_DEADLINE_MINUTES") or 180)
 PARAMS = {
-    "store": Param(STORE, type="string", minLength=1, section="store", description="Folder of the store."),
+    "store": Param(STORE, type="string", minLength=1, section="store", description=STORE_IS),
     **{name: Param(**field) for name, field in form_fields().items()},
 }
 
@@ -35,9 +37,11 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     """Run a task in a child process; what is handed on is the run key and the counts."""
     params, run_key = dict(context["params"]), run_key_at(context["dag_run"].run_after)
     try:
-        outcome = run_in_child(task_name, params.pop("store"), params, run_key, log.info)
+        store, options = connection.resolve(params.pop("store"))
+        outcome = run_in_child(task_name, store, params, run_key, log.info, options)
     except CofiError as error:  # bad data, bad settings, diverged training: a retry cannot help
         raise AirflowFailException(str(error)) from None
+    lineage.report(task_name, store)
     return {
         "run_key": run_key,
         **{key: value for key, value in outcome.items() if isinstance(value, int | float | str)},

@@ -137,7 +137,7 @@ def test_child_dies_when_the_task_raises(endless: Store) -> None:
     assert is_gone(children[0])
 
 
-def test_settings_are_not_on_the_command_line(endless: Store) -> None:
+def test_settings_and_store_are_not_on_the_command_line(endless: Store) -> None:
     """There every user of the machine would see them."""
     commands: list[list[str]] = []
     environments: list[dict[str, str]] = []
@@ -151,11 +151,38 @@ def test_settings_are_not_on_the_command_line(endless: Store) -> None:
         in_child("ingest", endless, look, rating_high=None)
     assert commands[0][1:] == [
         *("-m", "cofi_jobs.child", "ingest"),
-        *("--store", str(endless.root), "--run-key", KEY),
+        *("--run-key", KEY),
     ]
     sent = {name: value for name, value in environments[0].items() if name.startswith("COFI_")}
     expected = dict(text.split("=") for text in [*QUICK, "rating_high=null"])
-    assert sent == {"COFI_" + name.upper(): value for name, value in expected.items()}
+    store = {"COFI_STORE": str(endless.root), "COFI_STORE_OPTIONS": "{}"}
+    assert sent == {"COFI_" + name.upper(): value for name, value in expected.items()} | store
+
+
+def test_credentials_reach_the_child_and_nothing_else(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This child tells all that it was given, in its lines and in the error that it leaves."""
+    (tmp_path / "sitecustomize.py").write_text("import os; print('given', os.environ['COFI_STORE_OPTIONS'])")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("COFI_STORE_OPTIONS", '{"password": "of another store"}')
+    options = {
+        "username": "night",
+        "password": "canary-1",
+        "client_kwargs": {"secret_access_key": ["canary-2"], "region": "north-1"},
+        "keyfile": {"lines": "-----\ncanary-3\n"},
+    }
+    (store.landing / "ratings.csv").write_text("canary-1,canary-2,canary-3\n1,2,3\n")
+    lines: list[str] = []
+    with pytest.raises(CofiError, match=r"'\*\*\*', '\*\*\*', '\*\*\*'") as raised:
+        run_in_child("ingest", str(store.root), {}, KEY, lines.append, options)
+    [given] = (line for line in lines if line.startswith("given"))
+    assert '"night"' in given
+    assert '"north-1"' in given
+    assert given.count("***") == 4
+    left = [*lines, str(raised.value), *(path.read_text() for path in store.root.glob("tasks/**/*.json"))]
+    assert "found the columns" in left[-1]
+    assert not [text for text in left if "canary" in text or "another" in text]
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 3), (signal.SIGKILL, -9)])

@@ -150,7 +150,7 @@ def _run_on_asset(dag: Any) -> str:
     return run_id
 
 
-def in_airflow(home: Path, *command: str) -> Any:
+def in_airflow(home: Path, *command: str, **settings: str) -> Any:
     """What a Python command leaves in `home`, Airflow's home; its log is there as well."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "COFI_"))},
@@ -159,6 +159,7 @@ def in_airflow(home: Path, *command: str) -> Any:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "PYTHONPATH": str(ROOT),
+        **settings,
     }
     with (home / "log").open("w") as log:
         ended = subprocess.run(

@@ -1,0 +1,37 @@
+"""What each task reads and writes, for Airflow's listeners of lineage such as OpenLineage."""
+
+from urllib.parse import quote
+
+from airflow.sdk.lineage import get_hook_lineage_collector
+
+# Folders below the store. `*` stands for the run: in a catalogue a table keeps its name from night to night.
+READS: dict[str, tuple[str, ...]] = {
+    "ingest": ("landing",),
+    "normalize": ("ratings", "catalogue"),
+    "train": ("runs/*/normalized",),
+    "similar_items": ("runs/*/model",),
+    "recommend": ("runs/*/normalized", "runs/*/model"),
+    "publish": ("runs/*/model", "runs/*/similar_items", "runs/*/recommendations", "runs/*/popular_items"),
+}
+WRITES: dict[str, tuple[str, ...]] = {
+    "ingest": ("ratings", "rejected"),
+    "normalize": ("runs/*/normalized",),
+    "train": ("runs/*/model", "runs/*/training"),
+    "similar_items": ("runs/*/similar_items",),
+    "recommend": ("runs/*/recommendations", "runs/*/popular_items"),
+    "publish": ("current/model", "current/similar_items", "current/recommendations", "current/popular_items"),
+}
+
+
+def report(task: str, store: str) -> None:
+    """Report the tables of a task that has ended well; does nothing where no listener of lineage is switched on."""
+    collector = get_hook_lineage_collector()
+    for folder in READS[task]:
+        collector.add_input_asset(collector, uri=_uri(store, folder))
+    for folder in WRITES[task]:
+        collector.add_output_asset(collector, uri=_uri(store, folder))
+
+
+def _uri(store: str, folder: str) -> str:
+    """As AIP-60 names a file; Airflow refuses other characters than ASCII."""
+    return "file://" + quote(f"{store.rstrip('/')}/{folder}", safe="/*")
