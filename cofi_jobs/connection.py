@@ -27,7 +27,7 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
         connection = Connection.get(name)
     except AirflowNotFoundException:
         raise SettingsError(
-            f"found no Airflow connection {name!r}, expected one that says where the store is "
+            f"found no readable Airflow connection {name!r}, expected one that says where the store is "
             f"(in the UI under Admin, Connections, or in AIRFLOW_CONN_{name.upper()})"
         ) from None
     if connection.conn_type not in FOLDER_TYPES:

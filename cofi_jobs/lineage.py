@@ -2,8 +2,6 @@
 
 from urllib.parse import quote
 
-from airflow.sdk.lineage import get_hook_lineage_collector
-
 # Folders below the store. `*` stands for the run: in a catalogue a table keeps its name from night to night.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("landing",),
@@ -25,6 +23,8 @@ WRITES: dict[str, tuple[str, ...]] = {
 
 def report(task: str, store: str) -> None:
     """Report the tables of a task that has ended well; does nothing where no listener of lineage is switched on."""
+    from airflow.sdk.lineage import get_hook_lineage_collector
+
     collector = get_hook_lineage_collector()
     for folder in READS[task]:
         collector.add_input_asset(collector, uri=_uri(store, folder))
@@ -33,5 +33,5 @@ def report(task: str, store: str) -> None:
 
 
 def _uri(store: str, folder: str) -> str:
-    """As AIP-60 names a file; Airflow refuses other characters than ASCII."""
+    """As AIP-60 names a file. Airflow takes nothing but ASCII where its database is MySQL."""
     return "file://" + quote(f"{store.rstrip('/')}/{folder}", safe="/*")

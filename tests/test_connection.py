@@ -1,0 +1,270 @@
+"""The store through an Airflow connection, and lineage through OpenLineage: nights in a real Airflow.
+
+As in test_dag.py, Airflow runs in a process of its own: this file run as a script.
+"""
+
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+from cofi_jobs.store import Store
+from cofi_jobs.tasks import TASKS
+from tests.conftest import QUICK, random_ratings, write_ratings
+from tests.test_dag import DAGS, ROOT, in_airflow
+
+SECRETS = ("canary-password", "canary-token")
+FOLDER = "night's store"  # what needs quoting in a URI
+CONNECTIONS = {
+    "uri": "file:///srv/cofi%20store",
+    "login": "fs://night:pass%2Fword@/?path=%2Fsrv&auto_mkdir=true",
+    "json": '{"conn_type": "generic", "extra": {"path": "/srv"}}',
+    "bucket": json.dumps({"conn_type": "aws", "password": SECRETS[0], "extra": {"endpoint_url": SECRETS[1]}}),
+    "garbled": f"fs://night:{SECRETS[0]}://://",
+    "host": f"file://{SECRETS[0]}/srv",
+    "nothing": f"fs://night:{SECRETS[0]}@",
+    "relative": f"fs:///?path={SECRETS[0]}",
+}
+
+
+# ---- what runs inside Airflow
+
+
+def nights(home: Path) -> dict[str, Any]:
+    """A good night with a connection from the environment, a bad one with one from the database, one with none."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.models.connection import Connection
+    from airflow.sdk.lineage import get_hook_lineage_collector
+    from airflow.utils import db
+    from airflow.utils.session import create_session
+
+    from cofi_jobs.connection import resolve
+    from cofi_jobs.errors import SettingsError
+
+    db.initdb()
+    nightly: Any = DagBag(DAGS).dags["cofi_nightly"]
+    nightly.deadline = None  # dag.test stumbles over deadlines
+    for task in nightly.tasks:  # each has a process of its own elsewhere than in dag.test, and so its own lineage
+        task._pre_execute_hook = lambda _: get_hook_lineage_collector.cache_clear()
+    quick = {name: json.loads(value) for name, value in (text.split("=") for text in QUICK)}
+    seen: dict[str, Any] = {"resolved": {}}
+
+    write_ratings(Store(home / FOLDER).create().landing / "ratings.csv", random_ratings())
+    with children() as seen["children"]:
+        run = nightly.test(run_conf={"store": "connection:cofi_store", **quick}, logical_date=None)
+    seen["good"] = run.run_id
+
+    bad = Store(home / "bad").create()
+    (bad.landing / "bad.csv").write_text(f"{SECRETS[0]},price\n1,2\n")
+    with create_session() as session:
+        connection = Connection(conn_id="in_db", conn_type="fs", password=SECRETS[0], extra={"path": str(bad.root)})
+        session.add(connection)
+    run = nightly.test(run_conf={"store": "connection:in_db"}, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+    seen["bad"] = run.run_id
+    with create_session() as session:
+        session.delete(connection)
+
+    run = nightly.test(run_conf={"store": "connection:nowhere"}, logical_date=datetime(2026, 1, 3, tzinfo=UTC))
+    seen["nowhere"] = run.run_id
+    for name in ("folder", *CONNECTIONS):
+        try:
+            seen["resolved"][name] = resolve("/srv/folder" if name == "folder" else f"connection:{name}")
+        except SettingsError as error:
+            seen["resolved"][name] = str(error)
+    return seen
+
+
+@contextmanager
+def children() -> Iterator[dict[str, Any]]:
+    """Command line and environment of each child of CoFi that ran meanwhile, as /proc shows them, by task."""
+    seen: dict[str, Any] = {}
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    command, environment = process.cmdline(), process.environ()
+                except psutil.Error:
+                    continue
+                if "cofi_jobs.child" in command:
+                    given = {name: value for name, value in environment.items() if name.startswith("COFI_STORE")}
+                    seen[command[3]] = {"command": command, "given": given}
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
+
+
+# ---- what they left
+
+
+@dataclass(frozen=True)
+class After:
+    """What the runs of `nights` left."""
+
+    home: Path
+    seen: Any
+    store: Store
+
+    def states(self, night: str) -> dict[str, tuple[str, int]]:
+        """State and number of tries of each task."""
+        query = "SELECT task_id, state, try_number FROM task_instance WHERE run_id = ?"
+        database = sqlite3.connect(self.home / "airflow.db")
+        try:
+            return {task: (state, tries) for task, state, tries in database.execute(query, (self.seen[night],))}
+        finally:
+            database.close()
+
+    def log(self) -> str:
+        return (self.home / "log").read_text()
+
+    def events(self) -> list[Any]:
+        return [json.loads(line) for line in (self.home / "lineage.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory) -> After:
+    home = tmp_path_factory.mktemp("connection")
+    (home / "site").mkdir()  # a child tells all that it was given
+    tell = "import os; given = os.environ.get('COFI_STORE_OPTIONS'); given and print('given', given)"
+    (home / "site" / "sitecustomize.py").write_text(tell)
+    extra = {"path": str(home / FOLDER), "token": SECRETS[1]}
+    connection = {"conn_type": "fs", "login": "night", "password": SECRETS[0], "extra": extra}
+    seen = in_airflow(
+        home,
+        *("-m", "tests.test_connection", str(home)),
+        **{f"AIRFLOW_CONN_{name.upper()}": uri for name, uri in CONNECTIONS.items()},
+        AIRFLOW_CONN_COFI_STORE=json.dumps(connection),
+        AIRFLOW__OPENLINEAGE__NAMESPACE="cofi-test",
+        AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
+            {"type": "file", "log_file_path": str(home / "lineage.jsonl"), "append": True}
+        ),
+        PYTHONPATH=f"{ROOT}:{home / 'site'}",
+    )
+    return After(home, seen, Store(home / FOLDER))
+
+
+def test_night_of_a_connection_is_in_its_folder(after: After) -> None:
+    assert after.states("good") == dict.fromkeys(TASKS, ("success", 1))
+    [key] = after.store.published()
+    assert after.store.current() == key
+    assert list(after.store.table(key, "recommendations").glob("*.parquet"))
+
+
+def test_child_has_location_and_credentials_but_not_on_its_command_line(after: After) -> None:
+    assert set(after.seen["children"]) == {task.replace("_", "-") for task in TASKS}
+    for child in after.seen["children"].values():
+        assert child["given"]["COFI_STORE"] == str(after.store.root)
+        assert json.loads(child["given"]["COFI_STORE_OPTIONS"]) == {
+            "username": "night",
+            "password": SECRETS[0],
+            "token": SECRETS[1],
+        }
+        assert not [part for part in child["command"] if FOLDER in part or any(secret in part for secret in SECRETS)]
+
+
+def test_credentials_are_in_no_log_and_no_file(after: After) -> None:
+    assert after.log().count('given {"token": "***", "username": "night", "password": "***"}') == len(TASKS)
+    assert "found the columns '***', 'price'" in after.log(), "the bad night's error, which would show one"
+    files = [path for path in after.home.rglob("*") if path.is_file() and path.name not in ("bad.csv", "result.json")]
+    assert {"log", "lineage.jsonl", "CURRENT.json", "ingest.failed.json"} <= {path.name for path in files}
+    for path in files:
+        content = path.read_bytes()
+        assert path.name == "airflow.db" or not [secret for secret in SECRETS if secret.encode() in content], path
+
+
+def test_credentials_are_in_no_table_of_airflow(after: After) -> None:
+    database = sqlite3.connect(after.home / "airflow.db")
+    dump = "\n".join(database.iterdump())
+    database.close()
+    assert "connection:cofi_store" in dump, "what the run was given"
+    assert not [secret for secret in SECRETS if secret in dump]
+
+
+def test_unknown_connection_fails_at_once(after: After) -> None:
+    states = after.states("nowhere")
+    assert states.pop("ingest") == ("failed", 1), "no second try"
+    assert set(states.values()) == {("upstream_failed", 0)}
+    assert "found no readable Airflow connection 'nowhere', expected one that says where the store is" in after.log()
+    assert "AIRFLOW_CONN_NOWHERE" in after.log()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("folder", ["/srv/folder", {}]),
+        ("uri", ["/srv/cofi store", {}]),
+        ("login", ["/srv", {"auto_mkdir": "true", "username": "night", "password": "pass/word"}]),
+        ("json", ["/srv", {}]),
+    ],
+)
+def test_location_and_options(after: After, name: str, expected: Any) -> None:
+    assert after.seen["resolved"][name] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bucket", "connection 'bucket' has the type 'aws', expected one of fs, file, generic"),
+        ("garbled", "found no readable Airflow connection 'garbled'"),
+        *((name, f"connection '{name}' names no folder, expected an abs") for name in ("host", "nothing", "relative")),
+    ],
+)
+def test_connection_without_a_store(after: After, name: str, message: str) -> None:
+    assert after.seen["resolved"][name].startswith(message)
+    assert "canary" not in after.seen["resolved"][name]
+
+
+# ---- lineage
+
+
+def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
+    ended = [event for event in after.events() if event["eventType"] == "COMPLETE"]
+    found = {event["job"]["name"]: (names(event["inputs"]), names(event["outputs"])) for event in ended}
+    assert set(found) == {"cofi_nightly", *(f"cofi_nightly.{task}" for task in TASKS)}
+    assert len(ended) == len(found)
+    folder = "file", quote(f"{after.store.root}/")
+    tables = {"model", "similar_items", "recommendations", "popular_items"}
+    assert found["cofi_nightly.ingest"] == (below(folder, {"landing"}), below(folder, {"ratings", "rejected"}))
+    assert found["cofi_nightly.normalize"] == (
+        below(folder, {"ratings", "catalogue"}),
+        below(folder, {"runs/*/normalized"}),
+    )
+    assert found["cofi_nightly.publish"] == (
+        below(folder, {f"runs/*/{table}" for table in tables}),
+        below(folder, {f"current/{table}" for table in tables}),
+    )
+
+
+def names(datasets: list[Any]) -> set[tuple[str, str]]:
+    return {(dataset["namespace"], dataset["name"]) for dataset in datasets}
+
+
+def below(folder: tuple[str, str], tables: set[str]) -> set[tuple[str, str]]:
+    return {(folder[0], folder[1] + table) for table in tables}
+
+
+def test_a_failed_night_tells_that_it_failed_and_names_no_tables(after: After) -> None:
+    failed = [event for event in after.events() if event["eventType"] == "FAIL"]
+    assert [event["job"]["name"] for event in failed] == ["cofi_nightly.ingest", "cofi_nightly"] * 2
+    assert not [event for event in failed if event["inputs"] or event["outputs"]]
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    (where / "result.json").write_text(json.dumps(nights(where)))
