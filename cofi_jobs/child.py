@@ -32,7 +32,8 @@ def run_in_child(
     """Run one task of a run and return its outcome; each line that it writes goes to `log_line`.
 
     The settings, the store and the options of its file system travel in the environment: the command line is shown to
-    every user of the machine. Credentials among the options are hidden in the lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
+    every user of the machine. Credentials among the options are hidden in the lines. Raises CofiError where trying
+    again cannot help, RuntimeError where it may.
     """
     command = [sys.executable, "-m", "cofi_jobs.child", task.replace("_", "-"), "--run-key", run_key]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

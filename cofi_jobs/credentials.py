@@ -28,8 +28,7 @@ def hide(text: str, options: Mapping[str, Any]) -> str:
 
 
 def _secrets(value: Any, inside: bool = False) -> Iterator[str]:
-    """Texts under names that tell of a secret, line by line: a log shows lines. Those under 5 characters would hide
-    half of every log."""
+    """Texts under names that tell of a secret, line by line, as a log shows them."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _secrets(part, inside or bool(SECRET.search(name)))
@@ -37,4 +36,5 @@ def _secrets(value: Any, inside: bool = False) -> Iterator[str]:
         for part in value:
             yield from _secrets(part, inside)
     elif inside:
+        # As Airflow does: a shorter one would be found in half of all words.
         yield from (line for line in str(value).splitlines() if len(line) >= 5)

@@ -23,13 +23,14 @@ WRITES: dict[str, tuple[str, ...]] = {
 
 def report(task: str, store: str) -> None:
     """Report the tables of a task that has ended well; does nothing where no listener of lineage is switched on."""
+    from airflow.sdk import BaseHook
     from airflow.sdk.lineage import get_hook_lineage_collector
 
-    collector = get_hook_lineage_collector()
+    collector, context = get_hook_lineage_collector(), BaseHook()
     for folder in READS[task]:
-        collector.add_input_asset(collector, uri=_uri(store, folder))
+        collector.add_input_asset(context, uri=_uri(store, folder))
     for folder in WRITES[task]:
-        collector.add_output_asset(collector, uri=_uri(store, folder))
+        collector.add_output_asset(context, uri=_uri(store, folder))
 
 
 def _uri(store: str, folder: str) -> str:

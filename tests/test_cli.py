@@ -144,3 +144,18 @@ def test_runs_says_where_a_run_failed(store: Store, ratings: Path, quick):
     assert cofi("ingest", "--store", store.root, "--run-key", "n2", *SETTINGS).returncode == 1
     shown = cofi("runs", "--store", store.root).stdout
     assert re.search(r"n2 +failed in ingest: .*bad\.parquet", shown)
+
+
+@pytest.mark.parametrize("address", ["connection:canary", "s3://canary@bucket/store"])
+def test_an_address_is_no_folder_and_is_not_shown(address: str, tmp_path: Path):
+    ended = cofi("ingest", "--run-key", "n1", COFI_STORE=address)
+    assert ended.returncode == 2
+    assert f"starts with '{address.split(':')[0]}:', expected a folder" in ended.stderr
+    assert "canary" not in ended.stdout + ended.stderr
+
+
+def test_options_that_cannot_be_read_are_not_shown(store: Store):
+    ended = cofi("ingest", "--run-key", "n1", COFI_STORE=str(store.root), COFI_STORE_OPTIONS='["canary"]')
+    assert ended.returncode == 2
+    assert "COFI_STORE_OPTIONS holds no JSON object" in ended.stderr
+    assert "canary" not in ended.stdout + ended.stderr
