@@ -1,14 +1,14 @@
 """The cost J of collaborative filtering. This is the only place that knows the formula.
 
-    J =   1/2 * sum over observed (i, j) of (w_j.x_i + b_j - y_ij)^2
-        + alpha/2 * sum over all (i, j) of (w_j.x_i)^2
+    J =   1/2 * sum over observed (i, j) of c_ij (w_j.x_i + b_j - y_ij)^2
+        + 1/2 * sum over all (i, j) of alpha_j (w_j.x_i)^2
         + 1/2 * sum over i of item_penalty_i * |x_i|^2
-        + 1/2 * sum over j of user_penalty_j * |w_j|^2
+        + 1/2 * sum over j of (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
 
-With `alpha = 0` and a constant penalty `lambda_` it is the cost of the textbook (A. Ng, Machine Learning,
-"Collaborative filtering learning algorithm"); `b` is not regularised. The all-pairs term is the one of
-implicit-feedback factorisation (Hu, Koren, Volinsky 2008, ICDM), the penalty that grows with the number of
-ratings is the one of Zhou et al. 2008 (AAIM).
+With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0` it is the cost of the textbook (A. Ng, Machine
+Learning, "Collaborative filtering learning algorithm"). The all-pairs term is the one of implicit-feedback
+factorisation (Hu, Koren, Volinsky 2008, ICDM), the penalty that grows with the number of ratings is the one of Zhou
+et al. 2008 (AAIM).
 """
 
 import tensorflow as tf
@@ -23,20 +23,22 @@ def cost(
     y: tf.Tensor,
     item_penalty: tf.Tensor,
     user_penalty: tf.Tensor,
+    alpha: tf.Tensor,
     *,
-    alpha: float = 0.0,
+    bias_penalty: float = 0.0,
+    weight: tf.Tensor | float = 1.0,
     share: float = 1.0,
 ) -> tf.Tensor:
     """J of a batch of observed ratings, a scalar.
 
     Shapes: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), `item_penalty` (n_items,),
-    `user_penalty` (n_users,); `user_index`, `item_index` and `y` have one entry for each rating of the batch.
-    `share` is the batch's part of all ratings: the terms that do not run over ratings are scaled by it, so that the
-    batches of one epoch add up to J.
+    `user_penalty` and `alpha` (n_users,); `user_index`, `item_index`, `y` and `weight`, which is c, have one entry for
+    each rating of the batch. `share` is the batch's part of all ratings: the terms that do not run
+    over ratings are scaled by it, so that the batches of one epoch add up to J.
     """
     error = tf.reduce_sum(tf.gather(W, user_index) * tf.gather(X, item_index), axis=1) + tf.gather(b, user_index) - y
-    observed = tf.reduce_sum(error**2)
-    # sum over all pairs of (w.x)^2 = <X'X, W'W>: no items x users matrix is ever built.
-    all_pairs = tf.reduce_sum(tf.matmul(X, X, transpose_a=True) * tf.matmul(W, W, transpose_a=True))
+    observed = tf.reduce_sum(weight * error**2)
+    # sum over all pairs of alpha_j (w.x)^2 = <X'X, W' diag(alpha) W>: no items x users matrix is ever built.
+    all_pairs = tf.reduce_sum(tf.matmul(X, X, transpose_a=True) * tf.matmul(W, alpha[:, None] * W, transpose_a=True))
     size = tf.reduce_sum(item_penalty[:, None] * X**2) + tf.reduce_sum(user_penalty[:, None] * W**2)
-    return (observed + share * (alpha * all_pairs + size)) / 2
+    return (observed + share * (all_pairs + size + bias_penalty * tf.reduce_sum(b**2))) / 2

@@ -10,25 +10,34 @@ from cofi_jobs.tables import Scale
 
 @dataclass(frozen=True)
 class Head:
-    """How one head is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda."""
+    """How one head is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda.
+
+    With `recency` above 0 the loop is followed by an exact solution of the users' rows (`user_rows`).
+    """
 
     name: str = "textbook"
     lambda_: float = 1.0
     nu: float = 0.0
     alpha: float = 0.0
     bias: bool = True
+    bias_lambda: float = 0.0
+    recency: float = 0.0
     learning_rate: float = 0.1
     cosine_decay: bool = False
     epochs: int = 200
     batch_size: int | None = 0
 
-    def penalties(self, counts: np.ndarray, n_other: int) -> np.ndarray:
-        """L2 weight of each item (or user): lambda (n + alpha n_other)^nu, float32 like `counts`.
+    def penalties(self, counts: np.ndarray) -> np.ndarray:
+        """L2 weight of each item (or user): lambda n^nu, float32; `counts` holds the number n of ratings of each."""
+        return (self.lambda_ * counts**self.nu).astype(np.float32)
 
-        `counts` holds the number of ratings of each item (or user), `n_other` the number of users (or items), which
-        is how many pairs the all-pairs term adds to a row.
+    def alphas(self, counts: np.ndarray, n_items: int) -> np.ndarray:
+        """alpha_j of each user: alpha n / n_items, float32; `counts` as in `penalties`.
+
+        Over all items it is as if each rating came with `alpha` random items of target 0, whatever the catalogue's
+        size and however many ratings the user has.
         """
-        return (self.lambda_ * (counts + self.alpha * n_other) ** self.nu).astype(np.float32)
+        return (self.alpha * counts / n_items).astype(np.float32)
 
     def batches(self, n_ratings: int) -> int:
         """Number of batches of an epoch. `batch_size` 0 is one batch; None is a hundredth of the ratings in each.
@@ -47,6 +56,8 @@ def rating_head(settings: Settings) -> Head:
         "rating",
         lambda_=settings.rating_lambda,
         nu=settings.rating_nu,
+        bias_lambda=settings.rating_bias_lambda,
+        recency=settings.recency,
         learning_rate=settings.rating_learning_rate,
         cosine_decay=settings.learning_rate_schedule == "cosine",
         epochs=settings.rating_epochs,
@@ -62,6 +73,7 @@ def ranking_head(settings: Settings) -> Head:
         nu=settings.ranking_nu,
         alpha=settings.ranking_alpha,
         bias=False,
+        recency=settings.recency,
         learning_rate=settings.ranking_learning_rate,
         cosine_decay=settings.learning_rate_schedule == "cosine",
         epochs=settings.ranking_epochs,

@@ -23,6 +23,7 @@ from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
 from cofi_jobs.top_k import block_size, top_k, top_k_unrated
+from cofi_jobs.user_rows import recency_weights
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +79,16 @@ def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndar
     """For each recommended item the liked item without which its score would fall most; -1 where none lifts it."""
     reasons = np.full(best.shape, -1, np.int32)
     ends = np.searchsorted(users.row, np.arange(len(best) + 1))
-    penalties = head.penalties(np.diff(ends), len(items.means))
+    counts, weights = np.diff(ends), recency_weights(users.row, head.recency)
+    penalties, alphas = head.penalties(counts), head.alphas(counts, len(items.means))
     for user, (first, last) in enumerate(itertools.pairwise(ends)):
-        rated = users.item_index[first:last]
+        own = slice(first, last)
+        rated = users.item_index[own]
+        candidates = items.ranking[best[user]]
         lift = contributions(
-            items.ranking[rated], y[first:last], items.ranking[best[user]], items.gram, head.alpha, penalties[user]
-        )  # fmt: skip
-        lift[~liked[first:last]] = 0
+            items.ranking[rated], y[own], weights[own], candidates, items.gram, alphas[user], penalties[user]
+        )
+        lift[~liked[own]] = 0
         if len(rated):
             strongest = lift.argmax(axis=0)
             reasons[user] = np.where(lift.max(axis=0) > 0, rated[strongest], -1)

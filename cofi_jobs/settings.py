@@ -58,15 +58,25 @@ class Settings(BaseSettings):
     liked_from: float | None = setting(
         "train", None, "Rating from which an item counts as liked. Empty: three quarters up the scale."
     )
+    recency: float = setting(
+        "train",
+        0.5,
+        "In a user's row the n-th newest rating weighs n^-recency. 0: all alike, and rows stay as Adam left them.",
+        ge=0,
+        le=5,
+    )
     rating_lambda: float = setting("train", 1.2, "Rating head: weight λ of the L2 penalty.", ge=0, le=1e6)
     rating_nu: float = setting("train", 0.5, "Rating head: λ grows with (number of ratings)^ν.", ge=0, le=1)
+    rating_bias_lambda: float = setting(
+        "train", 3.0, "Rating head: weight of the L2 penalty of a user's offset b. 0: none.", ge=0, le=1e6
+    )
     rating_learning_rate: float = setting("train", 0.02, "Rating head: Adam's learning rate.", gt=0, le=10)
     rating_epochs: int = setting("train", 20, "Rating head: passes over the ratings.", ge=1, le=10_000)
     ranking_alpha: float = setting(
-        "train", 0.3, "Ranking head: weight α that pulls what a user never rated towards 0.", ge=0, le=100
+        "train", 25.0, "Ranking head: how many random items of target 0 come with each rating.", ge=0, le=10_000
     )
-    ranking_lambda: float = setting("train", 0.15, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
-    ranking_nu: float = setting("train", 0.5, "Ranking head: λ grows with (number of ratings + α N)^ν.", ge=0, le=1)
+    ranking_lambda: float = setting("train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
+    ranking_nu: float = setting("train", 0.5, "Ranking head: λ grows with (number of ratings)^ν.", ge=0, le=1)
     ranking_learning_rate: float = setting("train", 0.03, "Ranking head: Adam's learning rate.", gt=0, le=10)
     ranking_epochs: int = setting("train", 20, "Ranking head: passes over the ratings.", ge=1, le=10_000)
 

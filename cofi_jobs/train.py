@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from cofi_jobs import evaluate, tables
+from cofi_jobs import evaluate, tables, user_rows
 from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
@@ -42,14 +42,16 @@ def fit(
 ) -> Fit:
     """Minimise J over the observed (user, item, y) from `initial` on.
 
-    Each epoch runs through the shuffled ratings in equal batches (up to n_batches - 1 ratings sit out an epoch).
+    Each epoch runs through the shuffled ratings in equal batches (up to n_batches - 1 ratings sit out an epoch). With
+    `head.recency` the users' rows are then solved exactly, the newest ratings counting most; for that the ratings must
+    be sorted by user, each user's in order of time.
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
     n_users, n_items, n_ratings = len(initial.W), len(initial.X), len(y)
     n_batches = head.batches(n_ratings)
     size = n_ratings // n_batches
-    item_penalty = head.penalties(np.bincount(item_index, minlength=n_items), n_users)
-    user_penalty = head.penalties(np.bincount(user_index, minlength=n_users), n_items)
+    item_counts, user_counts = np.bincount(item_index, minlength=n_items), np.bincount(user_index, minlength=n_users)
+    weights = (head.penalties(item_counts), head.penalties(user_counts), head.alphas(user_counts, n_items))
     y = np.asarray(y, np.float32)
     X, W, b = (tf.Variable(np.asarray(values, np.float32)) for values in (initial.X, initial.W, initial.b))
     variables = [X, W, b] if head.bias else [X, W]
@@ -59,11 +61,11 @@ def fit(
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
 
-    # Batches and penalties are arguments: XLA compiles for many seconds on large captured constants.
+    # Batches and weights are arguments: XLA compiles for many seconds on large captured constants.
     @tf.function(jit_compile=True)
     def step(*batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            J = cost(X, W, b, *batch, alpha=head.alpha, share=size / n_ratings)
+            J = cost(X, W, b, *batch, bias_penalty=head.bias_lambda, share=size / n_ratings)
         # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, variables)]
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -76,7 +78,7 @@ def fit(
         steps = []
         for start in range(0, n_batches * size, size):
             batch = order[start : start + size]
-            steps.append(step(user_index[batch], item_index[batch], y[batch], item_penalty, user_penalty))
+            steps.append(step(user_index[batch], item_index[batch], y[batch], *weights))
         J = np.array(steps)
         _check_finite(head, J, first_step=epoch * n_batches)
         losses.append(float(J.sum()))
@@ -84,6 +86,8 @@ def fit(
             log.info("%s head: epoch %d of %d, J = %.6g", head.name, epoch + 1, head.epochs, losses[-1])
     factors = Factors(X.numpy(), W.numpy(), b.numpy())
     _check_finite(head, np.array([np.abs(a).sum() for a in (factors.X, factors.W)]), first_step=head.epochs * n_batches)
+    if head.recency:
+        factors = Factors(factors.X, *user_rows.solve(head, factors.X, user_index, item_index, y, n_users))
     return Fit(factors, losses)
 
 

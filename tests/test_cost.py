@@ -12,12 +12,12 @@ from cofi_jobs.heads import Head
 N_USERS, N_ITEMS, N_FEATURES = 5, 4, 3
 HEADS = {
     "textbook": Head(lambda_=1.5),
-    "penalty grows with ratings": Head(lambda_=0.7, nu=0.5),
-    "all pairs": Head(lambda_=0.7, nu=0.5, alpha=0.3, bias=False),
+    "penalty grows with ratings": Head(lambda_=0.7, nu=0.5, bias_lambda=2.5),
+    "all pairs": Head(lambda_=0.7, nu=0.5, alpha=3.0, bias=False),
 }
 
 
-def loop_cost(head: Head, parameters: Any, Y: Any, R: Any) -> float:
+def loop_cost(head: Head, parameters: Any, Y: Any, R: Any, C: Any) -> float:
     """The formula, pair by pair."""
     X, W, b = parameters
     J = 0.0
@@ -26,12 +26,13 @@ def loop_cost(head: Head, parameters: Any, Y: Any, R: Any) -> float:
         for j in range(n_users):
             score = sum(W[j][k] * X[i][k] for k in range(N_FEATURES))
             if R[i, j]:
-                J += (score + b[j] - Y[i, j]) ** 2 / 2
-            J += head.alpha * score**2 / 2
+                J += C[i, j] * (score + b[j] - Y[i, j]) ** 2 / 2
+            J += head.alpha * R[:, j].sum() / n_items * score**2 / 2
     for i in range(n_items):
-        J += head.lambda_ * (R[i].sum() + head.alpha * n_users) ** head.nu * sum(x * x for x in X[i]) / 2
+        J += head.lambda_ * R[i].sum() ** head.nu * sum(x * x for x in X[i]) / 2
     for j in range(n_users):
-        J += head.lambda_ * (R[:, j].sum() + head.alpha * n_items) ** head.nu * sum(w * w for w in W[j]) / 2
+        J += head.lambda_ * R[:, j].sum() ** head.nu * sum(w * w for w in W[j]) / 2
+        J += head.bias_lambda * b[j] ** 2 / 2
     return J
 
 
@@ -40,41 +41,45 @@ def problem():
     rng = np.random.default_rng(7)
     X, W, b = rng.normal(size=(N_ITEMS, N_FEATURES)), rng.normal(size=(N_USERS, N_FEATURES)), rng.normal(size=N_USERS)
     R = rng.random((N_ITEMS, N_USERS)) < 0.6
-    return X, W, b, rng.normal(size=R.shape) * 2, R
+    return X, W, b, rng.normal(size=R.shape) * 2, R, rng.uniform(0.5, 2, R.shape)
 
 
-def batch_cost(head: Head, parameters: Any, Y: Any, R: Any, pick: slice = slice(None)) -> Any:
+def batch_cost(head: Head, parameters: Any, data: Any, pick: slice = slice(None)) -> Any:
     X, W, b = parameters
+    Y, R, C = data
     item, user = np.nonzero(R)
-    item_penalty = tf.constant(head.penalties(R.sum(axis=1), N_USERS), tf.float64)
-    user_penalty = tf.constant(head.penalties(R.sum(axis=0), N_ITEMS), tf.float64)
-    share = len(item[pick]) / len(item)
+    item_penalty = tf.constant(head.penalties(R.sum(axis=1)), tf.float64)
+    user_penalty = tf.constant(head.penalties(R.sum(axis=0)), tf.float64)
+    alpha = tf.constant(head.alphas(R.sum(axis=0), N_ITEMS), tf.float64)
+    y, weight = Y[item, user][pick], C[item, user][pick]
+    share = len(y) / len(item)
     return cost(
-        X, W, b, user[pick], item[pick], Y[item, user][pick], item_penalty, user_penalty, alpha=head.alpha, share=share
-    )
+        X, W, b, user[pick], item[pick], y, item_penalty, user_penalty, alpha,
+        bias_penalty=head.bias_lambda, weight=weight, share=share,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_cost_is_the_formula(head, problem):
-    X, W, b, Y, R = problem
+    X, W, b, *data = problem
     parameters = [tf.constant(a) for a in (X, W, b)]
-    assert float(batch_cost(head, parameters, Y, R)) == pytest.approx(loop_cost(head, (X, W, b), Y, R), rel=1e-6)
+    assert float(batch_cost(head, parameters, data)) == pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_batches_of_an_epoch_add_up_to_the_cost(head, problem):
-    X, W, b, Y, R = problem
+    X, W, b, *data = problem
     parameters = [tf.constant(a) for a in (X, W, b)]
-    parts = [batch_cost(head, parameters, Y, R, slice(start, start + 4)) for start in range(0, R.sum(), 4)]
-    assert float(sum(parts)) == pytest.approx(loop_cost(head, (X, W, b), Y, R), rel=1e-6)
+    parts = [batch_cost(head, parameters, data, slice(start, start + 4)) for start in range(0, N_USERS * N_ITEMS, 4)]
+    assert float(sum(parts)) == pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_gradients_are_those_of_small_differences(head, problem):
-    X, W, b, Y, R = problem
+    X, W, b, *data = problem
     variables = [tf.Variable(a) for a in (X, W, b)]
     with tf.GradientTape() as tape:
-        J = batch_cost(head, variables, Y, R)
+        J = batch_cost(head, variables, data)
     for position, gradient in enumerate(tape.gradient(J, variables)):
         numeric = np.zeros_like((X, W, b)[position])
         for index in np.ndindex(numeric.shape):
@@ -82,13 +87,13 @@ def test_gradients_are_those_of_small_differences(head, problem):
             for step in (1e-6, -1e-6):
                 moved = [X.copy(), W.copy(), b.copy()]
                 moved[position][index] += step
-                ends.append(loop_cost(head, moved, Y, R))
+                ends.append(loop_cost(head, moved, *data))
             numeric[index] = (ends[0] - ends[1]) / 2e-6
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), numeric, rtol=1e-5, atol=1e-6)
 
 
-def test_penalties_by_hand():
+def test_penalties_and_alphas_by_hand():
     counts = np.array([0, 4, 9])
-    np.testing.assert_allclose(Head(lambda_=2.0).penalties(counts, 100), [2, 2, 2])
-    np.testing.assert_allclose(Head(lambda_=2.0, nu=0.5).penalties(counts, 100), [0, 4, 6])
-    np.testing.assert_allclose(Head(lambda_=2.0, nu=0.5, alpha=0.16).penalties(counts, 100), [8, 2 * 20**0.5, 10])
+    np.testing.assert_allclose(Head(lambda_=2.0).penalties(counts), [2, 2, 2])
+    np.testing.assert_allclose(Head(lambda_=2.0, nu=0.5).penalties(counts), [0, 4, 6])
+    np.testing.assert_allclose(Head(alpha=25.0).alphas(counts, n_items=100), [0, 1, 2.25])

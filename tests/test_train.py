@@ -56,7 +56,8 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
 
 def test_the_textbooks_loop_is_reached_by_settings_too():
     names = "batch_size=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1 rating_learning_rate=0.1".split()
-    assert rating_head(load_settings([*names, "rating_epochs=200"])) == Head("rating", lambda_=1.0)
+    names += ["rating_epochs=200", "rating_bias_lambda=0", "recency=0"]
+    assert rating_head(load_settings(names)) == Head("rating", lambda_=1.0)
 
 
 def planted(n_users: int = 80, n_items: int = 60, rank: int = 3, seed: int = 1):
@@ -80,7 +81,7 @@ def test_the_rating_head_recovers_a_planted_low_rank_matrix():
 def test_the_ranking_head_recovers_the_order_of_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head("ranking", lambda_=0.02, alpha=0.001, bias=False, learning_rate=0.05, epochs=150, batch_size=256)
+    head = Head("ranking", lambda_=0.02, alpha=0.0017, bias=False, learning_rate=0.05, epochs=150, batch_size=256)
     factors = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]).factors
     scores = factors.W @ factors.X.T
     for row in range(80):
@@ -94,7 +95,7 @@ def test_the_ranking_head_finds_planted_groups():
     own = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
     seen = own & (rng.random(own.shape) < 0.5)
     user, item = np.nonzero(seen)
-    head = Head("ranking", lambda_=0.1, nu=0.5, alpha=0.3, bias=False, learning_rate=0.02, epochs=100, batch_size=128)
+    head = Head("ranking", lambda_=0.1, nu=0.5, alpha=1.2, bias=False, learning_rate=0.02, epochs=100, batch_size=128)
     factors = fit(head, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)).factors
     scores = factors.W @ factors.X.T
     assert scores[own & ~seen].min() > scores[~own].max()
@@ -108,7 +109,7 @@ def test_both_heads_complete_a_checkerboard(name):
     if name == "rating":
         head, y = Head("rating", lambda_=0.05, learning_rate=0.05, epochs=200), board[seen] - 3
     else:
-        head = Head("ranking", lambda_=0.05, alpha=0.01, bias=False, learning_rate=0.05, epochs=200)
+        head = Head("ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, epochs=200)
         y = ranking_target(board[seen], (1, 5))
     factors = fit(head, initial_factors(16, 16, 4, seed=1), user, item, y).factors
     scores = factors.W @ factors.X.T + factors.b[:, None]

@@ -1,0 +1,91 @@
+"""The exact user rows: where J has no slope left, its ratings weighted by recency."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cofi_jobs.cost import cost
+from cofi_jobs.explain import contributions
+from cofi_jobs.heads import Head
+from cofi_jobs.model import initial_factors
+from cofi_jobs.train import fit
+from cofi_jobs.user_rows import recency_weights, solve
+
+N_USERS, N_ITEMS = 1100, 30  # more users than one block of solutions
+HEADS = {
+    "rating": Head("rating", lambda_=0.7, nu=0.5, bias_lambda=3.0, recency=0.5, epochs=2),
+    "ranking": Head("ranking", lambda_=0.7, nu=0.5, alpha=5.0, bias=False, recency=0.5, epochs=2),
+}
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(4)
+    user, item = np.nonzero(rng.random((N_USERS, N_ITEMS)) < 0.2)
+    order = np.lexsort((rng.random(len(user)), user))  # each user's ratings in a random order of time
+    y = rng.standard_normal(len(user), dtype=np.float32)
+    return user, item[order], y
+
+
+def test_weights_by_hand():
+    weights = recency_weights(np.array([0, 0, 0, 0, 2]), 0.5)
+    plain = np.array([1 / 2, 1 / np.sqrt(3), 1 / np.sqrt(2), 1])
+    np.testing.assert_allclose(weights, [*(plain * 4 / plain.sum()), 1], rtol=1e-6)
+    np.testing.assert_array_equal(recency_weights(np.array([0, 0, 1]), 0), [1, 1, 1])
+    assert len(recency_weights(np.zeros(0, np.int32), 0.5)) == 0
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_training_ends_where_J_has_no_slope_in_the_users_rows(head, problem):
+    user, item, y = problem
+    factors = fit(head, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
+    X, W, b = (tf.Variable(a.astype(np.float64)) for a in (factors.X, factors.W, factors.b))
+    item_counts, user_counts = np.bincount(item), np.bincount(user)
+    row_weights = (head.penalties(item_counts), head.penalties(user_counts), head.alphas(user_counts, N_ITEMS))
+    item_penalty, user_penalty, alpha = (tf.constant(a, tf.float64) for a in row_weights)
+    weight = recency_weights(user, head.recency).astype(np.float64)
+    with tf.GradientTape() as tape:
+        J = cost(
+            X, W, b, user, item, y.astype(np.float64), item_penalty, user_penalty, alpha,
+            bias_penalty=head.bias_lambda, weight=weight,
+        )  # fmt: skip
+    for gradient in tape.gradient(J, [W, b] if head.bias else [W]):
+        np.testing.assert_allclose(tf.convert_to_tensor(gradient), 0, atol=1e-5)
+
+
+def test_without_recency_rows_stay_as_adam_left_them(problem):
+    user, item, y = problem
+    start = initial_factors(N_ITEMS, N_USERS, 4, seed=0)
+    plain = fit(Head(epochs=2), start, user, item, y).factors
+    solved = fit(Head(epochs=2, recency=0.5), start, user, item, y).factors
+    np.testing.assert_array_equal(plain.X, solved.X)
+    assert np.abs(plain.W - solved.W).max() > 0.1
+
+
+def test_a_user_without_ratings_gets_zeros_and_no_penalty_stays_finite():
+    X = np.random.default_rng(0).standard_normal((6, 3), dtype=np.float32)
+    head = Head(lambda_=0.0, recency=0.5)
+    W, b = solve(head, X, np.array([0, 2]), np.array([1, 4]), np.ones(2, np.float32), n_users=3)
+    assert not W[1].any()
+    assert b[1] == 0
+    np.testing.assert_allclose(np.sum(W[[0, 2]] * X[[1, 4]], axis=1) + b[[0, 2]], 1, rtol=1e-4)
+
+
+def test_an_offset_of_few_ratings_is_damped():
+    X = np.zeros((5, 2), np.float32)  # nothing but the offset can explain a rating
+    _, b = solve(Head(bias_lambda=3.0, recency=0.5), X, np.zeros(3, int), np.arange(3), np.full(3, 2.0), n_users=1)
+    assert b[0] == pytest.approx(3 * 2 / (3 + 3))
+
+
+def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
+    user, item, y = problem
+    head = HEADS["ranking"]
+    factors = fit(head, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
+    X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
+    rated, y, weights = X[item[own]], y[own], recency_weights(user[own] - 7, head.recency)
+    n = np.array([own.sum()])
+    alpha, penalty = float(head.alphas(n, N_ITEMS)[0]), float(head.penalties(n)[0])
+    found = contributions(rated, y, weights, X[:3], X.T @ X, alpha, penalty)
+    A = alpha * X.T @ X + rated[rest].T @ (weights[rest, None] * rated[rest]) + penalty * np.eye(4)
+    without = np.linalg.solve(A, rated[rest].T @ (weights[rest] * y[rest]))
+    np.testing.assert_allclose(found[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
