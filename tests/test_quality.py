@@ -32,8 +32,9 @@ def movielens(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def test_both_heads_beat_the_baselines_by_far(movielens: Store):
     metrics = movielens.required_outcome(KEY, "train")["metrics"]
-    assert metrics["rating"]["rmse"] < 0.91 < 1.0 < metrics["item_means"]["rmse"]
-    assert metrics["ranking"]["ndcg@10"] > 0.115
+    assert metrics["rating"]["rmse"] < 0.9 < 1.0 < metrics["item_means"]["rmse"]
+    assert metrics["ranking"]["ndcg@10"] > 0.125
+    assert metrics["ranking"]["recall@20"] > 0.17
     assert metrics["ranking"]["ndcg@10"] > 1.7 * metrics["popularity"]["ndcg@10"]
     assert metrics["ranking"]["recall@20"] > 1.7 * metrics["popularity"]["recall@20"]
 
