@@ -147,9 +147,15 @@ def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def form_fields() -> dict[str, dict[str, Any]]:
-    """Fields of the Airflow trigger form: for each setting its default here, JSON schema, description and section."""
-    defaults = load_settings().model_dump()
-    return {name: {"default": defaults[name], **_schema(name)} for name in Settings.model_fields}
+    """Fields of the Airflow trigger form: for each setting its default here, JSON schema, description and section.
+
+    The description ends with what is allowed: the form does not show bounds by itself.
+    """
+    fields = {}
+    for name, default in load_settings().model_dump().items():
+        schema = _schema(name)
+        fields[name] = {**schema, "default": default, "description": f"{schema['description']} [{_allowed(name)}]"}
+    return fields
 
 
 @functools.cache  # made once: the DAG's file asks for every setting each time it is parsed

@@ -1,7 +1,20 @@
-"""The nightly job: new ratings in, recommendations out."""
+"""New ratings in, recommendations out: every user's list, every item's related items, as Parquet in the store.
 
+| what | where |
+|---|---|
+| drop rating files | `landing/` of the store, any time; each counts once |
+| read the lists | `current/recommendations`, `current/similar_items`, `current/popular_items` |
+| set it up for one run | *Trigger*, then the sections of the form: the store, and a section for each task |
+| build on it | schedule your DAG on the asset `cofi_recommendations` |
+
+**If a run fails**, readers keep the lists of the last good run. Open the failed task: its log says what was found and
+what was expected, its note what to do. Then clear the task, and the run goes on from there.
+"""
+
+import inspect
 import logging
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +44,12 @@ PARAMS = {
     "store": Param(STORE, type="string", minLength=1, section="store", description=STORE_IS),
     **{name: Param(**field) for name, field in form_fields().items()},
 }
+
+
+def note(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The docstring without its indentation, for the UI shows it as Markdown."""
+    function.__doc__ = inspect.cleandoc(function.__doc__ or "")
+    return function
 
 
 def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
@@ -72,36 +91,80 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     doc_md=__doc__,
 )
 def cofi_nightly() -> None:
-    """One task for each module of cofi_jobs of the same name; data goes through the store."""
+    """One task for each module of cofi_jobs of the same name; a docstring is the note that the UI shows."""
 
     @task
+    @note
     def ingest(**context: Any) -> dict[str, Any]:
-        """Take new rating files from the landing folder."""
+        """Take new rating files from the landing folder.
+
+        **Reads** new files in `landing/`. **Writes** `ratings/batch=<run>/`, and refused rows with their reasons into
+        `rejected/batch=<run>/`.
+
+        **If it fails**, a file could not be read, and nothing was taken. Repair or remove the file that the log names
+        and clear the task. "found no ratings" is the first night with an empty landing folder.
+        """
         return run("ingest", context)
 
     @task
+    @note
     def normalize(**context: Any) -> dict[str, Any]:
-        """Compute current ratings, item means and row numbers."""
+        """Compute current ratings, item means and row numbers.
+
+        **Reads** all batches up to this run's, and the titles in `catalogue/`. **Writes** `runs/<run>/normalized/`.
+
+        **If it fails**, the log names the file of the catalogue that it could not read, or the disk was full. Clear the
+        task once that is mended.
+        """
         return run("normalize", context)
 
     @task(pool=TRAIN_POOL, max_active_tis_per_dag=1)
+    @note
     def train(**context: Any) -> dict[str, Any]:
-        """Measure and learn both heads of the model."""
+        """Measure and learn both heads of the model.
+
+        **Reads** `normalized/`. **Writes** `model/`, and the losses of each epoch into `training/`.
+
+        **If it fails** with "J is nan", lower the setting that the log names, in a new run's form. Ended with exit code
+        -9, it needed more memory than there was: give it more, or lower `n_features`. Waiting as "scheduled", another
+        training holds the pool.
+        """
         return run("train", context)
 
     @task
+    @note
     def similar_items(**context: Any) -> dict[str, Any]:
-        """Write the similar items of each item."""
+        """Write the similar items of each item.
+
+        **Reads** `model/`. **Writes** `similar_items/`.
+
+        **If it fails**, clear it: nothing was published.
+        """
         return run("similar_items", context)
 
     @task
+    @note
     def recommend(**context: Any) -> dict[str, Any]:
-        """Write each user's recommendations."""
+        """Write each user's recommendations.
+
+        **Reads** `model/` and `normalized/`. **Writes** `recommendations/`, and `popular_items/` for new users.
+
+        **If it fails** with too many users for `per-user`, choose `whole` in the form. Else clear it: nothing was
+        published.
+        """
         return run("recommend", context)
 
     @task(outlets=[RECOMMENDATIONS])
+    @note
     def publish(**context: Any) -> dict[str, Any]:
-        """Point readers to this run and tell downstream DAGs."""
+        """Point readers to this run and tell downstream DAGs.
+
+        **Reads** all tables of the run. **Writes** `manifests/<run>.json`, then `CURRENT.json` and `current`; updates
+        the asset `cofi_recommendations`; removes old runs beyond `keep_runs`.
+
+        **If it fails**, clear it; readers are on the old run or on the new one, never between. Bad lists are taken back
+        by `python -m cofi_jobs rollback`.
+        """
         outcome = run("publish", context)
         context["outlet_events"][RECOMMENDATIONS].extra = outcome
         return outcome

@@ -19,7 +19,7 @@ import psutil
 import pyarrow.dataset
 import pytest
 
-from cofi_jobs.settings import Settings, section
+from cofi_jobs.settings import Settings, form_fields, section
 from cofi_jobs.store import Store, run_key_at
 from cofi_jobs.tasks import TASKS
 from tests.conftest import QUICK, random_ratings, write_ratings
@@ -223,7 +223,7 @@ def test_params_are_the_settings_and_the_store(dags: Any) -> None:
     assert {name: param["value"] for name, param in params.items()} == Settings().model_dump()
     assert {name: param["schema"]["section"] for name, param in params.items()} == {n: section(n) for n in params}
     assert {name: param["description"] for name, param in params.items()} == {
-        name: field.description for name, field in Settings.model_fields.items()
+        name: field["description"] for name, field in form_fields().items()
     }
     assert Path(store["value"]).is_absolute()
     assert store["description"]

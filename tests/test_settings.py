@@ -156,7 +156,7 @@ def test_every_setting_is_a_field_of_the_form(name: str) -> None:
     assert ("null" in kinds) == (name in OPTIONAL)
     assert isinstance(field["default"], tuple(types[kind] for kind in kinds))
     assert field["default"] == getattr(load_settings(), name)
-    assert re.fullmatch(r"[A-Z0-9a-z].{10,}[.]", field["description"]), "a sentence"
+    assert re.fullmatch(r"[A-Z0-9a-z].{10,}[.] \[.+\]", field["description"]), "a sentence, and what is allowed"
     assert field["section"] == section(name)
     assert field["section"] in {"ingest", "normalize", "train", "similar_items", "recommend", "publish", "machine"}
 

@@ -1,0 +1,165 @@
+"""The nightly DAG in Airflow's UI, as a person uses it in a browser: from the login to the run that comes after.
+
+The tests share one Airflow and one page and run in the order of this file. Each leaves a picture in screenshots/.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from cofi_jobs.settings import form_fields, to_environment
+from cofi_jobs.store import Store
+from cofi_jobs.tasks import TASKS
+from deploy.trigger import DAG, Airflow
+from tests.conftest import QUICK, random_ratings, write_ratings
+from tests.live import PASSWORD, ROOT, live_airflow
+
+pytestmark = pytest.mark.timeout(400)
+PICTURES = ROOT / "screenshots"
+# Without a sandbox, for tests often run as root; without the services that look for the internet.
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@dataclass
+class Ui:
+    """A page of the running Airflow."""
+
+    page: Page
+    airflow: Airflow
+    store: Store
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.airflow.url + path)
+
+    def picture(self, name: str) -> None:
+        self.page.wait_for_timeout(700)  # until what slides or fades has come to rest
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+    def form(self) -> Locator:
+        """The trigger form, freshly opened."""
+        self.open("/dags/cofi_nightly")
+        self.page.get_by_test_id("trigger-dag-button").click()
+        return self.page.get_by_role("dialog")
+
+    def runs(self) -> list[str]:
+        return [run["dag_run_id"] for run in self.airflow.call("GET", f"{DAG}/dagRuns?run_type=manual")["dag_runs"]]
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    chromium = shutil.which("chromium")
+    assert chromium, "found no Chromium, expected one on the path (Debian: apt-get install chromium)"
+    home = tmp_path_factory.mktemp("ui")
+    store = Store(home / "store").create()
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    PICTURES.mkdir(exist_ok=True)
+    quick = to_environment({name: value for name, _, value in (text.partition("=") for text in QUICK)})
+    with live_airflow(home, **quick) as airflow, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
+        yield Ui(page, airflow, store)
+        browser.close()
+
+
+def test_login(ui: Ui) -> None:
+    ui.open("/dags/cofi_nightly")
+    ui.page.get_by_label("Username").fill("admin")
+    ui.page.get_by_label("Password").fill(PASSWORD)
+    ui.page.get_by_role("button", name="Sign in").click()
+    expect(ui.page.get_by_role("button", name="Dag Docs")).to_be_visible()
+    ui.picture("1-dag")
+
+
+def test_documentation_of_the_dag(ui: Ui) -> None:
+    ui.page.get_by_role("button", name="Dag Docs").click()
+    text = ui.page.get_by_role("dialog")
+    expect(text).to_contain_text("New ratings in, recommendations out")
+    expect(text).to_contain_text("readers keep the lists of the last good run")
+    ui.picture("2-documentation")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_has_a_note(ui: Ui, task: str) -> None:
+    ui.open(f"/dags/cofi_nightly/tasks/{task}")
+    ui.page.get_by_role("button", name="Documentation").click()
+    note = ui.page.get_by_role("dialog")
+    for part in ("Reads", "Writes", "If it fails"):
+        expect(note.locator("strong", has_text=re.compile(f"^{part}$"))).to_be_visible()
+    ui.picture(f"3-note-{task}")
+
+
+def test_form_shows_every_param(ui: Ui) -> None:
+    form, fields = ui.form(), form_fields()
+    form.get_by_role("button", name="store", exact=True).click()
+    expect(form.get_by_text("Folder of the store")).to_be_visible()
+    for section in dict.fromkeys(field["section"] for field in fields.values()):
+        form.get_by_role("button", name=section, exact=True).click()
+        for name, field in fields.items():
+            if field["section"] != section:
+                continue
+            expect(form.get_by_text(name, exact=True)).to_be_visible()
+            expect(form.get_by_text(field["description"], exact=True)).to_be_visible()
+            for bound, attribute in (("minimum", "aria-valuemin"), ("maximum", "aria-valuemax")):
+                if bound in field:
+                    expect(form.locator(f"[name=element_{name}]")).to_have_attribute(attribute, f"{field[bound]}")
+        ui.picture(f"4-form-{section}")
+
+
+def test_value_out_of_range_is_refused(ui: Ui) -> None:
+    """A number's field goes back to the bound; what is written as JSON is refused as a whole."""
+    form = ui.form()
+    form.get_by_role("button", name="recommend", exact=True).click()
+    form.locator("[name=element_top_n]").fill("5000")
+    form.locator("[name=element_top_n]").press("Tab")
+    expect(form.locator("[name=element_top_n]")).to_have_value("1000")
+
+    form.get_by_role("button", name="Advanced Options").click()
+    form.locator(".view-lines").click()
+    ui.page.keyboard.press("Control+A")
+    ui.page.keyboard.type('{"top_n": 5000}')
+    ui.page.keyboard.press("Control+Shift+End")  # brackets that the editor added
+    ui.page.keyboard.press("Delete")
+    form.get_by_role("button", name="Trigger", exact=True).click()
+    expect(ui.page.get_by_text("Failed to Trigger Dag").first).to_be_visible()
+    ui.picture("5-refused")
+    assert ui.runs() == []
+
+
+def test_run_with_a_changed_param_succeeds(ui: Ui) -> None:
+    ui.open("/dags/cofi_reader_example")
+    ui.page.get_by_role("checkbox").locator("..").click()  # unpauses it
+    expect(ui.page.get_by_role("checkbox")).to_be_checked()
+
+    form = ui.form()
+    form.get_by_role("button", name="recommend", exact=True).click()
+    form.locator("[name=element_top_n]").fill("7")
+    form.get_by_role("button", name="Trigger", exact=True).click()
+    expect(form).to_be_hidden()
+    [run_id] = ui.runs()
+    ui.open(f"/dags/cofi_nightly/runs/{run_id}")
+    expect(ui.page.get_by_text("Success").nth(len(TASKS))).to_be_visible(timeout=300_000)  # the run's and its tasks'
+    ui.picture("6-run")
+    manifest = ui.store.manifest(str(ui.store.current())) or {}
+    assert manifest["settings"]["top_n"] == 7
+    assert manifest["counts"]["recommend"]["users"] == random_ratings()["userId"].nunique()
+
+
+def test_asset_and_the_run_that_it_started(ui: Ui) -> None:
+    ui.open("/assets")
+    ui.page.get_by_role("link", name="cofi_recommendations").click()
+    expect(ui.page.get_by_text("Source:").first).to_be_visible()
+    ui.picture("7-asset")
+    ui.open("/dags/cofi_reader_example/runs")
+    ui.page.get_by_role("link", name=re.compile("^asset_triggered__")).first.click()
+    expect(ui.page.get_by_text("Success").nth(1)).to_be_visible()  # the run's and its task's
+    expect(ui.page.get_by_text("Asset Triggered")).to_be_visible()
+    ui.picture("8-reader")
