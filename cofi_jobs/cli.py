@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from cofi_jobs import show
-from cofi_jobs.errors import CofiError, SettingsError
+from cofi_jobs.errors import CofiError, QualityError, SettingsError
 from cofi_jobs.progress import CONSOLE
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
@@ -34,6 +34,7 @@ StoreOption = Annotated[Path, typer.Option("--store", envvar="COFI_STORE", help=
 KeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run. Runs are ordered by it, as text.")]
 NewKeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")]
 PublishedOption = Annotated[str, typer.Option("--run-key", help="A published run; the current one if left out.")]
+EvaluatedOption = Annotated[str, typer.Option("--run-key", help="A run to evaluate now; the newest table if left out.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; repeatable.")]
 RatingsOption = Annotated[
     list[Path] | None,
@@ -99,10 +100,23 @@ def _add_task_command(task: str, description: str) -> None:
 
 
 _add_task_command("normalize", "Compute current ratings, item means and row numbers.")
-_add_task_command("train", "Measure and learn both heads of the model.")
+_add_task_command("train", "Learn both heads of the model, once to be measured and once to be used.")
 _add_task_command("similar_items", "Write the similar items of each item.")
 _add_task_command("recommend", "Write each user's recommendations and the popular items.")
 _add_task_command("publish", "Write the manifest and point readers to the run.")
+
+
+@app.command()
+def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOption = None) -> None:
+    """Measure a run's model and judge the night; print the table. Without --run-key: of the newest run that has one."""
+    target = Store(store)
+    try:
+        if run_key:
+            run_task("evaluate", target, load_settings(settings or ()), run_key)
+    except QualityError:
+        show.evaluation(target, run_key)
+        raise
+    show.evaluation(target, run_key or None)
 
 
 @show_app.command("user")

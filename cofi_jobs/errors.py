@@ -1,5 +1,8 @@
 """Errors that a person can act on. None of them heals by trying again, so Airflow does not retry them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class CofiError(Exception):
     """Base of all of them; the message is one clear sentence."""
@@ -15,6 +18,14 @@ class DataError(CofiError):
 
 class TrainingError(CofiError):
     """The numbers went wrong while learning."""
+
+
+class QualityError(CofiError):
+    """The gate refuses to publish the run; carries the evaluation that says why."""
+
+    def __init__(self, message: str, record: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class StoreError(CofiError):

@@ -1,63 +1,408 @@
-"""Measures of a model on held-out ratings. Pure functions; the task and its gate come with a later version."""
+"""Evaluate: how good the trial model is on ratings it has not seen, beside baselines and what is published; the gate.
 
-from collections.abc import Callable
+The trial model (table `trial`) was fitted without the ratings that `split` holds out. Writes the table `evaluation`,
+each user's own measures, so that any mean and its interval can be computed again. The gate may refuse the run.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from cofi_jobs.model import Ratings
-from cofi_jobs.top_k import block_size, top_k_unrated
+from cofi_jobs import baselines, gate, metrics
+from cofi_jobs.errors import QualityError
+from cofi_jobs.metrics import Lists, Mean, Scores, errors, mean_of, rank
+from cofi_jobs.model import Factors, Ratings, from_column, predict
+from cofi_jobs.settings import Settings
+from cofi_jobs.split import held_out_mask, read_ratings
+from cofi_jobs.store import Store, run_time
+from cofi_jobs.tables import Scale
 
-# Scores of a range of users for all items, (n, n_items).
-Scores = Callable[[slice], np.ndarray]
+log = logging.getLogger(__name__)
 
-
-def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
-    """Mask of each user's last `share` of ratings, at least one, but never a user's only rating.
-
-    `user_index` is sorted, and each user's ratings are in order of time.
-    """
-    counts = np.bincount(user_index)
-    held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1)
-    ends = np.cumsum(counts)
-    from_end = ends[user_index] - np.arange(len(user_index))
-    return from_end <= held_out[user_index]
-
-
-def rmse(predicted: np.ndarray, actual: np.ndarray) -> float | None:
-    """Root of the mean squared error, in units of the rating; None if there is nothing to compare."""
-    return float(np.sqrt(np.mean((predicted - actual) ** 2, dtype=np.float64))) if len(actual) else None
+HEADS = ("rating", "ranking")
+PREDICTIONS: tuple[str, ...] = ("rating", "global_mean", "item_means", "damped_means")
+RANKINGS: tuple[str, ...] = ("ranking", "popularity", "item_knn")
+PUBLISHED = "published"
 
 
-def ranking_metrics(
-    scores: Scores, known: Ratings, wanted: Ratings, ndcg_at: int = 10, recall_at: int = 20
-) -> dict[str, float | None]:
-    """NDCG@10 and Recall@20 of ranking all items but the known ones, means over the users with a wanted item.
+@dataclass(frozen=True)
+class Trial:
+    """A trial model with the ids of its rows, as `train` stored it."""
 
-    NDCG has binary gains discounted by log2(rank + 1), divided by the best possible (Järvelin & Kekäläinen 2002).
-    Recall is the share of the user's wanted items that are in the list. Both are None where no user wants
-    anything.
-    """
-    n_wanted = np.bincount(wanted.user_index, minlength=known.n_users)
-    served = n_wanted > 0
-    if not served.any():
-        return {f"ndcg@{ndcg_at}": None, f"recall@{recall_at}": None, "users": 0}
-    keys = np.sort(wanted.user_index.astype(np.int64) * known.n_items + wanted.item_index)
-    discounts = 1 / np.log2(np.arange(2, max(ndcg_at, recall_at) + 2))
-    ideal = np.cumsum(discounts)
-    ndcg, recall = np.zeros(known.n_users), np.zeros(known.n_users)
-    for start in range(0, known.n_users, block_size(known.n_items)):
-        users = slice(start, min(start + block_size(known.n_items), known.n_users))
-        first, last = np.searchsorted(known.user_index, (users.start, users.stop))
-        rows, items = known.user_index[first:last] - start, known.item_index[first:last]
-        best, values = top_k_unrated(scores(users), rows, items, max(ndcg_at, recall_at))
-        pairs = np.arange(users.start, users.stop)[:, None] * known.n_items + best
-        hits = (keys[np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)] == pairs) & np.isfinite(values)
-        n = n_wanted[users]
-        depth = np.minimum(np.maximum(n, 1), ndcg_at) - 1
-        ndcg[users] = (hits[:, :ndcg_at] * discounts[: hits[:, :ndcg_at].shape[1]]).sum(axis=1) / ideal[depth]
-        recall[users] = hits[:, :recall_at].sum(axis=1) / np.maximum(n, 1)
-    return {
-        f"ndcg@{ndcg_at}": float(ndcg[served].mean()),
-        f"recall@{recall_at}": float(recall[served].mean()),
-        "users": int(served.sum()),
+    user_id: pa.Array
+    item_id: pa.Array
+    rating: Factors
+    ranking: Factors
+    means: np.ndarray
+
+    @classmethod
+    def read(cls, folder: Path) -> "Trial":
+        """Read a folder of item and user factors."""
+        users, items = (pq.read_table(folder / f"{side}_factors.parquet") for side in ("user", "item"))
+        bias = users["bias"].to_numpy()
+        rating, ranking = (
+            Factors(from_column(items[column]), from_column(users[column]), b)
+            for column, b in (("rating_factors", bias), ("ranking_factors", np.zeros_like(bias)))
+        )
+        user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
+        return cls(user_id, item_id, rating, ranking, items["mean"].to_numpy())
+
+    def stars(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
+        """Predicted ratings of pairs, clipped to the scale."""
+        return np.clip(predict(self.rating, user_index, item_index) + self.means[item_index], *scale)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known and held out, and which held-out ratings count as wanted."""
+
+    known: Ratings
+    held_out: Ratings
+    wanted: Ratings
+    liked: Ratings
+    scale: Scale
+
+
+def measure(data: Data, trial: Trial, settings: Settings) -> tuple[dict[str, dict[str, Mean]], dict[str, Lists]]:
+    """Means of every prediction and ranking, by model and measure; and the lists of every ranking."""
+    known, held_out = data.known, data.held_out
+    predictions = {
+        "rating": trial.stars(held_out.user_index, held_out.item_index, data.scale),
+        "global_mean": baselines.global_mean(known, held_out),
+        "item_means": trial.means[held_out.item_index],
+        "damped_means": np.clip(baselines.damped_means(known, held_out), *data.scale),
     }
+    W, X = trial.ranking.W, trial.ranking.X
+    rankings: dict[str, Scores] = {
+        "ranking": lambda users: W[users] @ X.T,
+        "popularity": baselines.popularity(known),
+        "item_knn": baselines.item_knn(data.liked),
+    }
+    lists = {
+        name: rank(scores, known, data.wanted, X, settings.ndcg_at, settings.recall_at)
+        for name, scores in rankings.items()
+    }
+    means = {name: errors(predicted, held_out) for name, predicted in predictions.items()}
+    return means | {name: ranking_means(found, settings) for name, found in lists.items()}, lists
+
+
+def ranking_means(lists: Lists, settings: Settings) -> dict[str, Mean]:
+    """Means over users of what `rank` measured, under names that say how far down the list they look."""
+    return {f"{name}@{depth(name, settings)}": mean_of(values) for name, values in lists.by_user.items()}
+
+
+def depth(name: str, settings: Settings) -> int:
+    """How far down the list a measure looks."""
+    return settings.ndcg_at if name in ("ndcg", "map", "mrr", "hit_rate") else settings.recall_at
+
+
+def measure_published(
+    data: Data, trial: Trial, last: Trial, saw: np.ndarray, settings: Settings
+) -> tuple[dict[str, dict[str, Mean]], np.ndarray]:
+    """The trial model of the published run on the same held-out ratings, scored by ids; and the users compared.
+
+    Left out are users whom it does not know, and users of whom it saw a held-out rating (`saw`, a mask of those): a
+    rating that came late or was changed. Items that it does not know get the mean of its items and are never ranked.
+    """
+    users, items = (
+        pc.index_in(own, value_set=other).fill_null(-1).to_numpy(zero_copy_only=False)
+        for own, other in ((trial.user_id, last.user_id), (trial.item_id, last.item_id))
+    )
+    known, held_out = data.known, data.held_out
+    compared = (users >= 0) & ~np.isin(np.arange(len(users)), held_out.user_index[saw])
+    rows, columns = users[held_out.user_index], items[held_out.item_index]
+    both = (rows >= 0) & (columns >= 0)
+    stars = np.full(len(rows), last.means.mean(dtype=np.float64))
+    stars[columns >= 0] = last.means[columns[columns >= 0]]
+    stars[both] = last.stars(rows[both], columns[both], data.scale)
+    X = np.where(items[:, None] >= 0, last.ranking.X[items], 0)
+
+    def scores(block: slice) -> np.ndarray:
+        result = np.where(users[block, None] >= 0, last.ranking.W[users[block]], 0) @ X.T
+        result[:, items < 0] = -np.inf
+        return result
+
+    lists = rank(scores, known, data.wanted, trial.ranking.X, settings.ndcg_at, settings.recall_at)
+    means = {"rating": errors(stars, held_out), "ranking": ranking_means(lists, settings)}
+    return {head: {name: mean.of(compared) for name, mean in of.items()} for head, of in means.items()}, compared
+
+
+def by_activity(data: Data, means: Mapping[str, Mapping[str, Mean]], settings: Settings) -> list[dict[str, Any]]:
+    """Thirds of the measured users by their number of known ratings, each with the main measures."""
+    n_known = np.bincount(data.known.user_index, minlength=data.known.n_users)
+    measured = np.bincount(data.held_out.user_index, minlength=data.known.n_users) > 0
+    if not measured.any():
+        return []
+    bounds = np.quantile(n_known[measured], (1 / 3, 2 / 3))
+    group = np.searchsorted(bounds, n_known)
+    result = []
+    for number, name in enumerate(("few", "some", "many")):
+        users = measured & (group == number)
+        if users.any():
+            result.append(
+                {
+                    "ratings": name,
+                    "from": int(n_known[users].min()),
+                    "to": int(n_known[users].max()),
+                    "users": int(users.sum()),
+                    **{model: _values(means[model], users) for model in (*PREDICTIONS, *RANKINGS)},
+                }
+            )
+    return result
+
+
+def by_popularity(data: Data, trial: Trial, lists: Mapping[str, Lists]) -> list[dict[str, Any]]:
+    """Items in three groups that hold a third of the known ratings each, from the most rated on.
+
+    `wanted` counts liked held-out ratings of the group, `recall` the share of them that the lists found, `shown` the
+    group's share of the places in the lists.
+    """
+    known, held_out = data.known, data.held_out
+    counts = np.bincount(known.item_index, minlength=known.n_items)
+    order = np.argsort(-counts, kind="stable")
+    group = np.empty(known.n_items, int)
+    group[order] = np.minimum((np.cumsum(counts[order]) - counts[order]) * 3 // max(1, counts.sum()), 2)
+    stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
+    wanted = np.bincount(data.wanted.item_index, minlength=known.n_items)
+    result = []
+    for number, name in enumerate(("popular", "middle", "rare")):
+        items = group == number
+        if items.any():
+            own = items[held_out.item_index]
+            n_wanted = int(wanted[items].sum())
+            of = errors(stars[own], held_out.where(own))
+            result.append(
+                {
+                    "items": name,
+                    "n_items": int(items.sum()),
+                    "from": int(counts[items].min()),
+                    "to": int(counts[items].max()),
+                    "wanted": n_wanted,
+                    "rating": {measure: mean.value() for measure, mean in of.items()},
+                    **{
+                        model: {
+                            "recall": int(found.found[items].sum()) / n_wanted if n_wanted else None,
+                            "shown": float(found.shown[items].sum() / max(1, found.shown.sum())),
+                        }
+                        for model, found in lists.items()
+                    },
+                }
+            )
+    return result
+
+
+def _values(means: Mapping[str, Mean], users: np.ndarray) -> dict[str, float | None]:
+    return {measure: mean.of(users).value() for measure, mean in means.items()}
+
+
+def compare(
+    means: Mapping[str, Mapping[str, Mean]],
+    published: Mapping[str, Mapping[str, Mean]],
+    compared: np.ndarray,
+    seed: int,
+) -> tuple[dict[str, dict[str, metrics.Interval]], list[dict[str, Any]]]:
+    """Intervals of the model's own measures, and its difference from each baseline, measure by measure."""
+    pairs: list[tuple[str, str, str, Mean, Mean]] = []
+    for head, models in (("rating", PREDICTIONS), ("ranking", RANKINGS)):
+        for against in models[1:]:
+            for measure, own in means[head].items():
+                pairs.append((head, measure, against, own, means[against][measure]))
+        for measure, other in published.get(head, {}).items():
+            pairs.append((head, measure, PUBLISHED, means[head][measure].of(compared), other))
+    found = metrics.intervals(
+        {f"{head} {measure}": mean for head in HEADS for measure, mean in means[head].items()},
+        {f"{head} {measure} {against}": (own, other) for head, measure, against, own, other in pairs},
+        seed,
+    )
+    comparisons = []
+    for head, measure, against, own, other in pairs:
+        first, second = own.value(), other.value()
+        low, high = found[f"{head} {measure} {against}"]
+        comparisons.append(
+            {
+                "head": head,
+                "measure": measure,
+                "against": against,
+                "better": "lower" if measure.partition("@")[0] in metrics.LOWER_IS_BETTER else "higher",
+                "own": first,
+                "other": second,
+                "difference": None if first is None or second is None else first - second,
+                "low": low,
+                "high": high,
+            }
+        )
+    return {head: {m: found[f"{head} {m}"] for m in means[head]} for head in HEADS}, comparisons
+
+
+def last_published(store: Store, run_key: str) -> str | None:
+    """The run that readers use now, or if that is a later one, the newest published before this run."""
+    earlier = [key for key in store.published() if key < run_key]
+    current = store.current()
+    return current if current in earlier else (earlier[-1] if earlier else None)
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Measure the trial model, write `evaluation`, and judge the night. Raises QualityError if the gate refuses it."""
+    trained = store.required_outcome(run_key, "train")
+    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    normalized = store.table(run_key, "normalized")
+    ratings = read_ratings(normalized)
+    hidden = held_out_mask(normalized, ratings.user_index, trained["settings"])
+    known, held_out = ratings.where(~hidden), ratings.where(hidden)
+    liked = trained["liked_from"]
+    data = Data(
+        known, held_out, held_out.where(held_out.rating >= liked), known.where(known.rating >= liked), (low, high)
+    )
+    trial = Trial.read(store.table(run_key, "trial"))
+    means, lists = measure(data, trial, settings)
+
+    last = last_published(store, run_key)
+    published: dict[str, dict[str, Mean]] = {}
+    compared = np.zeros(ratings.n_users, bool)
+    if last and (store.table(last, "trial") / "user_factors.parquet").exists():
+        earlier = Trial.read(store.table(last, "trial"))
+        saw = _seen(store, last, earlier, trial, held_out)
+        published, compared = measure_published(data, trial, earlier, saw, settings)
+    intervals, comparisons = compare(means, published, compared, settings.seed)
+
+    n_known = np.bincount(known.user_index, minlength=known.n_users)
+    found: dict[str, Any] = {
+        "held_out_ratings": len(held_out.rating),
+        **{model: {measure: mean.value() for measure, mean in of.items()} for model, of in means.items()},
+    }
+    for model, ranked in lists.items():
+        found[model][f"coverage@{settings.recall_at}"] = (
+            float((ranked.shown > 0).mean()) if ranked.shown.any() else None
+        )
+        found[model]["users"] = int(np.isfinite(ranked.by_user["ndcg"]).sum())
+    found["users_served"] = float((n_known > 0).mean())
+    found["intervals"] = intervals
+    found["by_activity"] = by_activity(data, means, settings)
+    found["by_popularity"] = by_popularity(data, trial, lists)
+    if published:
+        found[PUBLISHED] = {"run_key": last, "users": int(compared.sum())}
+    _log(found, settings)
+    with store.replace_folder(store.table(run_key, "evaluation")) as folder:
+        table = users_table(trial.user_id, data, means, lists)
+        pq.write_table(table, folder / "users.parquet", compression="zstd", row_group_size=1 << 17)
+
+    checks = [
+        *gate.quality(comparisons, settings),
+        *gate.at_least(
+            f"catalogue coverage@{settings.recall_at}",
+            found["ranking"][f"coverage@{settings.recall_at}"],
+            settings.min_coverage,
+            "min_coverage",
+        ),
+        *gate.at_least("share of users with a list of the trial", found["users_served"], settings.min_users_served,
+                       "min_users_served"),
+        *_row_counts(store, run_key, last, settings),
+        *_volume(store, run_key, last, settings),
+    ]  # fmt: skip
+    judged = gate.verdict(checks, settings.force_publish)
+    result = {"metrics": found, "comparisons": comparisons, "gate": judged}
+    refusals = judged["refusals"]
+    if refusals and not settings.force_publish:
+        raise QualityError(
+            f"not published, what readers use stays: {'; '.join(refusals)}. force_publish overrides this", result
+        )
+    for refusal in refusals:
+        log.warning("publishing by force_publish although %s", refusal)
+    return result
+
+
+def users_table(
+    user_id: pa.Array, data: Data, means: Mapping[str, Mapping[str, Mean]], lists: Mapping[str, Lists]
+) -> pa.Table:
+    """The table `evaluation`: sums of errors over each user's held-out ratings, and measures of each user's lists."""
+    n_users = data.known.n_users
+
+    def count(ratings: Ratings) -> pa.Array:
+        return pa.array(np.bincount(ratings.user_index, minlength=n_users).astype(np.int32))
+
+    columns = {
+        "user_id": user_id,
+        "n_known": count(data.known),
+        "n_held_out": count(data.held_out),
+        "n_wanted": count(data.wanted),
+    }
+    for model in PREDICTIONS:
+        for measure, name in (("rmse", "squared_error"), ("mae", "absolute_error")):
+            columns[f"{model}_{name}"] = pa.array(means[model][measure].numerator)
+    for model, found in lists.items():
+        for measure, values in found.by_user.items():
+            columns[f"{model}_{measure}"] = pa.array(values.astype(np.float32), from_pandas=True)
+    return pa.table(columns)
+
+
+def _seen(store: Store, last: str, earlier: Trial, trial: Trial, held_out: Ratings) -> np.ndarray:
+    """Mask of the held-out ratings whose (user, item) the trial model of an earlier run learned from."""
+    normalized = store.table(last, "normalized")
+    ratings = read_ratings(normalized)
+    mask = held_out_mask(normalized, ratings.user_index, store.required_outcome(last, "train")["settings"])
+    known = ratings.where(~mask)
+    users, items = (
+        pc.index_in(other, value_set=own).fill_null(-1).to_numpy(zero_copy_only=False)
+        for own, other in ((trial.user_id, earlier.user_id), (trial.item_id, earlier.item_id))
+    )
+    pair = users[known.user_index].astype(np.int64) * held_out.n_items + items[known.item_index]
+    gone = (users[known.user_index] < 0) | (items[known.item_index] < 0)
+    return np.isin(held_out.user_index.astype(np.int64) * held_out.n_items + held_out.item_index, pair[~gone])
+
+
+def _row_counts(store: Store, run_key: str, last: str | None, settings: Settings) -> list[gate.Check]:
+    """Rows of the tables against what users and items call for, users and items against the last publication's."""
+    counts = store.required_outcome(run_key, "normalize")
+    recommended, similar = (store.required_outcome(run_key, task) for task in ("recommend", "similar_items"))
+    rated = pq.read_table(store.table(run_key, "normalized") / "users.parquet", columns=["n_ratings"])["n_ratings"]
+    top_n, similar_n = recommended["settings"]["top_n"], similar["settings"]["similar_n"]
+    expected = {
+        "rows of recommendations": (
+            recommended["rows"],
+            int(np.minimum(counts["n_items"] - rated.to_numpy(), top_n).sum()),
+        ),
+        "rows of similar_items": (similar["rows"], counts["n_items"] * min(similar_n, counts["n_items"] - 1)),
+    }
+    manifest = store.manifest(last) if last else None
+    if manifest:
+        for side in ("n_users", "n_items"):
+            expected[f"{side} against the last publication's"] = (counts[side], manifest["counts"]["normalize"][side])
+    return [
+        check
+        for name, (rows, most) in expected.items()
+        if most
+        for check in gate.at_least(
+            f"share of {name} ({rows:,} of {most:,})", rows / most, settings.min_rows, "min_rows"
+        )
+    ]
+
+
+def _volume(store: Store, run_key: str, last: str | None, settings: Settings) -> list[gate.Check]:
+    """New ratings since the last publication, also those of nights that were refused, against the usual number."""
+    manifest = store.manifest(last) if last else None
+    if not last or not manifest:
+        return []
+    sizes = {
+        key: store.required_outcome(key, "ingest")["rows_taken"]
+        for key in store.required_outcome(run_key, "normalize")["batches"]
+    }
+    earlier = [size for key, size in sizes.items() if key in manifest["batches"]]
+    now, then = run_time(run_key), run_time(last)
+    hours = (now - then).total_seconds() / 3600 if now and then else None
+    return gate.volume(sum(sizes.values()) - sum(earlier), earlier, hours, settings)
+
+
+def _log(found: Mapping[str, Any], settings: Settings) -> None:
+    ndcg = f"ndcg@{settings.ndcg_at}"
+    for measure, models in (("rmse", PREDICTIONS), (ndcg, RANKINGS)):
+        head, *others = models
+        if found[head][measure] is not None:
+            beside = ", ".join(f"{name} {found[name][measure]:.4f}" for name in others)
+            log.info("held-out %s %.4f; %s", measure, found[head][measure], beside)

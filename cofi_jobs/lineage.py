@@ -9,15 +9,29 @@ READS: dict[str, tuple[str, ...]] = {
     "train": ("runs/*/normalized",),
     "similar_items": ("runs/*/model",),
     "recommend": ("runs/*/normalized", "runs/*/model"),
-    "publish": ("runs/*/model", "runs/*/similar_items", "runs/*/recommendations", "runs/*/popular_items"),
+    "evaluate": ("runs/*/normalized", "runs/*/trial"),
+    "publish": (
+        "runs/*/model",
+        "runs/*/similar_items",
+        "runs/*/recommendations",
+        "runs/*/popular_items",
+        "runs/*/evaluation",
+    ),
 }
 WRITES: dict[str, tuple[str, ...]] = {
     "ingest": ("ratings", "rejected"),
     "normalize": ("runs/*/normalized",),
-    "train": ("runs/*/model", "runs/*/training"),
+    "train": ("runs/*/trial", "runs/*/model", "runs/*/training"),
     "similar_items": ("runs/*/similar_items",),
     "recommend": ("runs/*/recommendations", "runs/*/popular_items"),
-    "publish": ("current/model", "current/similar_items", "current/recommendations", "current/popular_items"),
+    "evaluate": ("runs/*/evaluation",),
+    "publish": (
+        "current/model",
+        "current/similar_items",
+        "current/recommendations",
+        "current/popular_items",
+        "current/evaluation",
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 Writes the table `normalized`:
 
-    ratings.parquet   user_index, item_index, rating, y_norm; sorted by user, each user's newest rating last
+    ratings.parquet   user_index, item_index, rating, y_norm, timestamp; sorted by user, each user's newest rating last
     users.parquet     user_index, user_id, n_ratings
     items.parquet     item_index, item_id, mean, n_ratings, title, groups
 """
@@ -61,7 +61,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         _read_catalogue(connection, store)
         sql.write_parquet(
             connection,
-            "SELECT user_index, item_index, rating, rating - mean AS y_norm "
+            "SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp "
             "FROM numbered JOIN means USING (item_index) ORDER BY user_index, timestamp NULLS FIRST, arrival, row",
             folder / "ratings.parquet",
         )

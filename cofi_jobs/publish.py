@@ -14,7 +14,7 @@ from cofi_jobs.tables import SCHEMA_VERSION
 log = logging.getLogger(__name__)
 
 DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
-TABLES = ("recommendations", "similar_items", "popular_items", "model")
+TABLES = ("recommendations", "similar_items", "popular_items", "model", "evaluation")
 COUNTS = {
     "ingest": ("rows_read", "rows_taken", "rows_refused", "reasons"),
     "normalize": ("n_ratings", "n_users", "n_items"),
@@ -50,7 +50,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """What the run was made from and with, and what it made (docs/outputs.md describes each field)."""
-    outcomes = {task: store.required_outcome(run_key, task) for task in ("ingest", "normalize", "train", *COUNTS)}
+    outcomes = {
+        task: store.required_outcome(run_key, task) for task in ("ingest", "normalize", "train", "evaluate", *COUNTS)
+    }
     used = {name: outcomes.get(section(name), {}).get("settings", {}) for name in type(settings).model_fields}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -63,7 +65,7 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "batches": outcomes["normalize"]["batches"],
         "input_files": [{key: file[key] for key in ("name", "sha256")} for file in outcomes["ingest"]["files"]],
         "counts": {task: {key: outcomes[task][key] for key in keys} for task, keys in COUNTS.items()},
-        "metrics": outcomes["train"]["metrics"],
+        **{key: outcomes["evaluate"][key] for key in ("metrics", "comparisons", "gate")},
         "files": [
             _describe(path, store.table(run_key, ""))
             for table in TABLES

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     held_out_share: float = setting(
         "train", 0.2, "Share of each user's ratings, the newest, that is held out to measure the model.", gt=0, le=0.5
     )
+    held_out_days: float | None = setting(
+        "train", None, "Hold out all ratings of the last so many days instead. Empty: a share of each user's.", gt=0
+    )
     liked_from: float | None = setting(
         "train", None, "Rating from which an item counts as liked. Empty: three quarters up the scale."
     )
@@ -89,6 +92,46 @@ class Settings(BaseSettings):
     popular_n: int = setting("recommend", 100, "Items in the list for users without ratings.", ge=1, le=10_000)
     recommendation_files: Literal["whole", "per-user"] = setting(
         "recommend", "whole", "whole: files of many users. per-user: one file a user, for small numbers of users."
+    )
+
+    ndcg_at: int = setting("evaluate", 10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000)
+    recall_at: int = setting(
+        "evaluate", 20, "How many items recall, coverage, novelty and similarity look at.", ge=1, le=1000
+    )
+    ranking_margin: float = setting(
+        "evaluate",
+        0.05,
+        "Share by which NDCG may lie below the published model's before the night is refused.",
+        ge=0,
+        le=1,
+    )
+    rating_margin: float = setting(
+        "evaluate",
+        0.01,
+        "Share by which RMSE may lie above the published model's before the night is refused.",
+        ge=0,
+        le=1,
+    )
+    min_coverage: float = setting(
+        "evaluate", 0.001, "Least share of the items that must be in someone's list.", ge=0, le=1
+    )
+    min_users_served: float = setting(
+        "evaluate", 0.5, "Least share of the users of whom the trial model must know a rating.", ge=0, le=1
+    )
+    min_rows: float = setting(
+        "evaluate",
+        0.5,
+        "Least share of rows, against full lists and the last publication's users and items.",
+        ge=0,
+        le=1,
+    )
+    min_input: float = setting(
+        "evaluate", 0.01, "Least new ratings, as a multiple of a usual night's. None at all are no reason to refuse.",
+        ge=0, le=1,
+    )  # fmt: skip
+    max_input: float = setting("evaluate", 20.0, "Most new ratings, as a multiple of a usual night's.", ge=1, le=1e9)
+    force_publish: bool = setting(
+        "evaluate", False, "Publish although the evaluation refuses it. The manifest records what was overridden."
     )
 
     keep_runs: int = setting("publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000)

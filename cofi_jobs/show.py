@@ -1,6 +1,7 @@
 """What a person sees of a store on the terminal: tables with titles, drawn by Rich."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -86,7 +87,8 @@ def runs(store: Store) -> None:
             metrics = manifest["metrics"]
             state = "current" if key == store.current() else "published"
             numbers = [f"{manifest['counts']['normalize']['n_ratings']:,}"]
-            numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"]["ndcg@10"])]
+            ndcg, _ = _depths(manifest["settings"])
+            numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"][ndcg])]
         else:
             state, numbers = _state(store, key, notes), ["", "", ""]
         table.add_row(key, state, *numbers)
@@ -110,10 +112,86 @@ def _quality(manifest: dict[str, Any]) -> Table:
     table = _table(f"{metrics['held_out_ratings']:,} newest ratings held out", "", "model", "baseline", "")
     rmse, means = metrics["rating"]["rmse"], metrics["item_means"]["rmse"]
     table.add_row("RMSE (stars, lower is better)", _number(rmse), _number(means), "item means")
-    for measure in ("ndcg@10", "recall@20"):
+    for measure in _depths(manifest["settings"]):
         own, popular = metrics["ranking"][measure], metrics["popularity"][measure]
         table.add_row(f"{measure} (higher is better)", _number(own), _number(popular), "popularity")
     return table
+
+
+def _depths(settings: dict[str, Any]) -> tuple[str, str]:
+    """The names of the ranking head's two main measures; runs before there was a setting have its default."""
+    return f"ndcg@{settings.get('ndcg_at', 10)}", f"recall@{settings.get('recall_at', 20)}"
+
+
+def evaluation(store: Store, run_key: str | None = None) -> None:
+    """Each measure of a run against each baseline, by groups of users and items, and the gate's verdict.
+
+    Without a key, of the newest run that was evaluated. Raises StoreError if there is none.
+    """
+    key, found = _evaluated(store, [run_key] if run_key else store.run_keys()[::-1])
+    console, metrics, gate = _console(), found["metrics"], found["gate"]
+    console.rule(f"CoFi run {key}")
+    for head, unit in (("rating", "in stars"), ("ranking", "means over users")):
+        title = (
+            f"{head} head on {metrics['held_out_ratings']:,} held-out ratings, {unit}, with 95 % intervals over users"
+        )
+        table = _table(title, "measure", "model", "interval", "against", "baseline", "difference", "of difference")
+        for measure, own in metrics[head].items():
+            interval = _interval(metrics["intervals"][head].get(measure))
+            cells = [measure, f"{own:,}" if measure == "users" else _number(own), interval]
+            others = [c for c in found["comparisons"] if (c["head"], c["measure"]) == (head, measure)]
+            for number, c in enumerate(others):
+                of_others = [c["against"], _number(c["other"]), _number(c["difference"], "+")]
+                table.add_row(
+                    *(cells if number == 0 else ["", "", ""]), *of_others, _interval((c["low"], c["high"]), "+")
+                )
+            if not others:  # no mean over users, so without intervals
+                table.add_row(*cells)
+                for model in ("popularity", "item_knn") if measure.startswith("coverage") else ():
+                    value = metrics[model][measure]
+                    table.add_row("", "", "", model, _number(value))
+        console.print(table)
+    if "published" in metrics:
+        console.print(
+            "published: run {run_key}, on the {users:,} users whom both can be measured on".format(
+                **metrics["published"]
+            )
+        )
+    ndcg, recall = _depths(found.get("settings", {}))
+    models = ("ranking", "popularity", "item_knn")
+    table = _table("by how much users have rated", "users", "number", "ratings", "RMSE", "damped means",
+                   *(f"{ndcg} {model}" for model in models))  # fmt: skip
+    for group in metrics["by_activity"]:
+        numbers = [group[model]["rmse"] for model in ("rating", "damped_means")]
+        numbers += [group[model][ndcg] for model in models]
+        span = f"{group['from']:,} to {group['to']:,}"
+        table.add_row(group["ratings"], f"{group['users']:,}", span, *map(_number, numbers))
+    console.print(table)
+    table = _table("by how much items are rated", "items", "number", "ratings", "RMSE",
+                   *(f"{recall} {model}" for model in models), "share of lists")  # fmt: skip
+    for group in metrics["by_popularity"]:
+        numbers = [group["rating"]["rmse"], *(group[model]["recall"] for model in models)]
+        span, share = f"{group['from']:,} to {group['to']:,}", f"{group['ranking']['shown']:.0%}"
+        table.add_row(group["items"], f"{group['n_items']:,}", span, *map(_number, numbers), share)
+    console.print(table)
+    for refusal in gate["refusals"]:
+        console.print(f"{'overridden' if gate['forced'] else 'refused'}: {refusal}", soft_wrap=True)
+    if gate["passed"]:
+        console.print(f"the gate lets the run pass, after {len(gate['checks'])} checks")
+
+
+def _evaluated(store: Store, run_keys: list[str]) -> tuple[str, dict[str, Any]]:
+    """The first of some runs that was evaluated, published or refused, and what was found."""
+    for key in run_keys:
+        found = store.failure(key, "evaluate") or store.outcome(key, "evaluate")
+        if found and "metrics" in found:
+            return key, found
+    raise StoreError(f"found no evaluation in {store.root}; run the task evaluate first")
+
+
+def _interval(interval: Sequence[float | None] | None, sign: str = "") -> str:
+    low, high = interval or (None, None)
+    return "" if low is None or high is None else f"{low:{sign}.4f} to {high:{sign}.4f}"
 
 
 def _console() -> Console:
@@ -122,9 +200,9 @@ def _console() -> Console:
 
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    numbers = ("stars", "expected", "similarity", "distance", "ratings", "model", "baseline", "RMSE", "NDCG@10")
+    words = ("users", "items", "measure", "against", "run", "state", "liked", "gets", "because of", "similar items", "")
     for heading in headings:  # where the terminal is narrow, titles wrap and numbers do not
-        number = heading in numbers
+        number = heading not in words
         table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     return table
 
@@ -134,8 +212,8 @@ def _by_id(run: Run) -> dict[Any, dict[str, Any]]:
     return {row["item_id"]: row for row in run.items().to_pylist()}
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
+def _number(value: float | None, sign: str = "") -> str:
+    return "none" if value is None else f"{value:{sign}.4f}"
 
 
 def _name(row: dict[str, Any]) -> str:

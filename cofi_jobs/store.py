@@ -31,6 +31,7 @@ from cofi_jobs.errors import SettingsError, StoreError
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 RUN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RUN_TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
 TEMPORARY = ".tmp-"
 
 
@@ -221,7 +222,15 @@ class Store:
 
 def run_key_at(time: datetime) -> str:
     """The run key of a point in time; such keys sort by time."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    return time.astimezone(UTC).strftime(RUN_TIME)
+
+
+def run_time(run_key: str) -> datetime | None:
+    """The point in time of a key that `run_key_at` made, None for any other."""
+    try:
+        return datetime.strptime(run_key, RUN_TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def check_run_key(run_key: str) -> str:

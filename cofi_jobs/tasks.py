@@ -25,7 +25,8 @@ TASKS: dict[str, tuple[str, ...]] = {
     "train": ("ingest", "normalize"),
     "similar_items": ("train",),
     "recommend": ("ingest", "normalize", "train"),
-    "publish": ("similar_items", "recommend"),
+    "evaluate": ("ingest", "normalize", "train", "similar_items", "recommend"),
+    "publish": ("similar_items", "recommend", "evaluate"),
 }
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
@@ -69,8 +70,8 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
-            text = hide(str(error), options)
-            store.write_failure(run_key, task, {"error": text, "permanent": isinstance(error, CofiError)})
+            failure = {"error": hide(str(error), options), "permanent": isinstance(error, CofiError)}
+            store.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
             raise
         outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
         store.write_outcome(run_key, task, outcome)

@@ -58,7 +58,7 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     try:
         store, options = connection.resolve(params.pop("store"))
         outcome = run_in_child(task_name, store, params, run_key, log.info, options)
-    except CofiError as error:  # bad data, bad settings, diverged training: a retry cannot help
+    except CofiError as error:  # bad data, bad settings, diverged training, a refusal: a retry cannot help
         raise AirflowFailException(str(error)) from None
     lineage.report(task_name, store)
     return {
@@ -121,9 +121,9 @@ def cofi_nightly() -> None:
     @task(pool=TRAIN_POOL, max_active_tis_per_dag=1)
     @note
     def train(**context: Any) -> dict[str, Any]:
-        """Measure and learn both heads of the model.
+        """Learn both heads of the model, once to be measured and once to be used.
 
-        **Reads** `normalized/`. **Writes** `model/`, and the losses of each epoch into `training/`.
+        **Reads** `normalized/`. **Writes** `trial/` and `model/`, and the losses of each epoch into `training/`.
 
         **If it fails** with "J is nan", lower the setting that the log names, in a new run's form. Ended with exit code
         -9, it needed more memory than there was: give it more, or lower `n_features`. Waiting as "scheduled", another
@@ -154,6 +154,20 @@ def cofi_nightly() -> None:
         """
         return run("recommend", context)
 
+    @task
+    @note
+    def evaluate(**context: Any) -> dict[str, Any]:
+        """Measure the model on held-out ratings; refuse a night that is worse than what it would replace.
+
+        **Reads** `normalized/`, `trial/`, the number of rows of the lists, and the last published run's `trial/`.
+        **Writes** `evaluation/`.
+
+        **If it fails** with "not published", the gate refused the night: the log names the measure, its value and the
+        bound. If the input is broken, repair it and run again. If the night is right after all, trigger a run with
+        `force_publish`, or with the bound's setting changed.
+        """
+        return run("evaluate", context)
+
     @task(outlets=[RECOMMENDATIONS])
     @note
     def publish(**context: Any) -> dict[str, Any]:
@@ -169,8 +183,7 @@ def cofi_nightly() -> None:
         context["outlet_events"][RECOMMENDATIONS].extra = outcome
         return outcome
 
-    # An evaluate gate will stand between train and publish.
-    ingest() >> normalize() >> train() >> [similar_items(), recommend()] >> publish()
+    ingest() >> normalize() >> train() >> [similar_items(), recommend()] >> evaluate() >> publish()
 
 
 cofi_nightly()

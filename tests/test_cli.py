@@ -58,10 +58,43 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(store: Store, ratings:
 def test_one_command_for_each_task(store: Store, ratings: Path):
     where = ("--store", store.root, "--run-key", "n1", *SETTINGS)
     assert cofi("ingest", *where, "--ratings", ratings).returncode == 0
-    for task in ("normalize", "train", "similar-items", "recommend", "publish"):
+    for task in ("normalize", "train", "similar-items", "recommend", "evaluate", "publish"):
         ended = cofi(task, *where)
         assert ended.returncode == 0, ended.stderr
     assert store.current() == "n1"
+
+
+def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, ratings: Path, quick):
+    run_night(store, quick, "n1", ratings=[ratings])
+    run_night(store, quick, "n2")
+    shown = cofi("evaluate", "--store", store.root).stdout
+    assert "CoFi run n2" in shown
+    number, interval = r"[+-]?\d+\.\d{4}", r"[+-]?\d+\.\d{4} to [+-]?\d+\.\d{4}"
+    assert re.search(rf"rmse +{number} +{interval} +global_mean +{number} +{number} +{interval}", shown)
+    assert re.search(rf"ndcg@10 +{number} +{interval} +popularity +{number} +{number} +{interval}", shown)
+    for against in ("item_means", "damped_means", "item_knn", "published"):
+        assert len(re.findall(rf"^ +{against} +{number} +{number} +{interval}", shown, re.MULTILINE)) >= 2
+    assert "published: run n1, on the 30 users" in shown
+    for group in ("few", "some", "many", "popular", "middle", "rare"):
+        assert re.search(rf"^ {group} +\d", shown, re.MULTILINE)
+    assert "the gate lets the run pass" in shown
+
+    where = ("--store", store.root, "--run-key", "n3", *SETTINGS)
+    refused = cofi("run", *where, "--set", "recall_at=1", "--set", "min_coverage=1")
+    assert refused.returncode == 1
+    assert re.search(r"^error: .*coverage@1 is 0\.\d+, expected at least 1 ", refused.stderr, re.MULTILINE)
+    assert store.current() == "n2"
+    newest = cofi("evaluate", "--store", store.root).stdout
+    assert "CoFi run n3" in newest
+    assert "refused: catalogue coverage@1" in newest
+    assert "CoFi run n1" in cofi("evaluate", "--store", store.root, "--run-key", "n1").stdout
+
+    force = ("--set", "recall_at=1", "--set", "min_coverage=1", "--set", "force_publish=true")
+    assert "overridden: catalogue coverage@1" in cofi("evaluate", *where, *force).stdout
+    assert cofi("publish", *where).returncode == 0
+    assert store.current() == "n3"
+    assert re.search(r"n3 +current", cofi("runs", "--store", store.root).stdout)
+    assert "recall@1 " in cofi("summary", "--store", store.root).stdout
 
 
 def test_show_runs_and_rollback(store: Store, ratings: Path, items: Path, quick):
@@ -91,6 +124,7 @@ def test_show_runs_and_rollback(store: Store, ratings: Path, items: Path, quick)
         (["run"], 1, r"error: found no ratings in .*landing, expected a file there"),
         (["run", "--run-key", "a/b"], 2, r"error: found the run key 'a/b', expected"),
         (["train", "--run-key", "n1"], 1, r"error: train of run n1 needs the task ingest of the same run"),
+        (["evaluate"], 1, r"error: found no evaluation in .*; run the task evaluate first"),
         (["show", "user", "1"], 1, r"error: found no published run in .*; run the job first"),
         (["rollback", "n1"], 1, r"error: run n1 is not published in"),
         (["run", "--set", "top_n=0"], 2, r"error: setting top_n: found '0', allowed is: integer, at least 1"),

@@ -6,6 +6,7 @@ script (`examine`, `nights`). They leave JSON, a log and Airflow's database for 
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -31,8 +32,9 @@ EDGES = {
     "ingest": ["normalize"],
     "normalize": ["train"],
     "train": ["recommend", "similar_items"],
-    "similar_items": ["publish"],
-    "recommend": ["publish"],
+    "similar_items": ["evaluate"],
+    "recommend": ["evaluate"],
+    "evaluate": ["publish"],
     "publish": [],
 }
 # Parses each DAG file three times, in forks as Airflow's own parser does. A script, for nothing of the tests or of
@@ -95,7 +97,7 @@ def examine(home: Path) -> dict[str, Any]:
 
 
 def nights(home: Path) -> dict[str, Any]:
-    """A good night, the reader's run that it sets off, a bad night, a hung night, a night with a wrong parameter."""
+    """A good night and the reader's run that it sets off; nights of bad data, refused by the gate, hung, misset."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import ParamValidationError
     from airflow.utils import db
@@ -117,6 +119,10 @@ def nights(home: Path) -> dict[str, Any]:
     run = nightly.test(run_conf=conf, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
     seen["bad"] = {"run_id": run.run_id, "current": store.current()}
     (store.landing / "bad.csv").unlink()
+
+    worse = {**conf, "recall_at": 1, "min_coverage": 1}  # no night has all items in first places
+    run = nightly.test(run_conf=worse, logical_date=datetime(2026, 1, 5, tzinfo=UTC))
+    seen["worse"] = {"run_id": run.run_id, "current": store.current()}
 
     with store.lock("ingest"):  # its next ingest waits for ever
         ingest = nightly.task_dict["ingest"]
@@ -163,7 +169,7 @@ def in_airflow(home: Path, *command: str, **settings: str) -> Any:
     }
     with (home / "log").open("w") as log:
         ended = subprocess.run(
-            [sys.executable, *command], env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=240
+            [sys.executable, *command], env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=280
         )
     assert ended.returncode == 0, (home / "log").read_text()[-4000:]
     return json.loads((home / "result.json").read_text())
@@ -298,7 +304,7 @@ def test_xcoms_carry_run_key_and_counts(after: Nights) -> None:
 
 def test_lines_of_the_job_are_in_the_tasks_log(after: Nights) -> None:
     assert f"INFO cofi_jobs.normalize: {len(random_ratings())} current ratings" in after.log
-    assert "INFO cofi_jobs.train: held-out rmse" in after.log
+    assert "INFO cofi_jobs.evaluate: held-out rmse" in after.log
 
 
 def test_asset_event_tells_run_path_and_counts(after: Nights) -> None:
@@ -330,6 +336,16 @@ def test_bad_data_fails_at_once_and_leaves_yesterdays_lists(after: Nights) -> No
     assert "bad.csv: found the columns 'shop', 'price', expected one for each of user_id, item_id, rating" in after.log
     [good] = after.store.published()
     assert after.seen["bad"]["current"] == good
+
+
+def test_a_night_that_the_gate_refuses_is_not_tried_again_and_leaves_yesterdays_lists(after: Nights) -> None:
+    states = after.states("worse")
+    assert states.pop("publish") == ("upstream_failed", 0)
+    assert states.pop("evaluate") == ("failed", 1), "no second try"
+    assert set(states.values()) == {("success", 1)}
+    assert re.search(r"catalogue coverage@1 is 0\.\d+, expected at least 1 \(setting min_coverage\)", after.log)
+    [good] = after.store.published()
+    assert after.seen["worse"]["current"] == good
 
 
 def test_time_out_ends_the_child(after: Nights) -> None:

@@ -22,7 +22,7 @@ from cofi_jobs.store import Store, sha256
 from cofi_jobs.tasks import TASKS, following, run_task
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
-TABLES = ("normalized", "model", "training", "similar_items", "recommendations", "popular_items")
+TABLES = ("normalized", "trial", "model", "training", "evaluation", "similar_items", "recommendations", "popular_items")
 
 
 def digests(store: Store, run_key: str) -> dict[str, str]:
@@ -134,7 +134,7 @@ def test_the_manifest_describes_the_run_and_every_file(night: Store):
     folder = night.table("night-1", "")
     published = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
     assert {file["path"] for file in manifest["files"]} == {
-        path for path in published if not path.startswith(("normalized", "training"))
+        path for path in published if not path.startswith(("normalized", "training", "trial"))
     }
     for file in manifest["files"]:
         path = folder / file["path"]
@@ -235,6 +235,7 @@ def test_tasks_use_what_the_earlier_tasks_of_the_run_were_set_to(night: Store, q
     run_task("train", night, load_settings([*QUICK, "ranking_alpha=5", "ranking_lambda=3"]), "night-2")
     run_task("similar_items", night, quick, "night-2")
     run_task("recommend", night, quick, "night-2")
+    run_task("evaluate", night, quick, "night-2")
     run_task("publish", night, quick, "night-2")
     factors = pd.read_parquet(night.table("night-2", "model") / "item_factors.parquet").set_index("item_id")
     plain = random_ratings().groupby("movieId")["rating"].mean()
@@ -354,7 +355,9 @@ def test_distance_is_the_textbooks_measure(store: Store):
 
 
 def test_tasks_that_can_do_without_tensorflow_do_not_import_it():
-    script = "import sys; from cofi_jobs import ingest, normalize, similar_items, recommend, publish, cli, show; "
+    script = (
+        "import sys; from cofi_jobs import ingest, normalize, similar_items, recommend, evaluate, publish, cli, show; "
+    )
     script += "sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1]).returncode == 0
 

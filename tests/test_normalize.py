@@ -251,8 +251,10 @@ def test_the_tables_have_the_types_that_later_tasks_rely_on(user: Any, item: Any
     ingest_night(store, "night-0", frame((user, item, 3.0, 5)))
     normalize(store, "night-0")
     found = tables(store, "night-0")
-    assert list(found["ratings"].columns) == ["user_index", "item_index", "rating", "y_norm"]
-    assert [str(kind) for kind in found["ratings"].dtypes] == ["int32", "int32", "float32", "float32"]
+    assert list(found["ratings"].columns) == ["user_index", "item_index", "rating", "y_norm", "timestamp"]
+    kinds = [str(kind) for kind in found["ratings"].dtypes]
+    assert kinds[:4] == ["int32", "int32", "float32", "float32"]
+    assert kinds[4].startswith("datetime64")
     assert list(found["users"].columns) == ["user_index", "user_id", "n_ratings"]
     assert list(found["items"].columns) == ["item_index", "item_id", "mean", "n_ratings", "title", "groups"]
     assert str(found["items"]["mean"].dtype) == "float32"

@@ -16,7 +16,7 @@ from cofi_jobs.settings import Settings, form_fields, load_settings, section, to
 
 NAMES = sorted(Settings.model_fields)
 FIELDS = form_fields()
-OPTIONAL = {"rating_low", "rating_high", "liked_from", "batch_size"}
+OPTIONAL = {"rating_low", "rating_high", "liked_from", "batch_size", "held_out_days"}
 ROOT = Path(__file__).parents[1]
 
 # (setting, text, its value): one of each type
@@ -151,14 +151,23 @@ def test_settings_cannot_be_changed_after_they_are_read() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_is_a_field_of_the_form(name: str) -> None:
     field = FIELDS[name]
-    types = {"integer": int, "number": float, "string": str, "null": type(None)}
+    types = {"integer": int, "number": float, "string": str, "boolean": bool, "null": type(None)}
     kinds = [field["type"]] if isinstance(field["type"], str) else field["type"]
     assert ("null" in kinds) == (name in OPTIONAL)
     assert isinstance(field["default"], tuple(types[kind] for kind in kinds))
     assert field["default"] == getattr(load_settings(), name)
     assert re.fullmatch(r"[A-Z0-9a-z].{10,}[.] \[.+\]", field["description"]), "a sentence, and what is allowed"
     assert field["section"] == section(name)
-    assert field["section"] in {"ingest", "normalize", "train", "similar_items", "recommend", "publish", "machine"}
+    assert field["section"] in {
+        "ingest",
+        "normalize",
+        "train",
+        "similar_items",
+        "recommend",
+        "evaluate",
+        "publish",
+        "machine",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,7 +181,7 @@ def test_the_bounds_in_the_form_are_those_that_are_checked(name: str) -> None:
         refusal(f"{name}={field['exclusiveMinimum']}")
     for choice in field.get("enum", []):
         assert getattr(load_settings([f"{name}={choice}"]), name) == choice
-    if name not in ("rating_low", "rating_high", "liked_from"):  # a scale may lie anywhere
+    if name not in ("rating_low", "rating_high", "liked_from", "force_publish"):  # a scale may lie anywhere
         assert {"minimum", "exclusiveMinimum", "enum"} & set(field)
 
 
@@ -224,6 +233,8 @@ def any_value(field: dict[str, Any]) -> st.SearchStrategy:
     """Values that a setting may have, from its field in the form."""
     if "enum" in field:
         return st.sampled_from(field["enum"])
+    if field["type"] == "boolean":
+        return st.booleans()
     low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
     if "integer" in field["type"]:
         values: st.SearchStrategy = st.integers(low, high)

@@ -1,0 +1,55 @@
+"""What is held out of a run's ratings to measure the model on; train and evaluate must agree on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from cofi_jobs.errors import DataError
+from cofi_jobs.model import Ratings
+
+DAY = np.timedelta64(24 * 60 * 60, "s")
+
+
+def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
+    """Mask of each user's last `share` of ratings, at least one, but never a user's only rating.
+
+    `user_index` is sorted, and each user's ratings are in order of time.
+    """
+    counts = np.bincount(user_index)
+    held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1)
+    ends = np.cumsum(counts)
+    from_end = ends[user_index] - np.arange(len(user_index))
+    return from_end <= held_out[user_index]
+
+
+def newest_days(time: np.ndarray, days: float) -> np.ndarray:
+    """Mask of the ratings of the last `days` before the newest; `time` is datetime64, and one without is old.
+
+    Raises DataError if nothing would be left to learn from.
+    """
+    if np.isnat(time).all():
+        return np.zeros(len(time), bool)
+    newest = time[~np.isnat(time)].max()
+    mask = time > newest - np.timedelta64(int(days * DAY.astype(int)), "s")
+    if mask.all():
+        raise DataError(f"found no rating older than the {days:g} days that held_out_days holds out; lower it")
+    return mask
+
+
+def read_ratings(normalized: Path) -> Ratings:
+    """All current ratings of a run, by user, each user's newest last."""
+    sizes = (pq.read_metadata(normalized / f"{side}.parquet").num_rows for side in ("users", "items"))
+    table = pq.read_table(normalized / "ratings.parquet", columns=["user_index", "item_index", "rating"])
+    return Ratings(*(column.to_numpy() for column in table.columns), *sizes)
+
+
+def held_out_mask(normalized: Path, user_index: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """Mask of a run's ratings that its trial model does not see, by the settings that train ran with."""
+    days = settings.get("held_out_days")
+    if days is None:
+        return newest_of_each_user(user_index, settings["held_out_share"])
+    time = pq.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]
+    return newest_days(time.cast("timestamp[us]").to_numpy(), days)
