@@ -132,6 +132,12 @@ def show_item(item_id: str, store: StoreOption) -> None:
 
 
 @app.command()
+def explain(user_id: str, item_id: str, store: StoreOption, run_key: PublishedOption = "") -> None:
+    """Say why a user is, or is not, recommended an item."""
+    show.explain(current_run(Store(store), run_key or None), user_id, item_id)
+
+
+@app.command()
 def summary(store: StoreOption, run_key: PublishedOption = "") -> None:
     """Show what a published run read, how good it is, and examples of what it wrote."""
     show.summary(current_run(Store(store), run_key or None))

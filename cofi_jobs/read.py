@@ -53,6 +53,15 @@ class Run:
         index = ds.field("user_index").isin(user["user_index"])
         return ds.dataset(folder / "ratings.parquet").to_table(["item_index", "rating"], index)[::-1]
 
+    def item_factors(self) -> pa.Table:
+        """Both heads' factors of all items, in the order of their row numbers."""
+        return pq.read_table(self.store.table(self.key, "model") / "item_factors.parquet")
+
+    def user_factors(self, user_id: str) -> pa.Table:
+        """Both heads' factors of a user: one row, none if the run does not know the user."""
+        path = self.store.table(self.key, "model") / "user_factors.parquet"
+        return ds.dataset(path).to_table(filter=self._is("user_id", user_id))
+
     def _is(self, column: str, value: str) -> ds.Expression:
         side = "user_id" if column == "user_id" else "item_id"
         if self.manifest["id_types"][side] == "string":

@@ -16,14 +16,13 @@ import pyarrow.parquet as pq
 
 from cofi_jobs import tables
 from cofi_jobs.errors import DataError
-from cofi_jobs.explain import contributions
+from cofi_jobs.explain import user_contributions
 from cofi_jobs.heads import Head, ranking_head, ranking_target
 from cofi_jobs.model import Factors, from_column, predict
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
 from cofi_jobs.top_k import block_size, top_k, top_k_unrated
-from cofi_jobs.user_rows import recency_weights
 
 log = logging.getLogger(__name__)
 
@@ -79,15 +78,10 @@ def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndar
     """For each recommended item the liked item without which its score would fall most; -1 where none lifts it."""
     reasons = np.full(best.shape, -1, np.int32)
     ends = np.searchsorted(users.row, np.arange(len(best) + 1))
-    counts, weights = np.diff(ends), recency_weights(users.row, head.recency)
-    penalties, alphas = head.penalties(counts), head.alphas(counts, len(items.means))
     for user, (first, last) in enumerate(itertools.pairwise(ends)):
         own = slice(first, last)
         rated = users.item_index[own]
-        candidates = items.ranking[best[user]]
-        lift = contributions(
-            items.ranking[rated], y[own], weights[own], candidates, items.gram, alphas[user], penalties[user]
-        )
+        lift = user_contributions(head, items.ranking, items.gram, rated, y[own], best[user])
         lift[~liked[own]] = 0
         if len(rated):
             strongest = lift.argmax(axis=0)

@@ -4,14 +4,23 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow.dataset as ds
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from cofi_jobs.errors import StoreError
+from cofi_jobs.explain import explain as explanation
+from cofi_jobs.explain import shares
+from cofi_jobs.heads import ranking_head, ranking_target
+from cofi_jobs.model import from_column
 from cofi_jobs.read import Run
+from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS
+
+WORTH_A_WORD = 0.05  # what speaks against an item is shown from this share of what speaks for it
 
 
 def summary(run: Run, n: int = 3) -> None:
@@ -40,9 +49,7 @@ def summary(run: Run, n: int = 3) -> None:
 
 def user(run: Run, user_id: str, console: Console | None = None, n: int = 5) -> None:
     """What a user liked most beside what the user gets. Raises StoreError for an unknown user."""
-    rated = run.rated(user_id).to_pylist()
-    if not rated:
-        raise StoreError(f"found no user {user_id} in run {run.key}; users without ratings get popular_items")
+    rated = _rated(run, user_id)
     items = _by_id(run)
     by_index = list(items.values())
     liked = sorted(rated, key=lambda row: -row["rating"])[:n]  # of equal stars the newest first
@@ -64,9 +71,7 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
     """An item and its similar items. Raises StoreError for an unknown item."""
     similar = run.similar_items(item_id)
     items = _by_id(run)
-    own = next((row for key, row in items.items() if str(key) == item_id), None)
-    if own is None:
-        raise StoreError(f"found no item {item_id} among the {len(items)} rated items of run {run.key}")
+    own = _item(run, items, item_id)
     measure = similar.column_names[-1]
     table = _table(
         f"{_name(own)}, {own['n_ratings']} ratings, mean {own['mean']:.2f}", "similar items", measure, "ratings"
@@ -75,6 +80,55 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
         other = items[row["similar_item_id"]]
         table.add_row(_name(other), f"{row[measure]:.2f}", str(other["n_ratings"]))
     (console or _console()).print(table)
+
+
+def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
+    """Why an item stands where it does for a user: the ratings that speak most for it and against it.
+
+    Raises StoreError for an unknown user or item, and for an item that the user has rated.
+    """
+    items, rated = _by_id(run), _rated(run, user_id)[::-1]
+    own, by_index = _item(run, items, item_id), list(items.values())
+    stars = {row["item_index"]: row["rating"] for row in rated}
+    if own["item_index"] in stars:
+        raise StoreError(
+            f"user {user_id} has rated {_name(own)} with {stars[own['item_index']]:g}; only other items are recommended"
+        )
+    low, high = run.manifest["scale"]
+    head = ranking_head(Settings(**run.manifest["settings"]))
+    model, user = run.item_factors(), run.user_factors(user_id)
+    X, W = (from_column(table["ranking_factors"]) for table in (model, user))
+    y = ranking_target(np.array(list(stars.values())), (low, high))
+    found = explanation(head, X, W[0], np.array(list(stars)), y, own["item_index"])
+    expected = (
+        from_column(user["rating_factors"])[0] @ from_column(model["rating_factors"])[own["item_index"]]
+        + user["bias"][0].as_py()
+        + own["mean"]
+    )
+    listed = run.recommendations(user_id).filter(ds.field("item_id") == own["item_id"])["rank"].to_pylist()
+    place = f"place {listed[0]} of the list" if listed else "not in the list"
+    console = _console()
+    console.print(
+        f"{_name(own)} for user {user_id}: score {found.score:.3f}, rank {found.rank:,} of {found.n_unrated:,} items "
+        f"that the user has not rated, {place}; predicted rating {min(max(expected, low), high):.1f} "
+        f"({low:g} to {high:g})",
+        soft_wrap=True,
+    )
+    share = shares(found.falls)
+    order, names, given = np.argsort(-share, kind="stable"), list(stars), list(stars.values())
+    spoke_for = [row for row in order if share[row] > 0]
+    against = [row for row in order[::-1] if share[row] <= -WORTH_A_WORD]
+    for title, rows in (("Speaks for it", spoke_for[:n]), ("Speaks against it", against[:n])):
+        table = _table(f"{title}, of {len(stars)} ratings", "rated", "stars", "share")
+        for row in rows:
+            table.add_row(_name(by_index[names[row]]), f"{given[row]:g}", f"{100 * share[row]:.0f} %")
+        if rows:
+            console.print(table)
+    if not spoke_for:
+        console.print("None of the user's ratings speaks for it.")
+    elif len(spoke_for) > n:
+        rest = 100 * share[spoke_for[n:]].sum()
+        console.print(f"{len(spoke_for) - n} more ratings speak for it, with {rest:.0f} % together.")
 
 
 def runs(store: Store) -> None:
@@ -205,6 +259,21 @@ def _table(title: str, *headings: str) -> Table:
         number = heading not in words
         table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     return table
+
+
+def _rated(run: Run, user_id: str) -> list[dict[str, Any]]:
+    """What a user rated, newest first."""
+    rated = run.rated(user_id).to_pylist()
+    if not rated:
+        raise StoreError(f"found no user {user_id} in run {run.key}; users without ratings get popular_items")
+    return rated
+
+
+def _item(run: Run, items: dict[Any, dict[str, Any]], item_id: str) -> dict[str, Any]:
+    own = next((row for key, row in items.items() if str(key) == item_id), None)
+    if own is None:
+        raise StoreError(f"found no item {item_id} among the {len(items)} rated items of run {run.key}")
+    return own
 
 
 def _by_id(run: Run) -> dict[Any, dict[str, Any]]:

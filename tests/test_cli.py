@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cofi_jobs.read import current_run
+from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
@@ -193,3 +195,48 @@ def test_options_that_cannot_be_read_are_not_shown(store: Store):
     assert ended.returncode == 2
     assert "COFI_STORE_OPTIONS holds no JSON object" in ended.stderr
     assert "canary" not in ended.stdout + ended.stderr
+
+
+def test_explain_says_why_in_words(store: Store, ratings: Path, items: Path):
+    store.add_to_catalogue(items)
+    run_night(store, load_settings([*QUICK, "ranking_epochs=20"]), "n1", ratings=[ratings])
+    lists = current_run(store).recommendations
+    user, best = next(
+        (user, row)
+        for user in map(str, random_ratings()["userId"].unique())
+        if (row := lists(user).to_pylist()[0])["because_item_id"] is not None
+    )
+    ended = cofi("explain", user, best["item_id"], "--store", store.root, "--run-key", "n1")
+    assert ended.returncode == 0, ended.stderr
+    n_rated = len(current_run(store).rated(user))
+    [first] = [line for line in ended.stdout.splitlines() if line.startswith("Film, the")][:1]
+    assert first == (
+        f"Film, the {best['item_id']}th for user {user}: score {best['score']:.3f}, rank 1 of {20 - n_rated} items "
+        f"that the user has not rated, place 1 of the list; predicted rating {best['predicted_rating']:.1f} (1 to 5)"
+    )
+    lines = re.findall(r"Film, the (\d+)th +(\d) +(\d+) %", ended.stdout.split("Speaks against")[0])
+    assert lines
+    own = random_ratings().query(f"userId == {user}").set_index("movieId")["rating"]
+    assert all(own[int(item)] == int(stars) for item, stars, _ in lines)
+    parts = [int(share) for *_, share in lines]
+    assert parts == sorted(parts, reverse=True)
+    liked = [int(item) for item, stars, _ in lines if int(stars) >= 4]
+    assert liked[0] == best["because_item_id"]
+    assert "\x1b" not in ended.stdout
+
+
+def test_explain_names_what_it_cannot_explain(store: Store, ratings: Path, quick):
+    where = ("--store", store.root)
+    assert "error: found no published run" in cofi("explain", "10", "100", *where).stderr
+    run_night(store, quick, "n1", ratings=[ratings])
+    rated = random_ratings().query("userId == 10").iloc[0]
+    item = int(rated["movieId"])
+    for arguments, message in (
+        (("1", "100"), "found no user 1 in run n1"),
+        (("10", "1"), "found no item 1 among the 20 rated items of run n1"),
+        (("10", item), f"user 10 has rated item {item} with {rated['rating']:g}; only other items are recommended"),
+        (("10", "100", "--run-key", "n7"), "run n7 is not published"),
+    ):
+        ended = cofi("explain", *arguments, *where)
+        assert ended.returncode == 1
+        assert f"error: {message}" in ended.stderr

@@ -1,8 +1,14 @@
 """A contribution is what the score really loses when the rating is taken away and the user's row is solved again."""
 
 import numpy as np
+import pandas as pd
+import pytest
 
-from cofi_jobs.explain import contributions
+from cofi_jobs.explain import contributions, explain, shares, user_contributions
+from cofi_jobs.heads import Head
+from cofi_jobs.read import current_run
+from cofi_jobs.settings import load_settings
+from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
 
 def fitted_row(rated, y, weights, gram, alpha, penalty):
@@ -32,3 +38,67 @@ def test_without_any_penalty_contributions_stay_finite():
     X = np.eye(3)
     found = contributions(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
     assert np.isfinite(found).all()
+
+
+def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty):
+    """All items' scores by the row that fits the ratings kept, everything else as it was: J written out."""
+    A, right = alpha * X.T @ X + penalty * np.eye(X.shape[1]), np.zeros(X.shape[1])
+    for item, target, weight, kept in zip(rated, y, weights, keep, strict=True):
+        if kept:
+            A += weight * np.outer(X[item], X[item])
+            right += weight * target * X[item]
+    return X @ np.linalg.solve(A, right)
+
+
+def test_without_the_reason_a_recommended_item_loses_most(store):
+    write_ratings(store.landing / "ratings.csv", random_ratings(n_items=40))
+    settings = load_settings([*QUICK, "ranking_epochs=20"])
+    run_night(store, settings, "n1")
+    run = current_run(store)
+    items, X = run.items().to_pandas(), np.stack(run.item_factors().to_pandas()["ranking_factors"]).astype(float)
+    row_of = dict(zip(items["item_id"], items["item_index"], strict=True))
+    ratings, reasons = pd.read_parquet(store.table("n1", "normalized") / "ratings.parquet"), 0
+    for user in run.users().to_pylist():
+        own = ratings[ratings["user_index"] == user["user_index"]]
+        rated, stars = own["item_index"].to_numpy(), own["rating"].to_numpy()
+        age = np.arange(len(own), 0, -1) ** -settings.recency
+        weights, y = age * len(own) / age.sum(), ((stars - 1) / 4 - 0.25) / 0.75
+        row = (X, y, weights, rated)
+        strength = (
+            settings.ranking_alpha * len(own) / len(X),
+            settings.ranking_lambda * len(own) ** settings.ranking_nu,
+        )
+        whole = scores_after_a_refit(*row, np.ones(len(own), bool), *strength)
+        falls = np.array([whole - scores_after_a_refit(*row, rated != gone, *strength) for gone in rated])
+        falls[stars < run.manifest["liked_from"]] = -np.inf
+        for recommended in run.recommendations(str(user["user_id"])).to_pylist():
+            assert recommended["score"] == pytest.approx(whole[row_of[recommended["item_id"]]], abs=1e-4)
+            fall = falls[:, row_of[recommended["item_id"]]]
+            if recommended["because_item_id"] is None:
+                assert fall.max() <= 1e-5
+            else:
+                [place] = np.flatnonzero(rated == row_of[recommended["because_item_id"]])
+                assert fall[place] >= fall.max() - 1e-5
+                assert fall[place] > 0
+                reasons += 1
+    assert reasons > 100
+
+
+def test_an_explanation_by_hand():
+    rng = np.random.default_rng(3)
+    X, w = rng.normal(size=(9, 3)), rng.normal(size=3)
+    X[4] = X[7]  # equal scores: the lower row stands first
+    rated, y = np.array([0, 8]), np.array([1.0, 0.5])
+    scores = X @ w
+    order = [item for item in sorted(range(9), key=lambda item: (-scores[item], item)) if item not in (0, 8)]
+    for item in order:
+        found = explain(Head(alpha=2.0), X, w, rated, y, item)
+        assert (found.rank, found.n_unrated) == (order.index(item) + 1, 7)
+        assert found.score == pytest.approx(scores[item])
+        falls = user_contributions(Head(alpha=2.0), X, X.T @ X, rated, y, np.array([item]))
+        np.testing.assert_array_equal(found.falls, falls[:, 0])
+
+
+def test_shares_of_what_speaks_for_an_item_add_up_to_one():
+    np.testing.assert_allclose(shares(np.array([3.0, -1.0, 1.0, 0.0])), [0.75, -0.25, 0.25, 0])
+    assert not shares(np.array([-1.0, 0.0])).any()
