@@ -50,6 +50,11 @@ def predict(factors: Factors, user_index: np.ndarray, item_index: np.ndarray) ->
     return scores
 
 
+def to_unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, n_features) scaled to length 1, so that products are cosines; zeros stay."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
 def to_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
     """Vectors (n, n_features) as an Arrow column."""
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])

@@ -19,7 +19,7 @@ COUNTS = {
     "ingest": ("rows_read", "rows_taken", "rows_refused", "reasons"),
     "normalize": ("n_ratings", "n_users", "n_items"),
     "similar_items": ("rows",),
-    "recommend": ("rows", "users", "popular_items"),
+    "recommend": ("rows", "users", "popular_items", "barred_items"),
 }
 
 

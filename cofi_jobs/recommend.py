@@ -18,11 +18,12 @@ from cofi_jobs import tables
 from cofi_jobs.errors import DataError
 from cofi_jobs.explain import user_contributions
 from cofi_jobs.heads import Head, ranking_head, ranking_target
-from cofi_jobs.model import Factors, from_column, predict
+from cofi_jobs.lists import allowed_items, choose, first_groups
+from cofi_jobs.model import Factors, from_column, predict, to_unit_length
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
-from cofi_jobs.top_k import block_size, top_k, top_k_unrated
+from cofi_jobs.top_k import block_size, top_k
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class Items:
     ranking: np.ndarray
     means: np.ndarray
     gram: np.ndarray  # X'X of the ranking head
+    unit: np.ndarray  # of the ranking head, each of length 1
+    barred: np.ndarray  # rows of items that are never shown
+    groups: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,14 @@ class Users:
     stars: np.ndarray
 
 
-def recommendations(users: Users, items: Items, head: Head, top_n: int, scale: tables.Scale, liked: float) -> pa.Table:
+def recommendations(
+    users: Users, items: Items, head: Head, settings: Settings, scale: tables.Scale, liked: float
+) -> pa.Table:
     """The rows of the table `recommendations` for a block of users."""
     scores = users.ranking @ items.ranking.T
-    best, values = top_k_unrated(scores, users.row, users.item_index, top_n)
+    scores[:, items.barred] = -np.inf
+    scores[users.row, users.item_index] = -np.inf
+    best, values = choose(scores, settings.top_n, items.unit, items.groups, settings.max_per_group, settings.diversity)
     reasons = because(users, items, best, head, ranking_target(users.stars, scale), users.stars >= liked)
     keep = np.isfinite(values)  # a user who has rated nearly everything gets a shorter list
     row, rank = np.nonzero(keep)
@@ -95,41 +103,60 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     trained = store.required_outcome(run_key, "train")
     liked, head = trained["liked_from"], ranking_head(Settings(**trained["settings"]))
     model, ratings = store.table(run_key, "model"), store.table(run_key, "normalized") / "ratings.parquet"
-    items = _read_items(model / "item_factors.parquet")
+    items = _read_items(store, settings, run_key)
     user_factors = pq.ParquetFile(model / "user_factors.parquet")
     n_users = user_factors.metadata.num_rows
     if settings.recommendation_files == "per-user" and n_users > MOST_USER_FILES:
         raise DataError(f"found {n_users} users, recommendation_files = per-user allows at most {MOST_USER_FILES}")
     size = block_size(len(items.means))
     blocks = (
-        recommendations(users, items, head, settings.top_n, (low, high), liked)
+        recommendations(users, items, head, settings, (low, high), liked)
         for users in track(_blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size))
     )
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         write = _write_whole if settings.recommendation_files == "whole" else _write_per_user
         n_rows = write(blocks, folder)
-    popular = popular_items(ratings, items.ids, liked, settings.popular_n)
+    popular = popular_items(ratings, items, liked, settings.popular_n)
     with store.replace_folder(store.table(run_key, "popular_items")) as folder:
         pq.write_table(popular, folder / "part-00000.parquet", compression="zstd")
     log.info("%d recommendations for %d users, %d popular items", n_rows, n_users, len(popular))
-    return {"rows": n_rows, "users": n_users, "popular_items": len(popular)}
+    return {"rows": n_rows, "users": n_users, "popular_items": len(popular), "barred_items": len(items.barred)}
 
 
-def popular_items(ratings: Path, item_ids: pa.Array, liked: float, n: int) -> pa.Table:
+def popular_items(ratings: Path, items: Items, liked: float, n: int) -> pa.Table:
     """The items that most users liked, for users without ratings."""
-    likes = np.zeros(len(item_ids), np.float32)
+    likes = np.zeros(len(items.ids), np.float32)
     for batch in pq.ParquetFile(ratings).iter_batches(columns=["item_index", "rating"]):
         item_index, stars = (column.to_numpy() for column in batch.columns)
         likes += np.bincount(item_index[stars >= liked], minlength=len(likes)).astype(np.float32)
-    best, values = top_k(likes[None, :], n)
-    columns = [np.arange(1, best.size + 1, dtype=np.int32), item_ids.take(pa.array(best[0])), values[0]]
-    return pa.table(columns, schema=tables.popular_items(item_ids.type))
+    likes[items.barred] = -np.inf
+    best, values = top_k(likes[None, :], min(n, len(likes) - len(items.barred)))
+    columns = [np.arange(1, best.size + 1, dtype=np.int32), items.ids.take(pa.array(best[0])), values[0]]
+    return pa.table(columns, schema=tables.popular_items(items.ids.type))
 
 
-def _read_items(path: Path) -> Items:
-    table = pq.read_table(path)
+def _read_items(store: Store, settings: Settings, run_key: str) -> Items:
+    table = pq.read_table(store.table(run_key, "model") / "item_factors.parquet")
+    ids = table["item_id"].combine_chunks()
     rating, ranking = (from_column(table[f"{head}_factors"]) for head in ("rating", "ranking"))
-    return Items(table["item_id"].combine_chunks(), rating, ranking, table["mean"].to_numpy(), ranking.T @ ranking)
+    allowed = allowed_items(store, ids)
+    shown = allowed & (table["n_ratings"].to_numpy() >= settings.min_item_ratings)
+    if not shown.any():
+        raise DataError(
+            f"found no item that may be shown with {settings.min_item_ratings} ratings, the setting min_item_ratings; "
+            f"the most rated has {table['n_ratings'].to_numpy()[allowed].max()}"
+        )
+    if not shown.all():
+        few = int((allowed & ~shown).sum())
+        log.info("%d items are barred by lists/, %d by min_item_ratings", (~allowed).sum(), few)
+    groups = None
+    if settings.max_per_group:
+        catalogue = pq.read_table(store.table(run_key, "normalized") / "items.parquet", columns=["groups"])
+        groups = first_groups(catalogue["groups"])
+        if (groups < 0).all():
+            log.warning("max_per_group limits nothing: no item has a group in the files of %s", store.catalogue)
+    means, gram = table["mean"].to_numpy(), ranking.T @ ranking
+    return Items(ids, rating, ranking, means, gram, to_unit_length(ranking), np.flatnonzero(~shown), groups)
 
 
 def _blocks(user_factors: pq.ParquetFile, ratings: Path, size: int) -> Iterator[Users]:

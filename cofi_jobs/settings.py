@@ -90,6 +90,18 @@ class Settings(BaseSettings):
 
     top_n: int = setting("recommend", 20, "Recommended items for each user.", ge=1, le=1000)
     popular_n: int = setting("recommend", 100, "Items in the list for users without ratings.", ge=1, le=10_000)
+    min_item_ratings: int = setting(
+        "recommend", 1, "Ratings that an item needs to be recommended or to be among the popular items.", ge=1
+    )
+    max_per_group: int = setting(
+        "recommend",
+        0,
+        "Items of one group (the catalogue's first for each item) in a user's list. 0: any number.",
+        ge=0,
+    )
+    diversity: float = setting(
+        "recommend", 0.0, "Weight of being unlike the items before in a user's list, against the score.", ge=0, le=1
+    )
     recommendation_files: Literal["whole", "per-user"] = setting(
         "recommend", "whole", "whole: files of many users. per-user: one file a user, for small numbers of users."
     )

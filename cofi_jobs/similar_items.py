@@ -1,6 +1,7 @@
 """Similar items: for each item its nearest others in the ranking head's features."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cofi_jobs import tables
-from cofi_jobs.model import from_column
+from cofi_jobs.lists import allowed_items
+from cofi_jobs.model import from_column, to_unit_length
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
@@ -17,18 +19,22 @@ from cofi_jobs.top_k import block_size, top_k_unrated
 log = logging.getLogger(__name__)
 
 
-def nearest(X: np.ndarray, items: slice, k: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    X: np.ndarray, items: slice, k: int, measure: str, barred: Sequence[int] | np.ndarray = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest others of a range of items: int32 items (n, k) and their similarity or distance (n, k).
 
-    `measure` is "cosine" (largest first) or "distance", the squared distance |x_k - x_i|^2 (smallest first).
+    `measure` is "cosine" (largest first) or "distance", the squared distance |x_k - x_i|^2 (smallest first). Rows of X
+    in `barred` are never given as a neighbour; where fewer than k others are left, the last values are not finite.
     """
     own = np.arange(items.start, items.stop)
     if measure == "cosine":
-        unit = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        unit = to_unit_length(X)
         scores = unit[items] @ unit.T
     else:
         squares = np.einsum("nk,nk->n", X, X)
         scores = -np.maximum(squares[items, None] + squares - 2 * X[items] @ X.T, 0)
+    scores[:, np.asarray(barred, np.intp)] = -np.inf
     columns, values = top_k_unrated(scores, own - items.start, own, min(k, len(X) - 1))
     return columns, np.minimum(values, 1) if measure == "cosine" else -values
 
@@ -40,6 +46,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     )
     ids, X = model["item_id"].combine_chunks(), from_column(model["ranking_factors"])
     schema = tables.similar_items(ids.type, "similarity" if settings.similarity == "cosine" else "distance")
+    barred, n_rows = np.flatnonzero(~allowed_items(store, ids)), 0
     starts = range(0, len(X), block_size(len(X)))
     with (
         store.replace_folder(store.table(run_key, "similar_items")) as folder,
@@ -47,12 +54,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     ):
         for start in track(starts, "similar items"):
             items = slice(start, min(start + block_size(len(X)), len(X)))
-            columns, values = nearest(X, items, settings.similar_n, settings.similarity)
-            n, k = columns.shape
-            rank = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
-            own = ids.take(pa.array(np.repeat(np.arange(items.start, items.stop), k)))
-            rows = [own, rank, ids.take(pa.array(columns.reshape(-1))), values.reshape(-1)]
+            columns, values = nearest(X, items, settings.similar_n, settings.similarity, barred)
+            own, place = np.nonzero(np.isfinite(values))
+            found, rank = ids.take(pa.array(columns[own, place])), (place + 1).astype(np.int32)
+            rows = [ids.take(pa.array(own + start)), rank, found, values[own, place]]
             writer.write_table(pa.table(rows, schema=schema))
-    n_rows = len(X) * min(settings.similar_n, len(X) - 1)
+            n_rows += len(own)
     log.info("%d similar items of %d items", n_rows, len(X))
     return {"rows": n_rows}

@@ -4,6 +4,7 @@ Layout (see docs/outputs.md):
 
     store.json                          rating scale and id types, fixed by the first night
     landing/  catalogue/                what upstream drops: rating files; titles and groups of items
+    lists/                              items to show or not: allow.txt, deny.txt
     ratings/batch=<run_key>/            clean new ratings of one run
     rejected/batch=<run_key>/           refused rows of one run, with reasons
     runs/<run_key>/<table>/             what a run makes
@@ -44,11 +45,13 @@ class Store:
         self.root = Path(root).absolute()
         self.landing = self.root / "landing"
         self.catalogue = self.root / "catalogue"
+        self.lists = self.root / "lists"
 
     def create(self) -> "Store":
         """Make the folders that people put files into."""
         self.landing.mkdir(parents=True, exist_ok=True)
         self.catalogue.mkdir(exist_ok=True)
+        self.lists.mkdir(exist_ok=True)
         return self
 
     # ---- where things are
