@@ -38,7 +38,9 @@ def pool_of(candidates, k, groups, limit):
 
 def marginal_relevance(scores, candidates, unit, k, groups, limit, diversity):
     """MMR as in the paper: one user, one choice, one candidate and one chosen item at a time; with each its margin."""
-    pool, taken, margins = pool_of(candidates, k, groups, limit), [], []
+    pool = pool_of(candidates, k, groups, limit)
+    taken: list[int] = []
+    margins: list[float] = []
     span = max(scores[pool[0]] - scores[pool[-1]], 1e-30) if pool else 1
     while len(taken) < k:
         gains = {}
