@@ -26,7 +26,7 @@ from tests.conftest import random_ratings, write_ratings
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "cofi:e2e"
-SECONDS = 12 * 60  # for all but building the images
+SECONDS = 16 * 60  # for all but building the images
 STARTED = time.monotonic()
 
 
@@ -129,7 +129,7 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     compose = ["docker", "compose", "--env-file", str(env_file), "--project-name", project, *files]
     try:
         say("starting the stack, with two workers")
-        up = ["up", "--detach", "--wait", "--wait-timeout", "400", "--no-build", "--scale", "airflow-worker=2"]
+        up = ["up", "--detach", "--wait", "--wait-timeout", "600", "--no-build", "--scale", "airflow-worker=2"]
         check(call(*compose, "--progress", "quiet", *up).returncode == 0, "every service is healthy")
         yield compose, read_environment(env_file)
     except BaseException:

@@ -110,7 +110,7 @@ def test_form_shows_every_param(ui: Ui) -> None:
             expect(form.get_by_text(field["description"], exact=True)).to_be_visible()
             for bound, attribute in (("minimum", "aria-valuemin"), ("maximum", "aria-valuemax")):
                 if bound in field:
-                    expect(form.locator(f"[name=element_{name}]")).to_have_attribute(attribute, f"{field[bound]}")
+                    expect(form.locator(f"[name=element_{name}]")).to_have_attribute(attribute, f"{field[bound]:.15g}")
         ui.picture(f"4-form-{section}")
 
 

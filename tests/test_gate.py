@@ -154,8 +154,7 @@ def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
     assert failure["permanent"] is True
     assert failure["metrics"]["published"] == {"run_key": "night-1", "users": 150}
     refusals = failure["gate"]["refusals"]
-    assert len(refusals) == 2
-    assert all("published" in refusal for refusal in refusals)
+    assert len([refusal for refusal in refusals if "published" in refusal]) == 2, "each head is worse than last night's"
 
     forced = load_settings([*BAD, "force_publish=true"])
     run_task("evaluate", after_good, forced, "night-2")
