@@ -195,7 +195,7 @@ def test_child_dies_with_the_task_process(normalized: Store, sent: int, code: in
         try:
             assert parent.stdout is not None
             # It has started to learn, for minutes. This comes first: what TensorFlow says at its start is held back.
-            assert parent.stdout.readline().startswith("INFO cofi_jobs.train: measuring")
+            assert parent.stdout.readline().startswith("INFO cofi_jobs.train: trial")
             child = only_child(parent.pid)
             parent.send_signal(sent)
             assert parent.wait(10) == code
