@@ -239,7 +239,7 @@ def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
     assert set(found) == {"cofi_nightly", *(f"cofi_nightly.{task}" for task in TASKS)}
     assert len(ended) == len(found)
     folder = "file", quote(f"{after.store.root}/")
-    tables = {"model", "similar_items", "recommendations", "popular_items"}
+    tables = {"model", "similar_items", "recommendations", "popular_items", "evaluation"}
     assert found["cofi_nightly.ingest"] == (below(folder, {"landing"}), below(folder, {"ratings", "rejected"}))
     assert found["cofi_nightly.normalize"] == (
         below(folder, {"ratings", "catalogue"}),

@@ -208,7 +208,7 @@ def test_what_readers_use_is_compared_with_also_after_a_rollback(after_good: Sto
 
 def test_input_that_explodes_stays_refused_until_somebody_decides(after_good: Store):
     ratings = tasteful_ratings(seed=1)
-    settings = load_settings([*GOOD, "rating_epochs=1", "ranking_epochs=1", "ranking_margin=1", "rating_margin=1"])
+    settings = load_settings([*GOOD, "ranking_margin=1", "rating_margin=1"])
     for number in range(5):
         write_ratings(after_good.landing / f"{number}.csv", ratings.iloc[10 * number : 10 * number + 10])
         run_task("ingest", after_good, settings, f"night-2{number}")
