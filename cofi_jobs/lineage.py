@@ -7,8 +7,8 @@ READS: dict[str, tuple[str, ...]] = {
     "ingest": ("landing",),
     "normalize": ("ratings", "catalogue"),
     "train": ("runs/*/normalized",),
-    "similar_items": ("runs/*/model",),
-    "recommend": ("runs/*/normalized", "runs/*/model"),
+    "similar_items": ("runs/*/model", "lists"),
+    "recommend": ("runs/*/normalized", "runs/*/model", "lists"),
     "evaluate": ("runs/*/normalized", "runs/*/trial"),
     "publish": (
         "runs/*/model",
