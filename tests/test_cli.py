@@ -82,7 +82,8 @@ def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, ratings
     assert "the gate lets the run pass" in shown
 
     where = ("--store", store.root, "--run-key", "n3", *SETTINGS)
-    refused = cofi("run", *where, "--set", "recall_at=1", "--set", "min_coverage=1")
+    strict = ("--set", "recall_at=1", "--set", "min_coverage=1", "--set", "force_publish=false")
+    refused = cofi("run", *where, *strict)
     assert refused.returncode == 1
     assert re.search(r"^error: .*coverage@1 is 0\.\d+, expected at least 1 ", refused.stderr, re.MULTILINE)
     assert store.current() == "n2"

@@ -120,7 +120,12 @@ def nights(home: Path) -> dict[str, Any]:
     seen["bad"] = {"run_id": run.run_id, "current": store.current()}
     (store.landing / "bad.csv").unlink()
 
-    worse = {**conf, "recall_at": 1, "min_coverage": 1}  # no night has all items in first places
+    worse = {
+        **conf,
+        "recall_at": 1,
+        "min_coverage": 1,
+        "force_publish": False,
+    }  # no night has all items in first places
     run = nightly.test(run_conf=worse, logical_date=datetime(2026, 1, 5, tzinfo=UTC))
     seen["worse"] = {"run_id": run.run_id, "current": store.current()}
 

@@ -17,7 +17,14 @@ from tests.conftest import QUICK, run_night, write_ratings
 
 SETTINGS = load_settings()
 GOOD = ["n_features=4", "batch_size=256", "rating_epochs=60", "ranking_epochs=60", "top_n=5", "similar_n=4"]
-BAD = [*QUICK, "rating_epochs=1", "ranking_epochs=1", "rating_lambda=1000", "ranking_lambda=1000"]
+BAD = [
+    *QUICK,
+    "force_publish=false",
+    "rating_epochs=1",
+    "ranking_epochs=1",
+    "rating_lambda=1000",
+    "ranking_lambda=1000",
+]
 
 
 # ---- on plain numbers
