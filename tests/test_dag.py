@@ -47,9 +47,9 @@ import airflow.sdk
 from airflow.dag_processing.dagbag import DagBag
 
 def parse(file):
-    start = time.perf_counter()
+    start = time.process_time()  # of the processor: what else the machine does is not counted
     bag = DagBag(file)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     return {"file": file.name, "seconds": seconds, "dags": list(bag.dags), "modules": list(sys.modules)}
 
 home, dags = map(Path, sys.argv[1:])
