@@ -254,7 +254,8 @@ def _console() -> Console:
 
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    words = ("users", "items", "measure", "against", "run", "state", "liked", "gets", "because of", "similar items", "")
+    words = ("users", "items", "measure", "against", "run", "state", "liked", "gets", "because of", "similar items",
+             "rated", "")  # fmt: skip
     for heading in headings:  # where the terminal is narrow, titles wrap and numbers do not
         number = heading not in words
         table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
