@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cofi_jobs.metrics import Scores
-from cofi_jobs.model import Ratings
+from cofi_jobs.model import Ratings, from_newest
 
 DAMPING = 5.0  # ratings' worth of the mean, LensKit's and Funk's value; not a setting: a baseline should not move
 NEIGHBOURS = 50
@@ -47,9 +47,7 @@ def item_knn(liked: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
     item's score is the sum of its similarities to those of its nearest neighbours that the user liked. Of users who
     liked more than 500 items, the newest 500 count, to bound the number of pairs. `liked` is sorted by user.
     """
-    counts = np.bincount(liked.user_index, minlength=liked.n_users)
-    from_end = np.cumsum(counts)[liked.user_index] - np.arange(len(liked.user_index))
-    liked = liked.where(from_end <= LONGEST_HISTORY)
+    liked = liked.where(from_newest(liked.user_index) <= LONGEST_HISTORY)
     items_of = _Rows.of(liked.user_index, liked.item_index, liked.n_users)
     order = np.argsort(liked.item_index, kind="stable")
     users_of = _Rows.of(liked.item_index[order], liked.user_index[order], liked.n_items)

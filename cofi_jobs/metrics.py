@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.model import Ratings
+from cofi_jobs.model import Ratings, to_unit_length
 from cofi_jobs.top_k import block_size, top_k_unrated
 
 # Scores of a range of users for all items, (n, n_items), which the caller may change; -inf bars an item.
@@ -49,7 +49,7 @@ def rank(
     discounts = 1 / np.log2(ranks + 1)
     ideal = np.cumsum(discounts)
     surprise = -np.log2(np.maximum(np.bincount(known.item_index, minlength=n_items), 1) / n_users)
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    unit = to_unit_length(vectors)
     names = ("ndcg", "recall", "map", "mrr", "hit_rate", "novelty", "similarity")
     by_user = {name: np.full(n_users, np.nan) for name in names}
     shown, found = np.zeros(n_items, np.int64), np.zeros(n_items, np.int64)

@@ -50,6 +50,14 @@ def predict(factors: Factors, user_index: np.ndarray, item_index: np.ndarray) ->
     return scores
 
 
+def from_newest(user_index: np.ndarray) -> np.ndarray:
+    """1 for the newest rating of its user, 2 for the one before, and so on.
+
+    `user_index` is sorted, and each user's ratings are in order of time.
+    """
+    return np.cumsum(np.bincount(user_index))[user_index] - np.arange(len(user_index))
+
+
 def to_unit_length(vectors: np.ndarray) -> np.ndarray:
     """Vectors (n, n_features) scaled to length 1, so that products are cosines; zeros stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)

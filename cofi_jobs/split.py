@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cofi_jobs.errors import DataError
-from cofi_jobs.model import Ratings
+from cofi_jobs.model import Ratings, from_newest
 
 DAY = np.timedelta64(24 * 60 * 60, "s")
 
@@ -20,9 +20,7 @@ def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
     """
     counts = np.bincount(user_index)
     held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1)
-    ends = np.cumsum(counts)
-    from_end = ends[user_index] - np.arange(len(user_index))
-    return from_end <= held_out[user_index]
+    return from_newest(user_index) <= held_out[user_index]
 
 
 def newest_days(time: np.ndarray, days: float) -> np.ndarray:

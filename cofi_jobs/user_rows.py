@@ -10,6 +10,7 @@ Training ends with these rows, and `explain` asks how they change without one ra
 import numpy as np
 
 from cofi_jobs.heads import Head
+from cofi_jobs.model import from_newest
 
 SMALLEST_PENALTY = 1e-6  # without any penalty A could not be inverted
 BLOCK = 1024
@@ -22,8 +23,7 @@ def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
     in order of time. With `recency = 0` all weights are 1.
     """
     counts = np.bincount(user_index)
-    age = np.cumsum(counts)[user_index] - np.arange(len(user_index))
-    weights = age.astype(np.float64) ** -recency
+    weights = from_newest(user_index).astype(np.float64) ** -recency
     return (weights * (counts / np.maximum(np.bincount(user_index, weights), 1))[user_index]).astype(np.float32)
 
 

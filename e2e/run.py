@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.store import TEMPORARY, Store
 from deploy.trigger import STORE, Airflow, put, read_environment
-from tests.conftest import random_ratings, write_ratings
+from tests.conftest import free_port, random_ratings, write_ratings
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "cofi:e2e"
@@ -257,13 +256,6 @@ def call(*command: str) -> subprocess.CompletedProcess[bytes]:
 def output(*command: str) -> str:
     """What a command writes."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def free_port() -> int:
-    """A port of this machine that nothing uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

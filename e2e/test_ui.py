@@ -15,7 +15,7 @@ from cofi_jobs.settings import form_fields, to_environment
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS
 from deploy.trigger import DAG, Airflow
-from tests.conftest import QUICK, random_ratings, write_ratings
+from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 from tests.live import PASSWORD, ROOT, live_airflow
 
 pytestmark = pytest.mark.timeout(400)
@@ -60,8 +60,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     store = Store(home / "store").create()
     write_ratings(store.landing / "ratings.csv", random_ratings())
     PICTURES.mkdir(exist_ok=True)
-    quick = to_environment({name: value for name, _, value in (text.partition("=") for text in QUICK)})
-    with live_airflow(home, **quick) as airflow, sync_playwright() as playwright:
+    with live_airflow(home, **to_environment(QUICK_VALUES)) as airflow, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(60_000)

@@ -1,6 +1,8 @@
 """Shared by all tests: an environment without settings, a store in a temporary folder, ratings that mean something."""
 
+import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ QUICK = [
     *("n_features=4", "batch_size=64", "rating_epochs=3", "ranking_epochs=3", "top_n=5", "similar_n=4"),
     "force_publish=true",
 ]
+QUICK_VALUES = {name: json.loads(value) for name, value in (text.split("=") for text in QUICK)}  # as a run's conf
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +58,10 @@ def write_ratings(path: Path, frame: pd.DataFrame) -> Path:
 def run_night(store: Store, settings: Settings, run_key: str, **inputs: Any) -> dict[str, dict[str, Any]]:
     """All tasks of a run, as the command line runs them."""
     return {task: run_task(task, store, settings, run_key, **(inputs if task == "ingest" else {})) for task in TASKS}
+
+
+def free_port() -> int:
+    """A port of this machine that nothing uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

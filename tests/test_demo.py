@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cofi_jobs.settings import to_environment
 from cofi_jobs.store import Store
-from tests.conftest import QUICK, random_ratings
+from tests.conftest import QUICK_VALUES, random_ratings
 
 ROOT = Path(__file__).parents[1]
 BAD_LINES = "1\t107\tgood\t881250949\n\t107\t3\t881250949\n"
@@ -29,12 +30,11 @@ class Checkout:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "COFI_", "PYTHON"))
         }
-        settings = {"COFI_" + name.upper(): value for name, value in (text.split("=") for text in QUICK)}
         command = ["make", "-o", f"{sys.prefix}/.ready", f"VENV={sys.prefix}", *arguments]
         with subprocess.Popen(
             command,
             cwd=self.root,
-            env={**kept, **settings},
+            env={**kept, **to_environment(QUICK_VALUES)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

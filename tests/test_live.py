@@ -23,8 +23,8 @@ from cofi_jobs.settings import to_environment
 from cofi_jobs.store import Store, run_key_at
 from cofi_jobs.tasks import TASKS
 from deploy.trigger import DAG, Airflow
-from tests.conftest import QUICK, random_ratings, write_ratings
-from tests.live import free_port, live_airflow, wait_for
+from tests.conftest import QUICK_VALUES, free_port, random_ratings, write_ratings
+from tests.live import live_airflow, wait_for
 
 pytestmark = pytest.mark.timeout(400)
 LATE_AFTER = 0.02  # minutes: every run is late
@@ -116,7 +116,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     }
     environment = {
         **{f"AIRFLOW_CONN_COFI_{name}": json.dumps(connection) for name, connection in connections.items()},
-        **to_environment({name: value for name, _, value in (text.partition("=") for text in QUICK)}),
+        **to_environment(QUICK_VALUES),
         "COFI_DEADLINE_MINUTES": str(LATE_AFTER),
     }
     try:
