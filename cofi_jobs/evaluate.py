@@ -268,7 +268,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     compared = np.zeros(ratings.n_users, bool)
     if last and (store.table(last, "trial") / "user_factors.parquet").exists():
         earlier = Trial.read(store.table(last, "trial"))
-        saw = _seen(store, last, earlier, trial, held_out)
+        saw = learned_from(store, last, earlier, trial.user_id, trial.item_id, held_out)
         published, compared = measure_published(data, trial, earlier, saw, settings)
     intervals, comparisons = compare(means, published, compared, settings.seed)
 
@@ -342,15 +342,20 @@ def users_table(
     return pa.table(columns)
 
 
-def _seen(store: Store, last: str, earlier: Trial, trial: Trial, held_out: Ratings) -> np.ndarray:
-    """Mask of the held-out ratings whose (user, item) the trial model of an earlier run learned from."""
+def learned_from(
+    store: Store, last: str, earlier: Trial, user_id: pa.Array, item_id: pa.Array, held_out: Ratings
+) -> np.ndarray:
+    """Mask of the held-out ratings whose (user, item) the trial model of an earlier run learned from.
+
+    `user_id` and `item_id` are those of the rows of `held_out`.
+    """
     normalized = store.table(last, "normalized")
     ratings = read_ratings(normalized)
     mask = held_out_mask(normalized, ratings.user_index, store.required_outcome(last, "train")["settings"])
     known = ratings.where(~mask)
     users, items = (
         pc.index_in(other, value_set=own).fill_null(-1).to_numpy(zero_copy_only=False)
-        for own, other in ((trial.user_id, earlier.user_id), (trial.item_id, earlier.item_id))
+        for own, other in ((user_id, earlier.user_id), (item_id, earlier.item_id))
     )
     pair = users[known.user_index].astype(np.int64) * held_out.n_items + items[known.item_index]
     gone = (users[known.user_index] < 0) | (items[known.item_index] < 0)

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
         "train", "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
     )
     seed: int = setting("train", 0, "Seed of the first factors and of the shuffling.", ge=0, le=2**31 - 1)
+    warm_start: bool = setting(
+        "train", True, "Go on from the last published run's factors, in a third of the epochs. false: learn anew."
+    )
     held_out_share: float = setting(
         "train", 0.2, "Share of each user's ratings, the newest, that is held out to measure the model.", gt=0, le=0.5
     )

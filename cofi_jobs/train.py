@@ -2,7 +2,7 @@
 
 The rating head predicts stars, the ranking head orders items (docs/model.md says why there are two). Both are fitted
 twice: without the newest ratings, to be measured on those (evaluate does that), and then, going on from there, on
-everything, to be used.
+everything, to be used. The first goes on from that of the night before (`warm_start`).
 """
 
 import logging
@@ -28,6 +28,7 @@ from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
+from cofi_jobs.warm_start import Start, trial_start
 
 log = logging.getLogger(__name__)
 
@@ -121,21 +122,25 @@ def fit_both(
     y_norm: np.ndarray,
     settings: Settings,
     scale: Scale,
-    initial: Model | None = None,
+    initial: Start | None = None,
 ) -> Model:
     """Fit the rating head to `y_norm`, the ratings less their items' means, and the ranking head to the ratings.
 
-    From the factors of `initial` on (of the same rows) it takes a third of the epochs.
+    From `initial` on (factors of the same rows) it takes a third of the epochs; new users' rows are solved first.
     """
     unit = np.float32(rating_unit(scale))
     heads = [rating_head(settings), ranking_head(settings)]
+    targets = [rating_target(y_norm, scale), ranking_target(ratings.rating, scale)]
     if initial is None:
         starts = [initial_factors(ratings.n_items, ratings.n_users, settings.n_features, settings.seed)] * 2
     else:
-        of_rating = initial.rating.factors
-        starts = [Factors(of_rating.X, of_rating.W / unit, of_rating.b / unit), initial.ranking.factors]
+        of_rating = initial.rating
+        starts = [Factors(of_rating.X, of_rating.W / unit, of_rating.b / unit), initial.ranking]
         heads = [replace(head, epochs=math.ceil(head.epochs * WARM_SHARE)) for head in heads]
-    targets = [rating_target(y_norm, scale), ranking_target(ratings.rating, scale)]
+        starts = [
+            user_rows.solve_new(head, start, initial.new, ratings.user_index, ratings.item_index, y)
+            for head, start, y in zip(heads, starts, targets, strict=True)
+        ]
     rating, ranking = (
         fit(head, start, ratings.user_index, ratings.item_index, y, settings.seed)
         for head, start, y in zip(heads, starts, targets, strict=True)
@@ -163,18 +168,27 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     log.info("trial: learning from %d ratings, %d are held out", len(known.rating), hidden.sum())
     # What is held out must not show in the means either.
     means = item_means(known, damping=store.required_outcome(run_key, "normalize")["settings"]["damping"])
-    trial = fit_both(known, means, known.rating - means[known.item_index], settings, scale)
+    user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
+    last, initial = trial_start(store, settings, run_key, user_id, item_id, ratings.where(hidden))
+    trial = fit_both(known, means, known.rating - means[known.item_index], settings, scale, initial)
     with store.replace_folder(store.table(run_key, "trial")) as target:
         sides = _counted(users, known.user_index), _counted(items, known.item_index)
         _write_model(trial, *sides, settings.n_features, target)
     log.info("learning from all %d ratings", len(ratings.rating))
     y_norm = pq.read_table(folder / "ratings.parquet", columns=["y_norm"])["y_norm"].to_numpy()
-    final = fit_both(ratings, items["mean"].to_numpy(), y_norm, settings, scale, initial=trial)
+    unknown = np.bincount(known.user_index, minlength=len(users)) == 0
+    start = Start(trial.rating.factors, trial.ranking.factors, unknown)
+    final = fit_both(ratings, items["mean"].to_numpy(), y_norm, settings, scale, start)
     with store.replace_folder(store.table(run_key, "model")) as target:
         _write_model(final, users, items, settings.n_features, target)
     with store.replace_folder(store.table(run_key, "training")) as target:
         pq.write_table(_losses({"held-out": trial, "final": final}), target / "losses.parquet")
-    return {"liked_from": liked_from(settings, scale), "n_known": len(known.rating), "n_held_out": int(hidden.sum())}
+    return {
+        "liked_from": liked_from(settings, scale),
+        "n_known": len(known.rating),
+        "n_held_out": int(hidden.sum()),
+        "started_from": last,
+    }
 
 
 def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:

@@ -4,13 +4,15 @@ For fixed item features J is quadratic in w_j, so the best row is a ridge soluti
 
     A w = sum of c_i y_i x_i    with    A = alpha_j X'X + sum of c_i x_i x_i' + penalty I.
 
-Training ends with these rows, and `explain` asks how they change without one rating.
+Training ends with these rows, new users start with them, and `explain` asks how they change without one rating.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
 from cofi_jobs.heads import Head
-from cofi_jobs.model import from_newest
+from cofi_jobs.model import Factors, from_newest
 
 SMALLEST_PENALTY = 1e-6  # without any penalty A could not be inverted
 BLOCK = 1024
@@ -60,3 +62,15 @@ def solve(
             right[row] = rated.T @ (root[own] * y[own])
         rows[users.start : users.stop] = np.linalg.solve(A, right[:, :, None])[:, :, 0]
     return (rows[:, :-1], rows[:, -1]) if head.bias else (rows, np.zeros(n_users, np.float32))
+
+
+def solve_new(
+    head: Head, factors: Factors, new: np.ndarray, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray
+) -> Factors:
+    """`factors` with J's minimum in the rows of the users of the mask `new` (n_users,): where such a user starts."""
+    own, number = new[user_index], np.cumsum(new) - 1
+    W, b = factors.W.copy(), factors.b.copy()
+    W[new], b[new] = solve(
+        replace(head, recency=0.0), factors.X, number[user_index[own]], item_index[own], y[own], int(new.sum())
+    )
+    return Factors(factors.X, W, b)
