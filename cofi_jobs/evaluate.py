@@ -7,22 +7,21 @@ each user's own measures, so that any mean and its interval can be computed agai
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cofi_jobs import baselines, gate, metrics
 from cofi_jobs.errors import QualityError
 from cofi_jobs.metrics import Lists, Mean, Scores, errors, mean_of, rank
-from cofi_jobs.model import Factors, Ratings, from_column, predict
+from cofi_jobs.model import Ratings
 from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store, run_time
 from cofi_jobs.tables import Scale
+from cofi_jobs.trial import Trial, learned_from, row_numbers
 
 log = logging.getLogger(__name__)
 
@@ -30,33 +29,6 @@ HEADS = ("rating", "ranking")
 PREDICTIONS: tuple[str, ...] = ("rating", "global_mean", "item_means", "damped_means")
 RANKINGS: tuple[str, ...] = ("ranking", "popularity", "item_knn")
 PUBLISHED = "published"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial model with the ids of its rows, as `train` stored it."""
-
-    user_id: pa.Array
-    item_id: pa.Array
-    rating: Factors
-    ranking: Factors
-    means: np.ndarray
-
-    @classmethod
-    def read(cls, folder: Path) -> "Trial":
-        """Read a folder of item and user factors."""
-        users, items = (pq.read_table(folder / f"{side}_factors.parquet") for side in ("user", "item"))
-        bias = users["bias"].to_numpy()
-        rating, ranking = (
-            Factors(from_column(items[column]), from_column(users[column]), b)
-            for column, b in (("rating_factors", bias), ("ranking_factors", np.zeros_like(bias)))
-        )
-        user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
-        return cls(user_id, item_id, rating, ranking, items["mean"].to_numpy())
-
-    def stars(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
-        """Predicted ratings of pairs, clipped to the scale."""
-        return np.clip(predict(self.rating, user_index, item_index) + self.means[item_index], *scale)
 
 
 @dataclass(frozen=True)
@@ -111,10 +83,7 @@ def measure_published(
     Left out are users whom it does not know, and users of whom it saw a held-out rating (`saw`, a mask of those): a
     rating that came late or was changed. Items that it does not know get the mean of its items and are never ranked.
     """
-    users, items = (
-        pc.index_in(own, value_set=other).fill_null(-1).to_numpy(zero_copy_only=False)
-        for own, other in ((trial.user_id, last.user_id), (trial.item_id, last.item_id))
-    )
+    users, items = row_numbers(trial.user_id, last.user_id), row_numbers(trial.item_id, last.item_id)
     known, held_out = data.known, data.held_out
     compared = (users >= 0) & ~np.isin(np.arange(len(users)), held_out.user_index[saw])
     rows, columns = users[held_out.user_index], items[held_out.item_index]
@@ -340,26 +309,6 @@ def users_table(
         for measure, values in found.by_user.items():
             columns[f"{model}_{measure}"] = pa.array(values.astype(np.float32), from_pandas=True)
     return pa.table(columns)
-
-
-def learned_from(
-    store: Store, last: str, earlier: Trial, user_id: pa.Array, item_id: pa.Array, held_out: Ratings
-) -> np.ndarray:
-    """Mask of the held-out ratings whose (user, item) the trial model of an earlier run learned from.
-
-    `user_id` and `item_id` are those of the rows of `held_out`.
-    """
-    normalized = store.table(last, "normalized")
-    ratings = read_ratings(normalized)
-    mask = held_out_mask(normalized, ratings.user_index, store.required_outcome(last, "train")["settings"])
-    known = ratings.where(~mask)
-    users, items = (
-        pc.index_in(other, value_set=own).fill_null(-1).to_numpy(zero_copy_only=False)
-        for own, other in ((user_id, earlier.user_id), (item_id, earlier.item_id))
-    )
-    pair = users[known.user_index].astype(np.int64) * held_out.n_items + items[known.item_index]
-    gone = (users[known.user_index] < 0) | (items[known.item_index] < 0)
-    return np.isin(held_out.user_index.astype(np.int64) * held_out.n_items + held_out.item_index, pair[~gone])
 
 
 def _row_counts(store: Store, run_key: str, last: str | None, settings: Settings) -> list[gate.Check]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cofi_jobs.evaluate import Trial, learned_from
 from cofi_jobs.heads import rating_unit
 from cofi_jobs.model import Factors, Ratings, initial_factors
 from cofi_jobs.settings import Settings, section
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
+from cofi_jobs.trial import Trial, learned_from, row_numbers
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +38,6 @@ def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.nd
         return result
 
     return Factors(rows(fresh.X, earlier.X, items), rows(fresh.W, earlier.W, users), rows(fresh.b, earlier.b, users))
-
-
-def row_numbers(ids: pa.Array, earlier: pa.Array) -> np.ndarray:
-    """Each id's row number among the earlier ids, -1 for a new one."""
-    return np.array(pc.index_in(ids, value_set=earlier).fill_null(-1), np.int64)
 
 
 def trial_start(

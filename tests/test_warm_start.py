@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs import user_rows
-from cofi_jobs.evaluate import Trial
 from cofi_jobs.heads import Head
 from cofi_jobs.model import Factors, Ratings, initial_factors, predict
 from cofi_jobs.settings import Settings, load_settings
@@ -19,7 +18,8 @@ from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_task
 from cofi_jobs.train import fit_both, item_means
-from cofi_jobs.warm_start import Start, carry_over, row_numbers, trial_start
+from cofi_jobs.trial import Trial, row_numbers
+from cofi_jobs.warm_start import Start, carry_over, trial_start
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
 # ---- rows by id

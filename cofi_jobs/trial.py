@@ -1,0 +1,63 @@
+"""The trial model: what `train` learned without the held-out ratings, with the ids of its rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cofi_jobs.model import Factors, Ratings, from_column, predict
+from cofi_jobs.split import held_out_mask, read_ratings
+from cofi_jobs.store import Store
+from cofi_jobs.tables import Scale
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial model with the ids of its rows, as `train` stored it."""
+
+    user_id: pa.Array
+    item_id: pa.Array
+    rating: Factors
+    ranking: Factors
+    means: np.ndarray
+
+    @classmethod
+    def read(cls, folder: Path) -> "Trial":
+        """Read a folder of item and user factors."""
+        users, items = (pq.read_table(folder / f"{side}_factors.parquet") for side in ("user", "item"))
+        bias = users["bias"].to_numpy()
+        rating, ranking = (
+            Factors(from_column(items[column]), from_column(users[column]), b)
+            for column, b in (("rating_factors", bias), ("ranking_factors", np.zeros_like(bias)))
+        )
+        user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
+        return cls(user_id, item_id, rating, ranking, items["mean"].to_numpy())
+
+    def stars(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
+        """Predicted ratings of pairs, clipped to the scale."""
+        return np.clip(predict(self.rating, user_index, item_index) + self.means[item_index], *scale)
+
+
+def row_numbers(ids: pa.Array, earlier: pa.Array) -> np.ndarray:
+    """Each id's row number among the earlier ids, -1 for a new one."""
+    return np.array(pc.index_in(ids, value_set=earlier).fill_null(-1), np.int64)
+
+
+def learned_from(
+    store: Store, last: str, earlier: Trial, user_id: pa.Array, item_id: pa.Array, held_out: Ratings
+) -> np.ndarray:
+    """Mask of the held-out ratings whose (user, item) the trial model of an earlier run learned from.
+
+    `user_id` and `item_id` are those of the rows of `held_out`.
+    """
+    normalized = store.table(last, "normalized")
+    ratings = read_ratings(normalized)
+    mask = held_out_mask(normalized, ratings.user_index, store.required_outcome(last, "train")["settings"])
+    known = ratings.where(~mask)
+    users, items = row_numbers(earlier.user_id, user_id), row_numbers(earlier.item_id, item_id)
+    pair = users[known.user_index].astype(np.int64) * held_out.n_items + items[known.item_index]
+    gone = (users[known.user_index] < 0) | (items[known.item_index] < 0)
+    return np.isin(held_out.user_index.astype(np.int64) * held_out.n_items + held_out.item_index, pair[~gone])
