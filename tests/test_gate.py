@@ -174,7 +174,7 @@ def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
 
 
 def test_the_same_model_again_is_no_worse_than_itself(after_good: Store):
-    run_night(after_good, load_settings(GOOD), "night-2")
+    run_night(after_good, load_settings([*GOOD, "warm_start=false"]), "night-2")
     manifest = after_good.manifest("night-2")
     assert manifest is not None
     found = [c for c in manifest["comparisons"] if c["against"] == "published"]

@@ -245,7 +245,7 @@ def test_tasks_use_what_the_earlier_tasks_of_the_run_were_set_to(night: Store, q
     used = {name: manifest["settings"][name] for name in ("damping", "ranking_alpha", "ranking_lambda")}
     assert used == {"damping": 0, "ranking_alpha": 5, "ranking_lambda": 3}
 
-    given = load_settings([*QUICK, "damping=0", "ranking_alpha=5", "ranking_lambda=3"])
+    given = load_settings([*QUICK, "damping=0", "ranking_alpha=5", "ranking_lambda=3", "warm_start=false"])
     run_night(night, given, "night-3")
     lists = [pd.read_parquet(night.table(key, "recommendations")) for key in ("night-2", "night-3")]
     pd.testing.assert_frame_equal(*lists)
@@ -288,7 +288,7 @@ def test_one_file_for_each_user(store: Store):
     ratings["userId"] = "a/b é " + ratings["userId"].astype(str)
     write_ratings(store.landing / "ratings.csv", ratings)
     for key, kind in (("n1", "whole"), ("n2", "per-user")):
-        run_night(store, load_settings([*QUICK, f"recommendation_files={kind}"]), key)
+        run_night(store, load_settings([*QUICK, "warm_start=false", f"recommendation_files={kind}"]), key)
     folder = store.table("n2", "recommendations")
     assert len(list(folder.glob("user_id=*/part-0.parquet"))) == ratings["userId"].nunique()
     whole = pd.read_parquet(store.table("n1", "recommendations"))
