@@ -6,7 +6,7 @@ STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test lint browser e2e secrets up down trigger lock clean
+.PHONY: help run ui test lint browser spark e2e secrets up down trigger lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ lint: $(VENV)/.ready ## Check format, style and types
 
 browser: $(VENV)/.ready ## Drive Airflow's UI in a real browser; needs Chromium (Debian: apt-get install chromium)
 	$(BIN)/python -m pytest e2e/test_ui.py
+
+spark: $(VENV)/.ready $(VENV)-spark/.ready ## Read the outputs with Spark, in an environment of its own; needs Java 17 or newer (Debian: apt-get install default-jre-headless)
+	@SPARK_VENV="$(VENV)-spark" $(BIN)/python -m pytest e2e/test_spark.py
 
 e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
@@ -50,9 +53,10 @@ lock: $(VENV)/.ready ## Resolve requirements*.in into the locks that are install
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-header requirements-image.in -o requirements-image.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-spark.in -o requirements-spark.txt
 
 clean: ## Remove the environment, the private Airflow home and the demo stores
-	rm -rf $(VENV) .cofi
+	rm -rf $(VENV) $(VENV)-spark .cofi
 
 # uv installs the locks: the one on the machine, else one from inside the environment.
 $(VENV)/.ready: requirements.txt requirements-dev.txt
@@ -62,4 +66,10 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 		$(PYTHON) -m venv --clear $(VENV) || { echo "found no working venv module, expected one (Debian: apt-get install python3-venv)"; exit 1; }; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"; fi
 	@uv=$$(command -v uv || echo $(BIN)/uv); UV_PYTHON= $$uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt requirements-dev.txt
+	@touch $@
+
+$(VENV)-spark/.ready: requirements-spark.txt $(VENV)/.ready
+	@echo "installing Spark into $(VENV)-spark, once, a few minutes"
+	@uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv --quiet --clear --python $(BIN)/python $(VENV)-spark && \
+		UV_PYTHON= $$uv pip sync --quiet --python $(VENV)-spark/bin/python requirements-spark.txt
 	@touch $@

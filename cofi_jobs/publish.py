@@ -67,7 +67,7 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "counts": {task: {key: outcomes[task][key] for key in keys} for task, keys in COUNTS.items()},
         **{key: outcomes["evaluate"][key] for key in ("metrics", "comparisons", "gate")},
         "files": [
-            _describe(path, store.table(run_key, ""))
+            describe(path, store.table(run_key, ""))
             for table in TABLES
             for path in sorted(store.table(run_key, table).rglob("*.parquet"))
         ],
@@ -92,10 +92,23 @@ def prune(store: Store, keep_runs: int, run_key: str) -> list[str]:
     return old
 
 
-def _describe(path: Path, folder: Path) -> dict[str, Any]:
+def describe(path: Path, folder: Path) -> dict[str, Any]:
+    """What the manifest says of a file of a run, whose path is taken below `folder`."""
+    metadata = pq.read_metadata(path)
     return {
         "path": str(path.relative_to(folder)),
-        "rows": pq.read_metadata(path).num_rows,
+        "rows": metadata.num_rows,
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
+        **_id_range(metadata),
     }
+
+
+def _id_range(metadata: pq.FileMetaData) -> dict[str, Any]:
+    """First and last id of a file that is sorted by its first column, an id; so a look-up opens one file only."""
+    if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
+        return {}
+    first, last = (metadata.row_group(n).column(0).statistics for n in (0, metadata.num_row_groups - 1))
+    if first.min is None or last.max is None:  # Parquet keeps no bounds of very long texts
+        return {}
+    return {"first_id": first.min, "last_id": last.max}

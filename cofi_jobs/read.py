@@ -1,15 +1,16 @@
 """Reading what a store publishes. CURRENT is resolved once, so that one reader sees one run."""
 
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from cofi_jobs import tables
 from cofi_jobs.errors import StoreError
 from cofi_jobs.store import Store
-from cofi_jobs.tables import ID_TYPES
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,11 @@ class Run:
 
     def recommendations(self, user_id: str) -> pa.Table:
         """A user's list, empty if the run does not know the user. `user_id` may be given as text."""
-        # Only files of one user each have the user in their folders' names; its type is not for Arrow to guess.
-        in_names = pa.schema([("user_id", ID_TYPES[self.manifest["id_types"]["user_id"]])])
-        per_user = self.manifest["settings"]["recommendation_files"] == "per-user"
-        partitioning = ds.partitioning(in_names, flavor="hive") if per_user else None
-        dataset = ds.dataset(self.store.table(self.key, "recommendations"), partitioning=partitioning)
-        return dataset.to_table(filter=self._is("user_id", user_id)).sort_by("rank")
+        return self._of("recommendations", "user_id", user_id).sort_by("rank")
 
     def similar_items(self, item_id: str) -> pa.Table:
         """An item's similar items, empty if the run does not know the item."""
-        path = self.store.table(self.key, "similar_items")
-        return ds.dataset(path).to_table(filter=self._is("item_id", item_id)).sort_by("rank")
+        return self._of("similar_items", "item_id", item_id).sort_by("rank")
 
     def popular_items(self) -> pa.Table:
         """The list for users without ratings."""
@@ -62,14 +57,41 @@ class Run:
         path = self.store.table(self.key, "model") / "user_factors.parquet"
         return ds.dataset(path).to_table(filter=self._is("user_id", user_id))
 
+    def _of(self, table: str, column: str, value: str) -> pa.Table:
+        """The rows of one id; only files that may hold it are opened."""
+        root, wanted = self.store.table(self.key, ""), self._id(column, value)
+        files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
+        own = [file for file in files if _may_hold(file, column, wanted)] or files[:1]  # one, for the columns
+        # The type of what stands in a folder's name is not for Arrow to guess.
+        in_names = ds.partitioning(pa.schema([(column, self._type(column))]), flavor="hive")
+        paths = [str(root / file["path"]) for file in own]
+        dataset = ds.dataset(paths, partitioning=in_names, partition_base_dir=str(root))
+        return dataset.to_table(filter=ds.field(column) == wanted)
+
+    def _type(self, column: str) -> pa.DataType:
+        return tables.ID_TYPES[self.manifest["id_types"][column]]
+
     def _is(self, column: str, value: str) -> ds.Expression:
-        side = "user_id" if column == "user_id" else "item_id"
-        if self.manifest["id_types"][side] == "string":
-            return ds.field(column) == str(value)
+        return ds.field(column) == self._id(column, value)
+
+    def _id(self, column: str, value: str) -> int | str:
+        """The id in the store's type. Raises StoreError for text where all ids are integers."""
+        if self.manifest["id_types"][column] == "string":
+            return str(value)
         try:
-            return ds.field(column) == int(value)
+            return int(value)
         except ValueError:
-            raise StoreError(f"found the {side} {value!r}, expected an integer, as all ids of this store are") from None
+            raise StoreError(
+                f"found the {column} {value!r}, expected an integer, as all ids of this store are"
+            ) from None
+
+
+def _may_hold(file: dict[str, Any], column: str, wanted: int | str) -> bool:
+    """Whether a file of the manifest can have rows of an id, by its folder's name or its range of ids."""
+    folder = PurePath(file["path"]).parent.name
+    if folder.startswith(f"{column}="):
+        return folder == tables.folder_of(column, wanted)
+    return "first_id" not in file or file["first_id"] <= wanted <= file["last_id"]
 
 
 def current_run(store: Store, run_key: str | None = None) -> Run:
@@ -81,3 +103,13 @@ def current_run(store: Store, run_key: str | None = None) -> Run:
     if manifest is None:
         raise StoreError(f"run {key} is not published in {store.root}; published are: {', '.join(store.published())}")
     return Run(store, key, manifest)
+
+
+def recommendations(store: Path | str, user_id: str) -> pa.Table:
+    """A user's list in the run that readers use now, empty if that does not know the user."""
+    return current_run(Store(store)).recommendations(user_id)
+
+
+def similar_items(store: Path | str, item_id: str) -> pa.Table:
+    """An item's similar items in the run that readers use now, empty if that does not know the item."""
+    return current_run(Store(store)).similar_items(item_id)

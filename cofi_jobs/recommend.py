@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +26,7 @@ from cofi_jobs.top_k import block_size, top_k
 
 log = logging.getLogger(__name__)
 
-USERS_PER_FILE = 1 << 20
+USERS_PER_FILE = 1 << 17
 MOST_USER_FILES = 100_000
 
 
@@ -114,7 +113,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         for users in track(_blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size))
     )
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
-        write = _write_whole if settings.recommendation_files == "whole" else _write_per_user
+        write = write_whole if settings.recommendation_files == "whole" else write_per_user
         n_rows = write(blocks, folder)
     popular = popular_items(ratings, items, liked, settings.popular_n)
     with store.replace_folder(store.table(run_key, "popular_items")) as folder:
@@ -174,7 +173,7 @@ def _blocks(user_factors: pq.ParquetFile, ratings: Path, size: int) -> Iterator[
         start += len(batch)
 
 
-def _write_whole(blocks: Iterator[pa.Table], folder: Path) -> int:
+def write_whole(blocks: Iterator[pa.Table], folder: Path) -> int:
     """Files of many users; a row group for each block, so that a look-up of one user reads little."""
     n_rows = 0
     with ExitStack() as stack:
@@ -192,13 +191,13 @@ def _write_whole(blocks: Iterator[pa.Table], folder: Path) -> int:
     return n_rows
 
 
-def _write_per_user(blocks: Iterator[pa.Table], folder: Path) -> int:
+def write_per_user(blocks: Iterator[pa.Table], folder: Path) -> int:
     """One file for each user; the folder's name carries the user_id, as Hive partitioning has it."""
     n_rows = 0
     for table in blocks:
         for user_id in table["user_id"].unique():
             own = table.filter(ds.field("user_id") == user_id).drop_columns("user_id")
-            name = f"user_id={quote(str(user_id), safe='')}"
+            name = tables.folder_of("user_id", user_id.as_py())
             if len(name) > 255:
                 raise DataError(f"found the user_id {str(user_id)!r}, too long for the name of a folder")
             target = folder / name

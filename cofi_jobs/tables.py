@@ -1,4 +1,10 @@
-"""Arrow schemas of the tables that readers rely on. Column descriptions travel in the files' metadata."""
+"""Arrow schemas of the tables that readers rely on.
+
+Descriptions of the columns travel in the files: with Arrow's fields, and for other readers in the Parquet file's own
+key-value metadata, under the column's name.
+"""
+
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -11,9 +17,18 @@ def _field(name: str, kind: pa.DataType, description: str, nullable: bool = Fals
     return pa.field(name, kind, nullable, {"description": description})
 
 
+def _described(fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, {field.name: field.metadata[b"description"] for field in fields})
+
+
+def folder_of(column: str, value: int | str) -> str:
+    """Name of the folder that holds the rows of one id, in the way of Hive."""
+    return f"{column}={quote(str(value), safe='')}"
+
+
 def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
     """One row for each user and rank, sorted by both."""
-    return pa.schema(
+    return _described(
         [
             _field("user_id", user_id, "the user, as in the source"),
             _field("rank", pa.int32(), "place in the user's list, 1 is best"),
@@ -31,7 +46,7 @@ def similar_items(item_id: pa.DataType, measure: str) -> pa.Schema:
         "similarity": "cosine of the two items' ranking factors, at most 1",
         "distance": "squared distance of the two items' ranking factors, 0 is identical",
     }
-    return pa.schema(
+    return _described(
         [
             _field("item_id", item_id, "the item, as in the source"),
             _field("rank", pa.int32(), "place in the item's list, 1 is most similar"),
@@ -43,7 +58,7 @@ def similar_items(item_id: pa.DataType, measure: str) -> pa.Schema:
 
 def popular_items(item_id: pa.DataType) -> pa.Schema:
     """The list for users without ratings."""
-    return pa.schema(
+    return _described(
         [
             _field("rank", pa.int32(), "place in the list, 1 is best"),
             _field("item_id", item_id, "the item, as in the source"),
@@ -55,7 +70,7 @@ def popular_items(item_id: pa.DataType) -> pa.Schema:
 def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
     """One row for each item, sorted by id."""
     vector = pa.list_(pa.float32(), n_features)
-    return pa.schema(
+    return _described(
         [
             _field("item_id", item_id, "the item, as in the source"),
             _field("rating_factors", vector, "x of the rating head: predicted rating = w.x + bias + mean"),
@@ -69,7 +84,7 @@ def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
 def user_factors(user_id: pa.DataType, n_features: int) -> pa.Schema:
     """One row for each user, sorted by id."""
     vector = pa.list_(pa.float32(), n_features)
-    return pa.schema(
+    return _described(
         [
             _field("user_id", user_id, "the user, as in the source"),
             _field("rating_factors", vector, "w of the rating head"),

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.conftest import random_ratings, run_night, write_ratings
@@ -11,8 +12,8 @@ from tests.conftest import random_ratings, run_night, write_ratings
 ROOT = Path(__file__).parents[1]
 
 
-def blocks(file: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(), flags=re.DOTALL)
+def blocks(file: str, language: str = "python") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / file).read_text(), flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("file", ["README.md", "docs/outputs.md"])
@@ -25,7 +26,10 @@ def test_ways_to_read_the_outputs(file: str, store, quick, capsys):
     for code in blocks(file):
         exec(code.replace("STORE", str(store.root)), names)
         if "one" in names:
-            assert list(names["one"]["user_id"]) == [42] * 5
+            assert [int(str(user)) for user in names["one"]["user_id"]] == [42] * 5
+    for code in blocks(file, "sql"):
+        rows = duckdb.execute(code.replace("STORE", str(store.root))).fetchall()
+        assert [row[0] for row in rows] == [42] * 5
     assert set(names["lists"]["user_id"]) == set(ratings["userId"])
 
 
