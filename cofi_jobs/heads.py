@@ -39,6 +39,11 @@ class Head:
         """
         return (self.alpha * counts / n_items).astype(np.float32)
 
+    def learning_rates(self, n_steps: int) -> np.ndarray:
+        """Adam's learning rate in each step: constant, or down to 0 along half a cosine (Loshchilov & Hutter 2017)."""
+        decay = (1 + np.cos(np.pi * np.arange(n_steps) / n_steps)) / 2 if self.cosine_decay else np.ones(n_steps)
+        return (self.learning_rate * decay).astype(np.float32)
+
     def batches(self, n_ratings: int) -> int:
         """Number of batches of an epoch. `batch_size` 0 is one batch; None is a hundredth of the ratings in each.
 

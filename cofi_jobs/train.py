@@ -44,10 +44,49 @@ class Fit:
     losses: list[float]
 
 
+class Step:
+    """One compiled step of Adam for factors of one shape, to be used by fit after fit.
+
+    Compiling takes seconds, and what XLA has compiled is never freed: whoever fits often should keep it.
+    """
+
+    def __init__(self, n_items: int, n_users: int, n_features: int, bias: bool) -> None:
+        self.X, self.W = (tf.Variable(tf.zeros((n, n_features))) for n in (n_items, n_users))
+        self.b = tf.Variable(tf.zeros(n_users))
+        variables = [self.X, self.W, self.b] if bias else [self.X, self.W]
+        self.optimizer = keras.optimizers.Adam()
+        self.optimizer.build(variables)
+
+        # All that differs from fit to fit is an argument: XLA compiles for many seconds on large captured constants.
+        @tf.function(jit_compile=True)
+        def run(bias_penalty: tf.Tensor, share: tf.Tensor, *batch: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                J = cost(self.X, self.W, self.b, *batch, bias_penalty=bias_penalty, share=share)
+            # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
+            gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, variables)]
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            return J
+
+        self.run = run
+
+    def start(self, initial: Factors) -> None:
+        """Begin a fit: the factors as given, and Adam as new."""
+        for variable, values in ((self.X, initial.X), (self.W, initial.W), (self.b, initial.b)):
+            variable.assign(np.asarray(values, np.float32))
+        for variable in self.optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+
+
 def fit(
-    head: Head, initial: Factors, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, seed: int = 0
+    head: Head,
+    initial: Factors,
+    user_index: np.ndarray,
+    item_index: np.ndarray,
+    y: np.ndarray,
+    seed: int = 0,
+    step: Step | None = None,
 ) -> Fit:
-    """Minimise J over the observed (user, item, y) from `initial` on.
+    """Minimise J over the observed (user, item, y) from `initial` on, with a step of the same shapes if one is given.
 
     Each epoch runs through the shuffled ratings in equal batches (up to n_batches - 1 ratings sit out an epoch). With
     `head.recency` the users' rows are then solved exactly, the newest ratings counting most; for that the ratings must
@@ -59,39 +98,28 @@ def fit(
     size = n_ratings // n_batches
     item_counts, user_counts = np.bincount(item_index, minlength=n_items), np.bincount(user_index, minlength=n_users)
     weights = (head.penalties(item_counts), head.penalties(user_counts), head.alphas(user_counts, n_items))
+    scalars = np.float32(head.bias_lambda), np.float32(size / n_ratings)
     y = np.asarray(y, np.float32)
-    X, W, b = (tf.Variable(np.asarray(values, np.float32)) for values in (initial.X, initial.W, initial.b))
-    variables = [X, W, b] if head.bias else [X, W]
-    rate = head.learning_rate
-    if head.cosine_decay:
-        rate = keras.optimizers.schedules.CosineDecay(rate, head.epochs * n_batches)
-    optimizer = keras.optimizers.Adam(rate)
-    optimizer.build(variables)
-
-    # Batches and weights are arguments: XLA compiles for many seconds on large captured constants.
-    @tf.function(jit_compile=True)
-    def step(*batch: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            J = cost(X, W, b, *batch, bias_penalty=head.bias_lambda, share=size / n_ratings)
-        # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
-        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, variables)]
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return J
+    if step is None:
+        step = Step(n_items, n_users, initial.X.shape[1], head.bias)
+    step.start(initial)
+    rates = head.learning_rates(head.epochs * n_batches)
 
     rng = np.random.default_rng(seed)
     losses: list[float] = []
     for epoch in track(range(head.epochs), f"{head.name} head"):
         order = rng.permutation(n_ratings) if n_batches > 1 else np.arange(n_ratings)
         steps = []
-        for start in range(0, n_batches * size, size):
+        for number, start in enumerate(range(0, n_batches * size, size), start=epoch * n_batches):
             batch = order[start : start + size]
-            steps.append(step(user_index[batch], item_index[batch], y[batch], *weights))
+            step.optimizer.learning_rate = rates[number]
+            steps.append(step.run(*scalars, user_index[batch], item_index[batch], y[batch], *weights))
         J = np.array(steps)
         _check_finite(head, J, first_step=epoch * n_batches)
         losses.append(float(J.sum()))
         if (epoch + 1) % max(1, head.epochs // 5) == 0:
             log.info("%s head: epoch %d of %d, J = %.6g", head.name, epoch + 1, head.epochs, losses[-1])
-    factors = Factors(X.numpy(), W.numpy(), b.numpy())
+    factors = Factors(step.X.numpy(), step.W.numpy(), step.b.numpy())
     _check_finite(head, np.array([np.abs(a).sum() for a in (factors.X, factors.W)]), first_step=head.epochs * n_batches)
     if head.recency:
         factors = Factors(factors.X, *user_rows.solve(head, factors.X, user_index, item_index, y, n_users))
