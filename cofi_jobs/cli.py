@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from cofi_jobs import show
-from cofi_jobs.errors import CofiError, QualityError, SettingsError
+from cofi_jobs.errors import CofiError, QualityError, SettingsError, StoreError
 from cofi_jobs.progress import CONSOLE
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
@@ -117,6 +117,16 @@ def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOpt
         show.evaluation(target, run_key)
         raise
     show.evaluation(target, run_key or None)
+
+
+@app.command()
+def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption = None) -> None:
+    """Search for better settings on a run's ratings; the nights to come use them. What --set fixes is not tuned."""
+    target, chosen = Store(store), load_settings(settings or ())
+    key = run_key or target.current()
+    if key is None:
+        raise StoreError(f"found no published run in {target.root}, expected one to tune on")
+    show.tuning(run_task("tune", target, chosen, key), target)
 
 
 @show_app.command("user")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cofi_jobs import baselines, gate, metrics
+from cofi_jobs import baselines, gate, metrics, tuned
 from cofi_jobs.errors import QualityError
 from cofi_jobs.metrics import Lists, Mean, Scores, errors, mean_of, rank
 from cofi_jobs.model import Ratings
@@ -280,7 +280,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     refusals = judged["refusals"]
     if refusals and not settings.force_publish:
         raise QualityError(
-            f"not published, what readers use stays: {'; '.join(refusals)}. force_publish overrides this", result
+            f"not published, what readers use stays: {'; '.join(refusals)}. force_publish overrides this"
+            + tuned.remark(trained.get("tuned")),
+            result,
         )
     for refusal in refusals:
         log.warning("publishing by force_publish although %s", refusal)

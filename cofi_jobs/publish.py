@@ -59,6 +59,7 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "run_key": run_key,
         # A setting belongs to one task: what that task ran with counts.
         "settings": {name: used[name].get(name, value) for name, value in settings.model_dump().items()},
+        "tuned": outcomes["train"].get("tuned"),
         "id_types": outcomes["ingest"]["id_types"],
         "scale": outcomes["ingest"]["scale"],
         "liked_from": outcomes["train"]["liked_from"],

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -86,6 +87,12 @@ class Settings(BaseSettings):
     ranking_learning_rate: float = setting("train", 0.03, "Ranking head: Adam's learning rate.", gt=0, le=10)
     ranking_epochs: int = setting("train", 20, "Ranking head: passes over the ratings.", ge=1, le=10_000)
 
+    use_tuned: bool = setting(
+        "train",
+        True,
+        "Use the store's settings.json, which tuning writes, for settings that are left at their defaults.",
+    )
+
     similarity: Literal["cosine", "distance"] = setting(
         "similar_items", "cosine", "Measure of similar items: cosine, or the textbook's squared distance."
     )
@@ -151,6 +158,13 @@ class Settings(BaseSettings):
 
     keep_runs: int = setting("publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000)
 
+    tune_minutes: float = setting(
+        "tune", 20.0, "Minutes of trials, for both heads together, on one run's ratings.", gt=0, le=600
+    )
+    tune_users: int = setting(
+        "tune", 20_000, "Users whose ratings tuning works on, drawn at random where there are more.", ge=10, le=10**9
+    )
+
     memory_limit_mb: int = setting("machine", 4096, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
     threads: int = setting("machine", 0, "Threads of the SQL steps. 0: one for each core.", ge=0, le=1024)
 
@@ -184,6 +198,11 @@ def load_settings(overrides: Iterable[str] = ()) -> Settings:
         if name not in Settings.model_fields:
             raise SettingsError(f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}")
         values[name] = value
+    return check(values)
+
+
+def check(values: Mapping[str, Any]) -> Settings:
+    """The settings from the environment, with these values on top. Raises SettingsError as `load_settings` does."""
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -193,6 +212,12 @@ def load_settings(overrides: Iterable[str] = ()) -> Settings:
 def section(name: str) -> str:
     """The task that a setting belongs to, or "machine"."""
     return _properties()[name]["section"]
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Least and greatest value that a number may have."""
+    schema = _schema(name)
+    return schema.get("minimum", schema.get("exclusiveMinimum", -math.inf)), schema.get("maximum", math.inf)
 
 
 def to_environment(values: Mapping[str, Any]) -> dict[str, str]:

@@ -243,6 +243,28 @@ def _evaluated(store: Store, run_keys: list[str]) -> tuple[str, dict[str, Any]]:
     raise StoreError(f"found no evaluation in {store.root}; run the task evaluate first")
 
 
+def tuning(found: dict[str, Any], store: Store) -> None:
+    """Settings and measures before and after a tuning, and whether the next nights use what it found."""
+    console = _console()
+    trials = " and ".join(f"{n} trials of the {head} head" for head, n in found["trials"].items())
+    table = _table(f"run {found['run_key']}, {trials}", "setting", "before", "after")
+    for name, value in found["settings"].items():
+        table.add_row(name, *(f"{number:.4g}" for number in (found["before"][name], value)))
+    console.print(table)
+    table = _table(
+        f"{found['held_out_ratings']:,} ratings that tuning never saw, with 95 % intervals over users",
+        *("measure", "before", "after", "difference", "of difference"),
+    )
+    for name, m in found["measures"].items():
+        numbers = _number(m["before"]), _number(m["after"]), _number(m["difference"], "+")
+        table.add_row(f"{name} ({m['better']} is better)", *numbers, _interval((m["low"], m["high"]), "+"))
+    console.print(table)
+    if found["written"]:
+        console.print(f"the next nights use {store.tuned_file}", soft_wrap=True)
+    else:
+        console.print("no better settings: the next nights use what they used", soft_wrap=True)
+
+
 def _interval(interval: Sequence[float | None] | None, sign: str = "") -> str:
     low, high = interval or (None, None)
     return "" if low is None or high is None else f"{low:{sign}.4f} to {high:{sign}.4f}"
@@ -255,7 +277,7 @@ def _console() -> Console:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     words = ("users", "items", "measure", "against", "run", "state", "liked", "gets", "because of", "similar items",
-             "rated", "")  # fmt: skip
+             "rated", "setting", "")  # fmt: skip
     for heading in headings:  # where the terminal is narrow, titles wrap and numbers do not
         number = heading not in words
         table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")

@@ -46,8 +46,19 @@ def read_ratings(normalized: Path) -> Ratings:
 
 def held_out_mask(normalized: Path, user_index: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     """Mask of a run's ratings that its trial model does not see, by the settings that train ran with."""
-    days = settings.get("held_out_days")
-    if days is None:
-        return newest_of_each_user(user_index, settings["held_out_share"])
+    return newest(user_index, read_times(normalized, settings), settings)
+
+
+def read_times(normalized: Path, settings: Mapping[str, Any]) -> np.ndarray | None:
+    """When a run's ratings were given, datetime64; None where the settings split without."""
+    if settings.get("held_out_days") is None:
+        return None
     time = pq.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]
-    return newest_days(time.cast("timestamp[us]").to_numpy(), days)
+    return time.cast("timestamp[us]").to_numpy()
+
+
+def newest(user_index: np.ndarray, time: np.ndarray | None, settings: Mapping[str, Any]) -> np.ndarray:
+    """Mask of the newest ratings: of the last `held_out_days` if `time` is given, else a share of each user's."""
+    if time is None:
+        return newest_of_each_user(user_index, settings["held_out_share"])
+    return newest_days(time, settings["held_out_days"])

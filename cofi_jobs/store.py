@@ -11,6 +11,8 @@ Layout (see docs/outputs.md):
     tasks/<run_key>/<task>.json         how a task of a run ended: counts, settings, files read
     manifests/<run_key>.json            a published run
     CURRENT.json, current -> runs/...   the run that readers use
+    settings.json                       settings that tuning found
+    tune/<study>.journal                the trials of a tuning
 
 A folder is written under a temporary name beside its place and then renamed, so it is there whole or not at all.
 A batch counts once its ingest task has left its outcome.
@@ -46,6 +48,8 @@ class Store:
         self.landing = self.root / "landing"
         self.catalogue = self.root / "catalogue"
         self.lists = self.root / "lists"
+        self.studies = self.root / "tune"
+        self.tuned_file = self.root / "settings.json"
 
     def create(self) -> "Store":
         """Make the folders that people put files into."""
@@ -126,6 +130,14 @@ class Store:
     def write_properties(self, properties: dict[str, Any]) -> None:
         """Keep the rating scale and the id types."""
         self._write_json(self.root / "store.json", properties)
+
+    def tuned(self) -> dict[str, Any] | None:
+        """Settings that tuning found, with where they come from; None before the first tuning."""
+        return self._read_json(self.tuned_file)
+
+    def write_tuned(self, content: dict[str, Any]) -> None:
+        """Keep settings for the next nights to use."""
+        self._write_json(self.tuned_file, content)
 
     def manifest(self, run_key: str) -> dict[str, Any] | None:
         """The manifest of a published run, None if it is not published."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cofi_jobs import tuned
 from cofi_jobs.credentials import hide, store_options
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
@@ -28,6 +29,9 @@ TASKS: dict[str, tuple[str, ...]] = {
     "evaluate": ("ingest", "normalize", "train", "similar_items", "recommend"),
     "publish": ("similar_items", "recommend", "evaluate"),
 }
+# What must have run before. `tune` is no task of a night: it works on the ratings of any run.
+NEEDED = TASKS | {"tune": ("ingest", "normalize")}
+REPEATABLE = ("publish", "tune")  # also when the run is published: neither rewrites what readers use
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
@@ -51,7 +55,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
     elif not store.root.is_dir():
         raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
     with store.lock(task):
-        if store.manifest(run_key) is not None and task != "publish":
+        if store.manifest(run_key) is not None and task not in REPEATABLE:
             taken = store.taken()
             for path in inputs.get("ratings", ()):
                 if sha256(path) not in taken:
@@ -60,12 +64,13 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             return store.outcome(run_key, task) or {}
         start = time.monotonic()
         try:
-            missing = [earlier for earlier in TASKS[task] if store.outcome(run_key, earlier) is None]
+            missing = [earlier for earlier in NEEDED[task] if store.outcome(run_key, earlier) is None]
             if missing:
                 raise StoreError(f"{task} of run {run_key} needs the task {missing[0]} of the same run; run that first")
             # From here on the tables of later tasks are out of date. The record of an earlier ingest stays, since it
             # says which files were taken.
             store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
+            settings, from_file = tuned.in_use(store, settings, run_key, task)
             with _quiet_start():
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
@@ -74,6 +79,8 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             store.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
             raise
         outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
+        if task == "train":
+            outcome["tuned"] = from_file  # the tasks after it go by this
         store.write_outcome(run_key, task, outcome)
         store.write_failure(run_key, task, None)
         return outcome

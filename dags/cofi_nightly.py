@@ -11,60 +11,31 @@
 what was expected, its note what to do. Then clear the task, and the run goes on from there.
 """
 
-import inspect
-import logging
 import os
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import Asset, dag, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
-from airflow.sdk.exceptions import AirflowFailException
 
-from cofi_jobs import connection, lineage
+from cofi_jobs import lineage
 from cofi_jobs.alerts import run_late, task_failed
-from cofi_jobs.child import run_in_child
-from cofi_jobs.errors import CofiError
-from cofi_jobs.settings import form_fields
+from cofi_jobs.dag import FIELDS, TRAIN_POOL, counts, form, note, run_task
 from cofi_jobs.store import run_key_at
 
-log = logging.getLogger(__name__)
-
 RECOMMENDATIONS = Asset("cofi_recommendations")
-STORE = os.environ.get("COFI_STORE") or str(Path(os.environ.get("AIRFLOW_HOME", "."), "cofi-store").absolute())
-STORE_IS = f"Folder of the store, or {connection.PREFIX}<id> for the Airflow connection that says where it is."
-# Compose makes a pool of one slot for it. Not fixed: a task whose pool does not exist is never started.
-TRAIN_POOL = os.environ.get("COFI_TRAIN_POOL", "default_pool")
 # A run that takes longer is reported, and goes on. 0: never.
 DEADLINE_MINUTES = float(os.environ.get("COFI_DEADLINE_MINUTES") or 180)
-PARAMS = {
-    "store": Param(STORE, type="string", minLength=1, section="store", description=STORE_IS),
-    **{name: Param(**field) for name, field in form_fields().items()},
-}
-
-
-def note(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The docstring without its indentation, for the UI shows it as Markdown."""
-    function.__doc__ = inspect.cleandoc(function.__doc__ or "")
-    return function
+SECTIONS = {field["section"] for field in FIELDS.values()} - {"tune"}
 
 
 def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     """Run a task in a child process; what is handed on is the run key and the counts."""
-    params, run_key = dict(context["params"]), run_key_at(context["dag_run"].run_after)
-    try:
-        store, options = connection.resolve(params.pop("store"))
-        outcome = run_in_child(task_name, store, params, run_key, log.info, options)
-    except CofiError as error:  # bad data, bad settings, diverged training, a refusal: a retry cannot help
-        raise AirflowFailException(str(error)) from None
+    run_key = run_key_at(context["dag_run"].run_after)
+    store, outcome = run_task(task_name, context["params"], lambda _: run_key)
     lineage.report(task_name, store)
-    return {
-        "run_key": run_key,
-        **{key: value for key, value in outcome.items() if isinstance(value, int | float | str)},
-    }
+    return {"run_key": run_key, **counts(outcome)}
 
 
 @dag(
@@ -72,7 +43,7 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    params=PARAMS,
+    params=form(*SECTIONS),
     default_args={
         "retries": 2,  # the pause before the first is Airflow's setting core.default_task_retry_delay
         "retry_exponential_backoff": 2.0,

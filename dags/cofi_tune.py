@@ -1,0 +1,68 @@
+"""Looks for better settings on the ratings of the current run, once a week, for the nights to come.
+
+| what | where |
+|---|---|
+| what it finds | `settings.json` of the store; `cofi_nightly` uses it for settings that are left at their defaults |
+| tune now, or longer | *Trigger*, then the section *tune* of the form |
+| do without | set `use_tuned` to false in the form of `cofi_nightly`, or `COFI_USE_TUNED=false` |
+| go back for good | remove `settings.json` |
+
+**The first night on new settings** is judged by its gate as every night: if its model is worse than what readers use,
+nothing is published, and the failed `evaluate` names the settings.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import dag, task
+
+from cofi_jobs.alerts import task_failed
+from cofi_jobs.dag import FIELDS, TRAIN_POOL, counts, form, note, run_task
+from cofi_jobs.errors import StoreError
+from cofi_jobs.store import Store
+
+
+def current_run(store: str) -> str:
+    """Key of the run that readers use. Raises StoreError if there is none."""
+    current = Store(store).current()
+    if current is None:
+        raise StoreError(f"found no published run in {store}, expected one to tune on; run cofi_nightly first")
+    return current
+
+
+@dag(
+    schedule="0 6 * * 0",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    params=form("tune"),
+    default_args={
+        "retries": 2,
+        "retry_exponential_backoff": 2.0,
+        # Besides the trials there are data to read and models to compare; a retry goes on with the trials so far.
+        "execution_timeout": timedelta(hours=2, minutes=2 * FIELDS["tune_minutes"]["default"]),
+        "on_failure_callback": task_failed,
+    },
+    tags=["cofi"],
+    doc_md=__doc__,
+)
+def cofi_tune() -> None:
+    """One task."""
+
+    @task(pool=TRAIN_POOL, max_active_tis_per_dag=1)
+    @note
+    def tune(**context: Any) -> dict[str, Any]:
+        """Try settings until the time is up, then keep the best if they are no worse where it counts.
+
+        **Reads** `normalized/` of the current run. **Writes** each trial into `tune/`, and at the end `settings.json`.
+
+        **If it fails** or is stopped, clear it: it goes on with the trials so far. "found no published run": run
+        `cofi_nightly` first.
+        """
+        _, outcome = run_task("tune", context["params"], current_run)
+        return counts(outcome)
+
+    tune()
+
+
+cofi_tune()
