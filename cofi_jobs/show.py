@@ -248,7 +248,7 @@ def tuning(found: dict[str, Any], store: Store) -> None:
     console = _console()
     trials = " and ".join(f"{n} trials of the {head} head" for head, n in found["trials"].items())
     table = _table(f"run {found['run_key']}, {trials}", "setting", "before", "after")
-    for name, value in found["settings"].items():
+    for name, value in found["found"].items():
         table.add_row(name, *(f"{number:.4g}" for number in (found["before"][name], value)))
     console.print(table)
     table = _table(

@@ -349,8 +349,10 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         log.info("wrote %s", store.tuned_file)
     for path in sorted(store.studies.glob("*.journal"), key=lambda path: path.stat().st_mtime)[:-KEPT_STUDIES]:
         path.unlink()
+    content.pop("settings")  # in an outcome those are what the task ran with
     return {
         **content,
+        "found": values,
         "before": before,
         "trials": {head: of["trials"] for head, of in heads.items()},
         "held_out_ratings": len(outer.held_out.rating),

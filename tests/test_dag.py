@@ -22,7 +22,7 @@ import pytest
 
 from cofi_jobs.settings import Settings, form_fields, section
 from cofi_jobs.store import Store, run_key_at
-from cofi_jobs.tasks import TASKS
+from cofi_jobs.tasks import TASKS, run_task
 from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +70,8 @@ def examine(home: Path) -> dict[str, Any]:
     bag = DagBag(DAGS)
     nightly: Any = bag.dags["cofi_nightly"]
     reader: Any = bag.dags["cofi_reader_example"]
+    weekly: Any = bag.dags["cofi_tune"]
+    [tune] = weekly.tasks
     return {
         "errors": bag.import_errors,
         "dags": list(bag.dags),
@@ -92,6 +94,14 @@ def examine(home: Path) -> dict[str, Any]:
             name: {"value": param.value, "description": param.description, "schema": param.schema}
             for name, param in ((name, nightly.params.get_param(name)) for name in nightly.params)
         },
+        "tune": {
+            "schedule": weekly.schedule,
+            "catchup": weekly.catchup,
+            "max_active_runs": weekly.max_active_runs,
+            "params": {name: weekly.params[name] for name in weekly.params},
+            "retries": tune.retries,
+            "seconds": tune.execution_timeout.total_seconds(),
+        },
         "reader_schedule": [asset.name for asset in reader.schedule],
     }
 
@@ -107,6 +117,7 @@ def nights(home: Path) -> dict[str, Any]:
     nightly = bag.dags["cofi_nightly"]
     nightly.deadline = None  # dag.test stumbles over deadlines
     conf = {"store": str(store.root), **QUICK_VALUES}
+    store.write_tuned({"settings": {"n_features": 8, "recency": 0.25}, "run_key": "earlier"})
     seen: dict[str, Any] = {}
 
     write_ratings(store.landing / "ratings.csv", random_ratings())
@@ -138,6 +149,25 @@ def nights(home: Path) -> dict[str, Any]:
     with pytest.raises(ParamValidationError) as refused:
         nightly.test(run_conf={**conf, "top_n": 0}, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
     seen["refused"] = str(refused.value)
+    return seen
+
+
+def tuning(home: Path) -> dict[str, Any]:
+    """The tuning DAG on a store without a published run, then on one with."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.utils import db
+
+    db.initdb()
+    weekly, store = DagBag(DAGS).dags["cofi_tune"], Store(home / "store").create()
+    conf = {"store": str(store.root), "tune_minutes": 0.001}
+    seen = {"too early": {"run_id": weekly.test(run_conf=conf, logical_date=None).run_id}}
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    for task in ("ingest", "normalize"):
+        run_task(task, store, Settings(), "night-1")
+    store.write_manifest("night-1", {})
+    store.set_current("night-1")
+    run = weekly.test(run_conf=conf, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
+    seen["good"] = {"run_id": run.run_id}
     return seen
 
 
@@ -191,7 +221,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_no_import_errors(dags: Any) -> None:
     assert dags["errors"] == {}
-    assert set(dags["dags"]) == {"cofi_nightly", "cofi_reader_example"}
+    assert set(dags["dags"]) == {"cofi_nightly", "cofi_reader_example", "cofi_tune"}
 
 
 def test_edges(dags: Any) -> None:
@@ -217,6 +247,19 @@ def test_each_task_is_retried_and_timed(dags: Any, name: str) -> None:
     assert task["seconds"] > 0
 
 
+def test_tuning_once_a_week(dags: Any) -> None:
+    tune = dags["tune"]
+    _, hour, *rest = tune["schedule"].split()
+    assert int(hour) > 3, "when the night is over"
+    assert rest == ["*", "*", "0"]
+    assert tune["catchup"] is False
+    assert tune["max_active_runs"] == 1
+    assert tune["retries"] >= 1
+    assert tune["seconds"] > 2 * 60 * Settings().tune_minutes
+    tune["params"].pop("store")
+    assert tune["params"] == {n: v for n, v in Settings().model_dump().items() if section(n) == "tune"}
+
+
 def test_no_pool_must_exist(dags: Any) -> None:
     assert {task["pool"] for task in dags["tasks"].values()} == {"default_pool"}
 
@@ -231,10 +274,11 @@ def test_asset(dags: Any) -> None:
 def test_params_are_the_settings_and_the_store(dags: Any) -> None:
     params = dict(dags["params"])
     store = params.pop("store")
-    assert {name: param["value"] for name, param in params.items()} == Settings().model_dump()
+    expected = {name: value for name, value in Settings().model_dump().items() if section(name) != "tune"}
+    assert {name: param["value"] for name, param in params.items()} == expected
     assert {name: param["schema"]["section"] for name, param in params.items()} == {n: section(n) for n in params}
     assert {name: param["description"] for name, param in params.items()} == {
-        name: field["description"] for name, field in form_fields().items()
+        name: field["description"] for name, field in form_fields().items() if name in expected
     }
     assert Path(store["value"]).is_absolute()
     assert store["description"]
@@ -274,13 +318,21 @@ class Nights:
         return self.database.execute(query, (self.seen[night]["run_id"],)).fetchall()
 
 
-@pytest.fixture(scope="module")
-def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    home = tmp_path_factory.mktemp("nights")
-    seen = in_airflow(home, "-m", "tests.test_dag", "nights", str(home))
+def nights_in(home: Path, what: str) -> Iterator[Nights]:
+    seen = in_airflow(home, "-m", "tests.test_dag", what, str(home))
     database = sqlite3.connect(home / "airflow.db")
     yield Nights(seen, (home / "log").read_text(), Store(home / "store"), database)
     database.close()
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    yield from nights_in(tmp_path_factory.mktemp("nights"), "nights")
+
+
+@pytest.fixture(scope="module")
+def after_tuning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    yield from nights_in(tmp_path_factory.mktemp("tuning"), "tuning")
 
 
 def rows(store: Store, run_key: str, table: str) -> Any:
@@ -297,6 +349,22 @@ def test_good_night_publishes(after: Nights) -> None:
     assert set(lists["user_id"].to_pylist()) == users
     assert max(lists["rank"].to_pylist()) == 5, "as the run's parameter top_n says"
     assert set(rows(after.store, key, "similar_items")["item_id"].to_pylist()) == set(random_ratings()["movieId"])
+
+
+def test_a_night_uses_tuned_settings_but_what_was_changed_in_the_form_counts_more(after: Nights) -> None:
+    manifest = after.store.manifest(str(after.store.current()))
+    assert manifest is not None
+    assert (manifest["settings"]["recency"], manifest["settings"]["n_features"]) == (0.25, 4)
+    assert manifest["tuned"] == {"settings": {"recency": 0.25}, "run_key": "earlier"}
+
+
+def test_tuning_by_its_dag(after_tuning: Nights) -> None:
+    assert after_tuning.states("too early") == {"tune": ("failed", 1)}, "no second try"
+    assert re.search(r"found no published run in .*/store, expected one to tune on", after_tuning.log)
+    assert after_tuning.states("good") == {"tune": ("success", 1)}
+    outcome = after_tuning.store.required_outcome("night-1", "tune")
+    assert outcome["trials"] == {"ranking": 1, "rating": 1}, "no time for more than one"
+    assert after_tuning.xcoms("good")["tune"]["held_out_ratings"] == outcome["held_out_ratings"] > 0
 
 
 def test_xcoms_carry_run_key_and_counts(after: Nights) -> None:
@@ -366,5 +434,5 @@ def test_wrong_parameter_is_refused(after: Nights) -> None:
 
 if __name__ == "__main__":
     what, where = sys.argv[1], Path(sys.argv[2])
-    result = {"examine": examine, "nights": nights}[what](where)
+    result = {"examine": examine, "nights": nights, "tuning": tuning}[what](where)
     (where / "result.json").write_text(json.dumps(result))

@@ -166,6 +166,7 @@ def test_every_setting_is_a_field_of_the_form(name: str) -> None:
         "recommend",
         "evaluate",
         "publish",
+        "tune",
         "machine",
     }
 
