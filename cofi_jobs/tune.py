@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 SHARES = {"ranking": 0.6, "rating": 0.4}  # of the time
 FINALISTS = 5  # the best trials of a study compete with what is in use, with other seeds: luck is not to decide
 SEEDS = 3
-FITS_AT_THE_END = (FINALISTS + 1) * SEEDS  # of a head, for which its search leaves time
+TRIALS_A_FINALIST = 6  # so that the fits at the end take about half as long as the trials
+FOR_TRIALS = 2 / 3  # of a head's time
 KEPT_STUDIES = 8
 INHERITED = 3  # trials of the study before with which a new one begins
 Params = dict[str, Any]
@@ -193,7 +194,7 @@ def search(
     seconds: float,
     value: Callable[[Params], float | None],
 ) -> None:
-    """Try settings until the study's trials have taken so many seconds in all, less what the fits at the end take.
+    """Try settings until the study's trials have taken so many seconds in all.
 
     The first is always tried. `value` is None for settings with which learning fails.
     """
@@ -222,8 +223,8 @@ def search(
 
 
 def may_start(took: Sequence[float], seconds: float) -> bool:
-    """Whether another trial, and the fits at the end, are likely to end in time, after trials that took so long."""
-    return not took or sum(took) + (1 + FITS_AT_THE_END) * float(np.median(took)) <= seconds
+    """Whether another trial is likely to end in time, after trials that took so long."""
+    return not took or sum(took) + float(np.median(took)) <= seconds
 
 
 def best(study: optuna.Study) -> list[FrozenTrial]:
@@ -269,8 +270,17 @@ def tune_head(store: Store, head: str, settings: Settings, told: set[str], run_k
         except TrainingError:
             return None
 
-    search(study, space, [current, *inherited], settings.seed, SHARES[head] * settings.tune_minutes * 60, value)
-    finalists = [current, *(t.params for t in best(study)[:FINALISTS] if t.params != current)]
+    search(
+        study,
+        space,
+        [current, *inherited],
+        settings.seed,
+        FOR_TRIALS * SHARES[head] * settings.tune_minutes * 60,
+        value,
+    )
+    good = best(study)
+    finalists = [t.params for t in good[: min(FINALISTS, len(good) // TRIALS_A_FINALIST)] if t.params != current]
+    finalists.insert(0, current)
     seeds, losses = range(settings.seed + 1, settings.seed + 1 + SEEDS), []
     for params in finalists:
         try:
