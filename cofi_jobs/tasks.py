@@ -26,8 +26,12 @@ TASKS: dict[str, tuple[str, ...]] = {
     "similar_items": ("train",),
     "recommend": ("ingest", "normalize", "train"),
     "evaluate": ("ingest", "normalize", "train", "similar_items", "recommend"),
+    "report": ("ingest", "normalize", "train", "similar_items", "recommend", "evaluate"),
     "publish": ("similar_items", "recommend", "evaluate"),
 }
+# What a task cannot do without, where that is less than what it reads: the report is of a run as far as it came.
+NEEDED = TASKS | {"report": ("ingest", "normalize")}
+REPEATABLE = ("report", "publish")  # also when the run is published: neither rewrites what readers use
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
@@ -51,7 +55,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
     elif not store.root.is_dir():
         raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
     with store.lock(task):
-        if store.manifest(run_key) is not None and task != "publish":
+        if store.manifest(run_key) is not None and task not in REPEATABLE:
             taken = store.taken()
             for path in inputs.get("ratings", ()):
                 if sha256(path) not in taken:
@@ -60,7 +64,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             return store.outcome(run_key, task) or {}
         start = time.monotonic()
         try:
-            missing = [earlier for earlier in TASKS[task] if store.outcome(run_key, earlier) is None]
+            missing = [earlier for earlier in NEEDED[task] if store.outcome(run_key, earlier) is None]
             if missing:
                 raise StoreError(f"{task} of run {run_key} needs the task {missing[0]} of the same run; run that first")
             # From here on the tables of later tasks are out of date. The record of an earlier ingest stays, since it
@@ -77,6 +81,18 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
         store.write_outcome(run_key, task, outcome)
         store.write_failure(run_key, task, None)
         return outcome
+
+
+def run_all(store: Store, settings: Settings, run_key: str, **inputs: Any) -> None:
+    """Run all tasks of a run, in order; `inputs` are for ingest. A run that fails on the way still gets its report."""
+    for task in TASKS:
+        try:
+            run_task(task, store, settings, run_key, **(inputs if task == "ingest" else {}))
+        except Exception:
+            unreported = task not in REPEATABLE and store.manifest(run_key) is None
+            if unreported and all(store.outcome(run_key, needed) for needed in NEEDED["report"]):
+                run_task("report", store, settings, run_key)
+            raise
 
 
 @contextmanager
