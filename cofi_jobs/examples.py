@@ -21,10 +21,7 @@ class Card:
 
 def spread(n: int, wanted: int, logarithmic: bool = False) -> list[int]:
     """Up to `wanted` different places among n, from the first to the last; logarithmic: mostly near the first."""
-    if logarithmic:
-        places = np.geomspace(1, max(n, 1), wanted) - 1
-    else:
-        places = np.linspace(0, n - 1, wanted)
+    places = np.geomspace(1, max(n, 1), wanted) - 1 if logarithmic else np.linspace(0, n - 1, wanted)
     return sorted({int(place) for place in np.round(places) if 0 <= place < n})
 
 

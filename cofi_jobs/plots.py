@@ -1,4 +1,4 @@
-"""Plots as SVG text for a page: text stays text, colours are the page's CSS variables, the same input gives the same SVG.
+"""Plots as SVG for a page: text stays text, colours are the page's CSS variables, the same input gives the same SVG.
 
 Matplotlib draws with stand-in colours that `_svg` replaces by `var(--...)`, so that one drawing fits light and dark.
 """
@@ -9,6 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.transforms import Bbox
 
 N_COLOURS = 9
 INK, MUTED, GRID = "#010203", "#010204", "#010205"
@@ -23,7 +25,7 @@ SERIES = [f"#0102{0x10 + number:02x}" for number in range(N_COLOURS)]
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {c: f"--series-{n}" for n, c in enumerate(SERIES)}
 MARKERS = "osD^v<>pP"
 DASHES = ("-", "--", ":", "-.")
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cofi",
     "text.parse_math": False,  # a $ in a title is a dollar
@@ -129,7 +131,7 @@ def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabe
 
     def draw(ax: Axes) -> None:
         for number, (name, (x, y)) in enumerate(series.items()):
-            few = {"marker": MARKERS[number], "markersize": 4} if len(x) <= 40 else {}
+            few: Any = {"marker": MARKERS[number], "markersize": 4} if len(x) <= 40 else {}
             ax.plot(x, y, DASHES[number % 4], color=SERIES[number % N_COLOURS], linewidth=2, label=name, **few)
         if percent:
             for axis in (ax.xaxis, ax.yaxis):
@@ -143,7 +145,7 @@ def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabe
 
 def nights(title: str, labels: Sequence[str], series: Mapping[str, Values], ylabel: str, note: str = "",
            intervals: Mapping[str, Sequence[Interval]] | None = None, log: bool = False) -> Plot:  # fmt: skip
-    """Values night by night, the oldest on the left; a value that is missing, or 0 on a logarithmic axis, is left out."""
+    """Values night by night, the oldest on the left. Missing ones, and 0 on a logarithmic axis, are left out."""
 
     def draw(ax: Axes) -> None:
         x = np.arange(len(labels))
@@ -181,7 +183,9 @@ def groups(title: str, labels: Sequence[str], series: Mapping[str, Sequence[Dot 
                 if dot.low is not None and dot.high is not None:
                     ax.plot([x, x], [dot.low, dot.high], color=INK, linewidth=1.2)
                 top = max(dot.value, dot.high or 0)
-                ax.annotate(form.format(dot.value), (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+                ax.annotate(
+                    form.format(dot.value), (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8
+                )
         ax.set_xticks(range(len(labels)), labels, color=INK)
         ax.grid(axis="x", visible=False)
         ax.margins(y=0.1)
@@ -191,7 +195,7 @@ def groups(title: str, labels: Sequence[str], series: Mapping[str, Sequence[Dot 
 
 
 def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarray, names: Sequence[str],
-            titles: Sequence[str], axes: tuple[str, str], n_labels: int = 12, note: str = "") -> Plot:  # fmt: skip
+            titles: Sequence[str], xlabel: str, ylabel: str, n_labels: int = 12, note: str = "") -> Plot:  # fmt: skip
     """Points (n, 2) coloured by group, with as many of the titles as fit, the first first.
 
     `colour` (n,) is the place of a point's group in `names`.
@@ -200,19 +204,19 @@ def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarra
     def draw(ax: Axes) -> None:
         for number, name in enumerate(names):
             own = colour == number
-            ax.scatter(*points[own].T, s=sizes[own], c=SERIES[number], marker=MARKERS[number], alpha=0.55, linewidths=0,
-                       label=name)  # fmt: skip
+            x, y = points[own].T
+            ax.scatter(x, y, sizes[own], SERIES[number], MARKERS[number], alpha=0.55, linewidths=0, label=name)
         if len(names) > 1:
             legend = _legend(ax, 3)
             for handle in legend.legend_handles:
-                handle.set_sizes([36])
+                handle.set(sizes=[36])  # type: ignore[union-attr]
         low, high = np.percentile(points, (0.5, 99.5), axis=0) if len(points) else (np.zeros(2), np.ones(2))
         pad = np.maximum(high - low, 1e-6) * 0.08
         ax.set_xlim(low[0] - pad[0], high[0] + pad[0])
         ax.set_ylim(low[1] - pad[1], high[1] + pad[1])
         _place_titles(ax, points, titles, n_labels)
 
-    return _plot(title, draw, *axes, 5.6, note)
+    return _plot(title, draw, xlabel, ylabel, 5.6, note)
 
 
 def short(text: str, most: int) -> str:
@@ -229,9 +233,8 @@ def two_lines(text: str) -> str:
 
 def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -> None:
     """Write titles beside their points where they meet neither each other nor the border."""
-    figure = ax.figure
-    figure.draw_without_rendering()  # the layout is known from here on
-    frame, taken = ax.get_window_extent(), []
+    ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # the layout is known from here on
+    frame, taken = ax.get_window_extent(), list[Bbox]()
     for point, title in zip(points, titles, strict=False):
         if len(taken) == n:
             return
@@ -269,7 +272,7 @@ def _plot(title: str, draw: Callable[[Axes], None], xlabel: str, ylabel: str, he
 
 
 def _svg(text: str) -> str:
-    """What Matplotlib wrote, fit to stand inside a page: no prologue, no size, no style of its own, the page's colours."""
+    """What Matplotlib wrote, fit to stand inside a page: no prologue, size or style of its own, the page's colours."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 role="img">', text, count=1)

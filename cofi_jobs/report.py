@@ -22,7 +22,8 @@ from cofi_jobs.examples import Card, item_cards, user_cards
 from cofi_jobs.model import Factors, from_column, predict, to_unit_length
 from cofi_jobs.plots import Dot, Plot
 from cofi_jobs.read import Run
-from cofi_jobs.settings import Settings, section
+from cofi_jobs.settings import Settings
+from cofi_jobs.settings import section as task_of
 from cofi_jobs.store import Store, run_time
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,15 @@ MAPPED_ITEMS, MAPPED_GROUPS, MAPPED_TITLES = 1500, 8, 12
 FEW_RATINGS = 20  # users with up to so many known ratings are shown number by number
 SAMPLE = 100_000  # pairs of which stars are predicted
 NAMES = {
-    "rating": "CoFi", "ranking": "CoFi", "damped_means": "damped means", "item_means": "item means",
-    "global_mean": "global mean", "item_knn": "item-kNN", "published": "published before", "popularity": "popularity",
-}  # fmt: skip
+    "rating": "CoFi",
+    "ranking": "CoFi",
+    "damped_means": "damped means",
+    "item_means": "item means",
+    "global_mean": "global mean",
+    "item_knn": "item-kNN",
+    "published": "published before",
+    "popularity": "popularity",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -131,7 +138,13 @@ def input_section(night: Night) -> Section:
     if took["reasons"]:
         reasons = sorted(took["reasons"].items(), key=lambda pair: -pair[1])[:12]
         section.plots.append(
-            plots.bars("Why rows were refused tonight", *zip(*reasons, strict=True), "rows refused", "reason")
+            plots.bars(
+                "Why rows were refused tonight",
+                [reason for reason, _ in reasons],
+                [n for _, n in reasons],
+                "rows refused",
+                "reason",
+            )
         )
     if took["files"]:
         files = sorted(took["files"], key=lambda file: -file["rows_read"])
@@ -148,7 +161,7 @@ def input_section(night: Night) -> Section:
         )
     if took["rows_refused"]:
         with sql.connect(night.settings, night.store.rejected(night.key).parent) as connection:
-            parts = sql.files(sorted(night.store.rejected(night.key).glob("*.parquet")))
+            parts = _parquet_below(night.store.rejected(night.key))
             rows = connection.execute(
                 f"SELECT file, row, reason, raw FROM read_parquet({parts}) ORDER BY file, row LIMIT 8"
             ).fetchall()
@@ -174,8 +187,13 @@ def training_section(night: Night) -> Section:
             name = {"held-out": "trial, without the held-out ratings", "final": "final, on all ratings"}.get(fit, fit)
             curves[name] = (rows["epoch"].to_numpy(), rows["J"].to_numpy())
         section.plots.append(
-            plots.lines(f"Cost of the {head} head, which {task}: it should fall, then flatten", curves,
-                        "epoch (passes over the ratings)", "cost J (no unit)")  # fmt: skip
+            plots.lines(
+                f"Cost of the {head} head, which {task}: it should fall, then flatten",
+                curves,
+                "epoch (passes over the ratings)",
+                "cost J (no unit)",
+                "J is summed over the ratings: the final fit has more of them, and goes on from the trial's factors.",
+            )
         )
     return section
 
@@ -192,11 +210,19 @@ def quality_section(night: Night) -> Section:
     )
     for head, measure, title, unit in (
         ("rating", "rmse", "Held-out RMSE by model: lower is better", "RMSE (units of the rating)"),
-        ("ranking", names["ndcg"], f"Held-out {names['ndcg'].upper()} by model: higher is better",
-         f"{names['ndcg'].upper()} (0 to 1, mean over users)"),
-        ("ranking", names["recall"], f"Held-out {names['recall']} by model: higher is better",
-         f"{names['recall']} (share of liked ratings found)"),
-    ):  # fmt: skip
+        (
+            "ranking",
+            names["ndcg"],
+            f"Held-out {names['ndcg'].upper()} by model: higher is better",
+            f"{names['ndcg'].upper()} (0 to 1, mean over users)",
+        ),
+        (
+            "ranking",
+            names["recall"],
+            f"Held-out {names['recall']} by model: higher is better",
+            f"{names['recall']} (share of liked ratings found)",
+        ),
+    ):
         rows = [(NAMES[head], metrics[head][measure], *of[head][measure])]
         others = [c for c in comparisons if (c["head"], c["measure"]) == (head, measure)]
         rows += [(NAMES[c["against"]], c["other"], None, None) for c in others if c["against"] != "published"]
@@ -210,8 +236,14 @@ def quality_section(night: Night) -> Section:
     better = [dot for c in comparisons if c["measure"] != "novelty" and (dot := _improvement(c, names))]
     if better:
         section.plots.append(
-            plots.dots("Improvement over each baseline: right of 0 is better", better, "improvement (% of the baseline)",
-                       "measure and baseline", "Grey where the interval includes 0.", zero=True)  # fmt: skip
+            plots.dots(
+                "Improvement over each baseline: right of 0 is better",
+                better,
+                "improvement (% of the baseline)",
+                "measure and baseline",
+                "Grey where the interval includes 0.",
+                zero=True,
+            )
         )
     section.plots += _history(night)
     gate = night.evaluation["gate"]
@@ -316,9 +348,14 @@ def activity_section(night: Night) -> Section:
     series = {NAMES[model]: [dot(model, group) for group in of] for model in RANKINGS}
     if any(any(found) for found in series.values()):
         section.plots.append(
-            plots.groups(f"{ndcg.upper()} by how much users have rated, against popularity and item-kNN", labels, series,
-                         "users by number of known ratings", f"{ndcg.upper()} (0 to 1)",
-                         "Bars: 95 % intervals of the mean over users.")  # fmt: skip
+            plots.groups(
+                f"{ndcg.upper()} by how much users have rated, against popularity and item-kNN",
+                labels,
+                series,
+                "users by number of known ratings",
+                f"{ndcg.upper()} (0 to 1)",
+                "Bars: 95 % intervals of the mean over users.",
+            )
         )
     section.plots += _few_ratings(users, known, ndcg)
     return section
@@ -345,11 +382,21 @@ def _few_ratings(users: pa.Table, known: np.ndarray, ndcg: str) -> list[Plot]:
         values = users[f"{model}_ndcg"].to_numpy()
         curves[NAMES[model]] = (x, np.bincount(known[few], np.nan_to_num(values[few]), FEW_RATINGS + 1)[x] / counts[x])
     return [
-        plots.lines(f"{ndcg.upper()} of users with up to {FEW_RATINGS} known ratings, number by number", curves,
-                    "known ratings of a user", f"{ndcg.upper()} (0 to 1, mean over users)",
-                    "Compare with the number of users beside it: few users say little."),  # fmt: skip
-        plots.columns(f"How many measured users have up to {FEW_RATINGS} known ratings", x.astype(float), 1.0,
-                      {"users": counts[x]}, "known ratings of a user", "users"),  # fmt: skip
+        plots.lines(
+            f"{ndcg.upper()} of users with up to {FEW_RATINGS} known ratings, number by number",
+            curves,
+            "known ratings of a user",
+            f"{ndcg.upper()} (0 to 1, mean over users)",
+            "Compare with the number of users beside it: few users say little.",
+        ),
+        plots.columns(
+            f"How many measured users have up to {FEW_RATINGS} known ratings",
+            x.astype(float),
+            1.0,
+            {"users": counts[x]},
+            "known ratings of a user",
+            "users",
+        ),
     ]
 
 
@@ -366,26 +413,31 @@ def distribution_section(night: Night) -> Section:
         if "train" in night.outcomes:
             counts["predicted, users and items at random"] = np.histogram(_predicted(night), edges)[0]
         if "recommend" in night.outcomes:
-            lists = sql.quote(f"{night.store.table(night.key, 'recommendations')}/**/*.parquet")
+            step, last = edges[1] - edges[0], len(edges) - 2
             places = connection.execute(
-                "SELECT least(width, greatest(0, floor((predicted_rating - $low) / $step)))::INTEGER AS place, "
-                f"count(*) AS n FROM (SELECT predicted_rating, $last AS width FROM read_parquet({lists})) GROUP BY place",
-                {"low": float(edges[0]), "step": float(edges[1] - edges[0]), "last": len(edges) - 2},
+                f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS place, count(*) AS n "
+                f"FROM read_parquet({_parquet_below(night.store.table(night.key, 'recommendations'))}) GROUP BY place"
             ).fetchnumpy()
             recommended = np.zeros(len(edges) - 1)
             recommended[places["place"]] = places["n"]
             counts["predicted, in users' lists"] = recommended
     shares = {name: 100 * n / max(n.sum(), 1) for name, n in counts.items()}
     section.plots.append(
-        plots.columns("Ratings as users gave them, and as the model predicts them", (edges[1:] + edges[:-1]) / 2,
-                      edges[1] - edges[0], shares, f"rating ({low:g} to {high:g})", "share (%)",
-                      "What is recommended should lie to the right of what is predicted at random.")  # fmt: skip
+        plots.columns(
+            "Ratings as users gave them, and as the model predicts them",
+            (edges[1:] + edges[:-1]) / 2,
+            edges[1] - edges[0],
+            shares,
+            f"rating ({low:g} to {high:g})",
+            "share (%)",
+            "What is recommended should lie to the right of what is predicted at random.",
+        )
     )
     return section
 
 
 def bins(ratings: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Edges of equal bins: around each rating that is given if these are evenly spaced and few, else 25 over the scale."""
+    """Edges of equal bins: around each given rating if these are few and evenly spaced, else 25 over the scale."""
     values = np.unique(ratings.astype(float))
     step = np.diff(values).min() if len(values) > 1 else high - low
     n = round((high - low) / step) if step > 0 else 0
@@ -413,7 +465,7 @@ def _predicted(night: Night) -> np.ndarray:
 def coverage_section(night: Night) -> Section:
     """How much of the catalogue is recommended, and how popular that is."""
     section = Section("coverage", "What is recommended: coverage and popularity")
-    lists = sql.quote(f"{night.store.table(night.key, 'recommendations')}/**/*.parquet")
+    lists = _parquet_below(night.store.table(night.key, "recommendations"))
     items = sql.file(night.file("normalized", "items.parquet"))
     with sql.connect(night.settings, night.store.table(night.key, "")) as connection:
         found = connection.execute(
@@ -424,7 +476,7 @@ def coverage_section(night: Night) -> Section:
     n_ratings, shown = (np.asarray(found[name], float) for name in ("n_ratings", "shown"))
     n_users = night.outcomes["normalize"]["n_users"]
     section.notes.append(
-        f"{int((shown > 0).sum()):,} of {len(shown):,} items ({(shown > 0).mean():.1%}) are in at least one user's list."
+        f"{int((shown > 0).sum()):,} of {len(shown):,} items ({(shown > 0).mean():.1%}) are in someone's list."
     )
     order = np.argsort(-n_ratings, kind="stable")
     place = np.unique(np.linspace(0, len(order), min(len(order), 200) + 1).astype(int))
@@ -433,14 +485,25 @@ def coverage_section(night: Night) -> Section:
         for name, values in (("places in lists", shown), ("ratings", n_ratings))
     }
     section.plots.append(
-        plots.lines("How far down the catalogue the lists reach, against where ratings are", curves,
-                    "share of the items, the most rated first", "share of all places or ratings",
-                    "The nearer to the diagonal, the less the lists repeat what is popular.", percent=True)  # fmt: skip
+        plots.lines(
+            "How far down the catalogue the lists reach, against where ratings are",
+            curves,
+            "share of the items, the most rated first",
+            "share of all places or ratings",
+            "The nearer to the diagonal, the less the lists repeat what is popular.",
+            percent=True,
+        )
     )
     most = [row for row in np.argsort(-shown, kind="stable")[:10] if shown[row]]
     section.plots.append(
-        plots.bars("The items in most users' lists", [night.titles[row] for row in most],
-                   [100 * shown[row] / n_users for row in most], "share of users (%)", "item", form="{:.1f}")  # fmt: skip
+        plots.bars(
+            "The items in most users' lists",
+            [night.titles[row] for row in most],
+            [100 * shown[row] / n_users for row in most],
+            "share of users (%)",
+            "item",
+            form="{:.1f}",
+        )
     )
     if night.evaluation:
         metrics = night.evaluation["metrics"]
@@ -448,9 +511,14 @@ def coverage_section(night: Night) -> Section:
         models = [model for model in RANKINGS if metrics[model].get(coverage) is not None]
         if models:
             section.plots.append(
-                plots.bars(f"{coverage.capitalize()} by model: share of the items in someone's trial list",
-                           [NAMES[model] for model in models], [100 * metrics[model][coverage] for model in models],
-                           "share of the items (%)", "model", form="{:.1f}")  # fmt: skip
+                plots.bars(
+                    f"{coverage.capitalize()} by model: share of the items in someone's trial list",
+                    [NAMES[model] for model in models],
+                    [100 * metrics[model][coverage] for model in models],
+                    "share of the items (%)",
+                    "model",
+                    form="{:.1f}",
+                )
             )
         groups = metrics["by_popularity"]
         labels = [f"{g['items']}: {g['n_items']:,} items\nof {g['from']:,} to {g['to']:,}" for g in groups]
@@ -460,9 +528,14 @@ def coverage_section(night: Night) -> Section:
         }
         if groups:
             section.plots.append(
-                plots.groups("Liked held-out ratings that the lists found, by how much items are rated", labels, series,
-                             "items by number of known ratings, a third of these each", "found (%)",
-                             form="{:.0f}")  # fmt: skip
+                plots.groups(
+                    "Liked held-out ratings that the lists found, by how much items are rated",
+                    labels,
+                    series,
+                    "items by number of known ratings, a third of these each",
+                    "found (%)",
+                    form="{:.0f}",
+                )
             )
     return section
 
@@ -484,13 +557,18 @@ def map_section(night: Night) -> Section:
     by_group = " coloured by genre (the catalogue's first group)" if any(groups) else ""
     section.plots.append(
         plots.scatter(
-            f"The {len(most):,} most rated items as the ranking head sees them,{by_group}".rstrip(","), points, size,
-            colour, names, titles,
-            tuple(f"principal component {n + 1} ({share:.0%} of the variance)" for n, share in enumerate(shares)),
-            MAPPED_TITLES,
-            "Near each other: liked by the same users. Larger: rated more often. Axes: principal components of the "
-            "items' features at length 1, no unit. The outermost 1 % may lie outside.",
-        )  # fmt: skip
+            f"The {len(most):,} most rated items as the ranking head sees them,{by_group}".rstrip(","),
+            points,
+            size,
+            colour,
+            names,
+            titles,
+            f"principal component 1 ({shares[0]:.0%} of the variance)",
+            f"principal component 2 ({shares[1]:.0%} of the variance)",
+            n_labels=MAPPED_TITLES,
+            note="Near each other: liked by the same users. Larger: rated more often. Axes: principal components of "
+            "the items' features at length 1, no unit. The outermost 1 % may lie outside.",
+        )
     )
     return section
 
@@ -513,7 +591,12 @@ def frequent(groups: Sequence[str], n: int) -> tuple[list[str], np.ndarray]:
     kept = names[np.argsort(-counts, kind="stable")][:n].tolist()
     places = {name: place for place, name in enumerate(kept)}
     colour = np.array([places.get(group, len(kept)) for group in groups], int)
-    return (kept + ["other"] if (colour == len(kept)).any() else kept), colour
+    return ([*kept, "other"] if (colour == len(kept)).any() else kept), colour
+
+
+def _parquet_below(folder: Path) -> str:
+    """All Parquet files below a folder, as an SQL string."""
+    return sql.file(folder).removesuffix("'") + "/**/*.parquet'"
 
 
 def _first_group(groups: str | None) -> str:
@@ -536,23 +619,23 @@ def items_section(night: Night) -> Section:
 
 def settings_section(night: Night) -> Section:
     """Every setting that the run was made with."""
-    shown = Section("settings", "Settings")
+    section = Section("settings", "Settings")
     used = {**night.settings.model_dump(), **_used(night)}
     defaults = Settings.model_construct().model_dump()
     rows: dict[str, list[tuple[str, ...]]] = {}
     for name, value in used.items():
         changed = "changed" if value != defaults.get(name) else ""
         meaning = str(Settings.model_fields[name].description)
-        rows.setdefault(section(name), []).append((name, "empty" if value is None else str(value), changed, meaning))
-    shown.tables = [Table(task, ("setting", "value", "", "meaning"), found) for task, found in rows.items()]
-    return shown
+        rows.setdefault(task_of(name), []).append((name, "empty" if value is None else str(value), changed, meaning))
+    section.tables = [Table(task, ("setting", "value", "", "meaning"), found) for task, found in rows.items()]
+    return section
 
 
 def _used(night: Night) -> dict[str, Any]:
     """Of each task's settings what that task ran with, where it has ended well."""
     used = {}
     for name in Settings.model_fields:
-        own = night.outcomes.get(section(name), {}).get("settings", {})
+        own = night.outcomes.get(task_of(name), {}).get("settings", {})
         if name in own:
             used[name] = own[name]
     return used
@@ -615,18 +698,26 @@ def tiles(night: Night) -> list[tuple[str, str, str]]:
 def render(night: Night, sections: Sequence[Section], failures: Mapping[str, str]) -> str:
     """The page. Everything but the drawings is escaped; the drawings' texts are escaped where they are drawn."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     drawings: dict[str, Markup] = {}
     for section in sections:
         for number, plot in enumerate(section.plots):
             prefix = f"{section.name}-{number}-"
-            drawings[prefix] = Markup(plots.unique(plot.svg, prefix))  # noqa: S704
+            drawings[prefix] = Markup(plots.unique(plot.svg, prefix))
     return environment.get_template("report.html").render(
-        run_key=night.key, time=run_time(night.key), verdict=verdict(night, failures), tiles=tiles(night),
-        sections=sections, drawings=drawings, failures=failures,
-    )  # fmt: skip
+        run_key=night.key,
+        time=run_time(night.key),
+        verdict=verdict(night, failures),
+        tiles=tiles(night),
+        sections=sections,
+        drawings=drawings,
+        failures=failures,
+    )
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:

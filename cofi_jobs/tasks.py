@@ -91,8 +91,15 @@ def run_all(store: Store, settings: Settings, run_key: str, **inputs: Any) -> No
         except Exception:
             unreported = task not in REPEATABLE and store.manifest(run_key) is None
             if unreported and all(store.outcome(run_key, needed) for needed in NEEDED["report"]):
-                run_task("report", store, settings, run_key)
+                _report_failed_run(store, settings, run_key)
             raise
+
+
+def _report_failed_run(store: Store, settings: Settings, run_key: str) -> None:
+    try:
+        run_task("report", store, settings, run_key)
+    except Exception:
+        log.exception("the report of the failed run could not be written")  # what failed the run counts
 
 
 @contextmanager
