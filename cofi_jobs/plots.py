@@ -205,7 +205,9 @@ def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarra
         for number, name in enumerate(names):
             own = colour == number
             x, y = points[own].T
-            ax.scatter(x, y, sizes[own], SERIES[number], MARKERS[number], alpha=0.55, linewidths=0, label=name)
+            ax.scatter(
+                x, y, s=sizes[own], c=SERIES[number], marker=MARKERS[number], alpha=0.55, linewidths=0, label=name
+            )
         if len(names) > 1:
             legend = _legend(ax, 3)
             for handle in legend.legend_handles:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from markupsafe import Markup
 from cofi_jobs import plots, sql
 from cofi_jobs.examples import Card, item_cards, user_cards
 from cofi_jobs.model import Factors, from_column, predict, to_unit_length
+from cofi_jobs.overview import evaluation_of, measure_names, render_page
 from cofi_jobs.plots import Dot, Plot
 from cofi_jobs.read import Run
 from cofi_jobs.settings import Settings
@@ -42,7 +42,6 @@ NAMES = {
     "published": "published before",
     "popularity": "popularity",
 }
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,6 @@ class Section:
     plots: list[Plot] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
-
-
-def evaluation_of(store: Store, run_key: str) -> dict[str, Any] | None:
-    """Metrics, comparisons and gate of a run, passed or refused; None if it was not measured."""
-    found = store.outcome(run_key, "evaluate") or store.failure(run_key, "evaluate")
-    return found if found and "metrics" in found else None
-
-
-def measure_names(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The full names of the ranking measures, such as "ndcg@10", by their short ones."""
-    return {name.partition("@")[0]: name for name in metrics["ranking"] if "@" in name}
 
 
 def night_label(run_key: str) -> str:
@@ -415,8 +403,8 @@ def distribution_section(night: Night) -> Section:
         if "recommend" in night.outcomes:
             step, last = edges[1] - edges[0], len(edges) - 2
             places = connection.execute(
-                f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS place, count(*) AS n "
-                f"FROM read_parquet({_parquet_below(night.store.table(night.key, 'recommendations'))}) GROUP BY place"
+                f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS place, "
+                f"count(*) AS n FROM read_parquet({_parquet_below(night.store.table(night.key, 'recommendations'))}) GROUP BY place"
             ).fetchnumpy()
             recommended = np.zeros(len(edges) - 1)
             recommended[places["place"]] = places["n"]
@@ -697,19 +685,13 @@ def tiles(night: Night) -> list[tuple[str, str, str]]:
 
 def render(night: Night, sections: Sequence[Section], failures: Mapping[str, str]) -> str:
     """The page. Everything but the drawings is escaped; the drawings' texts are escaped where they are drawn."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     drawings: dict[str, Markup] = {}
     for section in sections:
         for number, plot in enumerate(section.plots):
             prefix = f"{section.name}-{number}-"
             drawings[prefix] = Markup(plots.unique(plot.svg, prefix))
-    return environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
         run_key=night.key,
         time=run_time(night.key),
         verdict=verdict(night, failures),
