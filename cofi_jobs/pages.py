@@ -38,9 +38,7 @@ def pages() -> FastAPI:
     """The app; whoever is not logged in, or may not see plugins, gets 401 or 403 for every address."""
     app = FastAPI(
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+        openapi_url=None,  # nor pages of documentation, which need it
     )
     app.get("/run")(of_dag_run)
     app.get("/report")(of_run_key)

@@ -402,9 +402,10 @@ def distribution_section(night: Night) -> Section:
             counts["predicted, users and items at random"] = np.histogram(_predicted(night), edges)[0]
         if "recommend" in night.outcomes:
             step, last = edges[1] - edges[0], len(edges) - 2
+            lists = _parquet_below(night.store.table(night.key, "recommendations"))
             places = connection.execute(
                 f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS place, "
-                f"count(*) AS n FROM read_parquet({_parquet_below(night.store.table(night.key, 'recommendations'))}) GROUP BY place"
+                f"count(*) AS n FROM read_parquet({lists}) GROUP BY place"
             ).fetchnumpy()
             recommended = np.zeros(len(edges) - 1)
             recommended[places["place"]] = places["n"]
