@@ -21,8 +21,10 @@ class Card:
 
 def spread(n: int, wanted: int, logarithmic: bool = False) -> list[int]:
     """Up to `wanted` different places among n, from the first to the last; logarithmic: mostly near the first."""
-    places = np.geomspace(1, max(n, 1), wanted) - 1 if logarithmic else np.linspace(0, n - 1, wanted)
-    return sorted({int(place) for place in np.round(places) if 0 <= place < n})
+    if n <= wanted:
+        return list(range(n))
+    places = np.geomspace(1, n, wanted) - 1 if logarithmic else np.linspace(0, n - 1, wanted)
+    return [max(int(place), number) for number, place in enumerate(np.round(places))]
 
 
 def user_cards(run: Run, titles: Sequence[str], wanted: int = 10, n: int = 5) -> list[Card]:
