@@ -235,7 +235,7 @@ def two_lines(text: str) -> str:
 
 def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -> None:
     """Write titles beside their points where they meet neither each other nor the border."""
-    ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # the layout is known from here on
+    _lay_out(ax.get_figure(root=True))
     frame, taken = ax.get_window_extent(), list[Bbox]()
     for point, title in zip(points, titles, strict=False):
         if len(taken) == n:
@@ -268,9 +268,17 @@ def _plot(title: str, draw: Callable[[Axes], None], xlabel: str, ylabel: str, he
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
         draw(ax)
+        _lay_out(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return Plot(title, _svg(file.getvalue()), note)
+
+
+def _lay_out(figure: Figure | None) -> None:
+    """Give everything its place, once: left on, the engine would do it in each of several passes of drawing."""
+    if figure and (engine := figure.get_layout_engine()):
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def _svg(text: str) -> str:

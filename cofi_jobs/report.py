@@ -565,12 +565,13 @@ def map_section(night: Night) -> Section:
 def principal_components(X: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     """Rows of X (n, n_features) on the two directions of most variance (n, 2), and their shares of all variance."""
     centred = X.astype(np.float64) - X.mean(axis=0)
-    _, values, directions = np.linalg.svd(centred, full_matrices=False)
+    variances, directions = np.linalg.eigh(centred.T @ centred)
+    variances, directions = np.maximum(variances[::-1], 0), directions.T[::-1]
     # A direction has no sign of its own; with this one the map does not flip from night to night.
     directions = directions[:2] * np.sign(directions[:2].sum(axis=1, keepdims=True) + 1e-30)
-    points, total = np.zeros((len(X), 2)), max((values**2).sum(), 1e-30)
+    points = np.zeros((len(X), 2))
     points[:, : len(directions)] = centred @ directions.T
-    first, second = (values[:2] ** 2 / total).tolist() + [0.0] * (2 - len(values[:2]))
+    first, second = [*(variances / max(variances.sum(), 1e-30)).tolist(), 0.0][:2]
     return points, (first, second)
 
 

@@ -1,6 +1,10 @@
 """The report as a person opens it: one file, all in it, and nothing that the data could turn against its reader."""
 
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs import plots, report
-from cofi_jobs.errors import QualityError
+from cofi_jobs.errors import DataError, QualityError
 from cofi_jobs.examples import spread
 from cofi_jobs.overview import overview
 from cofi_jobs.report import bins, evaluation_of, frequent, principal_components
-from cofi_jobs.settings import Settings, load_settings
+from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_all, run_task
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
@@ -91,9 +95,9 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Store:
     ratings.loc[len(ratings)] = {**ratings.iloc[0].to_dict(), "rating": HOSTILE.replace('"', "")}
     write_ratings(store.landing / "<b>ratings.csv", ratings)
     settings = load_settings(QUICK)
-    run_night(store, settings, "night-1")
+    run_night(store, settings, "night-1", report=True)
     write_ratings(store.landing / "2.csv", random_ratings(seed=1))
-    run_night(store, settings, "night-2")
+    run_night(store, settings, "night-2", report=True)
     with pytest.raises(QualityError):
         run_all(store, load_settings([*QUICK, *STRICT]), "night-3")
     return store
@@ -251,9 +255,7 @@ def test_the_manifest_lists_no_report(nights: Store):
 def test_overview_says_how_each_run_ended(nights: Store):
     lines = overview(nights)
     assert [line.key for line in lines] == ["night-3", "night-2", "night-1"]
-    assert [line.state for line in lines] == ["refused", "current (forced)", "published (forced)"] or [
-        line.state.split()[0] for line in lines
-    ] == ["refused", "current", "published"]
+    assert [line.state.removesuffix(" (forced)") for line in lines] == ["refused", "current", "published"]
     assert "expected at least 1 (setting min_coverage)" in lines[0].reason
     assert (lines[2].taken, lines[2].refused) == (len(random_ratings()), 1)
     found = evaluation_of(nights, "night-2")
@@ -268,7 +270,7 @@ def test_without_catalogue_with_string_ids_another_scale_and_a_file_a_user(store
     ratings["movieId"] = ratings["movieId"].map(lambda item: f"i'{item}&")
     ratings["rating"] = ratings["rating"] * 5 - 15
     write_ratings(store.landing / "ratings.csv", ratings)
-    run_night(store, load_settings([*QUICK, "recommendation_files=per-user", "similarity=distance"]), "n")
+    run_night(store, load_settings([*QUICK, "recommendation_files=per-user", "similarity=distance"]), "n", report=True)
     page = page_of(store, "n")
     assert any(re.match(r"item i'\d+&", text) for text in page.texts)
     assert any(re.match(r"User ü\d+/<i>, \d+ ratings", text) for text in page.texts)
@@ -288,29 +290,27 @@ def test_hardly_any_ratings(store: Store, rows: int):
         }
     )
     write_ratings(store.landing / "ratings.csv", few)
-    run_night(store, load_settings(QUICK), "n")
+    run_night(store, load_settings(QUICK), "n", report=True)
     assert page_of(store, "n").figures
     (store.landing / "ratings.csv").unlink()
-    run_night(store, load_settings(QUICK), "n2")  # a night without a file
+    run_night(store, load_settings(QUICK), "n2", report=True)  # a night without a file
     assert "0 rows read, 0 taken, 0 refused." in page_of(store, "n2").html
 
 
 def test_a_run_that_fails_in_training_has_a_report_as_far_as_it_came(store: Store):
     write_ratings(store.landing / "ratings.csv", random_ratings())
-    blown_up = load_settings(
-        [*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_epochs=300", "batch_size=0"]
-    )
-    with pytest.raises(Exception, match="J of the rating head is"):
-        run_all(store, blown_up, "n")
+    reason = "found no rating older than the 1 days that held_out_days holds out"
+    with pytest.raises(DataError, match=reason):
+        run_all(store, load_settings([*QUICK, "held_out_days=1"]), "n")
     page = page_of(store, "n")
     assert "Failed in train: readers stay on the lists they have" in page.texts
-    assert any("J of the rating head is" in text for text in page.texts)
+    assert any(text.startswith(reason) for text in page.texts)
     assert page.figure("Ratings as users gave them")
     assert overview(store)[0].state == "failed in train"
 
     bad = store.landing / "bad.csv"
     bad.write_text("shop,price\n1,2\n")
-    with pytest.raises(Exception, match=r"bad\.csv"):
+    with pytest.raises(DataError, match=r"bad\.csv"):
         run_all(store, load_settings(QUICK), "n2")
     assert not store.table("n2", "report").exists(), "nothing to report but the error"
 
@@ -390,5 +390,14 @@ def test_spread_takes_first_and_last():
     assert sum(place < 100 for place in places) >= 4
 
 
-def test_settings_have_each_a_meaning():
-    assert all(field.description for field in Settings.model_fields.values())
+def test_the_plugin_is_light():
+    """Every process of Airflow loads it."""
+    script = "import sys, airflow.plugins_manager; before = set(sys.modules); import plugins.cofi_report; "
+    script += "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    root = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "AIRFLOW_HOME": home, "PYTHONPATH": str(root)}
+        shown = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+    assert shown.stdout.splitlines()[-1] == "plugins"
