@@ -173,7 +173,7 @@ def cofi_nightly() -> None:
     def report(**context: Any) -> dict[str, Any]:
         """Write the page about the run: what came in, how good the model is, what it recommends.
 
-        It opens as the tab *CoFi report* of the run, and from *CoFi reports* in the menu. A run that fails after
+        It opens as the tab *CoFi report* of the run, and from *CoFi* in the menu. A run that fails after
         `normalize` has one too, as far as it came: above all a night that the gate refused.
 
         **Reads** all tables of the run, and the evaluations of earlier ones. **Writes** `report/report.html`.

@@ -165,7 +165,7 @@ def test_report_is_a_tab_of_the_run_and_in_the_menu(
     said: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "/cofi/" in (message.location or {}).get("url", ""):
+        if message.type == "error" and "/cofi/" in (message.location or {}).get("url", ""):
             said.append(message.text)
 
     ui.page.on("console", listen)
@@ -176,7 +176,7 @@ def test_report_is_a_tab_of_the_run_and_in_the_menu(
     ui.page.get_by_role("link", name="CoFi report", exact=True).click()
     frame = ui.page.frame_locator("iframe[title='CoFi report']")
     expect(frame.get_by_role("heading", name="How good it is on ratings that it had not seen")).to_be_visible()
-    [report] = [frame for frame in ui.page.frames if "/cofi/run" in frame.url]
+    [report] = [frame for frame in ui.page.frames if frame.parent_frame]
     assert no_wider_than_the_window(report)
     ui.picture(f"9-report-{width}-{scheme}")
     frame.get_by_role("link", name="Map").click()  # stays in the page
@@ -184,13 +184,15 @@ def test_report_is_a_tab_of_the_run_and_in_the_menu(
     ui.picture(f"9-report-map-{width}-{scheme}")
 
     ui.open("/plugin/cofi-reports")
-    frame = ui.page.frame_locator("iframe[title='CoFi reports']")
+    frame = ui.page.frame_locator("iframe[title='CoFi']")
     expect(frame.get_by_role("heading", name="All runs of CoFi")).to_be_visible()
-    [runs] = [frame for frame in ui.page.frames if "/cofi/runs" in frame.url]
+    [runs] = [frame for frame in ui.page.frames if frame.parent_frame]
     assert no_wider_than_the_window(runs)
     ui.picture(f"9-reports-{width}-{scheme}")
-    frame.get_by_role("link", name="open").first.click()
+    frame.get_by_role("link").first.click()
     expect(frame.get_by_role("heading", name="How good it is on ratings that it had not seen")).to_be_visible()
+    assert no_wider_than_the_window(runs)
+    ui.picture(f"9-report-of-list-{width}-{scheme}")
     assert said == []
     ui.page.remove_listener("console", listen)
     ui.page.set_viewport_size({"width": 1400, "height": 900})
@@ -198,8 +200,10 @@ def test_report_is_a_tab_of_the_run_and_in_the_menu(
 
 def test_reports_are_in_the_menu(ui: Ui) -> None:
     ui.open("/")
-    ui.page.get_by_role("button", name="Plugins").or_(ui.page.get_by_role("link", name="CoFi reports")).first.click()
-    expect(ui.page.get_by_text("CoFi reports").first).to_be_visible()
+    ui.page.get_by_role("link", name="CoFi", exact=True).click()
+    expect(
+        ui.page.frame_locator("iframe[title='CoFi']").get_by_role("heading", name="All runs of CoFi")
+    ).to_be_visible()
 
 
 def test_asset_and_the_run_that_it_started(ui: Ui) -> None:

@@ -29,5 +29,5 @@ class CofiReport(AirflowPlugin):
             "destination": "dag_run",
             "url_route": "cofi-report",
         },
-        {"name": "CoFi reports", "href": f"{PREFIX}/runs", "destination": "nav", "url_route": "cofi-reports"},
+        {"name": "CoFi", "href": f"{PREFIX}/runs", "destination": "nav", "url_route": "cofi-reports"},
     ]

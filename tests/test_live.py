@@ -307,7 +307,7 @@ def test_reports_are_for_those_who_are_logged_in(live: Live) -> None:
     _, body, _ = get(live, "/cofi/runs", token)
     for name in ("store", "other", "past"):
         for key in Store(live.home / name).published():
-            assert f"report?store={quote(str(live.home / name))}&amp;run_key={key}" in body
+            assert f"report?store={quote(str(live.home / name), safe='')}&amp;run_key={key}" in body
 
 
 @pytest.mark.parametrize(
