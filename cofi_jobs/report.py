@@ -4,6 +4,7 @@ It is made for every run that has normalized ratings, as far as the run came: mo
 The page is not part of what is published: it can be made again at any time, from the run's tables and outcomes.
 """
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,12 +56,13 @@ class Night:
     evaluation: dict[str, Any] | None  # metrics, comparisons and gate, also of a run that was refused
     titles: list[str]  # of the items, in the order of their row numbers
 
-    @property
+    @functools.cached_property
     def run(self) -> Run:
         """The run's tables, whether it is published or not."""
-        recommended = self.outcomes.get("recommend", {}).get("settings", {})
-        seen = {"id_types": self.outcomes["ingest"]["id_types"], "settings": recommended}
-        return Run(self.store, self.key, seen)
+        root = self.store.table(self.key, "")
+        paths = (path for table in ("recommendations", "similar_items") for path in (root / table).rglob("*.parquet"))
+        files = [{"path": str(path.relative_to(root))} for path in sorted(paths)]
+        return Run(self.store, self.key, {"id_types": self.outcomes["ingest"]["id_types"], "files": files})
 
     @property
     def scale(self) -> tuple[float, float]:
