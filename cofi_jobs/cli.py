@@ -18,7 +18,7 @@ from cofi_jobs.progress import CONSOLE
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store, run_key_at
-from cofi_jobs.tasks import TASKS, run_task
+from cofi_jobs.tasks import run_all, run_task
 
 TRACEBACK = "COFI_TRACEBACK"
 app = typer.Typer(
@@ -73,9 +73,7 @@ def run(
     key = run_key or run_key_at(datetime.now(UTC))
     if items:
         target.add_to_catalogue(items)
-    for task in TASKS:
-        inputs = {"ratings": [*(ratings or ()), *(more or ())]} if task == "ingest" else {}
-        run_task(task, target, chosen, key, **inputs)
+    run_all(target, chosen, key, ratings=[*(ratings or ()), *(more or ())])
     show.summary(current_run(target, key))
 
 
@@ -103,6 +101,7 @@ _add_task_command("normalize", "Compute current ratings, item means and row numb
 _add_task_command("train", "Learn both heads of the model, once to be measured and once to be used.")
 _add_task_command("similar_items", "Write the similar items of each item.")
 _add_task_command("recommend", "Write each user's recommendations and the popular items.")
+_add_task_command("report", "Write the page about a run, published or not, as far as it came.")
 _add_task_command("publish", "Write the manifest and point readers to the run.")
 
 

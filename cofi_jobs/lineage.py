@@ -10,6 +10,15 @@ READS: dict[str, tuple[str, ...]] = {
     "similar_items": ("runs/*/model", "lists"),
     "recommend": ("runs/*/normalized", "runs/*/model", "lists"),
     "evaluate": ("runs/*/normalized", "runs/*/trial"),
+    "report": (
+        "rejected",
+        "runs/*/normalized",
+        "runs/*/training",
+        "runs/*/model",
+        "runs/*/similar_items",
+        "runs/*/recommendations",
+        "runs/*/evaluation",
+    ),
     "publish": (
         "runs/*/model",
         "runs/*/similar_items",
@@ -25,6 +34,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "similar_items": ("runs/*/similar_items",),
     "recommend": ("runs/*/recommendations", "runs/*/popular_items"),
     "evaluate": ("runs/*/evaluation",),
+    "report": ("runs/*/report",),
     "publish": (
         "current/model",
         "current/similar_items",

@@ -15,10 +15,10 @@ from cofi_jobs.explain import explain as explanation
 from cofi_jobs.explain import shares
 from cofi_jobs.heads import ranking_head, ranking_target
 from cofi_jobs.model import from_column
+from cofi_jobs.overview import evaluation_of, state_of
 from cofi_jobs.read import Run
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
-from cofi_jobs.tasks import TASKS
 
 WORTH_A_WORD = 0.05  # what speaks against an item is shown from this share of what speaks for it
 
@@ -137,28 +137,20 @@ def runs(store: Store) -> None:
     notes: list[str] = []
     for key in store.run_keys():
         manifest = store.manifest(key)
+        state, reason = state_of(store, key)
+        numbers = ["", "", ""]
         if manifest:
             metrics = manifest["metrics"]
-            state = "current" if key == store.current() else "published"
             numbers = [f"{manifest['counts']['normalize']['n_ratings']:,}"]
             ndcg, _ = _depths(manifest["settings"])
             numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"][ndcg])]
-        else:
-            state, numbers = _state(store, key, notes), ["", "", ""]
+        if reason:
+            notes.append(f"{key} {state}: {reason}")
         table.add_row(key, state, *numbers)
     console = _console()
     console.print(table)
     for note in notes:
         console.print(note, soft_wrap=True)
-
-
-def _state(store: Store, run_key: str, notes: list[str]) -> str:
-    for task in TASKS:
-        failure = store.failure(run_key, task)
-        if failure:
-            notes.append(f"{run_key} failed in {task}: {failure['error']}")
-            return f"failed in {task}"
-    return "not finished: " + next(task for task in TASKS if store.outcome(run_key, task) is None)
 
 
 def _quality(manifest: dict[str, Any]) -> Table:
@@ -237,8 +229,7 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
 def _evaluated(store: Store, run_keys: list[str]) -> tuple[str, dict[str, Any]]:
     """The first of some runs that was evaluated, published or refused, and what was found."""
     for key in run_keys:
-        found = store.failure(key, "evaluate") or store.outcome(key, "evaluate")
-        if found and "metrics" in found:
+        if found := evaluation_of(store, key):
             return key, found
     raise StoreError(f"found no evaluation in {store.root}; run the task evaluate first")
 

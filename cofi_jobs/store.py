@@ -114,6 +114,7 @@ class Store:
         """Their tables no longer count: what they were made from is about to change."""
         for task in tasks:
             (self.root / "tasks" / run_key / f"{task}.json").unlink(missing_ok=True)
+            self.write_failure(run_key, task, None)
 
     def run_keys(self) -> list[str]:
         """All runs that have tables, published or not, oldest first."""

@@ -27,11 +27,13 @@ TASKS: dict[str, tuple[str, ...]] = {
     "similar_items": ("train",),
     "recommend": ("ingest", "normalize", "train"),
     "evaluate": ("ingest", "normalize", "train", "similar_items", "recommend"),
+    "report": ("ingest", "normalize", "train", "similar_items", "recommend", "evaluate"),
     "publish": ("similar_items", "recommend", "evaluate"),
 }
-# What must have run before. `tune` is no task of a night: it works on the ratings of any run.
-NEEDED = TASKS | {"tune": ("ingest", "normalize")}
-REPEATABLE = ("publish", "tune")  # also when the run is published: neither rewrites what readers use
+# What a task cannot do without, where that is less than what it reads: the report is of a run as far as it came. `tune`
+# is no task of a night: it works on the ratings of any run.
+NEEDED = TASKS | {"report": ("ingest", "normalize"), "tune": ("ingest", "normalize")}
+REPEATABLE = ("report", "publish", "tune")  # also when the run is published: none rewrites what readers use
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
@@ -84,6 +86,25 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
         store.write_outcome(run_key, task, outcome)
         store.write_failure(run_key, task, None)
         return outcome
+
+
+def run_all(store: Store, settings: Settings, run_key: str, **inputs: Any) -> None:
+    """Run all tasks of a run, in order; `inputs` are for ingest. A run that fails on the way still gets its report."""
+    for task in TASKS:
+        try:
+            run_task(task, store, settings, run_key, **(inputs if task == "ingest" else {}))
+        except Exception:
+            unreported = task not in REPEATABLE and store.manifest(run_key) is None
+            if unreported and all(store.outcome(run_key, needed) for needed in NEEDED["report"]):
+                _report_failed_run(store, settings, run_key)
+            raise
+
+
+def _report_failed_run(store: Store, settings: Settings, run_key: str) -> None:
+    try:
+        run_task("report", store, settings, run_key)
+    except Exception:
+        log.exception("the report of the failed run could not be written")  # what failed the run counts
 
 
 @contextmanager

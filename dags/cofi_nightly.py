@@ -15,7 +15,7 @@ import os
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, dag, task
+from airflow.sdk import Asset, TriggerRule, dag, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
@@ -139,6 +139,20 @@ def cofi_nightly() -> None:
         """
         return run("evaluate", context)
 
+    @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    @note
+    def report(**context: Any) -> dict[str, Any]:
+        """Write the page about the run: what came in, how good the model is, what it recommends.
+
+        It opens as the tab *CoFi report* of the run, and from *CoFi* in the menu. A run that fails after
+        `normalize` has one too, as far as it came: above all a night that the gate refused.
+
+        **Reads** all tables of the run, and the evaluations of earlier ones. **Writes** `report/report.html`.
+
+        **If it fails**, the disk was full or memory ran out: clear it. A plot that cannot be drawn does not fail it.
+        """
+        return run("report", context)
+
     @task(outlets=[RECOMMENDATIONS])
     @note
     def publish(**context: Any) -> dict[str, Any]:
@@ -154,7 +168,10 @@ def cofi_nightly() -> None:
         context["outlet_events"][RECOMMENDATIONS].extra = outcome
         return outcome
 
-    ingest() >> normalize() >> train() >> [similar_items(), recommend()] >> evaluate() >> publish()
+    normalized, evaluated, published = normalize(), evaluate(), publish()
+    ingest() >> normalized >> train() >> [similar_items(), recommend()] >> evaluated >> published
+    # There is something to report once there are ratings, however the tasks after that end.
+    [normalized, evaluated] >> report() >> published
 
 
 cofi_nightly()

@@ -7,9 +7,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Frame, Locator, Page, expect, sync_playwright
 
 from cofi_jobs.settings import form_fields, to_environment
 from cofi_jobs.store import Store
@@ -149,6 +150,60 @@ def test_run_with_a_changed_param_succeeds(ui: Ui) -> None:
     manifest = ui.store.manifest(str(ui.store.current())) or {}
     assert manifest["settings"]["top_n"] == 7
     assert manifest["counts"]["recommend"]["users"] == random_ratings()["userId"].nunique()
+
+
+def no_wider_than_the_window(frame: Frame) -> bool:
+    return bool(frame.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_report_is_a_tab_of_the_run_and_in_the_menu(
+    ui: Ui, width: int, height: int, scheme: Literal["light", "dark"]
+) -> None:
+    """At the width of a desktop and of a phone, in both colours, with nothing to complain of in the console."""
+    said: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and "/cofi/" in (message.location or {}).get("url", ""):
+            said.append(message.text)
+
+    ui.page.on("console", listen)
+    ui.page.set_viewport_size({"width": width, "height": height})
+    ui.page.emulate_media(color_scheme=scheme)
+    [run_id] = ui.runs()
+    ui.open(f"/dags/cofi_nightly/runs/{run_id}")
+    ui.page.get_by_role("link", name="CoFi report", exact=True).click()
+    frame = ui.page.frame_locator("iframe[title='CoFi report']")
+    expect(frame.get_by_role("heading", name="How good it is on ratings that it had not seen")).to_be_visible()
+    [report] = [frame for frame in ui.page.frames if frame.parent_frame]
+    assert no_wider_than_the_window(report)
+    ui.picture(f"9-report-{width}-{scheme}")
+    frame.get_by_role("link", name="Map").click()  # stays in the page
+    expect(frame.get_by_role("heading", name="A map of the items")).to_be_in_viewport()
+    ui.picture(f"9-report-map-{width}-{scheme}")
+
+    ui.open("/plugin/cofi-reports")
+    frame = ui.page.frame_locator("iframe[title='CoFi']")
+    expect(frame.get_by_role("heading", name="All runs of CoFi")).to_be_visible()
+    [runs] = [frame for frame in ui.page.frames if frame.parent_frame]
+    assert no_wider_than_the_window(runs)
+    ui.picture(f"9-reports-{width}-{scheme}")
+    frame.get_by_role("link").first.click()
+    expect(frame.get_by_role("heading", name="How good it is on ratings that it had not seen")).to_be_visible()
+    assert no_wider_than_the_window(runs)
+    ui.picture(f"9-report-of-list-{width}-{scheme}")
+    assert said == []
+    ui.page.remove_listener("console", listen)
+    ui.page.set_viewport_size({"width": 1400, "height": 900})
+
+
+def test_reports_are_in_the_menu(ui: Ui) -> None:
+    ui.open("/")
+    ui.page.get_by_role("link", name="CoFi", exact=True).click()
+    expect(
+        ui.page.frame_locator("iframe[title='CoFi']").get_by_role("heading", name="All runs of CoFi")
+    ).to_be_visible()
 
 
 def test_asset_and_the_run_that_it_started(ui: Ui) -> None:

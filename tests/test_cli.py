@@ -60,7 +60,7 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(store: Store, ratings:
 def test_one_command_for_each_task(store: Store, ratings: Path):
     where = ("--store", store.root, "--run-key", "n1", *SETTINGS)
     assert cofi("ingest", *where, "--ratings", ratings).returncode == 0
-    for task in ("normalize", "train", "similar-items", "recommend", "evaluate", "publish"):
+    for task in ("normalize", "train", "similar-items", "recommend", "evaluate", "report", "publish"):
         ended = cofi(task, *where)
         assert ended.returncode == 0, ended.stderr
     assert store.current() == "n1"
@@ -87,6 +87,7 @@ def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, ratings
     assert refused.returncode == 1
     assert re.search(r"^error: .*coverage@1 is 0\.\d+, expected at least 1 ", refused.stderr, re.MULTILINE)
     assert store.current() == "n2"
+    assert "The gate refused this run" in (store.table("n3", "report") / "report.html").read_text()
     newest = cofi("evaluate", "--store", store.root).stdout
     assert "CoFi run n3" in newest
     assert "refused: catalogue coverage@1" in newest

@@ -27,14 +27,15 @@ from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 
 ROOT = Path(__file__).parents[1]
 DAGS = ROOT / "dags"
-HEAVY = ("tensorflow", "keras", "duckdb", "pandas", "pyarrow")
+HEAVY = ("tensorflow", "keras", "duckdb", "pandas", "pyarrow", "matplotlib")
 EDGES = {
     "ingest": ["normalize"],
-    "normalize": ["train"],
+    "normalize": ["report", "train"],
     "train": ["recommend", "similar_items"],
     "similar_items": ["evaluate"],
     "recommend": ["evaluate"],
-    "evaluate": ["publish"],
+    "evaluate": ["publish", "report"],
+    "report": ["publish"],
     "publish": [],
 }
 # Parses each DAG file three times, in forks as Airflow's own parser does. A script, for nothing of the tests or of
@@ -415,7 +416,9 @@ def test_a_night_that_the_gate_refuses_is_not_tried_again_and_leaves_yesterdays_
     states = after.states("worse")
     assert states.pop("publish") == ("upstream_failed", 0)
     assert states.pop("evaluate") == ("failed", 1), "no second try"
-    assert set(states.values()) == {("success", 1)}
+    assert set(states.values()) == {("success", 1)}, "the report too"
+    report = after.xcoms("worse")["report"]
+    assert "The gate refused this run" in Path(report["path"]).read_text()
     assert re.search(r"catalogue coverage@1 is 0\.\d+, expected at least 1 \(setting min_coverage\)", after.log)
     [good] = after.store.published()
     assert after.seen["worse"]["current"] == good

@@ -6,6 +6,8 @@ The tests share one Airflow and run in the order of this file.
 import functools
 import json
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -267,6 +269,76 @@ def test_a_paused_dag_goes_on_where_it_was(live: Live) -> None:
     assert store.current() == live.key(run_id)
     assert {task["try_number"] for task in live.airflow.tasks(run_id).values()} == {1}
     assert set(live.airflow.tasks(run_id)) == set(TASKS)
+
+
+def get(live: Live, path: str, token: str = "") -> tuple[int, str, Any]:
+    """Status, body and headers of a page."""
+    request = urllib.request.Request(
+        live.airflow.url + path, headers={"Authorization": f"Bearer {token}"} if token else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode(), answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(), error.headers
+
+
+def test_reports_are_for_those_who_are_logged_in(live: Live) -> None:
+    run = live.runs("scheduled")[0]
+    run_id, key = run["dag_run_id"], live.key(run["dag_run_id"])
+    store, token = live.store("store"), live.airflow.token
+    pages = {
+        f"/cofi/run?dag_id=cofi_nightly&run_id={quote(run_id, safe='')}": f"CoFi report, run {key}",
+        f"/cofi/report?store={quote(str(store.root), safe='')}&run_key={key}": f"CoFi report, run {key}",
+        "/cofi/runs": str(live.home / "other"),
+    }
+    for path, expected in pages.items():
+        for wrong in ("", "no-token"):
+            status, body, _ = get(live, path, wrong)
+            assert status in (401, 403), path
+            assert key not in body
+        status, body, headers = get(live, path, token)
+        assert status == 200, path
+        assert expected in body
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'unsafe-inline'")
+        assert "script-src" not in headers["Content-Security-Policy"]
+    report = store.table(key, "report") / "report.html"
+    assert get(live, next(iter(pages)), token)[1] == report.read_text()
+    _, body, _ = get(live, "/cofi/runs", token)
+    for name in ("store", "other", "past"):
+        for key in Store(live.home / name).published():
+            assert f"report?store={quote(str(live.home / name), safe='')}&amp;run_key={key}" in body
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/cofi/run?run_id=nothing", 404),
+        ("/cofi/run?dag_id=cofi_reader_example&run_id=x", 404),
+        ("/cofi/run", 422),
+        ("/cofi/run?run_id=", 422),
+        ("/cofi/run?run_id=%00", 422),
+        ("/cofi/run?run_id=scheduled%00__x", 422),
+        (f"/cofi/run?run_id={'x' * 1000}", 422),
+        ("/cofi/run?run_id=../../etc/passwd", 404),
+        ("/cofi/run?run_id=%3Cscript%3Ealert(1)%3C/script%3E", 404),
+        ("/cofi/report?store=/etc&run_key=x", 404),
+        ("/cofi/report?store=STORE&run_key=../store", 400),
+        ("/cofi/report?store=STORE&run_key=%2Fetc%2Fpasswd", 400),
+        ("/cofi/report?store=STORE&run_key=x%00", 422),
+        ("/cofi/report?store=STORE&run_key=unknown", 404),
+        ("/cofi/nothing", 404),
+        ("/cofi/openapi.json", 404),
+        ("/cofi/docs", 404),
+    ],
+)
+def test_addresses_that_name_no_report(live: Live, path: str, status: int) -> None:
+    path = path.replace("STORE", quote(str(live.home / "store"), safe=""))
+    found, body, _ = get(live, path, live.airflow.token)
+    assert found == status
+    assert "<script" not in body
+    assert "Traceback" not in body
+    assert "root:" not in body
 
 
 def task_log(live: Live, run_id: str, task: str, attempt: int = 1) -> str:

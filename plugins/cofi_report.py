@@ -1,0 +1,33 @@
+"""The runs' reports inside Airflow's UI: a tab of each DAG run, and a page in the menu that lists all runs.
+
+Every process of Airflow loads plugins: nothing but the names is made here, the app at its first request.
+"""
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+PREFIX = "/cofi"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI app of cofi_jobs.pages, imported when it is first needed."""
+    from cofi_jobs.pages import pages
+
+    await pages()(scope, receive, send)
+
+
+class CofiReport(AirflowPlugin):
+    """What Airflow looks for."""
+
+    name = "cofi_report"
+    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "CoFi reports"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "CoFi report",
+            "href": f"{PREFIX}/run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "cofi-report",
+        },
+        {"name": "CoFi", "href": f"{PREFIX}/runs", "destination": "nav", "url_route": "cofi-reports"},
+    ]
