@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from cofi_jobs import sources, sql
+from cofi_jobs import erasure, sources, sql
 from cofi_jobs.errors import DataError
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
@@ -68,6 +69,7 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings; then
     nothing is taken.
     """
+    tombstones = erasure.Tombstones(store)
     batch = _batch(store, run_key, [*sources.drop_files(store.landing), *(path.absolute() for path in ratings)])
     with (
         store.replace_folder(store.ratings(run_key)) as taken,
@@ -78,6 +80,8 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
         for number, file in track(list(enumerate(batch)), "reading rating files"):
             if "part" not in file:
                 staged[number] = _stage(connection, number, Path(file["path"]))
+                if tombstones.users:
+                    _bar_erased(connection, staged[number], tombstones)
         properties = store.properties()
         gone = len(staged) < len(batch)  # what was taken from files that have gone fits the properties as they are
         if properties is None or (store.batches() in ([], [run_key]) and not gone):
@@ -95,6 +99,7 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
                 log.info("%s: %d rows read, %d taken, %d refused", *(file[key] for key in ("path", *COUNTS)))
             else:
                 log.warning("%s is gone; what an earlier attempt of this run took from it is kept", file["path"])
+                part = file["part"]  # another, where an erasure has replaced it
                 for old, new in ((store.ratings(run_key), taken), (store.rejected(run_key), refused)):
                     if (old / part).exists():
                         (new / part).hardlink_to(old / part)
@@ -161,6 +166,28 @@ def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> st
     return staged
 
 
+def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: erasure.Tombstones) -> None:
+    """Refuse what erased users rated until their erasure, and keep neither their ids nor the text of their rows."""
+    users = connection.execute(f"SELECT DISTINCT user_id FROM {staged} WHERE user_id IS NOT NULL").fetchall()
+    until = tombstones.until(user_id for (user_id,) in users)
+    if until:
+        columns = {
+            "user_id": pa.array(until, pa.string()),
+            "until": pa.array(until.values(), pa.timestamp("us", "UTC")),
+        }
+        connection.register("erased", pa.table(columns))
+        connection.execute(f"""
+            UPDATE {staged} SET reason = '{erasure.REASON}', user_id = NULL, item_id = NULL, raw = NULL FROM erased
+            WHERE {staged}.user_id = erased.user_id AND (time IS NULL OR time <= until)""")
+        connection.unregister("erased")
+    # Lines that could not be taken apart: whose they are is unknown.
+    lines = connection.execute(f"SELECT rowid, raw FROM {staged} WHERE user_id IS NULL AND raw IS NOT NULL").fetchall()
+    barred = [row for row, raw in lines if tombstones.may_be_in(raw)]
+    if barred:
+        connection.execute(f"UPDATE {staged} SET raw = NULL, reason = '{erasure.REASON}' WHERE rowid IN {tuple(barred)}"
+                           .replace(",)", ")"))  # fmt: skip
+
+
 def _write(
     connection: duckdb.DuckDBPyConnection,
     query: str,
@@ -172,7 +199,7 @@ def _write(
     """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
     user_id, item_id = (f"{column}::{SQL_TYPES[id_type]} AS {column}" for column, id_type in id_types.items())
     good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM ({query}) WHERE reason IS NULL"
-    bad = f"SELECT {sql.quote(name)} AS file, row, reason, raw FROM ({query}) WHERE reason IS NOT NULL"
+    bad = f"SELECT {sql.quote(name)} AS file, row, reason, raw, user_id FROM ({query}) WHERE reason IS NOT NULL"
     reasons = dict(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
         .fetchall()

@@ -13,8 +13,11 @@ from cofi_jobs.errors import SettingsError
 
 PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where the store is and how to log in there, what the DAG is
-# made with (train's pool, its deadline), whether errors show a traceback.
-NOT_SETTINGS = {"COFI_STORE", "COFI_STORE_OPTIONS", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"}
+# made with (train's pool, its deadline), whether errors show a traceback, whom to erase.
+NOT_SETTINGS = {
+    *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"),
+    "COFI_ERASE",
+}
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:

@@ -11,6 +11,7 @@ Layout (see docs/outputs.md):
     tasks/<run_key>/<task>.json         how a task of a run ended: counts, settings, files read
     manifests/<run_key>.json            a published run
     CURRENT.json, current -> runs/...   the run that readers use
+    erased.json, erased.key             tombstones of erased users: keyed hashes, and their key (mode 0600)
 
 A folder is written under a temporary name beside its place and then renamed, so it is there whole or not at all.
 A batch counts once its ingest task has left its outcome.
@@ -21,6 +22,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -155,6 +157,53 @@ class Store:
         link.replace(self.root / "current")
         self._write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}"})
 
+    # ---- erased users
+
+    def tombstones(self) -> list[dict[str, Any]]:
+        """Erased users (see erasure.py), without their ids."""
+        return (self._read_json(self.root / "erased.json") or {"users": []})["users"]
+
+    def write_tombstones(self, users: list[dict[str, Any]]) -> None:
+        """From here on these users count as erased."""
+        self._write_json(self.root / "erased.json", {"users": users})
+
+    def erasure_key(self) -> bytes:
+        """The key of the tombstones' hashes, made for the first of them, for the store's owner only.
+
+        Raises StoreError if there are tombstones and the key is gone.
+        """
+        path = self.root / "erased.key"
+        if not path.exists():
+            if self.tombstones():
+                raise StoreError(f"found tombstones of erased users but no {path}; put the key back from a backup")
+            temporary = path.with_name(TEMPORARY + path.name)
+            temporary.unlink(missing_ok=True)
+            with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
+                file.write(secrets.token_hex(32) + "\n")
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(self.root)
+        return bytes.fromhex(path.read_text())
+
+    def sweep(self) -> None:
+        """Finish or undo what killed processes left half done. Only while no task is under way."""
+        for path in [*self.root.rglob(f"{TEMPORARY}*"), *self.root.rglob(".spill")]:
+            if path.is_relative_to(self.landing):
+                continue  # what upstream is writing there
+            target = path.with_name(path.name.removeprefix(f"{TEMPORARY}old-"))
+            if path.name.startswith(f"{TEMPORARY}old-") and not target.exists():
+                path.rename(target)  # stopped between the two renames of replace_folder
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        for key in self.batches():
+            parts = {file["part"] for file in self.required_outcome(key, "ingest")["files"]}
+            for folder in (self.ratings(key), self.rejected(key)):
+                for path in folder.glob("*.parquet"):
+                    if path.name not in parts:
+                        path.unlink()
+
     def remove_run(self, run_key: str) -> None:
         """Remove a run's tables; its ratings, and the record of the files they came from, stay."""
         (self.root / "manifests" / f"{run_key}.json").unlink(missing_ok=True)
@@ -196,6 +245,21 @@ class Store:
         staging.rename(target)
         _sync(target.parent)
         shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def replace_file(self, target: Path) -> Iterator[Path]:
+        """A temporary file to write; on success it takes `target`'s place at once, on an error nothing changes.
+
+        It is beside no table: readers that take every file of a folder must not meet it.
+        """
+        temporary = self.root / f"{TEMPORARY}file-{secrets.token_hex(8)}"
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(target)
+            _sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, task: str) -> Iterator[None]:
