@@ -18,12 +18,16 @@ from cofi_jobs.store import Store, sha256
 log = logging.getLogger(__name__)
 
 COUNTS = ("rows_read", "rows_taken", "rows_refused")
+# What the column `op` may say, in words and as the letters of change data capture; no word is an insert.
+WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
+DELETES = ("delete", "d")
 SQL_TYPES = {"integer": "BIGINT", "string": "VARCHAR"}
 
 
 def parsed(source: sources.RatingFile) -> str:
     """SELECT that gives a file's rows their values, `value` and `time`, and a `reason` where a row is unusable.
 
+    A row that withdraws a rating has no value. A rating such as 4,5 is 4.5.
     A time is a number of seconds since 1970 (milli-, micro- or nanoseconds where the number is too large for that) or
     an ISO 8601 time, UTC if it names no zone.
     """
@@ -33,18 +37,24 @@ def parsed(source: sources.RatingFile) -> str:
         f"WHEN abs({number}) < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END"
     )
     time = f"coalesce(TRY(to_timestamp({seconds})), try_cast(timestamp AS TIMESTAMPTZ))"
+    op = "lower(coalesce(op, ''))"
+    withdrawn = f"{op} IN {DELETES}"
+    comma = "CASE WHEN regexp_full_match(rating, '[+-]?[0-9]+,[0-9]{1,2}') THEN replace(rating, ',', '.') END"
+    value = f"CASE WHEN NOT {withdrawn} THEN coalesce(try_cast(rating AS FLOAT), try_cast({comma} AS FLOAT)) END"
     no_time = "time IS NULL OR NOT isfinite(time)" if source.timed else "false"  # "infinity" would be newest for ever
     return f"""
         SELECT user_id, item_id, value, time, raw, CASE
             WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN coalesce(user_id, '') = '' THEN 'user_id is missing'
             WHEN coalesce(item_id, '') = '' THEN 'item_id is missing'
+            WHEN {op} NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || op
+            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
+            WHEN {withdrawn} THEN NULL
             WHEN coalesce(rating, '') = '' THEN 'rating is missing'
             WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || rating
             WHEN abs(value) > 1e9 THEN 'rating is too large: ' || rating
-            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
             END AS reason
-        FROM (SELECT *, try_cast(rating AS FLOAT) AS value, {time} AS time FROM ({source.query}))"""
+        FROM (SELECT *, {value} AS value, {time} AS time FROM ({source.query}))"""
 
 
 def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str:
@@ -66,11 +76,12 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     """Take every new file of the landing folder, and the files given, into the batch of this run.
 
     A file is new if no other run has taken a file of the same content. A rerun makes its own batch anew, and keeps
-    what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings; then
-    nothing is taken.
+    what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings, and if
+    too many rows are refused; then nothing is taken.
     """
     tombstones = erasure.Tombstones(store)
-    batch = _batch(store, run_key, [*sources.drop_files(store.landing), *(path.absolute() for path in ratings)])
+    landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)
+    batch = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
     with (
         store.replace_folder(store.ratings(run_key)) as taken,
         store.replace_folder(store.rejected(run_key)) as refused,
@@ -80,6 +91,9 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
         for number, file in track(list(enumerate(batch)), "reading rating files"):
             if "part" not in file:
                 staged[number] = _stage(connection, number, Path(file["path"]))
+                stat = Path(file["path"]).stat()
+                if (stat.st_size, stat.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
+                    raise RuntimeError(f"{file['path']} was changed while it was read")  # a retry reads it again
                 if tombstones.users:
                     _bar_erased(connection, staged[number], tombstones)
         properties = store.properties()
@@ -104,6 +118,7 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
                     if (old / part).exists():
                         (new / part).hardlink_to(old / part)
             file["part"] = part
+        _check_refused(batch, settings.max_refused)
     store.write_properties(properties)
     reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
     for reason, count in reasons.items():
@@ -111,6 +126,7 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     if not batch:
         log.info("no new rating files in %s", store.landing)
     totals = {key: sum(file[key] for file in batch) for key in COUNTS}
+    totals["rows_withdrawn"] = sum(file.get("rows_withdrawn", 0) for file in batch)
     return {**totals, "reasons": dict(reasons), "scale": scale, "id_types": id_types, "files": batch}
 
 
@@ -204,10 +220,28 @@ def _write(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
         .fetchall()
     )  # fmt: skip
+    n_read, withdrawn = connection.execute(f"""
+        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM ({query})""").fetchall()[0]
     n_taken = sql.write_parquet(connection, good, taken)
     n_refused = sql.write_parquet(connection, bad, refused) if reasons else 0
-    counts = zip(COUNTS, (n_taken + n_refused, n_taken, n_refused), strict=True)
-    return {**dict(counts), "reasons": reasons}
+    if n_read != n_taken + n_refused:
+        raise RuntimeError(f"{name}: {n_read} rows read, but {n_taken} taken and {n_refused} refused")
+    counts = zip(COUNTS, (n_read, n_taken, n_refused), strict=True)
+    return {**dict(counts), "rows_withdrawn": withdrawn, "reasons": reasons}
+
+
+def _check_refused(batch: list[dict[str, Any]], limit: float) -> None:
+    """Raise DataError if more than this share of a night's rows was refused, those of erased users aside."""
+    reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
+    erased = reasons.pop(erasure.REASON, 0)
+    n_read, n_refused = sum(file["rows_read"] for file in batch) - erased, reasons.total()
+    if n_refused > limit * n_read:
+        why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(5))
+        worst = max(batch, key=lambda file: file["rows_refused"])
+        raise DataError(
+            f"found {n_refused} of {n_read} rows to be refused, expected at most {limit:g} of them (setting "
+            f"max_refused): {why}; most are in {worst['path']}; nothing was taken"
+        )
 
 
 def _not_integer(column: str) -> str:

@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     id_type: Literal["auto", "integer", "string"] = setting(
         "ingest", "auto", "Type of user and item ids. auto: integer if all ids of the first night are, else string."
     )
+    max_refused: float = setting(
+        "ingest", 0.5, "Share of a night's rows that may be refused; if more are, nothing is taken.", ge=0, le=1
+    )
+    settle_seconds: float = setting(
+        "ingest", 2.0, "A file in landing/ is read once it is unchanged for so many seconds.", ge=0, le=600
+    )
 
     damping: float = setting(
         "normalize", 5.0, "Ratings' worth of the global mean mixed into each item's mean. 0: plain means.", ge=0, le=1e6
@@ -153,6 +159,13 @@ class Settings(BaseSettings):
     )
 
     keep_runs: int = setting("publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000)
+
+    grace_hours: float = setting(
+        "publish", 24.0, "A run is kept for so many hours after readers were pointed elsewhere.", ge=0, le=10_000
+    )
+    max_batches: int = setting(
+        "publish", 60, "Batches of ratings kept apart; beyond it all but the newer half are merged.", ge=2, le=10_000
+    )
 
     memory_limit_mb: int = setting("machine", 4096, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
     threads: int = setting("machine", 0, "Threads of the SQL steps. 0: one for each core.", ge=0, le=1024)

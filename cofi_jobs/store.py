@@ -75,6 +75,14 @@ class Store:
         keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
         return sorted(key for key in keys if up_to is None or key <= up_to)
 
+    def rating_parts(self, up_to: str | None = None) -> dict[Path, int]:
+        """Files with the ratings of all batches up to a run's, in order of arrival, and the rows that each has."""
+        return {
+            self.ratings(key) / file["part"]: file["rows_taken"] - file.get("rows_erased", 0)
+            for key in self.batches(up_to)
+            for file in self.required_outcome(key, "ingest")["files"]
+        }
+
     def taken(self) -> set[str]:
         """SHA-256 of every file that was taken into a batch."""
         return {file["sha256"] for key in self.batches() for file in self.required_outcome(key, "ingest")["files"]}
