@@ -41,6 +41,7 @@ CATALOGUE_COLUMNS = {
     "groups": ("genres", "genre", "groups", "group", "categories", "category"),
 }
 PARQUET = (".parquet", ".pq")
+BLOCK = 1 << 19  # a line of four times this is seen: a block without a line end is within it
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 FORMATS = "CSV (also .tsv, .dat with '::', u.data), JSON lines or Parquet, text files also as .gz or .zst"
@@ -213,8 +214,7 @@ def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[s
 
 def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: bool, quote: str) -> str:
     """A text file as a table of text columns; lines of another shape go to DuckDB's reject_errors."""
-    if _compression(path) != "none":
-        _check_packed(path)
+    longest = _longest_line(path)
     types = ", ".join(f"{sql.quote(column)}: 'VARCHAR'" for column in columns)
     options = {
         "columns": f"{{{types}}}",
@@ -227,6 +227,8 @@ def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: boo
         "auto_detect": "false",
         "store_rejects": "true",
     }
+    if longest:  # DuckDB passes over longer lines, without a word; and of several threads it mixes up the order then
+        options |= {"max_line_size": str(longest), "buffer_size": str(2 * longest), "parallel": "false"}
     return f"read_csv({sql.file(path)}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
 
 
@@ -294,11 +296,17 @@ def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | io.BufferedReader]:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 
-def _check_packed(path: Path) -> None:
-    """Unpack a file to its end: this notices what is damaged or cut, of which DuckDB would take what it gets."""
+def _longest_line(path: Path) -> int:
+    """A bound in bytes for the longest line, 0 if there is none of 2 MB, which is what DuckDB allows by itself.
+
+    This reads, and so unpacks, the file to its end: of one that is damaged or cut DuckDB would take what it gets.
+    """
+    longest = length = 0
     with _open(path) as file:
-        while file.read(1 << 20):
-            pass
+        while block := file.read(BLOCK):
+            length = 0 if b"\n" in block else length + len(block)
+            longest = max(longest, length)
+    return longest + 2 * BLOCK if longest else 0  # it starts and ends within the blocks around
 
 
 def _first_line(path: Path) -> str:

@@ -785,19 +785,27 @@ def test_ids_stay_what_they_are(store: Store) -> None:
     assert [row[:2] for row in taken(store)] == list(zip(IDS, IDS[::-1], strict=True))
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_a_row_of_100_mb_does_not_stop_the_others(name: str, store: Store) -> None:
+@pytest.mark.parametrize("rating", ["3", "bad"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.csv.gz"])
+def test_a_row_of_100_mb_is_a_row_like_the_others(name: str, rating: str, store: Store) -> None:
     first_night(store)
-    long = "x" * 100_000_000
-    if name == "a.csv":
-        drop(store, name, f"userId,movieId,rating,review\n1,10,4,fine\n2,10,3,{long}\n3,10,5,good\n")
+    rows = [(1, "4", "fine"), (2, rating, "x" * 100_000_000), (3, "5", "good"), (4, "2", "x" * 3_000_000), (5, "1", "")]
+    if "csv" in name:
+        text = "userId,movieId,rating,review\n" + "".join(f"{user},10,{stars},{more}\n" for user, stars, more in rows)
     else:
-        drop(
-            store,
-            name,
-            f'{{"user":1,"item":10,"rating":4}}\n{{"user":2,"item":10,"rating":3,"review":"{long}"}}\n{{"user":3,"item":10,"rating":5}}\n',
+        text = "".join(
+            f'{{"user":{user},"item":10,"rating":"{stars}","review":"{more}"}}\n' for user, stars, more in rows
         )
+    drop(store, name, gzip.compress(text.encode(), 1) if name.endswith(".gz") else text)
     outcome = ingest(store)
-    assert outcome["rows_read"] == 3
-    assert {row[0] for row in taken(store)} | {int(raw.split(",")[0]) for _, raw in refused(store)} == {1, 2, 3}
-    assert {1, 3} <= {row[0] for row in taken(store)}
+    bad = int(rating == "bad")
+    assert counts(outcome) == (5, 5 - bad, bad)
+    assert [row[0] for row in taken(store)] == [row[0] for row in rows if row[1] != "bad"]
+    assert [len(raw) > 100_000_000 for _, raw in refused(store)] == [True] * bad
+
+
+def test_a_record_of_many_lines_and_mb_does_not_go_unnoticed(store: Store) -> None:
+    first_night(store)
+    review = ("lorem ipsum" * 1000 + "\n") * 400
+    drop(store, "a.csv", f'userId,movieId,rating,review\n1,10,4,fine\n2,10,3,"{review}"\n3,10,5,good\n')
+    assert ingest(store)["rows_read"] == 3
