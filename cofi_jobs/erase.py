@@ -67,6 +67,7 @@ def erase(store: Store, settings: Settings, user_ids: Sequence[str], now: bool =
             parts = _parts_with(connection, store, users)
             _bury(store, users, max((newest or 0 for _, newest in parts.values()), default=0))
             _clean_landing(connection, store, users)
+            _clean_merged(store, users, parts)
             for key in store.batches():
                 _clean_batch(store, key, users, parts)
             for key in store.run_keys():
@@ -144,7 +145,7 @@ def _parts_with(
     connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
 ) -> dict[Path, tuple[int, int | None]]:
     """The batches' files that hold the users: how many rows, and the newest time among them in µs since 1970."""
-    parts = [path for key in store.batches() for path in sorted(store.ratings(key).glob("*.parquet"))]
+    parts = [*store.rating_parts()]
     if not parts:
         return {}
     rows = connection.execute(
@@ -200,6 +201,33 @@ def _rows_in(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequence[
         return sum(bool(_pattern(users).search(line)) for line in lines)
 
 
+def _clean_merged(store: Store, users: Sequence[str], parts: dict[Path, Any]) -> None:
+    """Remove the users' ratings of merged batches, as `_clean_batch` does."""
+    merged = store.merged()
+    if not merged["batches"] or (old := store.merged_part(merged["part"])) not in parts:
+        return
+    new = old.with_name(_next_name(old.name))
+    _copy_without(store, old, new, users)
+    store.write_merged({**merged, "part": new.name, "rows": merged["rows"] - parts[old][0]})
+    old.unlink()
+    log.info("removed the users from the merged batches")
+
+
+def _next_name(part: str) -> str:
+    stem, _, number = part.removesuffix(".parquet").partition("-erased-")
+    return f"{stem}-erased-{int(number or 0) + 1}.parquet"
+
+
+def _copy_without(store: Store, old: Path, new: Path, users: Sequence[str]) -> None:
+    """A file of ratings without the users', a row group at a time, the rows in their order."""
+    file, gone = pq.ParquetFile(old), erasure.matches(users)
+    with store.replace_file(new) as target:
+        with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                writer.write_table(table.filter(pa.array(~gone(table["user_id"].combine_chunks()))))
+
+
 def _clean_batch(store: Store, key: str, users: Sequence[str], parts: dict[Path, Any]) -> None:
     """Remove the users' ratings and refused rows of a batch.
 
@@ -213,14 +241,11 @@ def _clean_batch(store: Store, key: str, users: Sequence[str], parts: dict[Path,
         mask = _refused_rows(bad, users) if bad is not None else None
         if taken not in parts and (mask is None or not pc.any(mask).as_py()):
             continue
-        stem, _, number = file["part"].removesuffix(".parquet").partition("-erased-")
-        part = f"{stem}-erased-{int(number or 0) + 1}.parquet"
+        part = _next_name(file["part"])
         old.append(file["part"])
         file["rows_erased"] = file.get("rows_erased", 0) + parts.get(taken, (0, None))[0]
-        table = pq.read_table(taken)
-        kept = table.filter(pc.invert(pc.is_in(table["user_id"].cast(pa.string()), value_set=pa.array(users))))
-        with store.replace_file(taken.with_name(part)) as target:
-            pq.write_table(kept, target, compression="zstd", row_group_size=122_880)
+        if taken.exists():  # else its batch is merged
+            _copy_without(store, taken, taken.with_name(part), users)
         if bad is not None:
             with store.replace_file(refused.with_name(part)) as target:
                 pq.write_table(_without(bad, mask), target, compression="zstd")

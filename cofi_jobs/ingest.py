@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from cofi_jobs import erasure, sources, sql
-from cofi_jobs.errors import DataError
+from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store, sha256
@@ -79,6 +79,9 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings, and if
     too many rows are refused; then nothing is taken.
     """
+    merged = store.merged()["batches"]
+    if merged and run_key <= merged[-1]:
+        raise StoreError(f"found the batches up to {merged[-1]} merged, so run {run_key} can take no more ratings")
     tombstones = erasure.Tombstones(store)
     landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)
     batch = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])

@@ -72,9 +72,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             folder / "items.parquet",
         )
     log.info("%d current ratings of %d items by %d users from %d batches", n_ratings, n_items, n_users, len(batches))
-    return {
-        "batches": batches, **counts_of_rows, "n_ratings": n_ratings, "n_users": n_users, "n_items": n_items
-    }  # fmt: skip
+    # What was left out when batches were merged counts as before.
+    superseded = store.merged().get("rows_superseded", 0)
+    rows = {name: counts_of_rows[name] + superseded for name in ("n_rows", "n_superseded")}
+    sizes = {"n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
+    return {"batches": batches, **counts_of_rows, **rows, **sizes}
 
 
 def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from cofi_jobs import erasure
+from cofi_jobs.merge import merge
 from cofi_jobs.settings import Settings, section
 from cofi_jobs.store import Store
 from cofi_jobs.tables import PUBLISHED, SCHEMA_VERSION, describe
@@ -33,7 +34,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         log.info("published %s, readers use it from now on", store.table(run_key, "recommendations"))
     else:
         log.warning("published run %s, but readers stay with the newer run %s", run_key, current)
-    removed = prune(store, settings.keep_runs, run_key)
+    removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
     if removed:
         log.info("removed old runs: %s", ", ".join(removed))
     cleaned = erasure.finish(store)
@@ -43,6 +44,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         landed = erasure.remove_landed(store)
     if landed:
         log.info("removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed))
+    merge(store, settings)
     recommended = store.required_outcome(run_key, "recommend")
     return {
         "path": str(store.table(run_key, "recommendations")),
@@ -78,10 +80,11 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     }
 
 
-def prune(store: Store, keep_runs: int, run_key: str) -> list[str]:
+def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) -> list[str]:
     """Remove published runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
 
-    The current run and the one just published always stay.
+    The current run and the one just published always stay, and runs that readers were pointed to within the last
+    `grace_hours`: somebody may still be reading.
     """
     published = store.published()
     given_up = time.time() - DAYS_TO_FINISH * 86_400
@@ -90,6 +93,7 @@ def prune(store: Store, keep_runs: int, run_key: str) -> list[str]:
         for key in store.run_keys()
         if (key in published[:-keep_runs] or (key not in published and store.last_change(key) < given_up))
         and key not in (run_key, store.current())
+        and store.left_at(key) < time.time() - grace_hours * 3600
     ]
     for key in old:
         store.remove_run(key)

@@ -6,6 +6,7 @@ Layout (see docs/outputs.md):
     landing/  catalogue/                what upstream drops: rating files; titles and groups of items
     lists/                              items to show or not: allow.txt, deny.txt
     ratings/batch=<run_key>/            clean new ratings of one run
+    merged.json, ratings/merged/        older batches as one file, once there are many
     rejected/batch=<run_key>/           refused rows of one run, with reasons
     runs/<run_key>/<table>/             what a run makes
     tasks/<run_key>/<task>.json         how a task of a run ended: counts, settings, files read
@@ -15,6 +16,11 @@ Layout (see docs/outputs.md):
 
 A folder is written under a temporary name beside its place and then renamed, so it is there whole or not at all.
 A batch counts once its ingest task has left its outcome.
+
+Where the ratings of a batch are is said in one place: the batch's outcome of ingest names its files, unless merged.json
+lists the batch; then they are in the file that it names. Both are replaced in one step, after the files that they name
+were written and before those that they named are removed. So at any moment each rating is found once, and files that
+nothing names are leftovers, which `sweep` removes.
 """
 
 import fcntl
@@ -75,13 +81,49 @@ class Store:
         keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
         return sorted(key for key in keys if up_to is None or key <= up_to)
 
+    def merged(self) -> dict[str, Any]:
+        """What batches are merged, oldest first, in which file, and how many rows that has."""
+        return self._read_json(self.root / "merged.json") or {"batches": [], "part": None, "rows": 0}
+
+    def write_merged(self, merged: dict[str, Any]) -> None:
+        """From here on the ratings of these batches are in the file named, and nowhere else."""
+        self._write_json(self.root / "merged.json", merged)
+
+    def merged_part(self, name: str) -> Path:
+        """A file of merged batches."""
+        return self.root / "ratings" / "merged" / name
+
     def rating_parts(self, up_to: str | None = None) -> dict[Path, int]:
-        """Files with the ratings of all batches up to a run's, in order of arrival, and the rows that each has."""
-        return {
-            self.ratings(key) / file["part"]: file["rows_taken"] - file.get("rows_erased", 0)
-            for key in self.batches(up_to)
-            for file in self.required_outcome(key, "ingest")["files"]
-        }
+        """Files with the ratings of all batches up to a run's, in order of arrival, and the rows that each has.
+
+        Raises StoreError if some of the batches are merged with later ones, of which the run knows nothing.
+        """
+        merged = self.merged()
+        if up_to is not None and merged["batches"] and up_to < merged["batches"][-1]:
+            raise StoreError(
+                f"found the batches up to {merged['batches'][-1]} merged, so a run {up_to} cannot be made any more"
+            )
+        parts = {self.merged_part(merged["part"]): merged["rows"]} if merged["batches"] else {}
+        for key in self.batches(up_to):
+            if key not in merged["batches"]:
+                for file in self.required_outcome(key, "ingest")["files"]:
+                    parts[self.ratings(key) / file["part"]] = file["rows_taken"] - file.get("rows_erased", 0)
+        return parts
+
+    def sweep_batches(self) -> None:
+        """Remove files of ratings and refused rows that nothing names. Only while no task reads or writes batches."""
+        merged = self.merged()
+        for path in self.merged_part("").glob("*"):
+            if path.name != merged["part"]:
+                path.unlink()
+        for key in merged["batches"]:
+            shutil.rmtree(self.ratings(key), ignore_errors=True)
+        for key in self.batches():
+            parts = {file["part"] for file in self.required_outcome(key, "ingest")["files"]}
+            for folder in (self.ratings(key), self.rejected(key)):
+                for path in folder.glob("*.parquet"):
+                    if path.name not in parts:
+                        path.unlink()
 
     def taken(self) -> set[str]:
         """SHA-256 of every file that was taken into a batch."""
@@ -154,11 +196,19 @@ class Store:
         current = self._read_json(self.root / "CURRENT.json")
         return current["run_key"] if current else None
 
+    def left_at(self, run_key: str) -> float:
+        """When readers were last pointed from a run to another, in seconds since 1970; 0 if never."""
+        path = self.root / "manifests" / f"{run_key}.left"
+        return path.stat().st_mtime if path.exists() else 0
+
     def set_current(self, run_key: str) -> None:
         """Point readers to a published run, atomically."""
         if self.manifest(run_key) is None:
             known = ", ".join(self.published()) or "none"
             raise StoreError(f"run {run_key} is not published in {self.root}; published runs: {known}")
+        before = self.current()
+        if before not in (None, run_key):
+            (self.root / "manifests" / f"{before}.left").touch()
         link = self.root / f"{TEMPORARY}current"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("runs") / run_key)
@@ -205,16 +255,12 @@ class Store:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        for key in self.batches():
-            parts = {file["part"] for file in self.required_outcome(key, "ingest")["files"]}
-            for folder in (self.ratings(key), self.rejected(key)):
-                for path in folder.glob("*.parquet"):
-                    if path.name not in parts:
-                        path.unlink()
+        self.sweep_batches()
 
     def remove_run(self, run_key: str) -> None:
         """Remove a run's tables; its ratings, and the record of the files they came from, stay."""
-        (self.root / "manifests" / f"{run_key}.json").unlink(missing_ok=True)
+        for suffix in ("json", "left"):
+            (self.root / "manifests" / f"{run_key}.{suffix}").unlink(missing_ok=True)
         self.forget_outcomes(
             run_key, (path.stem for path in self.root.glob(f"tasks/{run_key}/*.json") if path.stem != "ingest")
         )

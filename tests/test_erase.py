@@ -16,6 +16,7 @@ import pytest
 from cofi_jobs import erase as module
 from cofi_jobs.erase import Found, erase, look
 from cofi_jobs.errors import StoreError
+from cofi_jobs.merge import merge
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.store import Store
@@ -206,6 +207,19 @@ def test_reruns_of_a_batch_do_not_bring_the_user_back(store: Store) -> None:
     assert {k: v for k, v in everything(store).items() if "ratings/" in k} == {
         k: v for k, v in batch.items() if "ratings/" in k
     }
+
+
+def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
+    store.remove_run("night-3")  # which would hold the merge up
+    assert merge(store, load_settings(["max_batches=2"])) == ["night-1", "night-2"]
+    before = everything(store)
+    assert any(hit.startswith("ratings/merged/") for hit in trace(store))
+    assert erase(store, load_settings(), [NAME], now=True).left == []
+    assert trace(store) == set()
+    assert everything(store) == before
+    assert len(list(store.merged_part("").iterdir())) == 1
+    run_night(store, quick, "night-4")
+    assert 13 in current_run(store).users()["user_id"].to_pylist()
 
 
 def test_ids_of_other_things_are_no_trace(store: Store) -> None:
