@@ -112,6 +112,8 @@ class Store:
 
     def sweep_batches(self) -> None:
         """Remove files of ratings and refused rows that nothing names. Only while no task reads or writes batches."""
+        for path in self.root.glob(f"{TEMPORARY}file-*"):  # of `replace_file`, killed
+            path.unlink()
         merged = self.merged()
         for path in self.merged_part("").glob("*"):
             if path.name != merged["part"]:

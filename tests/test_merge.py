@@ -153,8 +153,7 @@ def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(nights: Store, tm
         assert normalized(store) == before
         merge(store, TWO)
         assert normalized(store) == before
-        store.sweep()
-        assert normalized(store) == before
+        assert not list(store.root.glob(".tmp-*"))
         assert len(list(store.merged_part("").iterdir())) == 1
         assert sorted(path.name for path in store.root.glob("ratings/*")) == [f"batch={KEYS[-1]}", "merged"]
     assert step > 8
