@@ -122,7 +122,7 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
             found.skipped.append(str(name))
             continue
         if hit:
-            (found.waiting if shown else found.left).append(str(name))
+            (found.waiting if shown else found.left).append(re.sub("user_id=[^/]*", "user_id=***", str(name)))
     return found
 
 

@@ -262,6 +262,7 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
     own = folder / f"user_id={quote(user, safe='')}"
     own.mkdir(parents=True)
     pq.write_table(pq.read_table(store.table("n1", "normalized") / "items.parquet"), own / "part-0.parquet")
+    assert any("user_id=***" in name for name in look(store, settings, [user]).left)
     found = erase(store, settings, [user], now=True)
     assert found.left == []
     assert trace(store, user) == set()
