@@ -170,14 +170,25 @@ def _bury(store: Store, users: Sequence[str], newest: int) -> None:
 def _clean_landing(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]) -> None:
     """Remove taken files that hold the users: what others have in them is in the batches."""
     taken = store.taken()
+    removed: dict[str, list[Path]] = {}
     for path in sources.drop_files(store.landing):
         if _rows_in(connection, path, users):
-            if sha256(path) in taken:
-                path.unlink()
-                log.info("removed a taken file with rows of the users from %s", store.landing)
+            digest = sha256(path)
+            if digest in taken:
+                removed.setdefault(digest, []).append(path)
             else:
                 log.warning("a file in %s holds rows of the users and was not taken yet; the next night takes it "
                             "without them and removes it", store.landing)  # fmt: skip
+    for key in store.batches():
+        outcome = store.required_outcome(key, "ingest")
+        own = [file for file in outcome["files"] if file["sha256"] in removed]
+        for file in own:
+            file["mtime_ns"] = None  # should it be dropped again, it is read again
+        if own:
+            store.write_outcome(key, "ingest", outcome)
+    for path in (path for paths in removed.values() for path in paths):
+        path.unlink()
+        log.info("removed a taken file with rows of the users from %s", store.landing)
 
 
 def _rows_in(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequence[str]) -> int:

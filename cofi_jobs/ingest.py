@@ -84,12 +84,16 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
         raise StoreError(f"found the batches up to {merged[-1]} merged, so run {run_key} can take no more ratings")
     tombstones = erasure.Tombstones(store)
     landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)
-    batch = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
+    batch, replayed = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
     with (
         store.replace_folder(store.ratings(run_key)) as taken,
         store.replace_folder(store.rejected(run_key)) as refused,
         sql.connect(settings, taken) as connection,
     ):
+        for path in replayed if tombstones.users else ():
+            if path.parent == store.landing and _shows_erased(connection, path, tombstones):
+                path.unlink()
+                log.info("removed a file with rows of erased users, whose content an earlier run took: %s", path)
         staged = {}
         for number, file in track(list(enumerate(batch)), "reading rating files"):
             if "part" not in file:
@@ -133,12 +137,13 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     return {**totals, "reasons": dict(reasons), "scale": scale, "id_types": id_types, "files": batch}
 
 
-def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Records of the files of this run's batch, in the order in which they are taken.
+def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Records of the files of this run's batch, in the order in which they are taken; and files dropped once more.
 
     Those that an earlier attempt of this run took and that have gone since still carry their "part".
     """
     taken_by_others, digests, batch = set(), {}, {}
+    replayed = []
     paths = list(paths)
     for key in store.batches():
         for file in store.required_outcome(key, "ingest")["files"]:
@@ -155,12 +160,15 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, 
         stat = path.stat()
         record = {"name": path.name, "path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         # A file with the path, size and time of one that was read before is not read again to know it.
-        digest = digests.get((record["path"], stat.st_size, stat.st_mtime_ns)) or sha256(path)
+        known = digests.get((record["path"], stat.st_size, stat.st_mtime_ns))
+        digest = known or sha256(path)
         if digest in taken_by_others:
+            if not known:
+                replayed.append(path)
             log.info("%s: an earlier run took this content, so it is left", path)
         else:
             batch[digest] = {**record, "sha256": digest}
-    return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"]))
+    return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"])), replayed
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> str:
@@ -205,6 +213,15 @@ def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: 
     if barred:
         connection.execute(f"UPDATE {staged} SET raw = NULL, reason = '{erasure.REASON}' WHERE rowid IN {tuple(barred)}"
                            .replace(",)", ")"))  # fmt: skip
+
+
+def _shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, tombstones: erasure.Tombstones) -> bool:
+    """Whether a file that was taken before has rows of erased users."""
+    query = sources.rating_file(connection, path).query
+    users = connection.execute(f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL").fetchall()
+    if sources.is_text(path):
+        connection.execute("DELETE FROM reject_errors")
+    return bool(tombstones.until(user_id for (user_id,) in users))
 
 
 def _write(

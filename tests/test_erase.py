@@ -174,6 +174,18 @@ def test_a_replayed_file_does_not_bring_the_user_back(store: Store, quick: Setti
     assert refused["raw"].dropna().tolist() == ["13,114"]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "copy.csv"])
+def test_the_very_file_dropped_again_does_not_stay(store: Store, name: str) -> None:
+    replay = store.root.parent / "replay"
+    shutil.copy2(store.landing / "a.csv", replay)
+    shutil.copy2(store.landing / "b.csv", store.landing / "b-again.csv")
+    erase(store, load_settings(), [NAME], now=True)
+    assert trace(store) == set()
+    shutil.copy2(replay, store.landing / name)  # as old, by its time, as it was
+    assert run_task("ingest", store, load_settings(), "night-4")["files"] == []
+    assert trace(store) == set()
+
+
 def test_who_rates_anew_is_back_with_the_new_ratings_only(store: Store) -> None:
     erase(store, load_settings(), [NAME], now=True)
     (store.landing / "new.csv").write_text(
