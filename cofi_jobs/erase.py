@@ -118,6 +118,8 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
                 text = html.unescape(path.read_text(encoding="utf-8"))
                 free = place in ("tasks", "manifests")
                 hit = any(_pattern(users).search(part) for part in _texts(text, path, FREE_TEXT if free else None))
+                if place == "manifests" and path.suffix == ".json" and _in_manifest(json.loads(text), users):
+                    hit, shown = True, path.stem in pending
         except UnicodeDecodeError:
             found.skipped.append(str(name))
             continue
@@ -340,6 +342,16 @@ def _texts(text: str, path: Path, only: Sequence[str] | None) -> Iterator[str]:
             stack += [(part, wanted) for part in value]
         elif isinstance(value, str) and wanted:
             yield value
+
+
+def _in_manifest(manifest: dict[str, Any], users: Sequence[str]) -> bool:
+    """Whether the list of files names a user, as the first or last of a file or as the folder of a file."""
+    ids = set()
+    for file in manifest.get("files", ()):
+        if not file["path"].startswith(("similar_items", "popular_items", "model/item")):
+            ids |= {str(file.get(name)) for name in ("first_id", "last_id")}
+        ids |= {unquote(part[8:]) for part in file["path"].split("/") if part.startswith("user_id=")}
+    return not ids.isdisjoint(users)
 
 
 def _in_parquet(path: Path, users: Sequence[str]) -> bool:

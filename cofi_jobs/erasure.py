@@ -84,7 +84,7 @@ def clean_run(store: Store, run_key: str, gone: Matches, shown: bool) -> int:
         for path in sorted(folder.rglob("*.parquet")):
             removed += _clean_file(store, path, gone)
         for path in sorted(folder.glob("user_id=*")):
-            if gone(pa.array([unquote(path.name.removeprefix("user_id="))]))[0]:
+            if _is_of(f"{path}/part", gone):
                 removed += sum(pq.read_metadata(file).num_rows for file in path.glob("*.parquet"))
                 away = store.root / f".tmp-{path.parent.name}"
                 shutil.rmtree(away, ignore_errors=True)
@@ -101,18 +101,33 @@ def finish(store: Store) -> list[str]:
         users = {digest for digest, user in tombstones.users.items() if key in user["pending"]}
         manifest = store.manifest(key)
         if manifest is not None:
-            clean_run(store, key, _hashed(users, tombstones.key), shown=True)
-            folder = store.table(key, "")
-            files = [describe(folder / file["path"], folder) for file in manifest["files"]
-                     if (folder / file["path"]).exists()]  # fmt: skip
-            if files != manifest["files"]:
-                note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": len(users)}
-                notes = [*manifest.get("erasures", []), note]
-                store.write_manifest(key, {**manifest, "files": files, "erasures": notes})
+            _clean_published(store, key, manifest, _hashed(users, tombstones.key), len(users))
         for digest in users:
             tombstones.users[digest]["pending"].remove(key)
         store.write_tombstones(list(tombstones.users.values()))
     return runs
+
+
+def _clean_published(store: Store, key: str, manifest: dict[str, Any], gone: Matches, n_users: int) -> None:
+    """Remove users from a published run and bring its manifest up to date."""
+    folder, before = store.table(key, ""), manifest["files"]
+    own = [file for file in before if not _is_of(file["path"], gone)]
+    if own != before:  # files of one user each: first they are named no more, then they go
+        note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": n_users}
+        manifest = {**manifest, "files": own, "erasures": [*manifest.get("erasures", []), note]}
+        store.write_manifest(key, manifest)
+    clean_run(store, key, gone, shown=True)
+    files = [describe(folder / file["path"], folder) for file in own if (folder / file["path"]).exists()]
+    if [file["sha256"] for file in files] != [file["sha256"] for file in own]:
+        note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": n_users}
+        notes = [*manifest.get("erasures", []), note] if own == before else manifest["erasures"]
+        store.write_manifest(key, {**manifest, "files": files, "erasures": notes})
+
+
+def _is_of(path: str, gone: Matches) -> bool:
+    """Whether a file's folder is that of one of the users."""
+    name = Path(path).parent.name
+    return name.startswith("user_id=") and bool(gone(pa.array([unquote(name.removeprefix("user_id="))]))[0])
 
 
 def remove_landed(store: Store) -> list[str]:

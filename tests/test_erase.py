@@ -20,6 +20,7 @@ from cofi_jobs.merge import merge
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.store import Store
+from cofi_jobs.tables import describe
 from cofi_jobs.tasks import TASKS, run_task
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
@@ -102,6 +103,13 @@ def everything(store: Store) -> dict[str, Any]:
     return found
 
 
+def parquet_metadata(store: Store) -> dict[str, Any]:
+    """What readers learn of the columns of published tables."""
+    files = store.root.glob("runs/*/[rem]*/*.parquet")
+    return {str(path.relative_to(store.root)): {k: v for k, v in (pq.read_metadata(path).metadata or {}).items()
+            if k != b"ARROW:schema"} for path in files}  # fmt: skip
+
+
 def manifests_are_true(store: Store) -> None:
     for key in store.published():
         manifest = store.manifest(key)
@@ -110,7 +118,7 @@ def manifests_are_true(store: Store) -> None:
             path = store.table(key, "") / file["path"]
             content = path.read_bytes()
             assert (file["bytes"], file["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-            assert file["rows"] == pq.read_metadata(path).num_rows
+            assert file == describe(path, store.table(key, ""))
 
 
 def test_the_user_was_everywhere(nights: Store) -> None:
@@ -125,9 +133,10 @@ def test_the_user_was_everywhere(nights: Store) -> None:
 
 
 def test_at_once_nothing_is_left_and_the_others_are_as_before(store: Store) -> None:
-    before = everything(store)
+    before, metadata = everything(store), parquet_metadata(store)
     found = erase(store, load_settings(), [NAME], now=True)
     assert (found.left, found.waiting) == ([], [])
+    assert parquet_metadata(store) == metadata
     assert trace(store) == set()
     assert everything(store) == before
     manifests_are_true(store)
@@ -147,7 +156,7 @@ def test_published_tables_wait_for_the_next_publication(store: Store, quick: Set
     found = erase(store, load_settings(), [NAME])
     assert found.left == []
     assert trace(store) == set(found.waiting)
-    assert {name.split("/")[1] for name in found.waiting} == {"night-1", "night-2"}
+    assert {name.split("/")[1].removesuffix(".json") for name in found.waiting} == {"night-1", "night-2"}
     assert before == {k: [p.read_bytes() for p in sorted(folder.iterdir())] for k, folder in published.items()}
     for task in list(TASKS)[3:]:  # the run that was under way goes on
         run_task(task, store, quick, "night-3")
