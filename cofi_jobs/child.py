@@ -35,29 +35,9 @@ def run_in_child(
     every user of the machine. Credentials among the options are hidden in the lines. Raises CofiError where trying
     again cannot help, RuntimeError where it may.
     """
-    command = [sys.executable, "-m", "cofi_jobs.child", task.replace("_", "-"), "--run-key", run_key]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {
-        **os.environ,
-        **to_environment(settings),
-        "COFI_STORE": store,
-        OPTIONS: json.dumps(options or {}),
-        "PYTHONPATH": path,
-        "PYTHONUNBUFFERED": "1",
-    }
     Store(store).write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as child:
-        try:
-            assert child.stdout is not None
-            for line in child.stdout:
-                log_line(hide(line.rstrip(), options or {}))
-            code = child.wait()
-        except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
-            child.kill()
-            child.wait()
-            raise
+    arguments = [task.replace("_", "-"), "--run-key", run_key]
+    code = call_in_child(arguments, store, to_environment(settings), log_line, options)
     outcome, failure = Store(store).outcome(run_key, task), Store(store).failure(run_key, task)
     if code == 0 and outcome is not None:
         return outcome
@@ -66,6 +46,38 @@ def run_in_child(
     if code == 1 and failure is not None and failure["permanent"]:
         raise CofiError(failure["error"])
     raise RuntimeError(f"{task} ended with exit code {code}" + (f": {failure['error']}" if failure else ""))
+
+
+def call_in_child(
+    arguments: list[str],
+    store: str,
+    variables: Mapping[str, str],
+    log_line: Callable[[str], None],
+    options: Mapping[str, Any] | None = None,
+) -> int:
+    """Run a command of the command line with `variables` in its environment, as above; returns its exit code."""
+    command = [sys.executable, "-m", "cofi_jobs.child", *arguments]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {
+        **os.environ,
+        **variables,
+        "COFI_STORE": store,
+        OPTIONS: json.dumps(options or {}),
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+    }
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as child:
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                log_line(hide(line.rstrip(), options or {}))
+            return child.wait()
+        except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
+            child.kill()
+            child.wait()
+            raise
 
 
 def _end_with_parent() -> None:

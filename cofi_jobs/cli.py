@@ -1,5 +1,6 @@
 """The command line: the tasks without Airflow, and looks into a store."""
 
+import json
 import logging
 import os
 import sys
@@ -165,6 +166,24 @@ def rollback(run_key: str, store: StoreOption) -> None:
     current_run(target, run_key)
     target.set_current(run_key)
     Console().print(f"readers of {target.root} now use run {run_key}", soft_wrap=True)
+
+
+@app.command()
+def erase(
+    store: StoreOption,
+    user_ids: Annotated[list[str] | None, typer.Argument(metavar="USER_ID...", help="Whom to erase.")] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Clean what readers see at once, not at the next publish.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only look what is left of them, change nothing.")] = False,
+    settings: SetOption = None,
+) -> None:
+    """Remove users from the store for good, then search it for them; fails, naming the files, where any is left."""
+    from cofi_jobs.erase import erase, look
+
+    users = [*(user_ids or ()), *json.loads(os.environ.get("COFI_ERASE") or "[]")]
+    target, chosen = Store(store), load_settings(settings or ())
+    show.erased(target, look(target, chosen, users) if check else erase(target, chosen, users, now))
 
 
 def main() -> None:

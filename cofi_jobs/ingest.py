@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from cofi_jobs import sources, sql
-from cofi_jobs.errors import DataError
+from cofi_jobs import erasure, sources, sql
+from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store, sha256
@@ -17,12 +18,16 @@ from cofi_jobs.store import Store, sha256
 log = logging.getLogger(__name__)
 
 COUNTS = ("rows_read", "rows_taken", "rows_refused")
+# What the column `op` may say, in words and as the letters of change data capture; no word is an insert.
+WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
+DELETES = ("delete", "d")
 SQL_TYPES = {"integer": "BIGINT", "string": "VARCHAR"}
 
 
 def parsed(source: sources.RatingFile) -> str:
     """SELECT that gives a file's rows their values, `value` and `time`, and a `reason` where a row is unusable.
 
+    A row that withdraws a rating has no value. A rating such as 4,5 is 4.5.
     A time is a number of seconds since 1970 (milli-, micro- or nanoseconds where the number is too large for that) or
     an ISO 8601 time, UTC if it names no zone.
     """
@@ -32,18 +37,24 @@ def parsed(source: sources.RatingFile) -> str:
         f"WHEN abs({number}) < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END"
     )
     time = f"coalesce(TRY(to_timestamp({seconds})), try_cast(timestamp AS TIMESTAMPTZ))"
+    op = "lower(coalesce(op, ''))"
+    withdrawn = f"{op} IN {DELETES}"
+    comma = "CASE WHEN regexp_full_match(rating, '[+-]?[0-9]+,[0-9]{1,2}') THEN replace(rating, ',', '.') END"
+    value = f"CASE WHEN NOT {withdrawn} THEN coalesce(try_cast(rating AS FLOAT), try_cast({comma} AS FLOAT)) END"
     no_time = "time IS NULL OR NOT isfinite(time)" if source.timed else "false"  # "infinity" would be newest for ever
     return f"""
         SELECT user_id, item_id, value, time, raw, CASE
             WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN coalesce(user_id, '') = '' THEN 'user_id is missing'
             WHEN coalesce(item_id, '') = '' THEN 'item_id is missing'
+            WHEN {op} NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || op
+            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
+            WHEN {withdrawn} THEN NULL
             WHEN coalesce(rating, '') = '' THEN 'rating is missing'
             WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || rating
             WHEN abs(value) > 1e9 THEN 'rating is too large: ' || rating
-            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
             END AS reason
-        FROM (SELECT *, try_cast(rating AS FLOAT) AS value, {time} AS time FROM ({source.query}))"""
+        FROM (SELECT *, {value} AS value, {time} AS time FROM ({source.query}))"""
 
 
 def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str:
@@ -65,19 +76,33 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     """Take every new file of the landing folder, and the files given, into the batch of this run.
 
     A file is new if no other run has taken a file of the same content. A rerun makes its own batch anew, and keeps
-    what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings; then
-    nothing is taken.
+    what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings, and if
+    too many rows are refused; then nothing is taken.
     """
-    batch = _batch(store, run_key, [*sources.drop_files(store.landing), *(path.absolute() for path in ratings)])
+    merged = store.merged()["batches"]
+    if merged and run_key <= merged[-1]:
+        raise StoreError(f"found the batches up to {merged[-1]} merged, so run {run_key} can take no more ratings")
+    tombstones = erasure.Tombstones(store)
+    landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)
+    batch, replayed = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
     with (
         store.replace_folder(store.ratings(run_key)) as taken,
         store.replace_folder(store.rejected(run_key)) as refused,
         sql.connect(settings, taken) as connection,
     ):
+        for path in replayed if tombstones.users else ():
+            if path.parent == store.landing and _shows_erased(connection, path, tombstones):
+                path.unlink()
+                log.info("removed a file with rows of erased users, whose content an earlier run took: %s", path)
         staged = {}
         for number, file in track(list(enumerate(batch)), "reading rating files"):
             if "part" not in file:
                 staged[number] = _stage(connection, number, Path(file["path"]))
+                stat = Path(file["path"]).stat()
+                if (stat.st_size, stat.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
+                    raise RuntimeError(f"{file['path']} was changed while it was read")  # a retry reads it again
+                if tombstones.users:
+                    _bar_erased(connection, staged[number], tombstones)
         properties = store.properties()
         gone = len(staged) < len(batch)  # what was taken from files that have gone fits the properties as they are
         if properties is None or (store.batches() in ([], [run_key]) and not gone):
@@ -95,10 +120,12 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
                 log.info("%s: %d rows read, %d taken, %d refused", *(file[key] for key in ("path", *COUNTS)))
             else:
                 log.warning("%s is gone; what an earlier attempt of this run took from it is kept", file["path"])
+                part = file["part"]  # another, where an erasure has replaced it
                 for old, new in ((store.ratings(run_key), taken), (store.rejected(run_key), refused)):
                     if (old / part).exists():
                         (new / part).hardlink_to(old / part)
             file["part"] = part
+        _check_refused(batch, settings.max_refused)
     store.write_properties(properties)
     reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
     for reason, count in reasons.items():
@@ -106,15 +133,17 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     if not batch:
         log.info("no new rating files in %s", store.landing)
     totals = {key: sum(file[key] for file in batch) for key in COUNTS}
+    totals["rows_withdrawn"] = sum(file.get("rows_withdrawn", 0) for file in batch)
     return {**totals, "reasons": dict(reasons), "scale": scale, "id_types": id_types, "files": batch}
 
 
-def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Records of the files of this run's batch, in the order in which they are taken.
+def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Records of the files of this run's batch, in the order in which they are taken; and files dropped once more.
 
     Those that an earlier attempt of this run took and that have gone since still carry their "part".
     """
     taken_by_others, digests, batch = set(), {}, {}
+    replayed = []
     paths = list(paths)
     for key in store.batches():
         for file in store.required_outcome(key, "ingest")["files"]:
@@ -131,12 +160,15 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> list[dict[str, 
         stat = path.stat()
         record = {"name": path.name, "path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         # A file with the path, size and time of one that was read before is not read again to know it.
-        digest = digests.get((record["path"], stat.st_size, stat.st_mtime_ns)) or sha256(path)
+        known = digests.get((record["path"], stat.st_size, stat.st_mtime_ns))
+        digest = known or sha256(path)
         if digest in taken_by_others:
+            if not known:
+                replayed.append(path)
             log.info("%s: an earlier run took this content, so it is left", path)
         else:
             batch[digest] = {**record, "sha256": digest}
-    return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"]))
+    return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"])), replayed
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> str:
@@ -161,6 +193,37 @@ def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> st
     return staged
 
 
+def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: erasure.Tombstones) -> None:
+    """Refuse what erased users rated until their erasure, and keep neither their ids nor the text of their rows."""
+    users = connection.execute(f"SELECT DISTINCT user_id FROM {staged} WHERE user_id IS NOT NULL").fetchall()
+    until = tombstones.until(user_id for (user_id,) in users)
+    if until:
+        columns = {
+            "user_id": pa.array(until, pa.string()),
+            "until": pa.array(until.values(), pa.timestamp("us", "UTC")),
+        }
+        connection.register("erased", pa.table(columns))
+        connection.execute(f"""
+            UPDATE {staged} SET reason = '{erasure.REASON}', user_id = NULL, item_id = NULL, raw = NULL FROM erased
+            WHERE {staged}.user_id = erased.user_id AND (time IS NULL OR time <= until)""")
+        connection.unregister("erased")
+    # Lines that could not be taken apart: whose they are is unknown.
+    lines = connection.execute(f"SELECT rowid, raw FROM {staged} WHERE user_id IS NULL AND raw IS NOT NULL").fetchall()
+    barred = [row for row, raw in lines if tombstones.may_be_in(raw)]
+    if barred:
+        connection.execute(f"UPDATE {staged} SET raw = NULL, reason = '{erasure.REASON}' WHERE rowid IN {tuple(barred)}"
+                           .replace(",)", ")"))  # fmt: skip
+
+
+def _shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, tombstones: erasure.Tombstones) -> bool:
+    """Whether a file that was taken before has rows of erased users."""
+    query = sources.rating_file(connection, path).query
+    users = connection.execute(f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL").fetchall()
+    if sources.is_text(path):
+        connection.execute("DELETE FROM reject_errors")
+    return bool(tombstones.until(user_id for (user_id,) in users))
+
+
 def _write(
     connection: duckdb.DuckDBPyConnection,
     query: str,
@@ -172,15 +235,33 @@ def _write(
     """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
     user_id, item_id = (f"{column}::{SQL_TYPES[id_type]} AS {column}" for column, id_type in id_types.items())
     good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM ({query}) WHERE reason IS NULL"
-    bad = f"SELECT {sql.quote(name)} AS file, row, reason, raw FROM ({query}) WHERE reason IS NOT NULL"
+    bad = f"SELECT {sql.quote(name)} AS file, row, reason, raw, user_id FROM ({query}) WHERE reason IS NOT NULL"
     reasons = dict(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
         .fetchall()
     )  # fmt: skip
+    n_read, withdrawn = connection.execute(f"""
+        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM ({query})""").fetchall()[0]
     n_taken = sql.write_parquet(connection, good, taken)
     n_refused = sql.write_parquet(connection, bad, refused) if reasons else 0
-    counts = zip(COUNTS, (n_taken + n_refused, n_taken, n_refused), strict=True)
-    return {**dict(counts), "reasons": reasons}
+    if n_read != n_taken + n_refused:
+        raise RuntimeError(f"{name}: {n_read} rows read, but {n_taken} taken and {n_refused} refused")
+    counts = zip(COUNTS, (n_read, n_taken, n_refused), strict=True)
+    return {**dict(counts), "rows_withdrawn": withdrawn, "reasons": reasons}
+
+
+def _check_refused(batch: list[dict[str, Any]], limit: float) -> None:
+    """Raise DataError if more than this share of a night's rows was refused, those of erased users aside."""
+    reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
+    erased = reasons.pop(erasure.REASON, 0)
+    n_read, n_refused = sum(file["rows_read"] for file in batch) - erased, reasons.total()
+    if n_refused > limit * n_read:
+        why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(5))
+        worst = max(batch, key=lambda file: file["rows_refused"])
+        raise DataError(
+            f"found {n_refused} of {n_read} rows to be refused, expected at most {limit:g} of them (setting "
+            f"max_refused): {why}; most are in {worst['path']}; nothing was taken"
+        )
 
 
 def _not_integer(column: str) -> str:

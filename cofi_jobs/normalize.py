@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cofi_jobs import sources, sql
-from cofi_jobs.errors import DataError
+from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
 
@@ -38,10 +39,7 @@ def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.nda
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Normalize the newest rating of each (user, item) over all batches up to this run's."""
-    batches = store.batches(up_to=run_key)
-    parts = [
-        store.ratings(key) / file["part"] for key in batches for file in store.required_outcome(key, "ingest")["files"]
-    ]
+    batches, parts = store.batches(up_to=run_key), store.rating_parts(up_to=run_key)
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     if not parts:
         raise nothing
@@ -49,7 +47,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
     ):
-        _newest(connection, parts)
+        counts_of_rows = newest(connection, parts)
+        connection.execute("DELETE FROM newest WHERE rating IS NULL")
         n_ratings = connection.execute("SELECT count(*) FROM newest").fetchall()[0][0]
         if not n_ratings:
             raise nothing
@@ -73,11 +72,24 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             folder / "items.parquet",
         )
     log.info("%d current ratings of %d items by %d users from %d batches", n_ratings, n_items, n_users, len(batches))
-    return {"batches": batches, "n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
+    # What was left out when batches were merged counts as before.
+    superseded = store.merged().get("rows_superseded", 0)
+    rows = {name: counts_of_rows[name] + superseded for name in ("n_rows", "n_superseded")}
+    sizes = {"n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
+    return {"batches": batches, **counts_of_rows, **rows, **sizes}
 
 
-def _newest(connection: duckdb.DuckDBPyConnection, parts: list[Path]) -> None:
-    """The newest rating of each (user, item): by time, then by order of arrival; no time counts as oldest."""
+def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dict[str, int]:
+    """Make the table `newest`: the newest row of each (user, item), by time, then by order of arrival.
+
+    No time counts as oldest; a row without a rating withdraws. `parts` gives the files in order of arrival, and the
+    rows that each must have. Returns how many rows there were, and how many are superseded or withdrawals.
+    Raises StoreError if a file has other rows than were put in.
+    """
+    for path, expected in parts.items():
+        found = pq.read_metadata(path).num_rows if path.exists() else 0
+        if found != expected:
+            raise StoreError(f"found {found} rows in {path}, expected the {expected} that were put there")
     arrival = pa.table({"filename": pa.array(map(str, parts), pa.string()), "arrival": np.arange(len(parts))})
     connection.register("arrivals", arrival)
     connection.execute(f"""
@@ -85,8 +97,13 @@ def _newest(connection: duckdb.DuckDBPyConnection, parts: list[Path]) -> None:
         SELECT user_id, item_id, unnest(arg_max(
             {{rating: rating, timestamp: timestamp, arrival: arrival, row: file_row_number}},
             (coalesce(epoch_us(timestamp), -9223372036854775808), arrival, file_row_number)))
-        FROM read_parquet({sql.files(parts)}, filename = true, file_row_number = true) JOIN arrivals USING (filename)
+        FROM read_parquet({sql.files([*parts])}, filename = true, file_row_number = true) JOIN arrivals USING (filename)
         GROUP BY user_id, item_id""")
+    pairs, withdrawn = connection.execute(
+        "SELECT count(*), count(*) FILTER (rating IS NULL) FROM newest"
+    ).fetchall()[0]  # fmt: skip
+    n_rows = sum(parts.values())
+    return {"n_rows": n_rows, "n_superseded": n_rows - pairs, "n_withdrawn": withdrawn}
 
 
 def _number_rows(connection: duckdb.DuckDBPyConnection) -> None:

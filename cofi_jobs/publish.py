@@ -2,22 +2,20 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from cofi_jobs import erasure
+from cofi_jobs.merge import merge
 from cofi_jobs.settings import Settings, section
-from cofi_jobs.store import Store, sha256
-from cofi_jobs.tables import SCHEMA_VERSION
+from cofi_jobs.store import Store
+from cofi_jobs.tables import PUBLISHED, SCHEMA_VERSION, describe
 
 log = logging.getLogger(__name__)
 
 DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
-TABLES = ("recommendations", "similar_items", "popular_items", "model", "evaluation")
 COUNTS = {
-    "ingest": ("rows_read", "rows_taken", "rows_refused", "reasons"),
-    "normalize": ("n_ratings", "n_users", "n_items"),
+    "ingest": ("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),
+    "normalize": ("n_rows", "n_superseded", "n_withdrawn", "n_ratings", "n_users", "n_items"),
     "similar_items": ("rows",),
     "recommend": ("rows", "users", "popular_items", "barred_items"),
 }
@@ -36,9 +34,17 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         log.info("published %s, readers use it from now on", store.table(run_key, "recommendations"))
     else:
         log.warning("published run %s, but readers stay with the newer run %s", run_key, current)
-    removed = prune(store, settings.keep_runs, run_key)
+    removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
     if removed:
         log.info("removed old runs: %s", ", ".join(removed))
+    cleaned = erasure.finish(store)
+    if cleaned:
+        log.info("removed erased users from the published runs %s", ", ".join(cleaned))
+    with store.lock("ingest"):
+        landed = erasure.remove_landed(store)
+    if landed:
+        log.info("removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed))
+    merge(store, settings)
     recommended = store.required_outcome(run_key, "recommend")
     return {
         "path": str(store.table(run_key, "recommendations")),
@@ -69,16 +75,17 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         **{key: outcomes["evaluate"][key] for key in ("metrics", "comparisons", "gate")},
         "files": [
             describe(path, store.table(run_key, ""))
-            for table in TABLES
+            for table in PUBLISHED
             for path in sorted(store.table(run_key, table).rglob("*.parquet"))
         ],
     }
 
 
-def prune(store: Store, keep_runs: int, run_key: str) -> list[str]:
+def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) -> list[str]:
     """Remove published runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
 
-    The current run and the one just published always stay.
+    The current run and the one just published always stay, and runs that readers were pointed to within the last
+    `grace_hours`: somebody may still be reading.
     """
     published = store.published()
     given_up = time.time() - DAYS_TO_FINISH * 86_400
@@ -87,29 +94,8 @@ def prune(store: Store, keep_runs: int, run_key: str) -> list[str]:
         for key in store.run_keys()
         if (key in published[:-keep_runs] or (key not in published and store.last_change(key) < given_up))
         and key not in (run_key, store.current())
+        and store.left_at(key) < time.time() - grace_hours * 3600
     ]
     for key in old:
         store.remove_run(key)
     return old
-
-
-def describe(path: Path, folder: Path) -> dict[str, Any]:
-    """What the manifest says of a file of a run, whose path is taken below `folder`."""
-    metadata = pq.read_metadata(path)
-    return {
-        "path": str(path.relative_to(folder)),
-        "rows": metadata.num_rows,
-        "bytes": path.stat().st_size,
-        "sha256": sha256(path),
-        **_id_range(metadata),
-    }
-
-
-def _id_range(metadata: pq.FileMetaData) -> dict[str, Any]:
-    """First and last id of a file that is sorted by its first column, an id; so a look-up opens one file only."""
-    if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
-        return {}
-    first, last = (metadata.row_group(n).column(0).statistics for n in (0, metadata.num_row_groups - 1))
-    if first.min is None or last.max is None:  # Parquet keeps no bounds of very long texts
-        return {}
-    return {"first_id": first.min, "last_id": last.max}

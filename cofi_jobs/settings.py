@@ -14,8 +14,11 @@ from cofi_jobs.errors import SettingsError
 
 PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where the store is and how to log in there, what the DAG is
-# made with (train's pool, its deadline), whether errors show a traceback.
-NOT_SETTINGS = {"COFI_STORE", "COFI_STORE_OPTIONS", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"}
+# made with (train's pool, its deadline), whether errors show a traceback, whom to erase.
+NOT_SETTINGS = {
+    *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"),
+    "COFI_ERASE",
+}
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
@@ -36,6 +39,12 @@ class Settings(BaseSettings):
     )
     id_type: Literal["auto", "integer", "string"] = setting(
         "ingest", "auto", "Type of user and item ids. auto: integer if all ids of the first night are, else string."
+    )
+    max_refused: float = setting(
+        "ingest", 0.5, "Share of a night's rows that may be refused; if more are, nothing is taken.", ge=0, le=1
+    )
+    settle_seconds: float = setting(
+        "ingest", 2.0, "A file in landing/ is read once it is unchanged for so many seconds.", ge=0, le=600
     )
 
     damping: float = setting(
@@ -158,6 +167,12 @@ class Settings(BaseSettings):
 
     keep_runs: int = setting("publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000)
 
+    grace_hours: float = setting(
+        "publish", 24.0, "A run is kept for so many hours after readers were pointed elsewhere.", ge=0, le=10_000
+    )
+    max_batches: int = setting(
+        "publish", 60, "Batches of ratings kept apart; beyond it all but the newer half are merged.", ge=2, le=10_000
+    )
     tune_minutes: float = setting(
         "tune", 20.0, "Minutes of trials, for both heads together, on one run's ratings.", gt=0, le=600
     )

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.dataset as ds
@@ -19,6 +19,9 @@ from cofi_jobs.overview import evaluation_of, state_of
 from cofi_jobs.read import Run
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
+
+if TYPE_CHECKING:
+    from cofi_jobs.erase import Found
 
 WORTH_A_WORD = 0.05  # what speaks against an item is shown from this share of what speaks for it
 
@@ -301,3 +304,16 @@ def _number(value: float | None, sign: str = "") -> str:
 
 def _name(row: dict[str, Any]) -> str:
     return row["title"] or f"item {row['item_id']}"
+
+
+def erased(store: Store, found: "Found") -> None:
+    """Say where a scan looked for erased users. Raises StoreError naming the files that still hold one."""
+    console = _console()
+    console.print(f"searched {found.files} files of {store.root}, save catalogue/ and lists/")
+    for name in found.skipped:
+        console.print(f"not searched, as it is no text: {name}")
+    for name in found.waiting:
+        console.print(f"found, gone with the next publication: {name}")
+    if found.left:
+        raise StoreError(f"found the users in {', '.join(found.left)}; run erase again, or remove these files")
+    console.print("found no other trace" if found.waiting else "found no trace")

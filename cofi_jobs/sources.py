@@ -1,14 +1,17 @@
 """Readers of rating files and item catalogues, as SQL over one file.
 
-Whatever a file's format, `rating_file` gives the same columns: user_id, item_id, rating, timestamp as text exactly as
-the file has them (timestamp NULL where the file has no such column) and `raw`, the record's text.
+Whatever a file's format, `rating_file` gives the same columns: user_id, item_id, rating, timestamp, op as text exactly
+as the file has them (timestamp and op NULL where the file has no such column) and `raw`, the record's text.
 """
 
 import codecs
 import csv
 import gzip
+import io
 import json
+import logging
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +20,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import duckdb
+import pyarrow as pa
 
 from cofi_jobs import sql
 from cofi_jobs.errors import DataError
+
+log = logging.getLogger(__name__)
 
 # Accepted column names, compared without case and punctuation; the first is how messages call the column.
 RATING_COLUMNS = {
@@ -27,6 +33,7 @@ RATING_COLUMNS = {
     "item_id": ("itemid", "movieid", "item", "movie", "productid", "iid"),
     "rating": ("rating", "ratings", "stars", "score"),
     "timestamp": ("timestamp", "time", "ts", "datetime", "date", "ratedat", "createdat"),
+    "op": ("op", "operation"),
 }
 CATALOGUE_COLUMNS = {
     "item_id": RATING_COLUMNS["item_id"],
@@ -34,8 +41,10 @@ CATALOGUE_COLUMNS = {
     "groups": ("genres", "genre", "groups", "group", "categories", "category"),
 }
 PARQUET = (".parquet", ".pq")
+BLOCK = 1 << 19  # a line of four times this is seen: a block without a line end is within it
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-FORMATS = "CSV (also .tsv, .dat with '::', u.data), JSON lines or Parquet, text files also gzipped"
+FORMATS = "CSV (also .tsv, .dat with '::', u.data), JSON lines or Parquet, text files also as .gz or .zst"
 # MovieLens 100k, u.item: pipe-separated, no header; the last 19 columns are flags, one for each genre.
 U_ITEM_GENRES = tuple(
     "unknown,Action,Adventure,Animation,Children,Comedy,Crime,Documentary,Drama,Fantasy,Film-Noir,Horror,Musical,"
@@ -46,7 +55,7 @@ U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
 
 @dataclass(frozen=True)
 class RatingFile:
-    """A file of ratings: SELECT with the five text columns, and whether the file has a column of times.
+    """A file of ratings: SELECT with the six text columns, and whether the file has a column of times.
 
     `broken` is a condition in SQL for records that cannot be taken apart into columns.
     """
@@ -72,6 +81,27 @@ def drop_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_file() and not path.name.startswith((".", "_")) and path.suffix not in (".tmp", ".part")
     )
+
+
+def settled(paths: list[Path], seconds: float) -> list[Path]:
+    """Those of the files that nobody is writing any more: unchanged for so many seconds, for which this waits."""
+    before = {path: path.stat() for path in paths}
+    oldest = time.time() - seconds
+    young = {path for path, stat in before.items() if stat.st_mtime > oldest}
+    if not young:
+        return paths
+    newest = max(before[path].st_mtime for path in young)
+    time.sleep(min(seconds, newest - oldest))
+    now = {path: path.stat() for path in young if path.exists()}
+    still = {
+        path
+        for path in young
+        if path not in now
+        or (now[path].st_size, now[path].st_mtime_ns) != (before[path].st_size, before[path].st_mtime_ns)
+    }
+    for path in sorted(still):
+        log.warning("%s is still being written, so it is left for the next run", path)
+    return [path for path in paths if path not in still]
 
 
 def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile:
@@ -148,7 +178,7 @@ def _id(expression: str) -> str:
 
 
 def _extension(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
     return suffixes[-1] if suffixes else ""
 
 
@@ -184,8 +214,7 @@ def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[s
 
 def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: bool, quote: str) -> str:
     """A text file as a table of text columns; lines of another shape go to DuckDB's reject_errors."""
-    if _is_gzip(path):
-        _check_gzip(path)
+    longest = _longest_line(path)
     types = ", ".join(f"{sql.quote(column)}: 'VARCHAR'" for column in columns)
     options = {
         "columns": f"{{{types}}}",
@@ -194,10 +223,12 @@ def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: boo
         "quote": sql.quote(quote),
         "escape": sql.quote(quote),
         "encoding": "'utf-8'" if _is_utf8(path) else "'latin-1'",
-        "compression": "'gzip'" if _is_gzip(path) else "'none'",
+        "compression": sql.quote(_compression(path)),
         "auto_detect": "false",
         "store_rejects": "true",
     }
+    if longest:  # DuckDB passes over longer lines, without a word; and of several threads it mixes up the order then
+        options |= {"max_line_size": str(longest), "buffer_size": str(2 * longest), "parallel": "false"}
     return f"read_csv({sql.file(path)}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
 
 
@@ -244,25 +275,38 @@ def _is_known(column: str) -> bool:
     return any(_plain(column) in names for names in [*RATING_COLUMNS.values(), *CATALOGUE_COLUMNS.values()])
 
 
-def _is_gzip(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
+def _compression(path: Path) -> str:
+    return COMPRESSIONS.get(path.suffix.lower(), "none")
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | io.BufferedReader]:
     """The file's bytes, unpacked. Raises DataError where they cannot be."""
+    packed = _compression(path)
     try:
-        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
+        with (
+            gzip.open(path, "rb")
+            if packed == "gzip"
+            else io.BufferedReader(pa.input_stream(str(path), compression=packed))
+            if packed == "zstd"
+            else path.open("rb")
+        ) as file:
             yield file
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 
-def _check_gzip(path: Path) -> None:
-    """Unpack a file to its end: Python compares the checksum, DuckDB would take damaged rows for ratings."""
+def _longest_line(path: Path) -> int:
+    """A bound in bytes for the longest line, 0 if there is none of 2 MB, which is what DuckDB allows by itself.
+
+    This reads, and so unpacks, the file to its end: of one that is damaged or cut DuckDB would take what it gets.
+    """
+    longest = length = 0
     with _open(path) as file:
-        while file.read(1 << 20):
-            pass
+        while block := file.read(BLOCK):
+            length = 0 if b"\n" in block else length + len(block)
+            longest = max(longest, length)
+    return longest + 2 * BLOCK if longest else 0  # it starts and ends within the blocks around
 
 
 def _first_line(path: Path) -> str:

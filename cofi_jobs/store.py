@@ -6,6 +6,7 @@ Layout (see docs/outputs.md):
     landing/  catalogue/                what upstream drops: rating files; titles and groups of items
     lists/                              items to show or not: allow.txt, deny.txt
     ratings/batch=<run_key>/            clean new ratings of one run
+    merged.json, ratings/merged/        older batches as one file, once there are many
     rejected/batch=<run_key>/           refused rows of one run, with reasons
     runs/<run_key>/<table>/             what a run makes
     tasks/<run_key>/<task>.json         how a task of a run ended: counts, settings, files read
@@ -13,9 +14,15 @@ Layout (see docs/outputs.md):
     CURRENT.json, current -> runs/...   the run that readers use
     settings.json                       settings that tuning found
     tune/<study>.journal                the trials of a tuning
+    erased.json, erased.key             tombstones of erased users: keyed hashes, and their key (mode 0600)
 
 A folder is written under a temporary name beside its place and then renamed, so it is there whole or not at all.
 A batch counts once its ingest task has left its outcome.
+
+Where the ratings of a batch are is said in one place: the batch's outcome of ingest names its files, unless merged.json
+lists the batch; then they are in the file that it names. Both are replaced in one step, after the files that they name
+were written and before those that they named are removed. So at any moment each rating is found once, and files that
+nothing names are leftovers, which `sweep` removes.
 """
 
 import fcntl
@@ -23,6 +30,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,6 +84,52 @@ class Store:
         """Keys of the complete batches, up to and including `up_to`, oldest first. Keys sort as text."""
         keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
         return sorted(key for key in keys if up_to is None or key <= up_to)
+
+    def merged(self) -> dict[str, Any]:
+        """What batches are merged, oldest first, in which file, and how many rows that has."""
+        return self._read_json(self.root / "merged.json") or {"batches": [], "part": None, "rows": 0}
+
+    def write_merged(self, merged: dict[str, Any]) -> None:
+        """From here on the ratings of these batches are in the file named, and nowhere else."""
+        self._write_json(self.root / "merged.json", merged)
+
+    def merged_part(self, name: str) -> Path:
+        """A file of merged batches."""
+        return self.root / "ratings" / "merged" / name
+
+    def rating_parts(self, up_to: str | None = None) -> dict[Path, int]:
+        """Files with the ratings of all batches up to a run's, in order of arrival, and the rows that each has.
+
+        Raises StoreError if some of the batches are merged with later ones, of which the run knows nothing.
+        """
+        merged = self.merged()
+        if up_to is not None and merged["batches"] and up_to < merged["batches"][-1]:
+            raise StoreError(
+                f"found the batches up to {merged['batches'][-1]} merged, so a run {up_to} cannot be made any more"
+            )
+        parts = {self.merged_part(merged["part"]): merged["rows"]} if merged["batches"] else {}
+        for key in self.batches(up_to):
+            if key not in merged["batches"]:
+                for file in self.required_outcome(key, "ingest")["files"]:
+                    parts[self.ratings(key) / file["part"]] = file["rows_taken"] - file.get("rows_erased", 0)
+        return parts
+
+    def sweep_batches(self) -> None:
+        """Remove files of ratings and refused rows that nothing names. Only while no task reads or writes batches."""
+        for path in self.root.glob(f"{TEMPORARY}file-*"):  # of `replace_file`, killed
+            path.unlink()
+        merged = self.merged()
+        for path in self.merged_part("").glob("*"):
+            if path.name != merged["part"]:
+                path.unlink()
+        for key in merged["batches"]:
+            shutil.rmtree(self.ratings(key), ignore_errors=True)
+        for key in self.batches():
+            parts = {file["part"] for file in self.required_outcome(key, "ingest")["files"]}
+            for folder in (self.ratings(key), self.rejected(key)):
+                for path in folder.glob("*.parquet"):
+                    if path.name not in parts:
+                        path.unlink()
 
     def taken(self) -> set[str]:
         """SHA-256 of every file that was taken into a batch."""
@@ -157,20 +211,71 @@ class Store:
         current = self._read_json(self.root / "CURRENT.json")
         return current["run_key"] if current else None
 
+    def left_at(self, run_key: str) -> float:
+        """When readers were last pointed from a run to another, in seconds since 1970; 0 if never."""
+        path = self.root / "manifests" / f"{run_key}.left"
+        return path.stat().st_mtime if path.exists() else 0
+
     def set_current(self, run_key: str) -> None:
         """Point readers to a published run, atomically."""
         if self.manifest(run_key) is None:
             known = ", ".join(self.published()) or "none"
             raise StoreError(f"run {run_key} is not published in {self.root}; published runs: {known}")
+        before = self.current()
+        if before not in (None, run_key):
+            (self.root / "manifests" / f"{before}.left").touch()
         link = self.root / f"{TEMPORARY}current"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("runs") / run_key)
         link.replace(self.root / "current")
         self._write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}"})
 
+    # ---- erased users
+
+    def tombstones(self) -> list[dict[str, Any]]:
+        """Erased users (see erasure.py), without their ids."""
+        return (self._read_json(self.root / "erased.json") or {"users": []})["users"]
+
+    def write_tombstones(self, users: list[dict[str, Any]]) -> None:
+        """From here on these users count as erased."""
+        self._write_json(self.root / "erased.json", {"users": users})
+
+    def erasure_key(self) -> bytes:
+        """The key of the tombstones' hashes, made for the first of them, for the store's owner only.
+
+        Raises StoreError if there are tombstones and the key is gone.
+        """
+        path = self.root / "erased.key"
+        if not path.exists():
+            if self.tombstones():
+                raise StoreError(f"found tombstones of erased users but no {path}; put the key back from a backup")
+            temporary = path.with_name(TEMPORARY + path.name)
+            temporary.unlink(missing_ok=True)
+            with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
+                file.write(secrets.token_hex(32) + "\n")
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(self.root)
+        return bytes.fromhex(path.read_text())
+
+    def sweep(self) -> None:
+        """Finish or undo what killed processes left half done. Only while no task is under way."""
+        for path in [*self.root.rglob(f"{TEMPORARY}*"), *self.root.rglob(".spill")]:
+            if path.is_relative_to(self.landing):
+                continue  # what upstream is writing there
+            target = path.with_name(path.name.removeprefix(f"{TEMPORARY}old-"))
+            if path.name.startswith(f"{TEMPORARY}old-") and not target.exists():
+                path.rename(target)  # stopped between the two renames of replace_folder
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        self.sweep_batches()
+
     def remove_run(self, run_key: str) -> None:
         """Remove a run's tables; its ratings, and the record of the files they came from, stay."""
-        (self.root / "manifests" / f"{run_key}.json").unlink(missing_ok=True)
+        for suffix in ("json", "left"):
+            (self.root / "manifests" / f"{run_key}.{suffix}").unlink(missing_ok=True)
         self.forget_outcomes(
             run_key, (path.stem for path in self.root.glob(f"tasks/{run_key}/*.json") if path.stem != "ingest")
         )
@@ -209,6 +314,21 @@ class Store:
         staging.rename(target)
         _sync(target.parent)
         shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def replace_file(self, target: Path) -> Iterator[Path]:
+        """A temporary file to write; on success it takes `target`'s place at once, on an error nothing changes.
+
+        It is beside no table: readers that take every file of a folder must not meet it.
+        """
+        temporary = self.root / f"{TEMPORARY}file-{secrets.token_hex(8)}"
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(target)
+            _sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self, task: str) -> Iterator[None]:

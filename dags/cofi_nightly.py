@@ -159,7 +159,7 @@ def cofi_nightly() -> None:
         """Point readers to this run and tell downstream DAGs.
 
         **Reads** all tables of the run. **Writes** `manifests/<run>.json`, then `CURRENT.json` and `current`; updates
-        the asset `cofi_recommendations`; removes old runs beyond `keep_runs`.
+        the asset `cofi_recommendations`; removes old runs beyond `keep_runs` and erased users; merges old batches.
 
         **If it fails**, clear it; readers are on the old run or on the new one, never between. Bad lists are taken back
         by `python -m cofi_jobs rollback`.

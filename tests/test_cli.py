@@ -242,3 +242,20 @@ def test_explain_names_what_it_cannot_explain(store: Store, ratings: Path, quick
         ended = cofi("explain", *arguments, *where)
         assert ended.returncode == 1
         assert f"error: {message}" in ended.stderr
+
+
+def test_erase(store: Store, ratings: Path):
+    run_night(store, load_settings(QUICK), "n1", ratings=[ratings])
+    ended = cofi("erase", "10", "13", "--store", store.root)
+    assert (ended.returncode, "gone with the next publication" in ended.stdout) == (0, True)
+    ended = cofi("erase", "10", "--now", "--store", store.root)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "found no trace")
+    assert 10 not in current_run(store).users()["user_id"].to_pylist()
+    (store.root / "notes.txt").write_text("of 10 and 16")
+    ended = cofi("erase", "--check", "16", "--store", store.root)
+    assert ended.returncode == 1
+    assert "found the users in" in ended.stderr
+    assert "notes.txt" in ended.stderr
+    assert "runs/n1/recommendations" in ended.stderr
+    ended = cofi("erase", "--store", store.root)
+    assert (ended.returncode, "found no user id" in ended.stderr) == (2, True)

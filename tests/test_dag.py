@@ -7,6 +7,7 @@ script (`examine`, `nights`). They leave JSON, a log and Airflow's database for 
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import psutil
 import pyarrow.dataset
 import pytest
 
+from cofi_jobs.read import current_run
 from cofi_jobs.settings import Settings, form_fields, section
 from cofi_jobs.store import Store, run_key_at
 from cofi_jobs.tasks import TASKS, run_task
@@ -147,6 +149,13 @@ def nights(home: Path) -> dict[str, Any]:
         run = nightly.test(run_conf=conf, logical_date=datetime(2026, 1, 3, tzinfo=UTC))
         seen["hung"] = {"run_id": run.run_id, "processes": [p.cmdline() for p in psutil.Process().children()]}
 
+    erased = Store(Path(shutil.copytree(store.root, home / "erased", symlinks=True)))
+    forget = bag.dags["cofi_erase"]
+    for name, users in (("erased", "13\n 10 \n"), ("nobody", " \n")):
+        conf_of = {"store": str(erased.root), "users": users, "now": True}
+        run = forget.test(run_conf=conf_of, logical_date=datetime(2026, 1, 6, tzinfo=UTC))
+        seen[name] = {"state": run.state, "users": current_run(erased).users()["user_id"].to_pylist()}
+
     with pytest.raises(ParamValidationError) as refused:
         nightly.test(run_conf={**conf, "top_n": 0}, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
     seen["refused"] = str(refused.value)
@@ -222,7 +231,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_no_import_errors(dags: Any) -> None:
     assert dags["errors"] == {}
-    assert set(dags["dags"]) == {"cofi_nightly", "cofi_reader_example", "cofi_tune"}
+    assert set(dags["dags"]) == {"cofi_nightly", "cofi_erase", "cofi_reader_example", "cofi_tune"}
 
 
 def test_edges(dags: Any) -> None:
@@ -433,6 +442,13 @@ def test_time_out_ends_the_child(after: Nights) -> None:
 def test_wrong_parameter_is_refused(after: Nights) -> None:
     assert "top_n" in after.seen["refused"]
     assert "less than the minimum of 1" in after.seen["refused"]
+
+
+def test_the_form_of_cofi_erase_erases(after: Nights) -> None:
+    left = set(random_ratings()["userId"]) - {10, 13}
+    assert after.seen["erased"] == {"state": "success", "users": sorted(left)}
+    assert after.seen["nobody"] == {"state": "failed", "users": sorted(left)}
+    assert "found no trace" in after.log
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from cofi_jobs.errors import DataError
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_task
-from tests.conftest import random_ratings
+from tests.conftest import random_ratings, settle
 
 ROOT = Path(__file__).parents[1]
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -29,11 +30,11 @@ GOOD_ROWS = [(1, 10, 4.0, 1000000000), (2, 20, 1.0, 1000000001), (3, 10, 5.0, 10
 def drop(store: Store, name: str, content: str | bytes) -> Path:
     path = store.landing / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
+    return settle(path)
 
 
 def ingest(store: Store, run_key: str = "night-1", *overrides: str, ratings: tuple[Path, ...] = ()) -> dict[str, Any]:
-    return run_task("ingest", store, load_settings(overrides), run_key, ratings=ratings)
+    return run_task("ingest", store, load_settings(["max_refused=1", *overrides]), run_key, ratings=ratings)
 
 
 def first_night(store: Store) -> None:
@@ -72,11 +73,11 @@ def snapshot(store: Store) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in kept if not path.name.endswith(".failed.json")}
 
 
-def failure(store: Store, run_key: str = "night-1", **inputs: Any) -> str:
+def failure(store: Store, run_key: str = "night-1", overrides: tuple[str, ...] = (), **inputs: Any) -> str:
     """The message of an ingest that fails. Such an ingest leaves the store as it was."""
     before = snapshot(store)
     with pytest.raises(DataError) as caught:
-        ingest(store, run_key, **inputs)
+        ingest(store, run_key, *overrides, **inputs)
     assert snapshot(store) == before
     assert not list(store.root.rglob(".tmp-*"))
     assert "\n" not in str(caught.value)
@@ -198,7 +199,7 @@ BAD_ROWS = {
     "1,,3,1000000000": "item_id is missing",
     "1,10,,1000000000": "rating is missing",
     "1,10,good,1000000000": "rating is not a number: good",
-    '1,10,"4,5",1000000000': "rating is not a number: 4,5",
+    '1,10,"4,500",1000000000': "rating is not a number: 4,500",
     "1,10,nan,1000000000": "rating is not a number: nan",
     "1,10,inf,1000000000": "rating is not a number: inf",
     "1,10,1e99,1000000000": "rating is not a number: 1e99",
@@ -227,7 +228,7 @@ def test_a_bad_row_is_refused_with_its_reason_and_text_and_the_others_are_taken(
     first_night(store)
     drop(store, "a.csv", f"{HEADER}4,10,3,1000000004\n{bad}\n5,10,3,1000000005\n")
     outcome = ingest(store)
-    assert refused(store) == [(BAD_ROWS[bad], bad.replace('"4,5"', "4,5"))]
+    assert refused(store) == [(BAD_ROWS[bad], bad.replace('"4,500"', "4,500"))]
     assert taken(store) == [(4, 10, 3.0, 1000000004), (5, 10, 3.0, 1000000005)]
     assert counts(outcome) == (3, 2, 1)
     assert outcome["reasons"] == {BAD_ROWS[bad].partition(":")[0]: 1}
@@ -264,7 +265,13 @@ def test_a_refused_row_says_which_file_and_row_it_was(store: Store) -> None:
     drop(store, "b.csv", GOOD + "7,10,x,1000000003\n")
     ingest(store)
     assert rows(store, store.rejected("night-1")) == [
-        {"file": "b.csv", "row": 4, "reason": "rating is not a number: x", "raw": "7,10,x,1000000003"}
+        {
+            "file": "b.csv",
+            "row": 4,
+            "reason": "rating is not a number: x",
+            "raw": "7,10,x,1000000003",
+            "user_id": "7",
+        }
     ]
 
 
@@ -665,3 +672,140 @@ def test_a_rerun_reads_files_again_that_were_given_by_path(store: Store, tmp_pat
     outcome = run_task("ingest", store, load_settings(["rating_high=3"]), "night-1")
     assert counts(outcome) == (2, 1, 1)  # judged by the new settings
     assert "is gone" not in caplog.text
+
+
+# ---- what arrives in real life
+
+
+def test_rows_say_what_they_do_in_words_or_letters(store: Store) -> None:
+    first_night(store)
+    words = ["", "insert", "UPSERT", "update", "create", "read", "i", "c", "r", "u", "delete", "D"]
+    lines = [f"{number},10,{'' if op.lower()[:1] == 'd' else 3},7,{op}" for number, op in enumerate(words)]
+    drop(store, "a.csv", "userId,movieId,rating,timestamp,op\n" + "\n".join([*lines, "5,10,3,7,truncate", "5,,,7,d"]))
+    outcome = ingest(store)
+    assert [(row[0], row[2]) for row in taken(store)] == [*((n, 3.0) for n in range(10)), (10, None), (11, None)]
+    assert [reason for reason, _ in refused(store)] == ["op is unknown: truncate", "item_id is missing"]
+    assert (counts(outcome), outcome["rows_withdrawn"]) == ((14, 12, 2), 2)
+
+
+def test_a_withdrawal_in_json_and_parquet(store: Store) -> None:
+    first_night(store)
+    drop(
+        store,
+        "a.jsonl",
+        '{"user": 1, "item": 10, "op": "delete", "time": 9}\n{"user": 2, "item": 10, "rating": 2, "time": 9}\n',
+    )
+    frame = pd.DataFrame({"user": [3], "item": [10], "rating": [None], "ts": [9], "op": ["d"]})
+    frame.astype({"rating": float}).to_parquet(store.landing / "b.parquet")
+    ingest(store)
+    assert taken(store) == [(1, 10, None, 9), (2, 10, 2.0, 9), (3, 10, None, 9)]
+
+
+def test_a_file_that_is_still_being_written_waits_for_the_next_run(store: Store, caplog: Any) -> None:
+    first_night(store)
+    path = store.landing / "slow.csv"
+    writer = f"""
+import time
+with open({str(path)!r}, "w") as file:
+    print({HEADER.strip()!r}, file=file, flush=True)
+    for user in range(10**6):
+        print(f"{{user}},10,3,1", file=file, flush=True)
+        time.sleep(0.05)
+"""
+    drop(store, "whole.csv", HEADER + "4,10,3,1\n")
+    with subprocess.Popen([sys.executable, "-c", writer]) as process:
+        try:
+            while not path.exists() or path.stat().st_size < 100:
+                time.sleep(0.01)
+            assert counts(ingest(store, "night-1", "settle_seconds=0.5")) == (1, 1, 0)
+        finally:
+            process.kill()
+    assert "slow.csv is still being written, so it is left for the next run" in caplog.text
+    n_lines = path.read_text().count("\n") - 1
+    assert ingest(store, "night-2", "settle_seconds=0.5")["rows_taken"] == n_lines
+
+
+def test_too_many_refused_rows_stop_the_run(store: Store) -> None:
+    first_night(store)
+    drop(store, "a.csv", HEADER + "4,10,3,1\n5,10,x,1\n6,10,y,1\n7,10,,1\n")
+    message = failure(store, overrides=("max_refused=0.7",))
+    assert "found 3 of 4 rows to be refused, expected at most 0.7 of them" in message
+    assert "rating is not a number (2), rating is missing (1)" in message
+    assert "a.csv" in message
+    assert counts(ingest(store, "night-1", "max_refused=0.75")) == (4, 1, 3)
+
+
+@pytest.mark.parametrize("name", ["a.csv.zst", "a.jsonl.zstd"])
+def test_zstd_is_read_and_a_cut_file_is_an_error(name: str, store: Store) -> None:
+    first_night(store)
+    frame = random_ratings(300, 40).assign(userId=lambda f: f["userId"] * 7919)
+    text = frame.to_csv(index=False) if "csv" in name else frame.to_json(orient="records", lines=True)
+    with pa.CompressedOutputStream(str(store.landing / name), "zstd") as file:
+        file.write(text.encode())
+    settle(store.landing / name)
+    whole = (store.landing / name).read_bytes()
+    drop(store, name, whole[:-9])
+    assert name in failure(store)
+    drop(store, name, whole)
+    assert counts(ingest(store)) == (len(frame), len(frame), 0)
+    assert taken(store) == list(frame.itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize("text", ["4,5", "+4,5", "4,50"])
+def test_a_decimal_comma_is_a_decimal_point(text: str, store: Store) -> None:
+    first_night(store)
+    drop(store, "a.csv", f"userId;movieId;rating\n1;10;{text}\n")
+    drop(store, "b.csv", f'userId,movieId,rating\n2,10,"{text}"\n')
+    ingest(store)
+    assert [row[2] for row in taken(store)] == [4.5, 4.5]
+
+
+IDS = [
+    "Smith, J",
+    "two  words",
+    "日本",
+    "e\u0301",
+    "é",
+    "007",
+    "7",
+    "4" * 40,
+    "4" * 39 + "5",
+    "-",
+    "a;b|c\td",
+    "NULL",
+    "0x1F",
+]
+
+
+def test_ids_stay_what_they_are(store: Store) -> None:
+    frame = pd.DataFrame({"userId": IDS, "movieId": IDS[::-1], "rating": [1, 5] * 6 + [3]})
+    frame.to_csv(settle_later := store.landing / "a.csv", index=False, quoting=1)
+    settle(settle_later)
+    ingest(store)
+    assert [row[:2] for row in taken(store)] == list(zip(IDS, IDS[::-1], strict=True))
+
+
+@pytest.mark.parametrize("rating", ["3", "bad"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.csv.gz"])
+def test_a_row_of_100_mb_is_a_row_like_the_others(name: str, rating: str, store: Store) -> None:
+    first_night(store)
+    rows = [(1, "4", "fine"), (2, rating, "x" * 100_000_000), (3, "5", "good"), (4, "2", "x" * 3_000_000), (5, "1", "")]
+    if "csv" in name:
+        text = "userId,movieId,rating,review\n" + "".join(f"{user},10,{stars},{more}\n" for user, stars, more in rows)
+    else:
+        text = "".join(
+            f'{{"user":{user},"item":10,"rating":"{stars}","review":"{more}"}}\n' for user, stars, more in rows
+        )
+    drop(store, name, gzip.compress(text.encode(), 1) if name.endswith(".gz") else text)
+    outcome = ingest(store)
+    bad = int(rating == "bad")
+    assert counts(outcome) == (5, 5 - bad, bad)
+    assert [row[0] for row in taken(store)] == [row[0] for row in rows if row[1] != "bad"]
+    assert [len(raw) > 100_000_000 for _, raw in refused(store)] == [True] * bad
+
+
+def test_a_record_of_many_lines_and_mb_does_not_go_unnoticed(store: Store) -> None:
+    first_night(store)
+    review = ("lorem ipsum" * 1000 + "\n") * 400
+    drop(store, "a.csv", f'userId,movieId,rating,review\n1,10,4,fine\n2,10,3,"{review}"\n3,10,5,good\n')
+    assert ingest(store)["rows_read"] == 3

@@ -129,7 +129,10 @@ def test_the_manifest_describes_the_run_and_every_file(night: Store):
     assert manifest["run_key"] == "night-1"
     assert manifest["batches"] == ["night-1"]
     assert manifest["settings"] == load_settings(QUICK).model_dump()
-    assert manifest["counts"]["ingest"] == {"rows_read": n, "rows_taken": n, "rows_refused": 0, "reasons": {}}
+    counts = {"rows_read": n, "rows_taken": n, "rows_refused": 0, "rows_withdrawn": 0, "reasons": {}}
+    assert manifest["counts"]["ingest"] == counts
+    ratings = {"n_rows": n, "n_superseded": 0, "n_withdrawn": 0, "n_ratings": n}
+    assert ratings.items() <= manifest["counts"]["normalize"].items()
     assert set(manifest["metrics"]) >= {"rating", "ranking", "item_means", "popularity"}
     folder = night.table("night-1", "")
     published = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
@@ -253,7 +256,9 @@ def test_tasks_use_what_the_earlier_tasks_of_the_run_were_set_to(night: Store, q
 
 
 def test_a_failed_task_is_recorded_and_yesterday_stays(night: Store):
-    blown_up = load_settings([*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_epochs=200"])
+    blown_up = load_settings(
+        [*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_epochs=200", "max_refused=1"]
+    )
     write_ratings(night.landing / "more.csv", random_ratings(seed=2).assign(rating="many"))
     outcome = run_task("ingest", night, blown_up, "night-2")
     assert outcome["rows_taken"] == 0

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cofi_jobs.errors import DataError
+from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.normalize import damped_means
 from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_task
-from tests.conftest import random_ratings, write_ratings
+from tests.conftest import random_ratings, settle, write_ratings
 
 COLUMNS = ["userId", "movieId", "rating", "timestamp"]
 SCALE = ["rating_low=1", "rating_high=5"]
@@ -236,7 +236,7 @@ def test_the_order_of_the_rows_of_a_file_does_not_show_if_times_differ(store: St
 
 def test_a_night_whose_rows_were_all_refused_is_an_error(store: Store) -> None:
     write_ratings(store.landing / "a.csv", random_ratings())
-    outside = load_settings(["rating_low=6", "rating_high=10"])
+    outside = load_settings(["rating_low=6", "rating_high=10", "max_refused=1"])
     assert run_task("ingest", store, outside, "night-0")["rows_taken"] == 0
     with pytest.raises(DataError, match="found no ratings in the batches up to night-0"):
         run_task("normalize", store, outside, "night-0")
@@ -330,3 +330,50 @@ def test_a_damaged_catalogue_is_not_passed_over_in_silence(store: Store, caplog:
     (store.catalogue / "movies.csv").write_text('movieId,title\n10,"Ten\n11,Eleven\n')
     with pytest.raises(DataError, match="opens in line 2 is not closed"):
         run_task("normalize", store, load_settings(), "night-1")
+
+
+# ---- withdrawals
+
+
+def withdrawals_of(users: st.SearchStrategy, items: st.SearchStrategy) -> st.SearchStrategy[list[list[tuple]]]:
+    stars = st.sampled_from([1.0, 2.0, 5.0, None])  # None: withdrawn
+    night = st.lists(st.tuples(users, items, stars, st.integers(0, 3)), min_size=1, max_size=8)
+    return st.lists(night, min_size=1, max_size=3, unique_by=str)
+
+
+@given(withdrawals_of(st.integers(1, 2), st.integers(10, 12)))
+@settings(max_examples=30, deadline=None)
+def test_a_withdrawal_counts_until_a_newer_rating_comes(tmp_path_factory: pytest.TempPathFactory, nights: Any) -> None:
+    store = Store(tmp_path_factory.mktemp("store")).create()
+    state: dict[tuple[int, int], tuple[int, Any]] = {}
+    n_rows = 0
+    for number, night in enumerate([[(9, 99, 1.0, 0), (9, 98, 5.0, 0)], *nights]):
+        rows = [
+            f"{user},{item},{stars or ''},{time},{'d' if stars is None else 'u'}" for user, item, stars, time in night
+        ]
+        path = store.landing / f"{number}.csv"
+        path.write_text("\n".join(["userId,movieId,rating,timestamp,op", *rows]) + "\n")
+        settle(path)
+        outcome = run_task("ingest", store, load_settings(SCALE), f"night-{number}")
+        assert outcome["rows_withdrawn"] == sum(stars is None for _, _, stars, _ in night)
+        n_rows += len(night)
+        for user, item, stars, time in night:
+            if time >= state.get((user, item), (-1, None))[0]:
+                state[user, item] = (time, stars)
+    outcome = normalize(store, f"night-{len(nights)}")
+    current = {pair: stars for pair, (_, stars) in state.items() if stars is not None}
+    assert {(u, i): s for u, i, s in ratings_by_id(tables(store, f"night-{len(nights)}"))} == current
+    counts = [outcome[name] for name in ("n_rows", "n_superseded", "n_withdrawn", "n_ratings")]
+    assert counts == [n_rows, n_rows - len(state), len(state) - len(current), len(current)]
+
+
+def test_a_batch_that_lost_rows_is_noticed(store: Store) -> None:
+    ingest_night(store, "night-0", random_ratings())
+    [part] = store.ratings("night-0").iterdir()
+    pd.read_parquet(part)[1:].to_parquet(part, index=False)
+    n = len(random_ratings())
+    with pytest.raises(StoreError, match=f"found {n - 1} rows in .*, expected the {n} that were put there"):
+        normalize(store, "night-0")
+    part.unlink()
+    with pytest.raises(StoreError, match="found 0 rows"):
+        normalize(store, "night-0")

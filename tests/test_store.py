@@ -142,6 +142,21 @@ def test_pruning_keeps_the_newest_the_current_and_runs_under_way(store: Store):
     assert prune(store, keep_runs=2, run_key="e") == []
 
 
+def test_pruning_waits_for_readers_of_runs_that_were_current_until_recently(store: Store):
+    for key in "abcde":
+        publish(store, key)
+    left = store.root / "manifests"
+    long_ago = time.time() - 3 * 3600
+    os.utime(left / "a.left", (long_ago, long_ago))
+    assert prune(store, keep_runs=2, run_key="e", grace_hours=2) == ["a"]
+    store.set_current("b")  # a rollback: then e was left last
+    store.set_current("e")
+    os.utime(left / "c.left", (long_ago, long_ago))
+    assert prune(store, keep_runs=2, run_key="e", grace_hours=2) == ["c"]
+    assert prune(store, keep_runs=2, run_key="e", grace_hours=0) == ["b"]
+    assert sorted(path.name for path in left.iterdir()) == ["d.json", "d.left", "e.json", "e.left"]
+
+
 @pytest.mark.parametrize("key", ["", ".", "..", "../x", "a/b", "a b", "a\0", "-a", "ä", "a" * 101])
 def test_keys_that_cannot_name_a_folder_are_refused(key: str):
     with pytest.raises(SettingsError, match="found the run key"):

@@ -1,0 +1,73 @@
+"""Remove users from the store for good: what they rated, what was learned of each of them, what readers see of them.
+
+*Trigger*, then name the users, one id a line. Then the log of the task says where it looked for them and that it
+found nothing. Without `now` the published lists are cleaned by the next publication of `cofi_nightly`.
+
+What can be read of a trigger form stays in Airflow: the ids are in the run's configuration. Delete the run when it has
+ended well (*Delete* on its page).
+"""
+
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from cofi_jobs import connection
+from cofi_jobs.alerts import task_failed
+from cofi_jobs.child import call_in_child
+from cofi_jobs.dag import form, note
+from cofi_jobs.errors import CofiError
+
+log = logging.getLogger(__name__)
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    params={
+        **form(),
+        "users": Param("", type="string", format="multiline", minLength=1, description="Ids of the users, one a line."),
+        "now": Param(False, type="boolean", description="Clean what readers see at once, not at the next publication."),
+    },
+    default_args={
+        "retries": 2,
+        "retry_exponential_backoff": 2.0,
+        "execution_timeout": timedelta(hours=2),
+        "on_failure_callback": task_failed,
+    },
+    tags=["cofi"],
+    doc_md=__doc__,
+)
+def cofi_erase() -> None:
+    """One task."""
+
+    @task
+    @note
+    def erase(**context: Any) -> None:
+        """Remove the users and look whether they are gone.
+
+        **If it fails**, clear it: it can be run again wherever it stopped. Files that it names and cannot clean are to
+        be removed by hand.
+        """
+        params = context["params"]
+        users = [line.strip() for line in params["users"].splitlines() if line.strip()]
+        if not users:
+            raise AirflowFailException("found no user id, expected one a line")
+        try:
+            store, options = connection.resolve(params["store"])
+        except CofiError as error:
+            raise AirflowFailException(str(error)) from None
+        # In the environment: the command line is shown to every user of the machine.
+        variables = {"COFI_ERASE": json.dumps(users)}
+        code = call_in_child(["erase", *(["--now"] if params["now"] else [])], store, variables, log.info, options)
+        if code:
+            raise RuntimeError(f"erase ended with exit code {code}, see the lines above")
+
+    erase()
+
+
+cofi_erase()
