@@ -15,9 +15,9 @@ from cofi_jobs.explain import explain as explanation
 from cofi_jobs.explain import shares
 from cofi_jobs.heads import ranking_head, ranking_target
 from cofi_jobs.model import from_column
-from cofi_jobs.overview import evaluation_of, state_of
 from cofi_jobs.read import Run
 from cofi_jobs.settings import Settings
+from cofi_jobs.status import evaluation_of, measure_names, state_of
 from cofi_jobs.store import Store
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
 
 def runs(store: Store) -> None:
     """All runs of a store: how far they came, how good they are, which one readers use."""
-    table = _table(str(store.root), "run", "state", "ratings", "RMSE", "NDCG@10")
+    table = _table(str(store.root), "run", "state", "ratings", "RMSE", "NDCG")
     notes: list[str] = []
     for key in store.run_keys():
         manifest = store.manifest(key)
@@ -145,8 +145,7 @@ def runs(store: Store) -> None:
         if manifest:
             metrics = manifest["metrics"]
             numbers = [f"{manifest['counts']['normalize']['n_ratings']:,}"]
-            ndcg, _ = _depths(manifest["settings"])
-            numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"][ndcg])]
+            numbers += [_number(metrics["rating"]["rmse"]), _number(metrics["ranking"][_main_measures(metrics)[0]])]
         if reason:
             notes.append(f"{key} {state}: {reason}")
         table.add_row(key, state, *numbers)
@@ -161,15 +160,16 @@ def _quality(manifest: dict[str, Any]) -> Table:
     table = _table(f"{metrics['held_out_ratings']:,} newest ratings held out", "", "model", "baseline", "")
     rmse, means = metrics["rating"]["rmse"], metrics["item_means"]["rmse"]
     table.add_row("RMSE (stars, lower is better)", _number(rmse), _number(means), "item means")
-    for measure in _depths(manifest["settings"]):
+    for measure in _main_measures(metrics):
         own, popular = metrics["ranking"][measure], metrics["popularity"][measure]
         table.add_row(f"{measure} (higher is better)", _number(own), _number(popular), "popularity")
     return table
 
 
-def _depths(settings: dict[str, Any]) -> tuple[str, str]:
-    """The names of the ranking head's two main measures; runs before there was a setting have its default."""
-    return f"ndcg@{settings.get('ndcg_at', 10)}", f"recall@{settings.get('recall_at', 20)}"
+def _main_measures(metrics: dict[str, Any]) -> tuple[str, str]:
+    """The full names of the ranking head's two main measures, with the depth that the run measured at."""
+    names = measure_names(metrics)
+    return names["ndcg"], names["recall"]
 
 
 def evaluation(store: Store, run_key: str | None = None) -> None:
@@ -206,7 +206,7 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
                 **metrics["published"]
             )
         )
-    ndcg, recall = _depths(found.get("settings", {}))
+    ndcg, recall = _main_measures(metrics)
     models = ("ranking", "popularity", "item_knn")
     table = _table("by how much users have rated", "users", "number", "ratings", "RMSE", "damped means",
                    *(f"{ndcg} {model}" for model in models))  # fmt: skip

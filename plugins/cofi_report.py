@@ -7,12 +7,12 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-PREFIX = "/cofi"
+PREFIX = "cofi"  # without a slash in the links, which are relative to where Airflow's UI is served
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """The ASGI app of cofi_jobs.pages, imported when it is first needed."""
-    from cofi_jobs.pages import pages
+    """The ASGI app of cofi_jobs.report.pages, imported when it is first needed."""
+    from cofi_jobs.report.pages import pages
 
     await pages()(scope, receive, send)
 
@@ -21,7 +21,7 @@ class CofiReport(AirflowPlugin):
     """What Airflow looks for."""
 
     name = "cofi_report"
-    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "CoFi reports"}]  # noqa: RUF012
+    fastapi_apps = [{"app": app, "url_prefix": f"/{PREFIX}", "name": "CoFi reports"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "CoFi report",

@@ -1,5 +1,6 @@
 """The gate: what it refuses and what it lets pass, on plain numbers and on real nights."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cofi_jobs import gate
+from cofi_jobs import gate, show
 from cofi_jobs.errors import QualityError
 from cofi_jobs.evaluate import last_published
 from cofi_jobs.settings import load_settings
@@ -180,6 +181,19 @@ def test_the_same_model_again_is_no_worse_than_itself(after_good: Store):
     found = [c for c in manifest["comparisons"] if c["against"] == "published"]
     assert {c["head"] for c in found} == {"rating", "ranking"}
     assert all(c["difference"] == pytest.approx(0, abs=1e-6) for c in found)
+
+
+def test_a_refused_run_is_shown_with_the_depths_that_it_was_measured_at(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    write_ratings(store.landing / "ratings.csv", tasteful_ratings())
+    with pytest.raises(QualityError):
+        run_night(store, load_settings([*BAD, "ndcg_at=7", "recall_at=13", "min_coverage=1"]), "n")
+    show.evaluation(store)
+    shown = capsys.readouterr().out
+    assert "CoFi run n" in shown
+    assert "refused: " in shown
+    assert set(re.findall(r"(?:ndcg|recall)@\d+", shown)) == {"ndcg@7", "recall@13"}
 
 
 def test_users_of_whom_the_published_model_saw_a_held_out_rating_are_not_compared(after_good: Store):

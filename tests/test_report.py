@@ -14,12 +14,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs import plots, report
 from cofi_jobs.errors import DataError, QualityError
-from cofi_jobs.examples import spread
-from cofi_jobs.overview import overview
-from cofi_jobs.report import bins, evaluation_of, frequent, principal_components
+from cofi_jobs.report import plots
+from cofi_jobs.report.drawing import short
+from cofi_jobs.report.examples import spread
+from cofi_jobs.report.item_map import frequent, principal_components
+from cofi_jobs.report.overview import overview
+from cofi_jobs.report.ratings import bins
 from cofi_jobs.settings import load_settings
+from cofi_jobs.status import evaluation_of
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_all, run_task
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
@@ -138,7 +141,7 @@ def test_what_the_data_says_is_text_as_it_stands_there(nights: Store):
     assert any(text.startswith("<script>alert(1)</script>") for text in drawn), "a genre, in the legend of the map"
     assert any("Film 107 <script>" in text for text in drawn)
     assert any("Film 107 <script>" in text and '$x$ & "' in text and "{{7*7}}" in text for text in page.texts)
-    assert any(plots.short(f"x{shown}", 20)[1:10] in text for text in page.texts)
+    assert any(short(f"x{shown}", 20)[1:10] in text for text in page.texts)
     assert "<b>ratings.csv" in page.texts
     assert "49" not in "".join(text for text in page.texts if "Film 107" in text)
     assert "<script" not in page.html.lower()
@@ -146,13 +149,13 @@ def test_what_the_data_says_is_text_as_it_stands_there(nights: Store):
 
 def test_every_plot_has_a_title_and_both_axes_say_what_they_are(nights: Store, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[str, str, str]] = []
-    real = plots._plot
+    real = plots.draw_plot
 
     def spy(title: str, draw: Any, xlabel: str, ylabel: str, *rest: Any) -> Any:
         seen.append((title, xlabel, ylabel))
         return real(title, draw, xlabel, ylabel, *rest)
 
-    monkeypatch.setattr(plots, "_plot", spy)
+    monkeypatch.setattr(plots, "draw_plot", spy)
     run_task("report", nights, load_settings([*QUICK, *STRICT]), "night-3")
     page = page_of(nights, "night-3")
     assert len(page.figures) == len(seen) > 12
@@ -163,6 +166,14 @@ def test_every_plot_has_a_title_and_both_axes_say_what_they_are(nights: Store, m
             assert label in figure["texts"], f"{title} lacks its axis {label}"
     units = re.compile(r"\(.*\)|rows|users|model|item|reason|night|rating|measure|epoch|share")
     assert all(units.search(label) for _, *labels in seen for label in labels)
+
+
+def test_plots_can_be_read_on_a_phone(nights: Store):
+    """Letters of at least 10 pixels where a page 390 pixels wide leaves 358 for a plot."""
+    plots_found = re.findall(r'<svg viewBox="0 0 ([\d.]+) .*?</svg>', page_of(nights, "night-2").html, re.DOTALL)
+    sizes = re.findall(r'<text[^>]*style="[^"]*?font(?:-size)?: ([\d.]+)px', page_of(nights, "night-2").html)
+    assert len(sizes) > 200
+    assert min(map(float, sizes)) * 358 / max(map(float, plots_found)) >= 10
 
 
 def test_ids_are_unique_and_each_reference_has_its_target(nights: Store):
@@ -189,7 +200,7 @@ def test_numbers_are_those_of_the_evaluation(nights: Store):
     activity = page.figure("NDCG@10 by how much users have rated")["texts"]
     for group in metrics["by_activity"]:
         assert f"{group['ratings']}: {group['from']} to {group['to']}" in activity
-        assert f"ratings, {group['users']} users" in activity
+        assert f"{group['users']} users" in activity
         for model in ("ranking", "popularity", "item_knn"):
             assert f"{group[model]['ndcg@10']:.3f}" in activity
     # Coverage, counted here from the lists themselves.
@@ -321,7 +332,7 @@ def test_a_section_that_cannot_be_made_stops_neither_report_nor_night(
     def broken(*_: Any, **__: Any) -> None:
         raise ValueError("<u>no")
 
-    monkeypatch.setattr(report.plots, "scatter", broken)
+    monkeypatch.setattr(plots, "scatter", broken)
     outcome = run_task("report", nights, load_settings(QUICK), "night-1")
     html = Path(outcome["path"]).read_text()
     assert outcome["broken_sections"] == 1
@@ -390,9 +401,9 @@ def test_spread_takes_first_and_last():
     assert sum(place < 100 for place in places) >= 4
 
 
-def test_the_plugin_is_light():
-    """Every process of Airflow loads it."""
-    script = "import sys, airflow.plugins_manager; before = set(sys.modules); import plugins.cofi_report; "
+def newly_imported(module: str, before: str = "sys") -> set[str]:
+    """Packages that the import of a module brings into a fresh process."""
+    script = f"import sys, {before}; before = set(sys.modules); import {module}; "
     script += "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     root = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as home:
@@ -400,4 +411,15 @@ def test_the_plugin_is_light():
         shown = subprocess.run(
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
         )
-    assert shown.stdout.splitlines()[-1] == "plugins"
+    return set(shown.stdout.splitlines()[-1].split())
+
+
+def test_the_plugin_is_light():
+    """Every process of Airflow loads it."""
+    assert newly_imported("plugins.cofi_report", before="airflow.plugins_manager") == {"plugins"}
+
+
+def test_pages_need_nothing_that_draws_or_computes():
+    found = newly_imported("cofi_jobs.report.pages")
+    assert {"airflow", "jinja2"} <= found
+    assert not found & {"tensorflow", "duckdb", "pandas", "pyarrow", "matplotlib", "numpy"}

@@ -1,62 +1,31 @@
-"""Plots as SVG for a page: text stays text, colours are the page's CSS variables, the same input gives the same SVG.
+"""The report's kinds of plots. Each takes numbers and says what they are: title, axes with units, and a note."""
 
-Matplotlib draws with stand-in colours that `_svg` replaces by `var(--...)`, so that one drawing fits light and dark.
-"""
-
-import io
-import re
-import textwrap
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from matplotlib.transforms import Bbox
 
-N_COLOURS = 9
-INK, MUTED, GRID = "#010203", "#010204", "#010205"
-SERIES = [f"#0102{0x10 + number:02x}" for number in range(N_COLOURS)]
-VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {c: f"--series-{n}" for n, c in enumerate(SERIES)}
-MARKERS = "osD^v<>pP"
-DASHES = ("-", "--", ":", "-.")
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cofi",
-    "text.parse_math": False,  # a $ in a title is a dollar
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-}
-WIDTH = 5.6  # inches of 72 units: about the width of a phone, so that text is hardly scaled there
+from cofi_jobs.report.drawing import (
+    DASHES,
+    INK,
+    MARKERS,
+    MUTED,
+    N_COLOURS,
+    SERIES,
+    Plot,
+    draw_plot,
+    lay_out,
+    legend,
+    short,
+    two_lines,
+)
 
 Values = Sequence[float | None]
 Interval = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawing, what it shows in one sentence, and what a reader needs to know besides."""
-
-    title: str
-    svg: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,9 +58,10 @@ def dots(title: str, rows: Sequence[Dot], xlabel: str, ylabel: str, note: str = 
         ax.set_yticks(range(len(rows)), [two_lines(row.label) for row in rows], color=INK)
         ax.set_ylim(len(rows) - 0.5, -0.75)
         ax.margins(x=0.12)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.grid(axis="y", visible=False)
 
-    return _plot(title, draw, xlabel, ylabel, 0.95 + 0.36 * len(rows), note)
+    return draw_plot(title, draw, xlabel, ylabel, 0.95 + 0.36 * len(rows), note)
 
 
 def bars(title: str, labels: Sequence[str], values: Sequence[float], xlabel: str, ylabel: str, note: str = "",
@@ -106,7 +76,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], xlabel: str
         ax.set_xlim(0, max([*values, 0]) * 1.2 or 1)
         ax.grid(axis="y", visible=False)
 
-    return _plot(title, draw, xlabel, ylabel, 0.95 + 0.3 * len(values), note)
+    return draw_plot(title, draw, xlabel, ylabel, 0.95 + 0.3 * len(values), note)
 
 
 def columns(title: str, centres: np.ndarray, width: float, series: Mapping[str, np.ndarray], xlabel: str, ylabel: str,
@@ -120,9 +90,9 @@ def columns(title: str, centres: np.ndarray, width: float, series: Mapping[str, 
             else:
                 ax.plot(centres, heights, DASHES[number - 1], color=SERIES[number], linewidth=2, label=name)
         if len(series) > 1:
-            _legend(ax, 1)
+            legend(ax, 1)
 
-    return _plot(title, draw, xlabel, ylabel, 3.2, note)
+    return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
 
 
 def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str, ylabel: str, note: str = "",
@@ -138,9 +108,9 @@ def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabe
                 axis.set_major_formatter(PercentFormatter(1, 0))
         else:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(ax)
+        legend(ax)
 
-    return _plot(title, draw, xlabel, ylabel, 3.2, note)
+    return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
 
 
 def nights(title: str, labels: Sequence[str], series: Mapping[str, Values], ylabel: str, note: str = "",
@@ -159,39 +129,39 @@ def nights(title: str, labels: Sequence[str], series: Mapping[str, Values], ylab
             ax.set_yscale("log")
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
             ax.yaxis.set_minor_formatter(NullFormatter())
-        every = -(-len(labels) // 7)
+        every = -(-len(labels) // 6)
         ax.set_xticks(x[::-1][::every], labels[::-1][::every])
         ax.set_xlim(-0.5, len(labels) - 0.5)
-        _legend(ax)
+        legend(ax)
 
-    return _plot(title, draw, "night (UTC)", ylabel, 3.1, note)
+    return draw_plot(title, draw, "night (UTC)", ylabel, 3.1, note)
 
 
 def groups(title: str, labels: Sequence[str], series: Mapping[str, Sequence[Dot | None]], xlabel: str, ylabel: str,
            note: str = "", form: str = "{:.3f}") -> Plot:  # fmt: skip
-    """Columns side by side for each group, with intervals."""
+    """Bars below each other for each group, with intervals."""
 
     def draw(ax: Axes) -> None:
-        width = 0.8 / len(series)
+        height = 0.8 / len(series)
         for number, (name, found) in enumerate(series.items()):
             for place, dot in enumerate(found):
                 if dot is None:
                     continue
-                x = place + (number - (len(series) - 1) / 2) * width
-                ax.bar(x, dot.value, width * 0.9, color=SERIES[number], alpha=0.75,
-                       label=name if not any(found[:place]) else None)  # fmt: skip
+                y = place + (number - (len(series) - 1) / 2) * height
+                ax.barh(y, dot.value, height * 0.9, color=SERIES[number], alpha=0.75,
+                        label=name if not any(found[:place]) else None)  # fmt: skip
                 if dot.low is not None and dot.high is not None:
-                    ax.plot([x, x], [dot.low, dot.high], color=INK, linewidth=1.2)
-                top = max(dot.value, dot.high or 0)
-                ax.annotate(
-                    form.format(dot.value), (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8
-                )
-        ax.set_xticks(range(len(labels)), labels, color=INK)
-        ax.grid(axis="x", visible=False)
-        ax.margins(y=0.1)
-        _legend(ax)
+                    ax.plot([dot.low, dot.high], [y, y], color=INK, linewidth=1.2)
+                end = max(dot.value, dot.high or 0)
+                ax.annotate(form.format(dot.value), (end, y), (4, 0), textcoords="offset points", va="center",
+                            fontsize=9, color=INK)  # fmt: skip
+        ax.set_yticks(range(len(labels)), labels, color=INK)
+        ax.set_ylim(len(labels) - 0.5, -0.5)
+        ax.margins(x=0.15)
+        ax.grid(axis="y", visible=False)
+        legend(ax)
 
-    return _plot(title, draw, xlabel, ylabel, 3.3, note)
+    return draw_plot(title, draw, xlabel, ylabel, 1 + 0.24 * len(labels) * len(series), note)
 
 
 def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarray, names: Sequence[str],
@@ -209,8 +179,7 @@ def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarra
                 x, y, s=sizes[own], c=SERIES[number], marker=MARKERS[number], alpha=0.55, linewidths=0, label=name
             )
         if len(names) > 1:
-            legend = _legend(ax, 3)
-            for handle in legend.legend_handles:
+            for handle in legend(ax, 3).legend_handles:
                 handle.set(sizes=[36])  # type: ignore[union-attr]
         low, high = np.percentile(points, (0.5, 99.5), axis=0) if len(points) else (np.zeros(2), np.ones(2))
         pad = np.maximum(high - low, 1e-6) * 0.08
@@ -218,24 +187,12 @@ def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarra
         ax.set_ylim(low[1] - pad[1], high[1] + pad[1])
         _place_titles(ax, points, titles, n_labels)
 
-    return _plot(title, draw, xlabel, ylabel, 5.6, note)
-
-
-def short(text: str, most: int) -> str:
-    """A text on one line, printable, cut after `most` characters."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
-
-
-def two_lines(text: str) -> str:
-    """A text as the label of a line of a plot, cut after two lines."""
-    first, *rest = textwrap.wrap(short(text, 200), 30) or [""]
-    return "\n".join([first, short(" ".join(rest), 30)]) if rest else first
+    return draw_plot(title, draw, xlabel, ylabel, 5.6, note)
 
 
 def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -> None:
     """Write titles beside their points where they meet neither each other nor the border."""
-    _lay_out(ax.get_figure(root=True))
+    lay_out(ax.get_figure(root=True))
     frame, taken = ax.get_window_extent(), list[Bbox]()
     for point, title in zip(points, titles, strict=False):
         if len(taken) == n:
@@ -251,56 +208,3 @@ def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -
                 taken.append(box)
                 break
             text.remove()
-
-
-def _legend(ax: Axes, most: int = 3) -> Legend:
-    handles, names = ax.get_legend_handles_labels()
-    return ax.legend(handles, [short(name, 40) for name in names], loc="lower left", bbox_to_anchor=(-0.02, 1),
-                     ncols=min(most, max(len(names), 1)), columnspacing=1.2, handletextpad=0.4, borderaxespad=0.2,
-                     fontsize=9)  # fmt: skip
-
-
-def _plot(title: str, draw: Callable[[Axes], None], xlabel: str, ylabel: str, height: float, note: str) -> Plot:
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has its own fonts
-        figure = Figure((WIDTH, height))
-        ax = figure.add_subplot()
-        ax.set_xlabel(xlabel)
-        ax.set_ylabel(ylabel)
-        draw(ax)
-        _lay_out(figure)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return Plot(title, _svg(file.getvalue()), note)
-
-
-def _lay_out(figure: Figure | None) -> None:
-    """Give everything its place, once: left on, the engine would do it in each of several passes of drawing."""
-    if figure and (engine := figure.get_layout_engine()):
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-
-
-def _svg(text: str) -> str:
-    """What Matplotlib wrote, fit to stand inside a page: no prologue, size or style of its own, the page's colours."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 role="img">', text, count=1)
-    return _in_tags(text, {"xlink:href": "href"} | {c: f"var({name})" for c, name in VARIABLES.items()})
-
-
-def unique(svg: str, prefix: str) -> str:
-    """The same drawing with a prefix before all of its ids, so that it can stand beside others in a page."""
-    return _in_tags(svg, {before: before + prefix for before in (' id="', ' href="#', "url(#")})
-
-
-def _in_tags(svg: str, changes: Mapping[str, str]) -> str:
-    """Replace in tags only: titles of items stay as they are."""
-
-    def changed(tag: re.Match[str]) -> str:
-        text = tag[0]
-        for old, new in changes.items():
-            text = text.replace(old, new)
-        return text
-
-    return re.sub(r"<[^<>]*>", changed, svg)

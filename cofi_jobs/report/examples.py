@@ -1,22 +1,27 @@
 """A few users and items of a run, chosen to show variety, as a person would look at them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from cofi_jobs.read import Run
+from cofi_jobs.report.night import Night
+from cofi_jobs.report.section import Card, Section
 
-Row = tuple[str, str, str]  # title, a number, a remark
+
+def people_section(night: Night) -> Section:
+    """Ten users as a person would look at them."""
+    section = Section("users", "Ten users, from few ratings to many")
+    section.cards = user_cards(night.run, night.titles)
+    return section
 
 
-@dataclass(frozen=True)
-class Card:
-    """A user or an item with lists: heading -> rows."""
-
-    title: str
-    lists: dict[str, list[Row]]
+def items_section(night: Night) -> Section:
+    """Ten items with their similar items."""
+    section = Section("items", "Ten items, from the most rated to hardly rated ones")
+    section.cards = item_cards(night.run, night.titles)
+    return section
 
 
 def spread(n: int, wanted: int, logarithmic: bool = False) -> list[int]:

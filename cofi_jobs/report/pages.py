@@ -19,7 +19,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cofi_jobs.errors import CofiError
-from cofi_jobs.overview import overview, render_page
+from cofi_jobs.report.overview import overview
+from cofi_jobs.report.template import fill
 from cofi_jobs.store import Store, check_run_key
 
 DAG_ID, TASK_ID = "cofi_nightly", "report"
@@ -81,12 +82,12 @@ def of_run_key(session: SessionDep, store: Text, run_key: Text) -> HTMLResponse:
 def all_runs(session: SessionDep) -> HTMLResponse:
     """All runs of every store that the DAG has used."""
     found = [(store, overview(Store(store))) for store in _stores(session)]
-    return HTMLResponse(render_page("runs.html", stores=found))
+    return HTMLResponse(fill("runs.html", stores=found))
 
 
 def message(title: str, text: str, status: int = 404) -> HTMLResponse:
     """A page that says what is missing."""
-    return HTMLResponse(render_page("message.html", title=title, text=text), status)
+    return HTMLResponse(fill("message.html", title=title, text=text), status)
 
 
 def report_path(value: Any) -> Path | None:

@@ -1,0 +1,26 @@
+"""The task report: one self-contained page about a run, for people, in the order in which they ask.
+
+What came in, how good the model is, what it recommends. The page is made for every run that has normalized ratings, as
+far as the run came: most of all one that the gate refused. It is not part of what is published: it can be made again
+at any time, from the run's tables and outcomes. A module of this package has one subject each:
+
+    write.py                     the task: which sections there are, and what they need
+    night.py, section.py         what a section is made from, and of
+    intake.py, training.py, ratings.py, quality.py, activity.py, coverage.py, item_map.py, examples.py, configuration.py
+                                 the sections
+    plots.py, drawing.py         plots, and how they become SVG for a page
+    page.py, template.py         sections -> HTML
+    overview.py, pages.py        all runs at a glance; both over HTTP, for Airflow
+"""
+
+from typing import Any
+
+from cofi_jobs.settings import Settings
+from cofi_jobs.store import Store
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Write `report/report.html` of a run; returns its path, its size and how many sections could not be made."""
+    from cofi_jobs.report import write  # here, as Airflow's API server imports this package and needs no Matplotlib
+
+    return write.run(store, settings, run_key)

@@ -1,0 +1,88 @@
+"""A night as the report reads it: a run as far as it came, and what its parts are called."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cofi_jobs import sql
+from cofi_jobs.read import Run
+from cofi_jobs.report.drawing import short
+from cofi_jobs.settings import Settings
+from cofi_jobs.status import evaluation_of
+from cofi_jobs.store import Store, run_time
+
+NIGHTS = 14  # so many stand beside each other
+TASKS = ("ingest", "normalize", "train", "similar_items", "recommend", "evaluate")
+RANKINGS = ("ranking", "popularity", "item_knn")
+NAMES = {
+    "rating": "CoFi",
+    "ranking": "CoFi",
+    "damped_means": "damped means",
+    "item_means": "item means",
+    "global_mean": "global mean",
+    "item_knn": "item-kNN",
+    "published": "published before",
+    "popularity": "popularity",
+}
+
+
+@dataclass(frozen=True)
+class Night:
+    """A run as far as it came."""
+
+    store: Store
+    settings: Settings
+    key: str
+    outcomes: dict[str, dict[str, Any]]  # of the tasks that have ended well
+    evaluation: dict[str, Any] | None  # metrics, comparisons and gate, also of a run that was refused
+    failures: dict[str, str]  # why tasks have failed
+    titles: list[str]  # of the items, in the order of their row numbers
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run's tables, whether it is published or not."""
+        root = self.store.table(self.key, "")
+        paths = (path for table in ("recommendations", "similar_items") for path in (root / table).rglob("*.parquet"))
+        files = [{"path": str(path.relative_to(root))} for path in sorted(paths)]
+        return Run(self.store, self.key, {"id_types": self.outcomes["ingest"]["id_types"], "files": files})
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Lowest and highest rating."""
+        low, high = self.outcomes["ingest"]["scale"]
+        return low, high
+
+    def file(self, table: str, name: str) -> Path:
+        """A file of a table of the run."""
+        return self.store.table(self.key, table) / name
+
+
+def read_night(store: Store, settings: Settings, run_key: str) -> Night:
+    """What a run has recorded so far."""
+    outcomes = {task: outcome for task in TASKS if (outcome := store.outcome(run_key, task))}
+    failures = {task: failure["error"] for task in TASKS if (failure := store.failure(run_key, task))}
+    items = pq.read_table(store.table(run_key, "normalized") / "items.parquet", columns=["item_id", "title"])
+    titles = [
+        title or f"item {item_id}"
+        for item_id, title in zip(items["item_id"].to_pylist(), items["title"].to_pylist(), strict=True)
+    ]
+    return Night(store, settings, run_key, outcomes, evaluation_of(store, run_key), failures, titles)
+
+
+def parquet_below(folder: Path) -> str:
+    """All Parquet files below a folder, as an SQL string."""
+    return sql.file(folder).removesuffix("'") + "/**/*.parquet'"
+
+
+def night_label(run_key: str) -> str:
+    """A run key as the label of an axis: day and time, or a name of one's own."""
+    time = run_time(run_key)
+    return time.strftime("%b %d\n%H:%M") if time else short(run_key, 10)
+
+
+def measure_label(measure: str) -> str:
+    """A measure as the title of a plot has it."""
+    return measure.upper() if measure.startswith(("rmse", "ndcg")) else measure

@@ -1,0 +1,46 @@
+"""All runs of a store at a glance."""
+
+from dataclasses import dataclass
+
+from cofi_jobs.status import evaluation_of, measure_names, state_of
+from cofi_jobs.store import Store, run_time
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run: how far it came, what it took in, how good it is."""
+
+    key: str
+    time: str
+    state: str
+    reason: str
+    taken: int | None
+    refused: int | None
+    rmse: float | None
+    ndcg: float | None
+    has_report: bool
+
+
+def overview(store: Store) -> list[Line]:
+    """The runs of a store that have tables or have failed, the newest first."""
+    failed = (path.parent.name for path in store.root.glob("tasks/*/*.failed.json"))
+    return [line(store, key) for key in sorted({*store.run_keys(), *failed}, reverse=True)]
+
+
+def line(store: Store, run_key: str) -> Line:
+    """One run of a store."""
+    taken = store.outcome(run_key, "ingest") or {}
+    metrics = (evaluation_of(store, run_key) or {}).get("metrics")
+    state, reason = state_of(store, run_key)
+    time = run_time(run_key)
+    return Line(
+        run_key,
+        time.strftime("%a %d %b %Y, %H:%M") if time else run_key,
+        state,
+        reason,
+        taken.get("rows_taken"),
+        taken.get("rows_refused"),
+        metrics and metrics["rating"]["rmse"],
+        metrics and metrics["ranking"][measure_names(metrics)["ndcg"]],
+        (store.table(run_key, "report") / "report.html").is_file(),
+    )

@@ -1,0 +1,31 @@
+"""How training went."""
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cofi_jobs.report import plots
+from cofi_jobs.report.night import Night
+from cofi_jobs.report.section import Section
+
+
+def training_section(night: Night) -> Section:
+    """Loss curves of both heads."""
+    section = Section("training", "Training")
+    losses = pq.read_table(night.file("training", "losses.parquet"))
+    for head, task in (("rating", "predicts stars"), ("ranking", "orders items")):
+        own = losses.filter(pc.equal(losses["head"], head))
+        curves = {}
+        for fit in pc.unique(own["fit"]).to_pylist():
+            rows = own.filter(pc.equal(own["fit"], fit))
+            name = {"held-out": "trial, without the held-out ratings", "final": "final, on all ratings"}.get(fit, fit)
+            curves[name] = (rows["epoch"].to_numpy(), rows["J"].to_numpy())
+        section.plots.append(
+            plots.lines(
+                f"Cost of the {head} head, which {task}: it should fall, then flatten",
+                curves,
+                "epoch (passes over the ratings)",
+                "cost J (no unit)",
+                "J is summed over the ratings: the final fit has more of them, and goes on from the trial's factors.",
+            )
+        )
+    return section
