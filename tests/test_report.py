@@ -88,7 +88,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Store:
         {
             "movieId": item,
             "title": f"Film {item} {HOSTILE}" if item % 2 else f"Film {item}",
-            "genres": f"{HOSTILE}|Drama",
+            "genres": f"{HOSTILE}|Drama" if item % 3 else "Drama",
         }
         for item in range(100, 240, 7)
     ]
@@ -139,7 +139,7 @@ def test_what_the_data_says_is_text_as_it_stands_there(nights: Store):
     shown = " ".join(HOSTILE.replace("\x1b", " ").split())
     drawn = [text for figure in page.figures for text in figure["texts"]]
     assert any(text.startswith("<script>alert(1)</script>") for text in drawn), "a genre, in the legend of the map"
-    assert any("Film 107 <script>" in text for text in drawn)
+    assert any(text.startswith("Film 107 <") for text in drawn)
     assert any("Film 107 <script>" in text and '$x$ & "' in text and "{{7*7}}" in text for text in page.texts)
     assert any(short(f"x{shown}", 20)[1:10] in text for text in page.texts)
     assert "<b>ratings.csv" in page.texts

@@ -1,8 +1,8 @@
-"""The task report: one self-contained page about a run, for people, in the order in which they ask.
+"""Report: one self-contained page about a run, for people: what came in, how good the model is, what it recommends.
 
-What came in, how good the model is, what it recommends. The page is made for every run that has normalized ratings, as
-far as the run came: most of all one that the gate refused. It is not part of what is published: it can be made again
-at any time, from the run's tables and outcomes. A module of this package has one subject each:
+It is made for every run that has normalized ratings, as far as the run came: most of all one that the gate refused.
+The page is not part of what is published: it can be made again at any time, from the run's tables and outcomes.
+Each module of this package has one subject:
 
     write.py                     the task: which sections there are, and what they need
     night.py, section.py         what a section is made from, and of

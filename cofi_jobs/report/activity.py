@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cofi_jobs.evaluate import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
-from cofi_jobs.report.night import NAMES, RANKINGS, Night
+from cofi_jobs.report.night import NAMES, Night
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.section import Section
 from cofi_jobs.status import measure_names

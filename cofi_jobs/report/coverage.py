@@ -3,8 +3,9 @@
 import numpy as np
 
 from cofi_jobs import sql
+from cofi_jobs.evaluate import RANKINGS
 from cofi_jobs.report import plots
-from cofi_jobs.report.night import NAMES, RANKINGS, Night, parquet_below
+from cofi_jobs.report.night import NAMES, Night, parquet_below
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.section import Section
 from cofi_jobs.status import measure_names
@@ -81,7 +82,8 @@ def coverage_section(night: Night) -> Section:
                     labels,
                     series,
                     "found (%)",
-                    "items by number of known ratings,\na third of these each",
+                    "items by number of known ratings",
+                    "Each group of items has a third of the known ratings.",
                     form="{:.0f}",
                 )
             )

@@ -13,10 +13,9 @@ from cofi_jobs.report.drawing import short
 from cofi_jobs.settings import Settings
 from cofi_jobs.status import evaluation_of
 from cofi_jobs.store import Store, run_time
+from cofi_jobs.tasks import TASKS
 
 NIGHTS = 14  # so many stand beside each other
-TASKS = ("ingest", "normalize", "train", "similar_items", "recommend", "evaluate")
-RANKINGS = ("ranking", "popularity", "item_knn")
 NAMES = {
     "rating": "CoFi",
     "ranking": "CoFi",
@@ -62,8 +61,8 @@ class Night:
 
 def read_night(store: Store, settings: Settings, run_key: str) -> Night:
     """What a run has recorded so far."""
-    outcomes = {task: outcome for task in TASKS if (outcome := store.outcome(run_key, task))}
-    failures = {task: failure["error"] for task in TASKS if (failure := store.failure(run_key, task))}
+    outcomes = {task: outcome for task in TASKS["report"] if (outcome := store.outcome(run_key, task))}
+    failures = {task: failure["error"] for task in TASKS["report"] if (failure := store.failure(run_key, task))}
     items = pq.read_table(store.table(run_key, "normalized") / "items.parquet", columns=["item_id", "title"])
     titles = [
         title or f"item {item_id}"
