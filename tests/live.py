@@ -61,6 +61,7 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, by children too
         with (home / "log").open("w") as log:
             standalone = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "standalone"],
