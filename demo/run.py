@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".cofi" / "airflow"
 LOG = ROOT / ".cofi" / "airflow.log"
 # A line worth showing from Airflow's log: what the job itself wrote, or the error that ended a task.
-JOB_LINE = re.compile(r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(\w+)|error): (.*?) *\[unusual_prefix")
+JOB_LINE = re.compile(r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(\w+)|error): (.*?) *\[cofi_jobs\.dag")
 
 
 def main() -> None:

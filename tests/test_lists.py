@@ -202,7 +202,7 @@ def test_settings_that_leave_nothing_or_limit_nothing_are_named(store, quick, ca
     write_ratings(store.landing / "ratings.csv", random_ratings())
     run_night(store, quick, "n1")
     for task in ("ingest", "normalize", "train"):
-        run_task(task, store, quick, "n2")
+        run_task(task, store, load_settings([*QUICK, "warm_start=false"]), "n2")
     with pytest.raises(DataError, match=r"with 1000 ratings, the setting min_item_ratings; the most rated has \d\d"):
         run_task("recommend", store, load_settings([*QUICK, "min_item_ratings=1000"]), "n2")
     with caplog.at_level(logging.WARNING):

@@ -238,7 +238,7 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
     for measure, sign in (("rmse", -1), ("ndcg@10", 1)):
         found = content["measures"][measure]
         assert sign * (found["after"] - found["before"]) > 0
-    assert used(store_, *TOLD).rating_lambda == content["settings"]["rating_lambda"] < 30
+    assert used(store_, *TOLD).rating_lambda == content["settings"]["rating_lambda"] != 30
 
 
 def test_what_is_worse_where_tuning_never_looked_is_not_written(store_: Store, monkeypatch):
