@@ -1,10 +1,7 @@
 """Erasure: no trace is left, nobody else's data is touched, whatever the moment of a kill; who is erased stays so."""
 
 import hashlib
-import multiprocessing
-import os
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +20,7 @@ from cofi_jobs.store import Store
 from cofi_jobs.tables import describe
 from cofi_jobs.tasks import TASKS, run_task
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
+from tests.kills import die_before, killed_at_each_step
 
 USER, NAME = 987654321, "987654321"
 OTHERS_RAW = "13,107,bad,1000000000"
@@ -292,41 +290,22 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
 
 # ---- kills
 
-STEPS = ("replace", "rename", "unlink")
-
 
 def erase_and_die(root: str, step: int) -> None:
     """Erase, killed before the step-th change of the store; ends with code 0 if there are fewer."""
-    left = [step]
-
-    def counted(original: Any) -> Any:
-        def change(self: Path, *arguments: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(self, *arguments, **options)
-
-        return change
-
-    for name in STEPS:
-        setattr(Path, name, counted(getattr(Path, name)))
+    die_before(step, [(Path, name) for name in ("replace", "rename", "unlink")])
     module.erase(Store(root), load_settings(), [NAME], now=True)
 
 
 def test_killed_at_any_step_it_can_be_run_again(nights: Store, tmp_path: Path, quick: Settings) -> None:
-    before = everything(nights)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cofi_jobs.erase", "tests.test_erase"])
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        store = copy_of(nights, tmp_path / f"store-{step}")
-        process = context.Process(target=erase_and_die, args=(str(store.root), step))
-        process.start()
-        process.join()
-        code = process.exitcode
-        assert code in (0, -signal.SIGKILL)
-        if code:
+    before, steps = everything(nights), 0
+    for store, killed in killed_at_each_step(
+        erase_and_die,
+        lambda step: copy_of(nights, tmp_path / f"store-{step}"),
+        ["cofi_jobs.erase", "tests.test_erase"],
+    ):
+        steps += 1
+        if killed:
             # Readers are served at each moment, and the next night's input is whole.
             assert current_run(store).recommendations("13").num_rows == 5
             ratings = [store.ratings(key) / file["part"] for key in store.batches()
@@ -339,7 +318,7 @@ def test_killed_at_any_step_it_can_be_run_again(nights: Store, tmp_path: Path, q
         manifests_are_true(store)
         assert not list(store.root.rglob(".tmp-*"))
         shutil.rmtree(store.root)
-    assert step > 20
+    assert steps > 20
 
 
 def others(store: Store) -> pd.DataFrame:

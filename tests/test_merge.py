@@ -1,9 +1,6 @@
 """Merging batches: what a night computes from them stays the same, whenever a process is killed."""
 
-import multiprocessing
-import os
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_task
 from tests.conftest import random_ratings, settle, write_ratings
+from tests.kills import die_before, killed_at_each_step
 
 SCALE = load_settings(["rating_low=1", "rating_high=5"])
 TWO = load_settings(["max_batches=2"])
@@ -118,42 +116,23 @@ def test_pruning_leaves_merged_batches(nights: Store) -> None:
 
 def merge_and_die(root: str, step: int) -> None:
     """Merge, killed before the step-th change of the store; ends with code 0 if there are fewer."""
-    left = [step]
-
-    def counted(original: Any) -> Any:
-        def change(*arguments: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*arguments, **options)
-
-        return change
-
-    for name in ("replace", "rename", "unlink"):
-        setattr(Path, name, counted(getattr(Path, name)))
-    shutil.rmtree = counted(shutil.rmtree)
+    die_before(step, [*((Path, name) for name in ("replace", "rename", "unlink")), (shutil, "rmtree")])
     merge(Store(root), TWO)
 
 
 def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(nights: Store, tmp_path: Path) -> None:
     merge(nights, load_settings(["max_batches=6"]))  # so that a merged file is merged again
-    before = normalized(nights)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cofi_jobs.merge", "tests.test_merge"])
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        store = Store(tmp_path / f"store-{step}")
-        shutil.copytree(nights.root, store.root)
-        process = context.Process(target=merge_and_die, args=(str(store.root), step))
-        process.start()
-        process.join()
-        code = process.exitcode
-        assert code in (0, -signal.SIGKILL)
+    before, steps = normalized(nights), 0
+
+    def fresh(step: int) -> Store:
+        return Store(shutil.copytree(nights.root, tmp_path / f"store-{step}"))
+
+    for store, _ in killed_at_each_step(merge_and_die, fresh, ["cofi_jobs.merge", "tests.test_merge"]):
+        steps += 1
         assert normalized(store) == before
         merge(store, TWO)
         assert normalized(store) == before
         assert not list(store.root.glob(".tmp-*"))
         assert len(list(store.merged_part("").iterdir())) == 1
         assert sorted(path.name for path in store.root.glob("ratings/*")) == [f"batch={KEYS[-1]}", "merged"]
-    assert step > 8
+    assert steps > 8
