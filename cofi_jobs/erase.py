@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -28,7 +27,7 @@ from cofi_jobs.erasure import BREAKS, canonical
 from cofi_jobs.errors import CofiError, SettingsError, StoreError
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store, sha256
-from cofi_jobs.tables import PUBLISHED
+from cofi_jobs.tables import PUBLISHED, users_in
 from cofi_jobs.tasks import TASKS
 
 log = logging.getLogger(__name__)
@@ -109,11 +108,7 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
                 hit = bool(_rows_in(connection, path, users))
                 shown = not path.name.startswith(".")
             elif path.suffix == ".parquet":
-                hit = _in_parquet(path, users) or any(
-                    unquote(part.removeprefix("user_id=")) in users
-                    for part in name.parts
-                    if part.startswith("user_id=")
-                )
+                hit = _in_parquet(path, users) or not users_in(name).isdisjoint(users)
             else:
                 text = html.unescape(path.read_text(encoding="utf-8"))
                 free = place in ("tasks", "manifests")
@@ -220,7 +215,7 @@ def _clean_merged(store: Store, users: Sequence[str], parts: dict[Path, Any]) ->
     if not merged["batches"] or (old := store.merged_part(merged["part"])) not in parts:
         return
     new = old.with_name(_next_name(old.name))
-    _copy_without(store, old, new, users)
+    erasure.copy_without(store, pq.ParquetFile(old), new, erasure.matches(users))
     store.write_merged({**merged, "part": new.name, "rows": merged["rows"] - parts[old][0]})
     old.unlink()
     log.info("removed the users from the merged batches")
@@ -229,16 +224,6 @@ def _clean_merged(store: Store, users: Sequence[str], parts: dict[Path, Any]) ->
 def _next_name(part: str) -> str:
     stem, _, number = part.removesuffix(".parquet").partition("-erased-")
     return f"{stem}-erased-{int(number or 0) + 1}.parquet"
-
-
-def _copy_without(store: Store, old: Path, new: Path, users: Sequence[str]) -> None:
-    """A file of ratings without the users', a row group at a time, the rows in their order."""
-    file, gone = pq.ParquetFile(old), erasure.matches(users)
-    with store.replace_file(new) as target:
-        with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                writer.write_table(table.filter(pa.array(~gone(table["user_id"].combine_chunks()))))
 
 
 def _clean_batch(store: Store, key: str, users: Sequence[str], parts: dict[Path, Any]) -> None:
@@ -258,7 +243,7 @@ def _clean_batch(store: Store, key: str, users: Sequence[str], parts: dict[Path,
         old.append(file["part"])
         file["rows_erased"] = file.get("rows_erased", 0) + parts.get(taken, (0, None))[0]
         if taken.exists():  # else its batch is merged
-            _copy_without(store, taken, taken.with_name(part), users)
+            erasure.copy_without(store, pq.ParquetFile(taken), taken.with_name(part), erasure.matches(users))
         if bad is not None:
             with store.replace_file(refused.with_name(part)) as target:
                 pq.write_table(_without(bad, mask), target, compression="zstd")
@@ -309,8 +294,7 @@ def _clean_messages(store: Store, users: Sequence[str]) -> None:
         text = path.read_text(encoding="utf-8")
         if any(_pattern(users).search(part) for part in _texts(text, path, FREE_TEXT)):
             blotted = _blot(json.loads(text), _pattern(users))
-            with store.replace_file(path) as target:
-                target.write_text(json.dumps(blotted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            store.write_json(path, blotted)
 
 
 def _blot(value: Any, pattern: re.Pattern[str], free: bool = False) -> Any:
@@ -350,7 +334,7 @@ def _in_manifest(manifest: dict[str, Any], users: Sequence[str]) -> bool:
     for file in manifest.get("files", ()):
         if not file["path"].startswith(("similar_items", "popular_items", "model/item")):
             ids |= {str(file.get(name)) for name in ("first_id", "last_id")}
-        ids |= {unquote(part[8:]) for part in file["path"].split("/") if part.startswith("user_id=")}
+        ids |= users_in(file["path"])
     return not ids.isdisjoint(users)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cofi_jobs.store import Store, sha256
-from cofi_jobs.tables import PUBLISHED, describe
+from cofi_jobs.tables import PUBLISHED, describe, users_in
 
 REASON = "erased"
 # A token is what stands between two of these: so 17 is found in "17,42,3", not in "2017-01-17.csv".
@@ -84,7 +83,7 @@ def clean_run(store: Store, run_key: str, gone: Matches, shown: bool) -> int:
         for path in sorted(folder.rglob("*.parquet")):
             removed += _clean_file(store, path, gone)
         for path in sorted(folder.glob("user_id=*")):
-            if _is_of(f"{path}/part", gone):
+            if _is_of(path.name, gone):
                 removed += sum(pq.read_metadata(file).num_rows for file in path.glob("*.parquet"))
                 away = store.root / f".tmp-{path.parent.name}"
                 shutil.rmtree(away, ignore_errors=True)
@@ -125,9 +124,8 @@ def _clean_published(store: Store, key: str, manifest: dict[str, Any], gone: Mat
 
 
 def _is_of(path: str, gone: Matches) -> bool:
-    """Whether a file's folder is that of one of the users."""
-    name = Path(path).parent.name
-    return name.startswith("user_id=") and bool(gone(pa.array([unquote(name.removeprefix("user_id="))]))[0])
+    """Whether a path goes through the folder of one of the users."""
+    return bool(gone(pa.array(sorted(users_in(path)), pa.string())).any())
 
 
 def remove_landed(store: Store) -> list[str]:
@@ -162,10 +160,15 @@ def _clean_file(store: Store, path: Path, gone: Matches) -> int:
     groups = range(file.num_row_groups)
     if not any(gone(_ids(file.read_row_group(group, ["user_id"]))).any() for group in groups):
         return 0
+    return copy_without(store, file, path, gone)
+
+
+def copy_without(store: Store, file: pq.ParquetFile, target: Path, gone: Matches) -> int:
+    """Write a file again without the rows of users, a row group at a time; returns how many rows these were."""
     removed = 0
-    with store.replace_file(path) as target:
-        with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
-            for group in groups:
+    with store.replace_file(target) as new:
+        with pq.ParquetWriter(new, file.schema_arrow, compression="zstd") as writer:
+            for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 mask = gone(_ids(table))
                 removed += int(mask.sum())

@@ -91,7 +91,7 @@ class Store:
 
     def write_merged(self, merged: dict[str, Any]) -> None:
         """From here on the ratings of these batches are in the file named, and nowhere else."""
-        self._write_json(self.root / "merged.json", merged)
+        self.write_json(self.root / "merged.json", merged)
 
     def merged_part(self, name: str) -> Path:
         """A file of merged batches."""
@@ -150,7 +150,7 @@ class Store:
 
     def write_outcome(self, run_key: str, task: str, outcome: dict[str, Any]) -> None:
         """Record how a task ended; this is what makes its tables count."""
-        self._write_json(self.root / "tasks" / run_key / f"{task}.json", outcome)
+        self.write_json(self.root / "tasks" / run_key / f"{task}.json", outcome)
 
     def failure(self, run_key: str, task: str) -> dict[str, Any] | None:
         """How the last attempt of a task failed, None if it did not."""
@@ -162,7 +162,7 @@ class Store:
         if failure is None:
             path.unlink(missing_ok=True)
         else:
-            self._write_json(path, failure)
+            self.write_json(path, failure)
 
     def forget_outcomes(self, run_key: str, tasks: Iterable[str]) -> None:
         """Their tables no longer count: what they were made from is about to change."""
@@ -184,7 +184,7 @@ class Store:
 
     def write_properties(self, properties: dict[str, Any]) -> None:
         """Keep the rating scale and the id types."""
-        self._write_json(self.root / "store.json", properties)
+        self.write_json(self.root / "store.json", properties)
 
     def tuned(self) -> dict[str, Any] | None:
         """Settings that tuning found, with where they come from; None before the first tuning."""
@@ -192,7 +192,7 @@ class Store:
 
     def write_tuned(self, content: dict[str, Any]) -> None:
         """Keep settings for the next nights to use."""
-        self._write_json(self.tuned_file, content)
+        self.write_json(self.tuned_file, content)
 
     def manifest(self, run_key: str) -> dict[str, Any] | None:
         """The manifest of a published run, None if it is not published."""
@@ -200,7 +200,7 @@ class Store:
 
     def write_manifest(self, run_key: str, manifest: dict[str, Any]) -> None:
         """From here on the run is published and never rewritten."""
-        self._write_json(self.root / "manifests" / f"{run_key}.json", manifest)
+        self.write_json(self.root / "manifests" / f"{run_key}.json", manifest)
 
     def published(self) -> list[str]:
         """Keys of the published runs, oldest first."""
@@ -228,7 +228,7 @@ class Store:
         link.unlink(missing_ok=True)
         link.symlink_to(Path("runs") / run_key)
         link.replace(self.root / "current")
-        self._write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}"})
+        self.write_json(self.root / "CURRENT.json", {"run_key": run_key, "path": f"runs/{run_key}"})
 
     # ---- erased users
 
@@ -238,7 +238,7 @@ class Store:
 
     def write_tombstones(self, users: list[dict[str, Any]]) -> None:
         """From here on these users count as erased."""
-        self._write_json(self.root / "erased.json", {"users": users})
+        self.write_json(self.root / "erased.json", {"users": users})
 
     def erasure_key(self) -> bytes:
         """The key of the tombstones' hashes, made for the first of them, for the store's owner only.
@@ -337,7 +337,8 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _write_json(self, path: Path, content: dict[str, Any]) -> None:
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Write a record in one step: a reader finds the old one or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(TEMPORARY + path.name)
         temporary.write_text(

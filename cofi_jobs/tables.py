@@ -4,9 +4,9 @@ Descriptions of the columns travel in the files: with Arrow's fields, and for ot
 key-value metadata, under the column's name.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +52,12 @@ def _described(fields: list[pa.Field]) -> pa.Schema:
 def folder_of(column: str, value: int | str) -> str:
     """Name of the folder that holds the rows of one id, in the way of Hive."""
     return f"{column}={quote(str(value), safe='')}"
+
+
+def users_in(path: PurePath | str) -> set[str]:
+    """Ids of the users whose own folders a path goes through, as `folder_of` names them."""
+    folders = (part.partition("=") for part in PurePath(path).parts)
+    return {unquote(value) for column, _, value in folders if column == "user_id"}
 
 
 def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
