@@ -21,7 +21,7 @@ from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store, run_time
 from cofi_jobs.tables import Scale
-from cofi_jobs.trial import Trial, learned_from, row_numbers
+from cofi_jobs.trial import Trial, kept_trial, learned_from, row_numbers
 
 log = logging.getLogger(__name__)
 
@@ -235,8 +235,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     last = last_published(store, run_key)
     published: dict[str, dict[str, Mean]] = {}
     compared = np.zeros(ratings.n_users, bool)
-    if last and (store.table(last, "trial") / "user_factors.parquet").exists():
-        earlier = Trial.read(store.table(last, "trial"))
+    if last and (earlier := kept_trial(store, last)):
         saw = learned_from(store, last, earlier, trial.user_id, trial.item_id, held_out)
         published, compared = measure_published(data, trial, earlier, saw, settings)
     intervals, comparisons = compare(means, published, compared, settings.seed)

@@ -41,6 +41,12 @@ class Trial:
         return np.clip(predict(self.rating, user_index, item_index) + self.means[item_index], *scale)
 
 
+def kept_trial(store: Store, run_key: str) -> Trial | None:
+    """The trial model of an earlier run, None if that kept none, as runs did before they were evaluated."""
+    folder = store.table(run_key, "trial")
+    return Trial.read(folder) if (folder / "user_factors.parquet").exists() else None
+
+
 def row_numbers(ids: pa.Array, earlier: pa.Array) -> np.ndarray:
     """Each id's row number among the earlier ids, -1 for a new one."""
     return np.array(pc.index_in(ids, value_set=earlier).fill_null(-1), np.int64)

@@ -12,7 +12,7 @@ from cofi_jobs.model import Factors, Ratings, initial_factors
 from cofi_jobs.settings import Settings, section
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
-from cofi_jobs.trial import Trial, learned_from, row_numbers
+from cofi_jobs.trial import kept_trial, learned_from, row_numbers
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +58,10 @@ def trial_start(
     low, high = store.required_outcome(run_key, "ingest")["scale"]
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     reason = _differs(settings.model_dump() | {"damping": damping}, (low, high), store.manifest(last) or {})
-    if not (store.table(last, "trial") / "user_factors.parquet").exists():
-        reason = "it kept no trial model"
-    if reason:
-        log.info("no warm start from run %s: %s", last, reason)
+    earlier = None if reason else kept_trial(store, last)
+    if not earlier:
+        log.info("no warm start from run %s: %s", last, reason or "it kept no trial model")
         return None, None
-    earlier = Trial.read(store.table(last, "trial"))
     users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
     saw = learned_from(store, last, earlier, user_id, item_id, held_out)
     users[held_out.user_index[saw]] = -1
