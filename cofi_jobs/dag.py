@@ -3,7 +3,8 @@
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,15 @@ def told(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value != FIELDS[name]["default"]}
 
 
+@contextmanager
+def our_errors_are_final() -> Iterator[None]:
+    """Fail the task for good on bad data, bad settings, diverged training or a refusal: a retry cannot help."""
+    try:
+        yield
+    except CofiError as error:
+        raise AirflowFailException(str(error)) from None
+
+
 def note(function: Callable[..., Any]) -> Callable[..., Any]:
     """The docstring without its indentation, for the UI shows it as Markdown."""
     function.__doc__ = inspect.cleandoc(function.__doc__ or "")
@@ -49,11 +59,9 @@ def run_task(task: str, params: Mapping[str, Any], run_key: Callable[[str], str]
     `run_key` gives the key, from that folder. What a retry cannot heal becomes an AirflowFailException.
     """
     settings = dict(params)
-    try:
+    with our_errors_are_final():
         store, options = connection.resolve(settings.pop("store"))
         return store, run_in_child(task, store, told(settings), run_key(store), log.info, options)
-    except CofiError as error:  # bad data, bad settings, diverged training, a refusal: a retry cannot help
-        raise AirflowFailException(str(error)) from None
 
 
 def counts(outcome: Mapping[str, Any]) -> dict[str, Any]:

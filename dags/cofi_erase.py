@@ -18,8 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from cofi_jobs import connection
 from cofi_jobs.alerts import task_failed
 from cofi_jobs.child import call_in_child
-from cofi_jobs.dag import form, note
-from cofi_jobs.errors import CofiError
+from cofi_jobs.dag import form, note, our_errors_are_final
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +56,8 @@ def cofi_erase() -> None:
         users = [line.strip() for line in params["users"].splitlines() if line.strip()]
         if not users:
             raise AirflowFailException("found no user id, expected one a line")
-        try:
+        with our_errors_are_final():
             store, options = connection.resolve(params["store"])
-        except CofiError as error:
-            raise AirflowFailException(str(error)) from None
         # In the environment: the command line is shown to every user of the machine.
         variables = {"COFI_ERASE": json.dumps(users)}
         code = call_in_child(["erase", *(["--now"] if params["now"] else [])], store, variables, log.info, options)
