@@ -46,7 +46,7 @@ def quality_section(night: Night) -> Section:
         found = [Dot(*row) for row in rows if row[1] is not None]
         if found:
             section.plots.append(plots.dots(title, found, unit, "model"))
-    better = [dot for c in comparisons if c["measure"] != "novelty" and (dot := _improvement(c, names))]
+    better = [dot for c in comparisons if (dot := _improvement(c, names))]
     if better:
         section.plots.append(
             plots.dots(
