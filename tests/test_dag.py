@@ -214,7 +214,7 @@ def in_airflow(home: Path, *command: str, **settings: str) -> Any:
     }
     with (home / "log").open("w") as log:
         ended = subprocess.run(
-            [sys.executable, *command], env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=280
+            [sys.executable, *command], env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=800
         )
     assert ended.returncode == 0, (home / "log").read_text()[-4000:]
     return json.loads((home / "result.json").read_text())
