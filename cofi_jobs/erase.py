@@ -216,7 +216,9 @@ def _clean_merged(store: Store, users: Sequence[str], parts: dict[Path, Any]) ->
         return
     new = old.with_name(_next_name(old.name))
     erasure.copy_without(store, pq.ParquetFile(old), new, erasure.matches(users))
-    store.write_merged({**merged, "part": new.name, "rows": merged["rows"] - parts[old][0]})
+    n_erased = parts[old][0]
+    counts = {"rows": merged["rows"] - n_erased, "rows_erased": merged.get("rows_erased", 0) + n_erased}
+    store.write_merged({**merged, "part": new.name, **counts})
     old.unlink()
     log.info("removed the users from the merged batches")
 

@@ -41,9 +41,8 @@ def merge(store: Store, settings: Settings) -> list[str]:
                     target,
                 )
         superseded = merged.get("rows_superseded", 0) + counts["n_superseded"]
-        store.write_merged({
-            "batches": [*merged["batches"], *older], "part": part, "rows": rows, "rows_superseded": superseded,
-        })  # fmt: skip
+        batches = [*merged["batches"], *older]
+        store.write_merged({**merged, "batches": batches, "part": part, "rows": rows, "rows_superseded": superseded})
         store.sweep_batches()
     log.info("merged %d batches up to %s: %d rows", len(older), older[-1], rows)
     return older

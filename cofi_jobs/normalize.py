@@ -8,6 +8,7 @@ Writes the table `normalized`:
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,28 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             folder / "items.parquet",
         )
     log.info("%d current ratings of %d items by %d users from %d batches", n_ratings, n_items, n_users, len(batches))
-    # What was left out when batches were merged counts as before.
-    superseded = store.merged().get("rows_superseded", 0)
-    rows = {name: counts_of_rows[name] + superseded for name in ("n_rows", "n_superseded")}
     sizes = {"n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
-    return {"batches": batches, **counts_of_rows, **rows, **sizes}
+    return {"batches": batches, **account(store, batches, counts_of_rows), **sizes}
+
+
+def account(store: Store, batches: Sequence[str], newest_rows: dict[str, int]) -> dict[str, int]:
+    """What became of each row that was ever read: `newest`'s counts, completed by rows that the batches' files lack.
+
+    n_read = n_rows + n_refused + n_erased. Raises StoreError if that does not hold: then rows were lost.
+    """
+    files = [file for key in batches for file in store.required_outcome(key, "ingest")["files"]]
+    n_read, n_refused, n_erased = (
+        sum(file.get(name, 0) for file in files) for name in ("rows_read", "rows_refused", "rows_erased")
+    )
+    merged = store.merged()  # what was left out when batches were merged counts as before
+    superseded, n_erased = merged.get("rows_superseded", 0), n_erased + merged.get("rows_erased", 0)
+    rows = {name: newest_rows[name] + superseded for name in ("n_rows", "n_superseded")}
+    if n_read != rows["n_rows"] + n_refused + n_erased:
+        raise StoreError(
+            f"found {rows['n_rows']} rows taken, {n_refused} refused and {n_erased} erased in the batches up to "
+            f"{batches[-1]}, expected the {n_read} that were read"
+        )
+    return {"n_read": n_read, "n_refused": n_refused, "n_erased": n_erased, **newest_rows, **rows}
 
 
 def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dict[str, int]:

@@ -15,7 +15,10 @@ log = logging.getLogger(__name__)
 DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
 COUNTS = {
     "ingest": ("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),
-    "normalize": ("n_rows", "n_superseded", "n_withdrawn", "n_ratings", "n_users", "n_items"),
+    "normalize": (
+        *("n_read", "n_refused", "n_erased", "n_rows", "n_superseded", "n_withdrawn"),
+        *("n_ratings", "n_users", "n_items"),
+    ),
     "similar_items": ("rows",),
     "recommend": ("rows", "users", "popular_items", "barred_items"),
 }

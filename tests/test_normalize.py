@@ -367,6 +367,22 @@ def test_a_withdrawal_counts_until_a_newer_rating_comes(tmp_path_factory: pytest
     assert counts == [n_rows, n_rows - len(state), len(state) - len(current), len(current)]
 
 
+def test_what_became_of_each_row_that_was_read_is_counted(store: Store) -> None:
+    (store.landing / "a.csv").write_text("userId,movieId,rating,timestamp,op\n1,10,5,1,\n1,10,4,2,\n1,11,3,1,\n")
+    run_task("ingest", store, load_settings(SCALE), "night-0")
+    (store.landing / "b.csv").write_text("userId,movieId,rating,timestamp,op\n1,11,,2,d\n2,10,nine,1,\n2,11,2,1,\n")
+    run_task("ingest", store, load_settings(SCALE), "night-1")
+    outcome = normalize(store, "night-1")
+    read, refused, erased = (outcome[name] for name in ("n_read", "n_refused", "n_erased"))
+    assert (read, refused, erased) == (6, 1, 0)
+    assert (outcome["n_ratings"], outcome["n_superseded"], outcome["n_withdrawn"]) == (2, 2, 1)
+    record = store.required_outcome("night-0", "ingest")
+    record["files"][0]["rows_read"] += 1
+    store.write_outcome("night-0", "ingest", record)
+    with pytest.raises(StoreError, match=r"found 5 rows taken, 1 refused and 0 erased in .*, expected the 7 that"):
+        normalize(store, "night-1")
+
+
 def test_a_batch_that_lost_rows_is_noticed(store: Store) -> None:
     ingest_night(store, "night-0", random_ratings())
     [part] = store.ratings("night-0").iterdir()
