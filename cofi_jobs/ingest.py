@@ -77,7 +77,7 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
 
     A file is new if no other run has taken a file of the same content. A rerun makes its own batch anew, and keeps
     what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings, and if
-    too many rows are refused; then nothing is taken.
+    too many rows are refused; then nothing is taken, and rejected/ shows them unless the run has a batch already.
     """
     merged = store.merged()["batches"]
     if merged and run_key <= merged[-1]:
@@ -125,7 +125,11 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
                     if (old / part).exists():
                         (new / part).hardlink_to(old / part)
             file["part"] = part
-        _check_refused(batch, settings.max_refused)
+        too_many = _too_many_refused(batch, settings.max_refused)
+        if too_many:
+            if run_key not in store.batches():
+                store.keep_refused(run_key, refused)
+            raise DataError(too_many)
     store.write_properties(properties)
     reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
     for reason, count in reasons.items():
@@ -250,18 +254,19 @@ def _write(
     return {**dict(counts), "rows_withdrawn": withdrawn, "reasons": reasons}
 
 
-def _check_refused(batch: list[dict[str, Any]], limit: float) -> None:
-    """Raise DataError if more than this share of a night's rows was refused, those of erased users aside."""
+def _too_many_refused(batch: list[dict[str, Any]], limit: float) -> str | None:
+    """A sentence if more than this share of a night's rows was refused, those of erased users aside."""
     reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
     erased = reasons.pop(erasure.REASON, 0)
     n_read, n_refused = sum(file["rows_read"] for file in batch) - erased, reasons.total()
-    if n_refused > limit * n_read:
-        why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(5))
-        worst = max(batch, key=lambda file: file["rows_refused"])
-        raise DataError(
-            f"found {n_refused} of {n_read} rows to be refused, expected at most {limit:g} of them (setting "
-            f"max_refused): {why}; most are in {worst['path']}; nothing was taken"
-        )
+    if n_refused <= limit * n_read:
+        return None
+    why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(5))
+    worst = max(batch, key=lambda file: file["rows_refused"])
+    return (
+        f"found {n_refused} of {n_read} rows to be refused, expected at most {limit:g} of them (setting "
+        f"max_refused): {why}; most are in {worst['path']}; nothing was taken"
+    )
 
 
 def _not_integer(column: str) -> str:

@@ -114,6 +114,11 @@ class Store:
                     parts[self.ratings(key) / file["part"]] = file["rows_taken"] - file.get("rows_erased", 0)
         return parts
 
+    def keep_refused(self, run_key: str, folder: Path) -> None:
+        """Show the refused rows of a run that takes nothing because of them, until the next publication."""
+        shutil.rmtree(self.rejected(run_key), ignore_errors=True)
+        folder.rename(self.rejected(run_key))
+
     def sweep_batches(self) -> None:
         """Remove files of ratings and refused rows that nothing names. Only while no task reads or writes batches."""
         for path in self.root.glob(f"{TEMPORARY}file-*"):  # of `replace_file`, killed
@@ -124,7 +129,11 @@ class Store:
                 path.unlink()
         for key in merged["batches"]:
             shutil.rmtree(self.ratings(key), ignore_errors=True)
-        for key in self.batches():
+        batches = self.batches()
+        for folder in self.root.glob("rejected/batch=*"):
+            if folder not in map(self.rejected, batches):
+                shutil.rmtree(folder)
+        for key in batches:
             parts = {file["part"] for file in self.required_outcome(key, "ingest")["files"]}
             for folder in (self.ratings(key), self.rejected(key)):
                 for path in folder.glob("*.parquet"):

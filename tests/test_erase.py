@@ -12,7 +12,7 @@ import pytest
 
 from cofi_jobs import erase as module
 from cofi_jobs.erase import Found, erase, look
-from cofi_jobs.errors import StoreError
+from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.merge import merge
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import Settings, load_settings
@@ -239,6 +239,18 @@ def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
     assert len(list(store.merged_part("").iterdir())) == 1
     run_night(store, quick, "night-4")
     assert 13 in current_run(store).users()["user_id"].to_pylist()
+    counts = store.required_outcome("night-4", "normalize")
+    assert counts["n_erased"] > 0
+    assert counts["n_read"] == counts["n_rows"] + counts["n_refused"] + counts["n_erased"]
+
+
+def test_a_night_that_was_stopped_for_its_refused_rows_is_cleaned_too(store: Store) -> None:
+    (store.landing / "stopped.csv").write_text(f"userId,movieId,rating,timestamp\n{NAME},10,x,1\n")
+    with pytest.raises(DataError, match="1 of 1 rows to be refused"):
+        run_task("ingest", store, load_settings(["max_refused=0.5"]), "night-5")
+    assert any(hit.startswith("rejected/batch=night-5") for hit in trace(store))
+    found = erase(store, load_settings(), [NAME], now=True)
+    assert trace(store) == {"landing/stopped.csv"} == set(found.waiting)
 
 
 def test_ids_of_other_things_are_no_trace(store: Store) -> None:

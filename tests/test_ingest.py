@@ -728,11 +728,19 @@ with open({str(path)!r}, "w") as file:
 def test_too_many_refused_rows_stop_the_run(store: Store) -> None:
     first_night(store)
     drop(store, "a.csv", HEADER + "4,10,3,1\n5,10,x,1\n6,10,y,1\n7,10,,1\n")
-    message = failure(store, overrides=("max_refused=0.7",))
-    assert "found 3 of 4 rows to be refused, expected at most 0.7 of them" in message
-    assert "rating is not a number (2), rating is missing (1)" in message
-    assert "a.csv" in message
+    with pytest.raises(DataError) as stopped:
+        ingest(store, "night-1", "max_refused=0.7")
+    assert "found 3 of 4 rows to be refused, expected at most 0.7 of them" in str(stopped.value)
+    assert "rating is not a number (2), rating is missing (1)" in str(stopped.value)
+    assert "a.csv" in str(stopped.value)
+    shown = pd.read_parquet(store.rejected("night-1"))["raw"].tolist()
+    assert shown == ["5,10,x,1", "6,10,y,1", "7,10,,1"]
+    assert not store.ratings("night-1").exists()
+    assert store.batches() == ["night-0"]
     assert counts(ingest(store, "night-1", "max_refused=0.75")) == (4, 1, 3)
+    drop(store, "a.csv", HEADER + "4,10,x,1\n")
+    failure(store, overrides=("max_refused=0.5",))  # the batch that counts stays as it was, refused rows and all
+    assert [raw for _, raw in refused(store)] == shown
 
 
 @pytest.mark.parametrize("name", ["a.csv.zst", "a.jsonl.zstd"])
