@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cofi_jobs.credentials import OPTIONS, hide
+from cofi_jobs.credentials import OPTIONS, given, hide
 from cofi_jobs.errors import CofiError
 from cofi_jobs.settings import to_environment
 from cofi_jobs.store import Store
@@ -28,16 +28,18 @@ def run_in_child(
     run_key: str,
     log_line: Callable[[str], None],
     options: Mapping[str, Any] | None = None,
+    databases: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run one task of a run and return its outcome; each line that it writes goes to `log_line`.
 
-    The settings, the store and the options of its file system travel in the environment: the command line is shown to
-    every user of the machine. Credentials among the options are hidden in the lines. Raises CofiError where trying
-    again cannot help, RuntimeError where it may.
+    The settings, the store, the options of its file system and the addresses of databases, by variable, travel in the
+    environment: the command line is shown to every user of the machine. Credentials among them are hidden in the
+    lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
     """
     Store(store).write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
     arguments = [task.replace("_", "-"), "--run-key", run_key]
-    code = call_in_child(arguments, store, to_environment(settings), log_line, options)
+    variables = {**to_environment(settings), **(databases or {})}
+    code = call_in_child(arguments, store, variables, log_line, options)
     outcome, failure = Store(store).outcome(run_key, task), Store(store).failure(run_key, task)
     if code == 0 and outcome is not None:
         return outcome
@@ -66,13 +68,14 @@ def call_in_child(
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
     }
+    secrets = {**(options or {}), **given(environment)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as child:
         try:
             assert child.stdout is not None
             for line in child.stdout:
-                log_line(hide(line.rstrip(), options or {}))
+                log_line(hide(line.rstrip(), secrets))
             return child.wait()
         except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
             child.kill()

@@ -36,6 +36,9 @@ KeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run. Runs
 NewKeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")]
 PublishedOption = Annotated[str, typer.Option("--run-key", help="A published run; the current one if left out.")]
 EvaluatedOption = Annotated[str, typer.Option("--run-key", help="A run to evaluate now; the newest table if left out.")]
+NightOption = Annotated[
+    str, typer.Option("--run-key", help="The run whose task this is. What is delivered is what readers use, always.")
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; repeatable.")]
 RatingsOption = Annotated[
     list[Path] | None,
@@ -127,6 +130,13 @@ def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption 
     if key is None:
         raise StoreError(f"found no published run in {target.root}, expected one to tune on")
     show.tuning(run_task("tune", target, chosen, key), target)
+
+
+@app.command()
+def deliver(store: StoreOption, run_key: NightOption = "", settings: SetOption = None) -> None:
+    """Write the lists that readers use now into the PostgreSQL database of COFI_DATABASE."""
+    target, chosen = Store(store), load_settings(settings or ())
+    run_task("deliver", target, chosen, run_key or current_run(target).key)
 
 
 @show_app.command("user")

@@ -1,14 +1,17 @@
-"""Options of the store's file system, credentials among them: in the environment, and nowhere that people look."""
+"""Options of the store's file system and addresses of databases, credentials among them: in the environment only."""
 
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cofi_jobs.errors import SettingsError
 
 OPTIONS = "COFI_STORE_OPTIONS"  # JSON, in the environment of a child process
+DATABASE = "COFI_DATABASE"  # address of the database that `deliver` writes into
+SOURCE_DATABASE = "COFI_SOURCE_DATABASE"  # address of the database that `ingest` reads from
 SECRET = re.compile(r"pass|secret|token|key|credential|connection_string|sas|auth", re.IGNORECASE)
 
 
@@ -20,11 +23,29 @@ def store_options() -> dict[str, Any]:
         raise SettingsError(f"{OPTIONS} holds no JSON object; it is not shown, for it may hold a password") from None
 
 
+def given(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """All secrets of the addresses of databases in an environment, as `hide` takes them."""
+    addresses = [environment[name] for name in (DATABASE, SOURCE_DATABASE) if environment.get(name)]
+    return {"database_secrets": [secret for address in addresses for secret in _in_address(address)]}
+
+
 def hide(text: str, options: Mapping[str, Any]) -> str:
     """The text with every credential among the options replaced by ***."""
     for secret in sorted(set(_secrets(options)), key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
+
+
+def _in_address(address: str) -> Iterator[str]:
+    """The address itself, and its password and other secrets as they stand in it and decoded."""
+    yield address
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return
+    password = parts.netloc.rpartition("@")[0].partition(":")[2]
+    yield from (password, unquote(password))
+    yield from (value for name, value in parse_qsl(parts.query) if SECRET.search(name))
 
 
 def _secrets(value: Any, inside: bool = False) -> Iterator[str]:

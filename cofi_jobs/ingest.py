@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cofi_jobs import erasure, sources, sql
+from cofi_jobs import erasure, source_query, sources, sql
 from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
@@ -73,6 +73,16 @@ def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str
 
 
 def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] = ()) -> dict[str, Any]:
+    """Take what is new of the source, files and rows of the query, into the batch of this run; see `take`."""
+    with source_query.extracted(store, settings, run_key) as extract:
+        outcome = take(store, settings, run_key, [*ratings, *extract.files])
+    for file in outcome["files"]:
+        if Path(file["path"]) in extract.files:
+            file["source"] = extract.source
+    return outcome
+
+
+def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]) -> dict[str, Any]:
     """Take every new file of the landing folder, and the files given, into the batch of this run.
 
     A file is new if no other run has taken a file of the same content. A rerun makes its own batch anew, and keeps

@@ -26,6 +26,7 @@ READS: dict[str, tuple[str, ...]] = {
         "runs/*/popular_items",
         "runs/*/evaluation",
     ),
+    "deliver": ("current/similar_items", "current/recommendations", "current/popular_items"),
 }
 WRITES: dict[str, tuple[str, ...]] = {
     "ingest": ("ratings", "rejected"),
@@ -42,6 +43,7 @@ WRITES: dict[str, tuple[str, ...]] = {
         "current/popular_items",
         "current/evaluation",
     ),
+    "deliver": (),
 }
 
 

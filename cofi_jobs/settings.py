@@ -13,11 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cofi_jobs.errors import SettingsError
 
 PREFIX = "COFI_"
-# Variables with the prefix that are not settings of a run: where the store is and how to log in there, what the DAG is
-# made with (train's pool, its deadline), whether errors show a traceback, whom to erase.
+# Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
+# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase.
 NOT_SETTINGS = {
-    *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK"),
-    "COFI_ERASE",
+    *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE"),
+    *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
 }
 
 
@@ -45,6 +45,22 @@ class Settings(BaseSettings):
     )
     settle_seconds: float = setting(
         "ingest", 2.0, "A file in landing/ is read once it is unchanged for so many seconds.", ge=0, le=600
+    )
+
+    source_connection: str | None = setting(
+        "ingest", None, "Airflow connection of a PostgreSQL database to read ratings from, beside files. Empty: none."
+    )
+    source_query: str | None = setting(
+        "ingest", None, "SQL query that gives the ratings: the columns of a rating file, and the watermark."
+    )
+    source_watermark: str = setting(
+        "ingest", "updated_at", "Column of the query that grows with each new or changed row: a time or a number."
+    )
+    source_overlap: float = setting(
+        "ingest",
+        3600,
+        "Seconds (of a number: units) below the last watermark that are read again, for rows that were committed late.",
+        ge=0,
     )
 
     damping: float = setting(
@@ -173,6 +189,12 @@ class Settings(BaseSettings):
     max_batches: int = setting(
         "publish", 60, "Batches of ratings kept apart; beyond it all but the newer half are merged.", ge=2, le=10_000
     )
+
+    deliver_to: str | None = setting(
+        "deliver", None, "Airflow connection of the PostgreSQL database that gets the lists as tables. Empty: none."
+    )
+    deliver_schema: str = setting("deliver", "cofi", "Schema in that database, for this store's lists alone.")
+
     tune_minutes: float = setting(
         "tune", 20.0, "Minutes of trials, for both heads together, on one run's ratings.", gt=0, le=600
     )

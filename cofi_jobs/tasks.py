@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cofi_jobs import tuned
-from cofi_jobs.credentials import hide, store_options
+from cofi_jobs.credentials import given, hide, store_options
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store, check_run_key, sha256
@@ -31,9 +31,9 @@ TASKS: dict[str, tuple[str, ...]] = {
     "publish": ("similar_items", "recommend", "evaluate"),
 }
 # What a task cannot do without, where that is less than what it reads: the report is of a run as far as it came. `tune`
-# is no task of a night: it works on the ratings of any run.
-NEEDED = TASKS | {"report": ("ingest", "normalize"), "tune": ("ingest", "normalize")}
-REPEATABLE = ("report", "publish", "tune")  # also when the run is published: none rewrites what readers use
+# is no task of a night: it works on the ratings of any run; `deliver` is not one of every night.
+NEEDED = TASKS | {"report": ("ingest", "normalize"), "tune": ("ingest", "normalize"), "deliver": ("publish",)}
+REPEATABLE = ("report", "publish", "deliver", "tune")  # also when the run is published: none rewrites what readers use
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
@@ -51,7 +51,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
     the recorded outcome is returned. Raises StoreError if a task that comes before has not run.
     """
     check_run_key(run_key)
-    options = store_options()
+    options = store_options() | given()
     if task == "ingest":
         store.create()
     elif not store.root.is_dir():

@@ -5,6 +5,7 @@
 | drop rating files | `landing/` of the store, any time; each counts once |
 | read the lists | `current/recommendations`, `current/similar_items`, `current/popular_items` |
 | set it up for one run | *Trigger*, then the sections of the form: the store, and a section for each task |
+| have the lists in PostgreSQL | `deliver_to` names an Airflow connection |
 | build on it | schedule your DAG on the asset `cofi_recommendations` |
 
 **If a run fails**, readers keep the lists of the last good run. Open the failed task: its log says what was found and
@@ -18,6 +19,7 @@ from typing import Any
 from airflow.sdk import Asset, TriggerRule, dag, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.exceptions import AirflowSkipException
 
 from cofi_jobs import lineage
 from cofi_jobs.alerts import run_late, task_failed
@@ -67,12 +69,12 @@ def cofi_nightly() -> None:
     @task
     @note
     def ingest(**context: Any) -> dict[str, Any]:
-        """Take new rating files from the landing folder.
+        """Take new rating files from the landing folder, and new rows of a query.
 
-        **Reads** new files in `landing/`. **Writes** `ratings/batch=<run>/`, and refused rows with their reasons into
-        `rejected/batch=<run>/`.
+        **Reads** new files in `landing/`, and the database if there is a `source_query`. **Writes**
+        `ratings/batch=<run>/`, and refused rows with their reasons into `rejected/batch=<run>/`.
 
-        **If it fails**, a file could not be read, and nothing was taken. Repair or remove the file that the log names
+        **If it fails**, a file or the query could not be read, and nothing was taken. Mend or remove what the log names
         and clear the task. "found no ratings" is the first night with an empty landing folder.
         """
         return run("ingest", context)
@@ -168,8 +170,23 @@ def cofi_nightly() -> None:
         context["outlet_events"][RECOMMENDATIONS].extra = outcome
         return outcome
 
+    @task
+    @note
+    def deliver(**context: Any) -> dict[str, Any]:
+        """Write the lists into a PostgreSQL database, if `deliver_to` names its connection; else skipped.
+
+        **Reads** the lists of the run that readers use. **Writes** the tables of the schema `deliver_schema`, all at
+        once: services see yesterday's lists or today's.
+
+        **If it fails**, services keep the lists that they have. The log says what the database said; mend it and clear
+        the task.
+        """
+        if not context["params"]["deliver_to"]:
+            raise AirflowSkipException("deliver_to is empty: the lists stay in files")
+        return run("deliver", context)
+
     normalized, evaluated, published = normalize(), evaluate(), publish()
-    ingest() >> normalized >> train() >> [similar_items(), recommend()] >> evaluated >> published
+    ingest() >> normalized >> train() >> [similar_items(), recommend()] >> evaluated >> published >> deliver()
     # There is something to report once there are ratings, however the tasks after that end.
     [normalized, evaluated] >> report() >> published
 

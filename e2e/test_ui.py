@@ -87,7 +87,7 @@ def test_documentation_of_the_dag(ui: Ui) -> None:
     ui.picture("2-documentation")
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TASKS, "deliver"])
 def test_each_task_has_a_note(ui: Ui, task: str) -> None:
     ui.open(f"/dags/cofi_nightly/tasks/{task}")
     ui.page.get_by_role("button", name="Documentation").click()

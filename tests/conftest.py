@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS, run_task
+from tests.postgres import new_database, server
 
 # Small and quick, yet every part of the job runs. What is learned so quickly may be too bad for the gate.
 QUICK = [
@@ -38,6 +40,19 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def quick() -> Settings:
     return load_settings(QUICK)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of a private PostgreSQL."""
+    with server() as address:
+        yield address
+
+
+@pytest.fixture
+def database(postgres: str) -> str:
+    """Address of a fresh database."""
+    return new_database(postgres, "fresh")
 
 
 def random_ratings(n_users: int = 30, n_items: int = 20, share: float = 0.4, seed: int = 0) -> pd.DataFrame:

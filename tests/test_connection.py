@@ -1,4 +1,4 @@
-"""The store through an Airflow connection, and lineage through OpenLineage: nights in a real Airflow.
+"""Store and databases through Airflow connections, lineage through OpenLineage: nights in a real Airflow.
 
 As in test_dag.py, Airflow runs in a process of its own: this file run as a script.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import psutil
 import pytest
@@ -21,9 +21,13 @@ import pytest
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS
 from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
+from tests.postgres import execute, new_database
 from tests.test_dag import DAGS, ROOT, in_airflow
 
-SECRETS = ("canary-password", "canary-token")
+SECRETS = ("canary-password", "canary-token", "canary-database")
+DATABASE_PASSWORD = f"{SECRETS[2]} /?#@:%"  # the server takes any
+QUERY = "SELECT u AS user_id, i AS item_id, r AS rating, t AS timestamp, n FROM shop"
+GIVEN = ("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE")
 FOLDER = "night's store"  # what needs quoting in a URI
 CONNECTIONS = {
     "uri": "file:///srv/cofi%20store",
@@ -59,8 +63,12 @@ def nights(home: Path) -> dict[str, Any]:
     seen: dict[str, Any] = {"resolved": {}}
 
     write_ratings(Store(home / FOLDER).create().landing / "ratings.csv", random_ratings())
+    databases = {
+        **{"source_connection": "cofi_shop", "source_query": QUERY, "source_watermark": "n"},
+        "deliver_to": "cofi_lists",
+    }
     with children() as seen["children"]:
-        run = nightly.test(run_conf={"store": "connection:cofi_store", **QUICK_VALUES}, logical_date=None)
+        run = nightly.test(run_conf={"store": "connection:cofi_store", **databases, **QUICK_VALUES}, logical_date=None)
     seen["good"] = run.run_id
 
     bad = Store(home / "bad").create()
@@ -97,7 +105,7 @@ def children() -> Iterator[dict[str, Any]]:
                 except psutil.Error:
                     continue
                 if "cofi_jobs.child" in command:
-                    given = {name: value for name, value in environment.items() if name.startswith("COFI_STORE")}
+                    given = {name: value for name, value in environment.items() if name in GIVEN}
                     seen[command[3]] = {"command": command, "given": given}
 
     watcher = threading.Thread(target=watch)
@@ -137,17 +145,35 @@ class After:
 
 
 @pytest.fixture(scope="module")
-def after(tmp_path_factory: pytest.TempPathFactory) -> After:
+def lists(postgres: str) -> str:
+    """Address of a database with a user's ratings, for the lists as well."""
+    address = new_database(postgres, "lists")
+    execute(
+        address,
+        "CREATE TABLE shop AS SELECT 7777 AS u, item AS i, 4 AS r, now() AS t, item AS n "
+        "FROM unnest(ARRAY[100, 107, 114]) item",
+    )
+    return address
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory, lists: str) -> After:
     home = tmp_path_factory.mktemp("connection")
     (home / "site").mkdir()  # a child tells all that it was given
     tell = "import os; given = os.environ.get('COFI_STORE_OPTIONS'); given and print('given', given)"
+    tell += f"; [print('address', os.environ[name]) for name in {GIVEN[2:]} if name in os.environ]"
     (home / "site" / "sitecustomize.py").write_text(tell)
     extra = {"path": str(home / FOLDER), "token": SECRETS[1]}
     connection = {"conn_type": "fs", "login": "night", "password": SECRETS[0], "extra": extra}
+    login = {"login": "postgres", "password": DATABASE_PASSWORD}
+    server = {"host": lists.partition("?host=")[2], "cursor": "dictcursor"}
+    database = {"conn_type": "postgres", "schema": "lists", **login, "extra": server}
     seen = in_airflow(
         home,
         *("-m", "tests.test_connection", str(home)),
         **{f"AIRFLOW_CONN_{name.upper()}": uri for name, uri in CONNECTIONS.items()},
+        AIRFLOW_CONN_COFI_LISTS=json.dumps(database),
+        AIRFLOW_CONN_COFI_SHOP=json.dumps({**database, "conn_type": "postgresql"}),
         AIRFLOW_CONN_COFI_STORE=json.dumps(connection),
         AIRFLOW__OPENLINEAGE__NAMESPACE="cofi-test",
         AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
@@ -159,14 +185,14 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> After:
 
 
 def test_night_of_a_connection_is_in_its_folder(after: After) -> None:
-    assert after.states("good") == dict.fromkeys(TASKS, ("success", 1))
+    assert after.states("good") == dict.fromkeys([*TASKS, "deliver"], ("success", 1))
     [key] = after.store.published()
     assert after.store.current() == key
     assert list(after.store.table(key, "recommendations").glob("*.parquet"))
 
 
 def test_child_has_location_and_credentials_but_not_on_its_command_line(after: After) -> None:
-    assert set(after.seen["children"]) == {task.replace("_", "-") for task in TASKS}
+    assert set(after.seen["children"]) == {task.replace("_", "-") for task in (*TASKS, "deliver")}
     for child in after.seen["children"].values():
         assert child["given"]["COFI_STORE"] == str(after.store.root)
         assert json.loads(child["given"]["COFI_STORE_OPTIONS"]) == {
@@ -177,8 +203,29 @@ def test_child_has_location_and_credentials_but_not_on_its_command_line(after: A
         assert not [part for part in child["command"] if FOLDER in part or any(secret in part for secret in SECRETS)]
 
 
+def test_each_child_has_the_address_of_the_database_that_it_needs_and_no_other(after: After) -> None:
+    given = {
+        task: set(child["given"]) - {"COFI_STORE", "COFI_STORE_OPTIONS"}
+        for task, child in after.seen["children"].items()
+    }
+    assert given.pop("ingest") == {"COFI_SOURCE_DATABASE"}
+    assert given.pop("deliver") == {"COFI_DATABASE"}
+    assert not any(given.values())
+    address = after.seen["children"]["deliver"]["given"]["COFI_DATABASE"]
+    assert unquote(urlsplit(address).password or "") == DATABASE_PASSWORD
+
+
+def test_ratings_come_from_one_database_and_lists_go_to_one(after: After, lists: str) -> None:
+    assert execute(lists, "SELECT run_key FROM cofi.run") == [(after.store.current(),)]
+    assert execute(lists, "SELECT count(*) FROM cofi.recommendations WHERE user_id = 7777") == [(5,)]
+    assert execute(lists, "SELECT count(DISTINCT user_id) FROM cofi.recommendations") == [
+        (random_ratings()["userId"].nunique() + 1,)
+    ]
+
+
 def test_credentials_are_in_no_log_and_no_file(after: After) -> None:
-    assert after.log().count('given {"token": "***", "username": "night", "password": "***"}') == len(TASKS)
+    assert after.log().count('given {"token": "***", "username": "night", "password": "***"}') == len(TASKS) + 1
+    assert after.log().count("] address ***") >= 2, "the source's and the target's"
     assert "found the columns '***', 'price'" in after.log(), "the bad night's error, which would show one"
     files = [path for path in after.home.rglob("*") if path.is_file() and path.name not in ("bad.csv", "result.json")]
     assert {"log", "lineage.jsonl", "CURRENT.json", "ingest.failed.json"} <= {path.name for path in files}
@@ -235,7 +282,7 @@ def test_connection_without_a_store(after: After, name: str, message: str) -> No
 def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
     ended = [event for event in after.events() if event["eventType"] == "COMPLETE"]
     found = {event["job"]["name"]: (names(event["inputs"]), names(event["outputs"])) for event in ended}
-    assert set(found) == {"cofi_nightly", *(f"cofi_nightly.{task}" for task in TASKS)}
+    assert set(found) == {"cofi_nightly", *(f"cofi_nightly.{task}" for task in (*TASKS, "deliver"))}
     assert len(ended) == len(found)
     folder = "file", quote(f"{after.store.root}/")
     tables = {"model", "similar_items", "recommendations", "popular_items", "evaluation"}

@@ -38,7 +38,8 @@ EDGES = {
     "recommend": ["evaluate"],
     "evaluate": ["publish", "report"],
     "report": ["publish"],
-    "publish": [],
+    "publish": ["deliver"],
+    "deliver": [],
 }
 # Parses each DAG file three times, in forks as Airflow's own parser does. A script, for nothing of the tests or of
 # CoFi may be imported before.
@@ -125,7 +126,7 @@ def nights(home: Path) -> dict[str, Any]:
 
     write_ratings(store.landing / "ratings.csv", random_ratings())
     run = nightly.test(run_conf=conf, logical_date=None)  # None: as runs from the API or an asset
-    seen["good"] = {"run_id": run.run_id, "run_after": run.run_after.isoformat()}
+    seen["good"] = {"run_id": run.run_id, "run_after": run.run_after.isoformat(), "state": str(run.state)}
     seen["reader"] = {"run_id": _run_on_asset(bag.dags["cofi_reader_example"])}
 
     # The others have a logical date: dag.test replaces a run of the same date, None too.
@@ -236,7 +237,7 @@ def test_no_import_errors(dags: Any) -> None:
 
 def test_edges(dags: Any) -> None:
     assert {name: task["downstream"] for name, task in dags["tasks"].items()} == EDGES
-    assert set(EDGES) == set(TASKS), "one task for each of the job's"
+    assert set(EDGES) == {*TASKS, "deliver"}, "one task for each of the job's"
 
 
 def test_schedule(dags: Any) -> None:
@@ -350,7 +351,10 @@ def rows(store: Store, run_key: str, table: str) -> Any:
 
 
 def test_good_night_publishes(after: Nights) -> None:
-    assert after.states("good") == dict.fromkeys(TASKS, ("success", 1))
+    states = after.states("good")
+    assert states.pop("deliver")[0] == "skipped", "off by default, and the run is green"
+    assert after.seen["good"]["state"] == "success"
+    assert states == dict.fromkeys(TASKS, ("success", 1))
     key = run_key_at(datetime.fromisoformat(after.seen["good"]["run_after"]))
     assert after.store.current() == key
     assert after.store.published() == [key]
@@ -423,7 +427,7 @@ def test_bad_data_fails_at_once_and_leaves_yesterdays_lists(after: Nights) -> No
 
 def test_a_night_that_the_gate_refuses_is_not_tried_again_and_leaves_yesterdays_lists(after: Nights) -> None:
     states = after.states("worse")
-    assert states.pop("publish") == ("upstream_failed", 0)
+    assert [states.pop(task) for task in ("publish", "deliver")] == [("upstream_failed", 0)] * 2
     assert states.pop("evaluate") == ("failed", 1), "no second try"
     assert set(states.values()) == {("success", 1)}, "the report too"
     report = after.xcoms("worse")["report"]

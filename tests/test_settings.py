@@ -16,7 +16,11 @@ from cofi_jobs.settings import Settings, form_fields, load_settings, section, to
 
 NAMES = sorted(Settings.model_fields)
 FIELDS = form_fields()
-OPTIONAL = {"rating_low", "rating_high", "liked_from", "batch_size", "held_out_days"}
+OPTIONAL = {
+    *("rating_low", "rating_high", "liked_from", "batch_size", "held_out_days"),
+    *("source_connection", "source_query", "deliver_to"),
+}
+TEXTS = {name for name, field in FIELDS.items() if "string" in field["type"] and "enum" not in field}
 ROOT = Path(__file__).parents[1]
 
 # (setting, text, its value): one of each type
@@ -166,6 +170,7 @@ def test_every_setting_is_a_field_of_the_form(name: str) -> None:
         "recommend",
         "evaluate",
         "publish",
+        "deliver",
         "tune",
         "machine",
     }
@@ -182,7 +187,8 @@ def test_the_bounds_in_the_form_are_those_that_are_checked(name: str) -> None:
         refusal(f"{name}={field['exclusiveMinimum']}")
     for choice in field.get("enum", []):
         assert getattr(load_settings([f"{name}={choice}"]), name) == choice
-    if field["type"] != "boolean" and name not in ("rating_low", "rating_high", "liked_from"):  # a scale lies anywhere
+    # A scale lies anywhere, and a text may be any.
+    if field["type"] != "boolean" and name not in ("rating_low", "rating_high", "liked_from", *TEXTS):
         assert {"minimum", "exclusiveMinimum", "enum"} & set(field)
 
 
@@ -205,7 +211,8 @@ def accepts(field, value):
         return False
 
 for name, field in form_fields().items():
-    good, bad = [field["default"], *field.get("enum", [])], ["no such choice"]
+    good, bad = [field["default"], *field.get("enum", [])], [[]]
+    (good if "string" in field["type"] and "enum" not in field else bad).append("no such choice")
     if "minimum" in field:
         good.append(field["minimum"]), bad.append(field["minimum"] - 1)
     if "exclusiveMinimum" in field:
@@ -237,8 +244,11 @@ def any_value(field: dict[str, Any]) -> st.SearchStrategy:
     if field["type"] == "boolean":
         return st.booleans()
     low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
-    if "integer" in field["type"]:
-        values: st.SearchStrategy = st.integers(low, high)
+    if "string" in field["type"]:
+        values: st.SearchStrategy = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+        values = values.filter(lambda text: text != "null")
+    elif "integer" in field["type"]:
+        values = st.integers(low, high)
     else:
         values = st.floats(low, high, exclude_min="exclusiveMinimum" in field, allow_nan=False, allow_infinity=False)
     return st.none() | values if "null" in field["type"] else values
