@@ -48,6 +48,7 @@ class Found:
     skipped: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)  # gone with the next publication
     left: list[str] = field(default_factory=list)
+    delivered: bool = False  # whether there are tables in a database, of which a scan knows nothing
 
 
 def erase(store: Store, settings: Settings, user_ids: Sequence[str], now: bool = False) -> Found:
@@ -59,7 +60,8 @@ def erase(store: Store, settings: Settings, user_ids: Sequence[str], now: bool =
     """
     users = _checked(store, user_ids)
     with ExitStack() as stack:
-        for task in reversed(TASKS):  # publish first, as it holds its own lock when it takes that of ingest
+        # publish comes before ingest, as it holds its own lock when it takes that one.
+        for task in ("deliver", *reversed(TASKS)):
             stack.enter_context(store.lock(task))
         store.sweep()
         with sql.connect(settings, store.root) as connection:
@@ -93,7 +95,8 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
     Columns of tables that hold something else (items, ranks, counts) are not searched, nor are catalogue/ and lists/,
     which are of items.
     """
-    found, pending = Found(), {key for user in store.tombstones() for key in user["pending"]}
+    found = Found(delivered=any(store.root.glob("tasks/*/deliver.json")))
+    pending = {key for user in store.tombstones() for key in user["pending"]}
     for path in sorted(path for path in store.root.rglob("*") if path.is_file() and not path.name.startswith(".lock-")):
         name = path.relative_to(store.root)
         place = name.parts[0]

@@ -314,6 +314,9 @@ def erased(store: Store, found: "Found") -> None:
         console.print(f"not searched, as it is no text: {name}")
     for name in found.waiting:
         console.print(f"found, gone with the next publication: {name}")
+    if found.delivered:
+        console.print("not searched: what deliver wrote into a database; the next delivery replaces all of it by the "
+                      "published lists as they are then (python -m cofi_jobs deliver)")  # fmt: skip
     if found.left:
         raise StoreError(f"found the users in {', '.join(found.left)}; run erase again, or remove these files")
     console.print("found no other trace" if found.waiting else "found no trace")

@@ -21,7 +21,7 @@ from cofi_jobs import postgres, sql
 from cofi_jobs.credentials import SOURCE_DATABASE
 from cofi_jobs.errors import DataError, SettingsError
 from cofi_jobs.settings import Settings
-from cofi_jobs.store import Store
+from cofi_jobs.store import TEMPORARY, Store
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def extracted(store: Store, settings: Settings, run_key: str) -> Iterator[Extrac
     Raises SettingsError without a query or an address, DataError if the query cannot be used, ConnectionError if the
     database cannot be reached.
     """
-    folder = store.root / ".tmp-source"
+    folder = store.root / f"{TEMPORARY}source"  # if this is killed, erasing users or the next ingest removes it
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield _extract(store, settings, run_key, folder)

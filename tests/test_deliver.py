@@ -326,24 +326,18 @@ def test_many_deliveries_take_no_more_room_than_a_few(runs: Store, settings: Set
     assert sizes[-1] == sizes[1]
 
 
-def test_a_run_whose_files_were_made_anew_replaces_all_that_was_delivered(
+def test_an_erased_user_is_gone_with_the_next_delivery_also_of_the_same_run(
     runs: Store, settings: Settings, database: str
 ):
-    """As erasing a user does."""
-    deliver(runs, settings, "n1")
     deliver(runs, settings, "n2")
-    manifest = runs.manifest("n2")
-    assert manifest is not None
-    [file] = [file for file in manifest["files"] if file["path"].startswith("recommendations/")]
-    path = runs.table("n2", file["path"])
-    lists = pd.read_parquet(path)
-    lists[lists["user_id"] != 10].astype({"because_item_id": "Int64"}).to_parquet(path, index=False)
-    rows = int((lists["user_id"] != 10).sum())
-    runs.write_manifest("n2", {**manifest, "files": [*(f for f in manifest["files"] if f is not file),
-                                                     {**file, "sha256": "other", "rows": rows}]})  # fmt: skip
-    run_task("deliver", runs, settings, "n2")
-    assert execute(database, "SELECT count(*) FROM cofi.recommendations WHERE user_id = 10") == [(0,)]
-    assert execute(database, "SELECT count(*) FROM cofi.recommendations") == [(rows,)]
+    own = "SELECT count(*) FROM cofi.recommendations WHERE user_id = 10"
+    assert execute(database, own) == [(5,)]
+    ended = cofi("erase", "10", "--store", runs.root, "--now")
+    assert ended.returncode == 0
+    assert "not searched: what deliver wrote into a database" in ended.stdout
+    assert run_task("deliver", runs, settings, "n2")["rows"] > 0
+    assert execute(database, own) == [(0,)]
+    assert_delivered(database, runs, "n2")
 
 
 def test_other_columns_are_refused_before_anything_changes(runs: Store, settings: Settings, database: str):

@@ -1,5 +1,6 @@
 """Erasure: no trace is left, nobody else's data is touched, whatever the moment of a kill; who is erased stays so."""
 
+import fcntl
 import hashlib
 import shutil
 from pathlib import Path
@@ -267,6 +268,21 @@ def test_what_is_left_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     (store.root / f"user-{NAME}0.txt").write_text(f"{NAME}0, {NAME}-1 and x{NAME} are others")
     found = erase(store, load_settings(), [NAME], now=True)
     assert found.left == ["notes.txt"]
+
+
+def test_no_task_runs_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+
+    def try_locks(*_: Any) -> Found:
+        for task in (*TASKS, "deliver"):
+            with (store.root / f".lock-{task}").open() as file, pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append(task)
+        return Found()
+
+    monkeypatch.setattr(module, "scan", try_locks)
+    erase(store, load_settings(), [NAME])
+    assert held == [*TASKS, "deliver"]
 
 
 def test_a_lost_key_is_an_error(store: Store) -> None:

@@ -15,6 +15,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from cofi_jobs import postgres
+from cofi_jobs.erase import erase, look
 from cofi_jobs.errors import DataError, SettingsError
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.sql import quote
@@ -176,6 +177,19 @@ def test_a_rerun_gives_the_same_batch(store: Store, source: str):
     assert current(store, "n2") == {(1, 10, 1.0), (1, 11, 2.0), (2, 10, 3.0), (9, 10, 3.0)}
 
 
+def test_an_erased_user_stays_away_though_the_database_has_the_rows(store: Store, source: str):
+    add(source, (987654321, 10, 4), (1, 10, 4), (1, 11, 2), (987654321, 11, 99))
+    ingest(store, "n1")
+    assert look(store, settings(), ["987654321"]).left
+    assert erase(store, settings(), ["987654321"]).left == []
+    assert ingest(store, "n1")["rows_taken"] == 3, "a rerun keeps what it took, as it is now"
+    add(source, (2, 10, 3))
+    outcome = ingest(store, "n2")  # which reads all of them again
+    assert (outcome["rows_read"], outcome["reasons"]) == (5, {"erased": 2})
+    assert current(store, "n2") == {(1, 10, 4.0), (1, 11, 2.0), (2, 10, 3.0)}
+    assert look(store, settings(), ["987654321"]).left == []
+
+
 KILLED = """
 import os, signal, sys
 from cofi_jobs import source_query
@@ -198,20 +212,35 @@ run_task("ingest", cofi_jobs.store.Store(sys.argv[2]), load_settings(), "n2")
 """
 
 
-@pytest.mark.parametrize("where", ["reading", "read", "written"])
-def test_killed_it_reads_the_same_again(store: Store, source: str, where: str):
-    add(source, (1, 10, 4), (1, 11, 2))
-    ingest(store, "n1")
-    add(source, (1, 10, 1), (2, 10, 3))
+def ingest_and_die(store: Store, where: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, where, str(store.root)],
         env={**os.environ, "COFI_SOURCE_QUERY": QUERY, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert ended.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("where", ["reading", "read", "written"])
+def test_killed_it_reads_the_same_again(store: Store, source: str, where: str):
+    add(source, (1, 10, 4), (1, 11, 2))
+    ingest(store, "n1")
+    add(source, (1, 10, 1), (2, 10, 3))
+    ingest_and_die(store, where)
     assert store.outcome("n2", "ingest") is None
     ingest(store, "n2", settings(source_overlap=0))
     assert taken(store, "n2") == [(1, 10, 1.0), (2, 10, 3.0)]
     assert not list(store.root.glob(".tmp-*"))
+
+
+def test_what_a_killed_ingest_has_read_goes_with_the_user_that_is_erased(store: Store, source: str):
+    add(source, (1, 10, 4), (1, 11, 2))
+    ingest(store, "n1")
+    add(source, (987654321, 10, 1))
+    ingest_and_die(store, "read")
+    [hit] = look(store, settings(), ["987654321"]).left
+    assert hit.startswith(".tmp-source/query-")
+    assert erase(store, settings(), ["987654321"]).left == []
+    assert not (store.root / ".tmp-source").exists()
 
 
 def test_a_batch_that_fails_does_not_move_the_watermark(store: Store, source: str):
