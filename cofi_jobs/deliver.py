@@ -73,7 +73,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             else:
                 rows = target.deliver(store, manifest, digest)
             target.remove_staging()
-    return {"delivered": key, "rows": rows}
+    writes = [postgres.uri(address, settings.deliver_schema, table) for table in TABLES]
+    return {"delivered": key, "rows": rows, "writes": writes}
 
 
 class Target:

@@ -79,7 +79,7 @@ def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] 
     for file in outcome["files"]:
         if Path(file["path"]) in extract.files:
             file["source"] = extract.source
-    return outcome
+    return {**outcome, "reads": list(extract.reads)}
 
 
 def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What each task reads and writes, for Airflow's listeners of lineage such as OpenLineage."""
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 # Folders below the store. `*` stands for the run: in a catalogue a table keeps its name from night to night.
@@ -47,16 +49,19 @@ WRITES: dict[str, tuple[str, ...]] = {
 }
 
 
-def report(task: str, store: str) -> None:
-    """Report the tables of a task that has ended well; does nothing where no listener of lineage is switched on."""
+def report(task: str, store: str, outcome: Mapping[str, Any]) -> None:
+    """Report the tables of a task that has ended well, those of databases, which its outcome names, too.
+
+    Does nothing where no listener of lineage is switched on.
+    """
     from airflow.sdk import BaseHook
     from airflow.sdk.lineage import get_hook_lineage_collector
 
     collector, context = get_hook_lineage_collector(), BaseHook()
-    for folder in READS[task]:
-        collector.add_input_asset(context, uri=_uri(store, folder))
-    for folder in WRITES[task]:
-        collector.add_output_asset(context, uri=_uri(store, folder))
+    for uri in [*(_uri(store, folder) for folder in READS[task]), *outcome.get("reads", ())]:
+        collector.add_input_asset(context, uri=uri)
+    for uri in [*(_uri(store, folder) for folder in WRITES[task]), *outcome.get("writes", ())]:
+        collector.add_output_asset(context, uri=uri)
 
 
 def _uri(store: str, folder: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
 from adbc_driver_manager import dbapi as adbc
@@ -85,6 +85,13 @@ def session(variable: str, address: str) -> Iterator[Session]:
         state, message = error.sqlstate, hide(_sentence(str(error)), given())
         kind = ConnectionError if state is None or state.startswith(PASSING) else DataError
         raise kind(f"the database of {variable}: {message}" + (f" (SQLSTATE {state})" if state else "")) from None
+
+
+def uri(address: str, schema: str, table: str) -> str:
+    """A table of the database at an address, as AIP-60 names it for lineage: without the login."""
+    parts = urlsplit(address)
+    server, database = parts.netloc.rpartition("@")[2] or "localhost", parts.path.strip("/")
+    return f"postgres://{server}/{database}/{quote(schema, safe='')}/{quote(table, safe='')}"
 
 
 def _is_address(address: str) -> bool:

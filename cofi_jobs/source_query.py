@@ -29,14 +29,25 @@ TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 # No such value may become the last one: nothing would ever come after it.
 ENDLESS = ("infinity", "Infinity", "NaN")
+# Tables that a transaction has read, behind views too: it holds their locks until it ends.
+TABLES_READ = """
+    SELECT DISTINCT nspname::text, relname::text
+    FROM pg_locks JOIN pg_class c ON c.oid = relation JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE pid = pg_backend_pid() AND relkind IN ('r', 'p', 'm', 'f') AND NOT relispartition
+        AND nspname != 'pg_catalog'
+    ORDER BY 1, 2"""
 
 
 @dataclass(frozen=True)
 class Extract:
-    """Files with the rows of a query, one or none, and what the batch keeps: the query's name, the watermark."""
+    """Files with the rows of a query, one or none, and what the batch keeps: the query's name, the watermark.
+
+    `reads` are the URIs of the tables that the query has read.
+    """
 
     files: Sequence[Path] = ()
     source: dict[str, str] | None = None
+    reads: Sequence[str] = ()
 
 
 @contextmanager
@@ -84,10 +95,11 @@ def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Ex
         with session.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             last = [source["watermark"] for source in sources.values()]
             watermark = _read(session, query, settings, last, path)
+            reads = [postgres.uri(address, *table) for table in session.rows(TABLES_READ)]
     if watermark is None:
         log.info("%s: no rows above the last watermark", name)
-        return Extract()
-    return Extract([path], {"query": name, "watermark": watermark})
+        return Extract(reads=reads)
+    return Extract([path], {"query": name, "watermark": watermark}, reads)
 
 
 def _read(session: postgres.Session, query: str, settings: Settings, last: list[str], path: Path) -> str | None:

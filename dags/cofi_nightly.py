@@ -36,7 +36,7 @@ def run(task_name: str, context: dict[str, Any]) -> dict[str, Any]:
     """Run a task in a child process; what is handed on is the run key and the counts."""
     run_key = run_key_at(context["dag_run"].run_after)
     store, outcome = run_task(task_name, context["params"], lambda _: run_key)
-    lineage.report(task_name, store)
+    lineage.report(task_name, store, outcome)
     return {"run_key": run_key, **counts(outcome)}
 
 

@@ -286,7 +286,11 @@ def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
     assert len(ended) == len(found)
     folder = "file", quote(f"{after.store.root}/")
     tables = {"model", "similar_items", "recommendations", "popular_items", "evaluation"}
-    assert found["cofi_nightly.ingest"] == (below(folder, {"landing"}), below(folder, {"ratings", "rejected"}))
+    database = "postgres://localhost:5432", "lists."
+    assert found["cofi_nightly.ingest"] == (
+        below(folder, {"landing"}) | below(database, {"public.shop"}),
+        below(folder, {"ratings", "rejected"}),
+    )
     assert found["cofi_nightly.normalize"] == (
         below(folder, {"ratings", "catalogue"}),
         below(folder, {"runs/*/normalized"}),
@@ -294,6 +298,11 @@ def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
     assert found["cofi_nightly.publish"] == (
         below(folder, {f"runs/*/{table}" for table in tables}),
         below(folder, {f"current/{table}" for table in tables}),
+    )
+    lists = {"similar_items", "recommendations", "popular_items"}
+    assert found["cofi_nightly.deliver"] == (
+        below(folder, {f"current/{table}" for table in lists}),
+        below(database, {f"cofi.{table}" for table in lists}),
     )
 
 

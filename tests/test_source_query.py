@@ -396,3 +396,15 @@ def test_a_whole_night_from_the_command_line(store: Store, source: str, quick: S
     run_night(other, quick, "n1")
     lists = [pd.read_parquet(each.table("n1", "recommendations")) for each in (store, other)]
     pd.testing.assert_frame_equal(*lists)
+
+
+def test_the_outcome_names_the_tables_of_the_query(store: Store, source: str):
+    execute(source, "ALTER TABLE rating RENAME TO old", 'CREATE SCHEMA "the shop"',
+            'CREATE TABLE "the shop".r (LIKE old INCLUDING DEFAULTS) PARTITION BY RANGE (user_id)',
+            'CREATE TABLE first PARTITION OF "the shop".r FOR VALUES FROM (0) TO (9)',
+            "CREATE INDEX ON first (item_id)",
+            'CREATE VIEW rating AS SELECT * FROM "the shop".r UNION ALL SELECT * FROM old',
+            "INSERT INTO first VALUES (1, 10, 4), (1, 11, 2)")  # fmt: skip
+    tables = ["postgres://localhost/fresh/public/old", "postgres://localhost/fresh/the%20shop/r"]
+    assert ingest(store, "n1")["reads"] == tables
+    assert ingest(store, "n2")["reads"] == tables, "also if there is nothing new"
