@@ -37,6 +37,8 @@ NO_USERS = {
     *("item_id", "similar_item_id", "because_item_id", "title", "groups", "user_index", "item_index", "row", "rank"),
     *("n_ratings", "n_known", "n_held_out", "n_wanted", "epoch", "step", "fit", "head", "batch", "file"),
 }
+# Places that hold no user either: items, a tuning's trials, hashes. The minute of a time there is not the user 13.
+UNSEARCHED = ("catalogue", "lists", "tune", "settings.json", "erased.json", "erased.key")
 FREE_TEXT = ("error", "refusals")  # fields of tasks/ and manifests/ that are sentences
 
 
@@ -92,15 +94,14 @@ def look(store: Store, settings: Settings, user_ids: Sequence[str]) -> Found:
 def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]) -> Found:
     """Search every file of the store for users' ids: whole, as number and as text.
 
-    Columns of tables that hold something else (items, ranks, counts) are not searched, nor are catalogue/ and lists/,
-    which are of items.
+    Columns of tables that hold something else (items, ranks, counts) are not searched, nor is what is UNSEARCHED.
     """
     found = Found(delivered=any(store.root.glob("tasks/*/deliver.json")))
     pending = {key for user in store.tombstones() for key in user["pending"]}
     for path in sorted(path for path in store.root.rglob("*") if path.is_file() and not path.name.startswith(".lock-")):
         name = path.relative_to(store.root)
         place = name.parts[0]
-        if place in ("catalogue", "lists", "erased.key") or any(part.startswith(".spill") for part in name.parts):
+        if place in UNSEARCHED or any(part.startswith(".spill") for part in name.parts):
             continue
         if place == "current":  # the link: its files are seen below runs/
             continue

@@ -309,7 +309,7 @@ def _name(row: dict[str, Any]) -> str:
 def erased(store: Store, found: "Found") -> None:
     """Say where a scan looked for erased users. Raises StoreError naming the files that still hold one."""
     console = _console()
-    console.print(f"searched {found.files} files of {store.root}, save catalogue/ and lists/")
+    console.print(f"searched {found.files} files of {store.root}, save catalogue/, lists/ and tune/")
     for name in found.skipped:
         console.print(f"not searched, as it is no text: {name}")
     for name in found.waiting:

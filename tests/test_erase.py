@@ -263,6 +263,17 @@ def test_ids_of_other_things_are_no_trace(store: Store) -> None:
         assert "user_id" not in frame or 13 not in frame["user_id"].tolist()
 
 
+def test_times_and_trials_are_no_trace(store: Store) -> None:
+    erase(store, load_settings(), [NAME], now=True)
+    store.write_tombstones([{**user, "until": "2026-01-01T00:13:00+00:00"} for user in store.tombstones()])
+    store.write_tuned({"settings": {}, "time": "2026-01-01T00:13:00+00:00"})
+    store.studies.mkdir()
+    (store.studies / "study.journal").write_text('{"op_code": 5, "trial_id": 13}\n')
+    left = look(store, load_settings(), ["13"]).left
+    assert left
+    assert not {"erased.json", "settings.json", "tune/study.journal"} & set(left)
+
+
 def test_what_is_left_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     (store.root / "notes.txt").write_text(f"asked on Monday: {NAME}, to be erased")
     (store.root / f"user-{NAME}0.txt").write_text(f"{NAME}0, {NAME}-1 and x{NAME} are others")
