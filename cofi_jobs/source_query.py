@@ -14,14 +14,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from cofi_jobs import postgres, sql
+from cofi_jobs import sql
 from cofi_jobs.credentials import SOURCE_DATABASE
 from cofi_jobs.errors import DataError, SettingsError
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import TEMPORARY, Store
+
+if TYPE_CHECKING:
+    from cofi_jobs import postgres
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +75,8 @@ def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Ex
         if settings.source_connection:
             raise SettingsError("found source_connection, but no source_query, expected both or none")
         return Extract()
+    from cofi_jobs import postgres  # here: the driver takes seconds to import, and memory from a night without a query
+
     if not address:
         raise SettingsError(
             f"found source_query, but no database to ask, expected source_connection, or without Airflow "
@@ -102,7 +108,7 @@ def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Ex
     return Extract([path], {"query": name, "watermark": watermark}, reads)
 
 
-def _read(session: postgres.Session, query: str, settings: Settings, last: list[str], path: Path) -> str | None:
+def _read(session: "postgres.Session", query: str, settings: Settings, last: list[str], path: Path) -> str | None:
     """Write the query's rows above the largest of the last watermarks, as text; returns the new watermark."""
     source, column = f"(\n{query}\n) AS source", settings.source_watermark
     with session.reader(f"SELECT * FROM {source} LIMIT 0") as reader:
