@@ -26,10 +26,10 @@ lint: $(VENV)/.ready ## Check format, style and types
 	$(BIN)/mypy
 
 browser: $(VENV)/.ready ## Drive Airflow's UI in a real browser; needs Chromium (Debian: apt-get install chromium)
-	$(BIN)/python -m pytest e2e/test_ui.py
+	$(BIN)/python -m pytest -n 0 e2e/test_ui.py
 
 spark: $(VENV)/.ready $(VENV)-spark/.ready ## Read the outputs with Spark, in an environment of its own; needs Java 17 or newer (Debian: apt-get install default-jre-headless)
-	@SPARK_VENV="$(VENV)-spark" $(BIN)/python -m pytest e2e/test_spark.py
+	@SPARK_VENV="$(VENV)-spark" $(BIN)/python -m pytest -n 0 e2e/test_spark.py
 
 e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run

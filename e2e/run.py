@@ -25,7 +25,7 @@ from tests.conftest import free_port, random_ratings, write_ratings
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "cofi:e2e"
-SECONDS = 16 * 60  # for all but building the images
+SECONDS = 40 * 60  # for all but building the images
 STARTED = time.monotonic()
 
 
@@ -169,7 +169,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     first, second = (random_ratings(n_users=n, seed=n) for n in (30, 40))
     put(compose, write_ratings(folder / "first.csv", first), "landing")
     run_id = airflow.trigger({"top_n": 7})
-    wait(lambda: airflow.state(run_id) not in ("queued", "running"), "end of the first night", 420)
+    wait(lambda: airflow.state(run_id) not in ("queued", "running"), "end of the first night", 900)
     check(airflow.state(run_id) == "success", "the first night succeeds")
     check(airflow.tasks(run_id)["train"]["pool"] == "cofi_train", "train has the pool of one slot")
     store, first_key = read_store("after-first"), current()
@@ -179,7 +179,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     put(compose, write_ratings(folder / "second.csv", second), "landing")
     run_id = airflow.trigger({"rating_epochs": 500})  # long enough to be met in the middle
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
-    wait(lambda: "rating head: epoch" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log), "training", 120)
+    wait(lambda: "rating head: epoch" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log), "training", 400)
     worker = airflow.tasks(run_id)["train"]["hostname"]
     # From inside, as if memory had run out: `docker kill` would count as wanted, and nothing would restart it.
     subprocess.run(["docker", "exec", worker, "python", "-c", "import os; os.kill(-1, 9)"], capture_output=True)
@@ -191,7 +191,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
         check(key == first_key or tasks["publish"]["state"] in ("running", "success"), "readers stay on the first run")
         return airflow.state(run_id) not in ("queued", "running")
 
-    wait(ended, "end of the second night", 420)
+    wait(ended, "end of the second night", 900)
     train = airflow.tasks(run_id)["train"]
     check(airflow.state(run_id) == "success", "the second night succeeds")
     check(train["try_number"] == 2, "train was tried twice")
@@ -203,7 +203,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     check(not left, f"nothing temporary is left: {left}")
     check(output("docker", "inspect", "--format", "{{.RestartCount}}", worker) == "1", "the worker was restarted")
     health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", worker]
-    wait(lambda: output(*health) == "healthy", "the worker's health", 60)
+    wait(lambda: output(*health) == "healthy", "the worker's health", 200)
 
 
 def check_outputs(store: Store, run_key: str, users: set[int], top_n: int) -> None:

@@ -19,7 +19,6 @@ from deploy.trigger import DAG, Airflow
 from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 from tests.live import PASSWORD, ROOT, live_airflow
 
-pytestmark = pytest.mark.timeout(400)
 PICTURES = ROOT / "screenshots"
 # Without a sandbox, for tests often run as root; without the services that look for the internet.
 FLAGS = (
@@ -64,8 +63,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     with live_airflow(home, **to_environment(QUICK_VALUES)) as airflow, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
+        page.set_default_timeout(180_000)
+        expect.set_options(timeout=180_000)
         yield Ui(page, airflow, store)
         browser.close()
 

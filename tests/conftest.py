@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,23 @@ QUICK = [
     "force_publish=true",
 ]
 QUICK_VALUES = {name: json.loads(value) for name, value in (text.split("=") for text in QUICK)}  # as a run's conf
+
+# Files whose tests take minutes, longest first: two processes then end at about the same time.
+LONGEST = ["test_live.py", "test_dag.py", "test_cli.py", "test_tune.py", "test_erase.py", "test_connection.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What XLA has compiled is kept for all tests of this run and for the processes that they start."""
+    if not hasattr(config, "workerinput"):
+        compiled = tempfile.mkdtemp(prefix="cofi-xla-")
+        config.add_cleanup(lambda: shutil.rmtree(compiled, ignore_errors=True))
+        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(autouse=True)

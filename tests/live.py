@@ -19,6 +19,7 @@ from tests.postgres import server
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "for-this-test-only"
+PATIENCE = 600  # seconds; only who waits in vain waits so long, and a busy machine is slow
 
 
 @contextmanager
@@ -45,10 +46,11 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # the files do not change
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{address}",
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__OPENLINEAGE__DISABLED": "True",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "COFI_STORE": str(home / "store"),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -95,10 +97,10 @@ def _when_ready(process: subprocess.Popen[bytes], log: Path, login: dict[str, st
         well = all(part["status"] == "healthy" for part in health.values())
         return airflow if well and "cofi_nightly" in parsed else None
 
-    return wait_for(ready, "Airflow", 150)
+    return wait_for(ready, "Airflow")
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """What the condition gives, as soon as that is something."""
     end = time.monotonic() + seconds
     while not (value := condition()):

@@ -41,7 +41,7 @@ class Checkout:
             start_new_session=True,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=200)
+                output, _ = process.communicate(timeout=600)
             except BaseException:  # nothing that make started may stay
                 os.killpg(process.pid, signal.SIGKILL)
                 raise

@@ -311,7 +311,7 @@ def test_a_night_on_top_uses_the_index_of_the_watermark(store: Store, source: st
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid() "
             "AND backend_type = 'client backend'"
         )
-        wait_for(lambda: execute(source, others) == [(0,)], "the end of all other sessions", 30)
+        wait_for(lambda: execute(source, others) == [(0,)], "the end of all other sessions")
         return execute(source, "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 't'")[0]
 
     execute(source, f"CREATE TABLE t AS SELECT k AS u, 1 AS i, 3 AS r, {mark} AS n FROM generate_series(1, 5000) k",
