@@ -28,17 +28,17 @@ def run_in_child(
     run_key: str,
     log_line: Callable[[str], None],
     options: Mapping[str, Any] | None = None,
-    databases: Mapping[str, str] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run one task of a run and return its outcome; each line that it writes goes to `log_line`.
 
-    The settings, the store, the options of its file system and the addresses of databases, by variable, travel in the
-    environment: the command line is shown to every user of the machine. Credentials among them are hidden in the
+    The settings, the store, the options of its file system and what databases and sources need, by variable, travel in
+    the environment: the command line is shown to every user of the machine. Credentials among them are hidden in the
     lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
     """
     Store(store).write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
     arguments = [task.replace("_", "-"), "--run-key", run_key]
-    variables = {**to_environment(settings), **(databases or {})}
+    variables = {**to_environment(settings), **(sources or {})}
     code = call_in_child(arguments, store, variables, log_line, options)
     outcome, failure = Store(store).outcome(run_key, task), Store(store).failure(run_key, task)
     if code == 0 and outcome is not None:
@@ -68,7 +68,7 @@ def call_in_child(
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
     }
-    secrets = {**(options or {}), **given(environment)}
+    secrets = given(environment)
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as child:

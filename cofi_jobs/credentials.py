@@ -1,4 +1,4 @@
-"""Options of the store's file system and addresses of databases, credentials among them: in the environment only."""
+"""Options of file systems and addresses of databases, credentials among them: in the environment only."""
 
 import json
 import os
@@ -12,21 +12,25 @@ from cofi_jobs.errors import SettingsError
 OPTIONS = "COFI_STORE_OPTIONS"  # JSON, in the environment of a child process
 DATABASE = "COFI_DATABASE"  # address of the database that `deliver` writes into
 SOURCE_DATABASE = "COFI_SOURCE_DATABASE"  # address of the database that `ingest` reads from
+SOURCE_FILES = "COFI_SOURCE_FILES_OPTIONS"  # JSON, options of the file system that `ingest` reads source_files from
 SECRET = re.compile(r"pass|secret|token|key|credential|connection_string|sas|auth", re.IGNORECASE)
 
 
-def store_options() -> dict[str, Any]:
-    """The options that this process was given, as fsspec's file systems take them. Raises SettingsError."""
+def options(variable: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Options in a variable, as fsspec's file systems take them. Raises SettingsError."""
     try:
-        return dict(json.loads(os.environ.get(OPTIONS) or "{}"))
+        return dict(json.loads(environment.get(variable) or "{}"))
     except (TypeError, ValueError):
-        raise SettingsError(f"{OPTIONS} holds no JSON object; it is not shown, for it may hold a password") from None
+        raise SettingsError(f"{variable} holds no JSON object; it is not shown, for it may hold a password") from None
 
 
 def given(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """All secrets of the addresses of databases in an environment, as `hide` takes them."""
+    """All secrets in an environment, as `hide` takes them. Raises SettingsError as `options` does."""
     addresses = [environment[name] for name in (DATABASE, SOURCE_DATABASE) if environment.get(name)]
-    return {"database_secrets": [secret for address in addresses for secret in _in_address(address)]}
+    return {
+        "database_secrets": [secret for address in addresses for secret in _in_address(address)],
+        **{variable.lower(): options(variable, environment) for variable in (OPTIONS, SOURCE_FILES)},
+    }
 
 
 def hide(text: str, options: Mapping[str, Any]) -> str:

@@ -61,8 +61,8 @@ def run_task(task: str, params: Mapping[str, Any], run_key: Callable[[str], str]
     settings = dict(params)
     with our_errors_are_final():
         store, options = connection.resolve(settings.pop("store"))
-        databases = connection.databases(task, settings)
-        return store, run_in_child(task, store, told(settings), run_key(store), log.info, options, databases)
+        sources = connection.variables(task, settings)
+        return store, run_in_child(task, store, told(settings), run_key(store), log.info, options, sources)
 
 
 def counts(outcome: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cofi_jobs import erasure, source_query, sources, sql
+from cofi_jobs import erasure, source_files, source_query, sources, sql
 from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
@@ -73,13 +73,16 @@ def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str
 
 
 def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] = ()) -> dict[str, Any]:
-    """Take what is new of the source, files and rows of the query, into the batch of this run; see `take`."""
-    with source_query.extracted(store, settings, run_key) as extract:
-        outcome = take(store, settings, run_key, [*ratings, *extract.files])
+    """Take what is new of the sources, files and rows of the query, into the batch of this run; see `take`."""
+    with (
+        source_query.extracted(store, settings, run_key) as extract,
+        source_files.downloaded(store, settings, run_key) as download,
+    ):
+        outcome = take(store, settings, run_key, [*ratings, *extract.files, *download.files])
     for file in outcome["files"]:
         if Path(file["path"]) in extract.files:
             file["source"] = extract.source
-    return {**outcome, "reads": list(extract.reads)}
+    return {**outcome, "reads": [*extract.reads, *download.reads], "objects": dict(download.objects)}
 
 
 def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
 # the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase.
 NOT_SETTINGS = {
-    *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE"),
+    *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"),
     *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
 }
 
@@ -61,6 +61,17 @@ class Settings(BaseSettings):
         3600,
         "Seconds (of a number: units) below the last watermark that are read again, for rows that were committed late.",
         ge=0,
+    )
+
+    source_files: str | None = setting(
+        "ingest",
+        None,
+        "Folder or pattern of rating files elsewhere: s3://bucket/drop/, gs://..., file:///drop/*.csv. Empty: none.",
+    )
+    source_files_connection: str | None = setting(
+        "ingest",
+        None,
+        "Airflow connection with the credentials for source_files. Empty: the worker's own.",
     )
 
     damping: float = setting(

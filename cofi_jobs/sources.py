@@ -76,11 +76,12 @@ class Layout:
 
 def drop_files(folder: Path) -> list[Path]:
     """Files in a drop folder, by name; hidden files and those still being written (.tmp, .part) are left."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith((".", "_")) and path.suffix not in (".tmp", ".part")
-    )
+    return sorted(path for path in folder.iterdir() if path.is_file() and is_dropped(path.name))
+
+
+def is_dropped(name: str) -> bool:
+    """Whether a file of this name is there to be read: it is not hidden, and not being written."""
+    return not name.startswith((".", "_")) and not name.endswith((".tmp", ".part"))
 
 
 def settled(paths: list[Path], seconds: float) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cofi_jobs import tuned
-from cofi_jobs.credentials import given, hide, store_options
+from cofi_jobs.credentials import given, hide
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store, check_run_key, sha256
@@ -51,7 +51,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
     the recorded outcome is returned. Raises StoreError if a task that comes before has not run.
     """
     check_run_key(run_key)
-    options = store_options() | given()
+    secrets = given()
     if task == "ingest":
         store.create()
     elif not store.root.is_dir():
@@ -77,7 +77,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
-            failure = {"error": hide(str(error), options), "permanent": isinstance(error, CofiError)}
+            failure = {"error": hide(str(error), secrets), "permanent": isinstance(error, CofiError)}
             store.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
             raise
         outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}

@@ -24,12 +24,25 @@ from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
 from tests.postgres import execute, new_database
 from tests.test_dag import DAGS, ROOT, in_airflow
 
-SECRETS = ("canary-password", "canary-token", "canary-database")
+SECRETS = ("canary-password", "canary-token", "canary-database", "canary-drop")
 DATABASE_PASSWORD = f"{SECRETS[2]} /?#@:%"  # the server takes any
 QUERY = "SELECT u AS user_id, i AS item_id, r AS rating, t AS timestamp, n FROM shop"
-GIVEN = ("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE")
+GIVEN = ("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS")
 FOLDER = "night's store"  # what needs quoting in a URI
+BUCKETS = {
+    "amazon": {
+        "conn_type": "aws",
+        "login": "id",
+        "password": SECRETS[0],
+        "extra": {"region_name": "eu-1", "endpoint_url": "http://here", "aws_session_token": SECRETS[1]},
+    },
+    "google": {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": '{"private_key": "pem"}', "scope": "x"}},
+    "role": {"conn_type": "aws", "extra": {"role_arn": SECRETS[0]}},
+    "other": {"conn_type": "ftp", "password": SECRETS[0]},
+    "cofi_drop": {"conn_type": "generic", "extra": {"auto_mkdir": False, "drop_secret": SECRETS[3]}},
+}
 CONNECTIONS = {
+    **{name: json.dumps(connection) for name, connection in BUCKETS.items()},
     "uri": "file:///srv/cofi%20store",
     "login": "fs://night:pass%2Fword@/?path=%2Fsrv&auto_mkdir=true",
     "json": '{"conn_type": "generic", "extra": {"path": "/srv"}}',
@@ -52,7 +65,7 @@ def nights(home: Path) -> dict[str, Any]:
     from airflow.utils import db
     from airflow.utils.session import create_session
 
-    from cofi_jobs.connection import resolve
+    from cofi_jobs.connection import resolve, variables
     from cofi_jobs.errors import SettingsError
 
     db.initdb()
@@ -66,7 +79,10 @@ def nights(home: Path) -> dict[str, Any]:
     databases = {
         **{"source_connection": "cofi_shop", "source_query": QUERY, "source_watermark": "n"},
         "deliver_to": "cofi_lists",
+        **{"source_files": f"file://{home / 'drop'}", "source_files_connection": "cofi_drop"},
     }
+    (home / "drop").mkdir()
+    write_ratings(home / "drop" / "more.csv", random_ratings().head(3).assign(userId=8888))
     with children() as seen["children"]:
         run = nightly.test(run_conf={"store": "connection:cofi_store", **databases, **QUICK_VALUES}, logical_date=None)
     seen["good"] = run.run_id
@@ -83,6 +99,11 @@ def nights(home: Path) -> dict[str, Any]:
 
     run = nightly.test(run_conf={"store": "connection:nowhere"}, logical_date=datetime(2026, 1, 3, tzinfo=UTC))
     seen["nowhere"] = run.run_id
+    for name in BUCKETS:
+        try:
+            [seen["resolved"][f"files {name}"]] = variables("ingest", {"source_files_connection": name}).values()
+        except SettingsError as error:
+            seen["resolved"][f"files {name}"] = str(error)
     for name in ("folder", *CONNECTIONS):
         try:
             seen["resolved"][name] = resolve("/srv/folder" if name == "folder" else f"connection:{name}")
@@ -208,7 +229,7 @@ def test_each_child_has_the_address_of_the_database_that_it_needs_and_no_other(a
         task: set(child["given"]) - {"COFI_STORE", "COFI_STORE_OPTIONS"}
         for task, child in after.seen["children"].items()
     }
-    assert given.pop("ingest") == {"COFI_SOURCE_DATABASE"}
+    assert given.pop("ingest") == {"COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"}
     assert given.pop("deliver") == {"COFI_DATABASE"}
     assert not any(given.values())
     address = after.seen["children"]["deliver"]["given"]["COFI_DATABASE"]
@@ -219,13 +240,14 @@ def test_ratings_come_from_one_database_and_lists_go_to_one(after: After, lists:
     assert execute(lists, "SELECT run_key FROM cofi.run") == [(after.store.current(),)]
     assert execute(lists, "SELECT count(*) FROM cofi.recommendations WHERE user_id = 7777") == [(5,)]
     assert execute(lists, "SELECT count(DISTINCT user_id) FROM cofi.recommendations") == [
-        (random_ratings()["userId"].nunique() + 1,)
+        (random_ratings()["userId"].nunique() + 2,)
     ]
 
 
 def test_credentials_are_in_no_log_and_no_file(after: After) -> None:
     assert after.log().count('given {"token": "***", "username": "night", "password": "***"}') == len(TASKS) + 1
     assert after.log().count("] address ***") >= 2, "the source's and the target's"
+    assert 'address {"auto_mkdir": false, "drop_secret": "***"}' in after.log()
     assert "found the columns '***', 'price'" in after.log(), "the bad night's error, which would show one"
     files = [path for path in after.home.rglob("*") if path.is_file() and path.name not in ("bad.csv", "result.json")]
     assert {"log", "lineage.jsonl", "CURRENT.json", "ingest.failed.json"} <= {path.name for path in files}
@@ -276,6 +298,36 @@ def test_connection_without_a_store(after: After, name: str, message: str) -> No
     assert "canary" not in after.seen["resolved"][name]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "amazon",
+            {
+                **{"key": "id", "secret": SECRETS[0], "token": SECRETS[1], "endpoint_url": "http://here"},
+                "client_kwargs": {"region_name": "eu-1"},
+            },
+        ),
+        ("google", {"token": {"private_key": "pem"}}),
+        ("cofi_drop", {"auto_mkdir": False, "drop_secret": SECRETS[3]}),
+    ],
+)
+def test_options_of_a_bucket(after: After, name: str, expected: Any) -> None:
+    assert json.loads(after.seen["resolved"][f"files {name}"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("role", "connection 'role' has the extra field 'role_arn', expected some of aws_access_key_id, "),
+        ("other", "connection 'other' has the type 'ftp', expected one of aws, google_cloud_platform, generic"),
+    ],
+)
+def test_connection_without_a_bucket(after: After, name: str, message: str) -> None:
+    assert after.seen["resolved"][f"files {name}"].startswith(message)
+    assert "canary" not in after.seen["resolved"][f"files {name}"]
+
+
 # ---- lineage
 
 
@@ -288,7 +340,7 @@ def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
     tables = {"model", "similar_items", "recommendations", "popular_items", "evaluation"}
     database = "postgres://localhost:5432", "lists."
     assert found["cofi_nightly.ingest"] == (
-        below(folder, {"landing"}) | below(database, {"public.shop"}),
+        below(folder, {"landing"}) | below(database, {"public.shop"}) | {("file", str(after.home / "drop"))},
         below(folder, {"ratings", "rejected"}),
     )
     assert found["cofi_nightly.normalize"] == (

@@ -18,7 +18,7 @@ NAMES = sorted(Settings.model_fields)
 FIELDS = form_fields()
 OPTIONAL = {
     *("rating_low", "rating_high", "liked_from", "batch_size", "held_out_days"),
-    *("source_connection", "source_query", "deliver_to"),
+    *("source_connection", "source_query", "source_files", "source_files_connection", "deliver_to"),
 }
 TEXTS = {name for name, field in FIELDS.items() if "string" in field["type"] and "enum" not in field}
 ROOT = Path(__file__).parents[1]
