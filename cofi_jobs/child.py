@@ -15,8 +15,8 @@ from typing import Any
 
 from cofi_jobs.credentials import OPTIONS, given, hide
 from cofi_jobs.errors import CofiError
+from cofi_jobs.mirror import open_store
 from cofi_jobs.settings import to_environment
-from cofi_jobs.store import Store
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,11 +36,12 @@ def run_in_child(
     the environment: the command line is shown to every user of the machine. Credentials among them are hidden in the
     lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
     """
-    Store(store).write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
+    target = open_store(store, dict(options or {}))
+    target.write_failure(run_key, task, None)  # an earlier attempt's must not be taken for this one's
     arguments = [task.replace("_", "-"), "--run-key", run_key]
     variables = {**to_environment(settings), **(sources or {})}
     code = call_in_child(arguments, store, variables, log_line, options)
-    outcome, failure = Store(store).outcome(run_key, task), Store(store).failure(run_key, task)
+    outcome, failure = target.outcome(run_key, task), target.failure(run_key, task)
     if code == 0 and outcome is not None:
         return outcome
     if code == 2:

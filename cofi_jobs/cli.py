@@ -15,10 +15,11 @@ from rich.logging import RichHandler
 
 from cofi_jobs import show
 from cofi_jobs.errors import CofiError, QualityError, SettingsError, StoreError
+from cofi_jobs.mirror import open_store
 from cofi_jobs.progress import CONSOLE
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
-from cofi_jobs.store import Store, run_key_at
+from cofi_jobs.store import run_key_at
 from cofi_jobs.tasks import run_all, run_task
 
 TRACEBACK = "COFI_TRACEBACK"
@@ -31,7 +32,9 @@ app = typer.Typer(
 show_app = typer.Typer(no_args_is_help=True, help="Show what the current run says of a user or an item.")
 app.add_typer(show_app, name="show")
 
-StoreOption = Annotated[Path, typer.Option("--store", envvar="COFI_STORE", help="Folder of the store.")]
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="COFI_STORE", help="Folder of the store, or s3://<bucket>/<folder>, gs://...")
+]
 KeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run. Runs are ordered by it, as text.")]
 NewKeyOption = Annotated[str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")]
 PublishedOption = Annotated[str, typer.Option("--run-key", help="A published run; the current one if left out.")]
@@ -73,10 +76,11 @@ def run(
     run_key: NewKeyOption = "",
 ) -> None:
     """Run all tasks of a night, one after the other, and print a summary."""
-    target, chosen = Store(store).create(), load_settings(settings or ())
+    target, chosen = open_store(store).create(), load_settings(settings or ())
     key = run_key or run_key_at(datetime.now(UTC))
     if items:
-        target.add_to_catalogue(items)
+        with target.lock("catalogue", key):
+            target.add_to_catalogue(items)
     run_all(target, chosen, key, ratings=[*(ratings or ()), *(more or ())])
     show.summary(current_run(target, key))
 
@@ -91,12 +95,12 @@ def ingest(
 ) -> None:
     """Take new rating files into the run's batch."""
     files = [*(ratings or ()), *(more or ())]
-    run_task("ingest", Store(store), load_settings(settings or ()), run_key, ratings=files)
+    run_task("ingest", open_store(store), load_settings(settings or ()), run_key, ratings=files)
 
 
 def _add_task_command(task: str, description: str) -> None:
     def command(store: StoreOption, run_key: KeyOption, settings: SetOption = None) -> None:
-        run_task(task, Store(store), load_settings(settings or ()), run_key)
+        run_task(task, open_store(store), load_settings(settings or ()), run_key)
 
     app.command(task.replace("_", "-"), help=description)(command)
 
@@ -112,7 +116,7 @@ _add_task_command("publish", "Write the manifest and point readers to the run.")
 @app.command()
 def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOption = None) -> None:
     """Measure a run's model and judge the night; print the table. Without --run-key: of the newest run that has one."""
-    target = Store(store)
+    target = open_store(store)
     try:
         if run_key:
             run_task("evaluate", target, load_settings(settings or ()), run_key)
@@ -125,57 +129,58 @@ def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOpt
 @app.command()
 def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption = None) -> None:
     """Search for better settings on a run's ratings; the nights to come use them. What --set fixes is not tuned."""
-    target, chosen = Store(store), load_settings(settings or ())
+    target, chosen = open_store(store), load_settings(settings or ())
     key = run_key or target.current()
     if key is None:
-        raise StoreError(f"found no published run in {target.root}, expected one to tune on")
+        raise StoreError(f"found no published run in {target.location}, expected one to tune on")
     show.tuning(run_task("tune", target, chosen, key), target)
 
 
 @app.command()
 def deliver(store: StoreOption, run_key: NightOption = "", settings: SetOption = None) -> None:
     """Write the lists that readers use now into the PostgreSQL database of COFI_DATABASE."""
-    target, chosen = Store(store), load_settings(settings or ())
+    target, chosen = open_store(store), load_settings(settings or ())
     run_task("deliver", target, chosen, run_key or current_run(target).key)
 
 
 @show_app.command("user")
 def show_user(user_id: str, store: StoreOption) -> None:
     """Show what a user liked and is recommended."""
-    show.user(current_run(Store(store)), user_id)
+    show.user(current_run(open_store(store)), user_id)
 
 
 @show_app.command("item")
 def show_item(item_id: str, store: StoreOption) -> None:
     """Show an item and its similar items."""
-    show.item(current_run(Store(store)), item_id)
+    show.item(current_run(open_store(store)), item_id)
 
 
 @app.command()
 def explain(user_id: str, item_id: str, store: StoreOption, run_key: PublishedOption = "") -> None:
     """Say why a user is, or is not, recommended an item."""
-    show.explain(current_run(Store(store), run_key or None), user_id, item_id)
+    show.explain(current_run(open_store(store), run_key or None), user_id, item_id)
 
 
 @app.command()
 def summary(store: StoreOption, run_key: PublishedOption = "") -> None:
     """Show what a published run read, how good it is, and examples of what it wrote."""
-    show.summary(current_run(Store(store), run_key or None))
+    show.summary(current_run(open_store(store), run_key or None))
 
 
 @app.command()
 def runs(store: StoreOption) -> None:
     """List the runs of a store."""
-    show.runs(Store(store))
+    show.runs(open_store(store))
 
 
 @app.command()
 def rollback(run_key: str, store: StoreOption) -> None:
     """Point readers to an earlier published run; the next night publishes as usual."""
-    target = Store(store)
+    target = open_store(store)
     current_run(target, run_key)
-    target.set_current(run_key)
-    Console().print(f"readers of {target.root} now use run {run_key}", soft_wrap=True)
+    with target.lock("rollback", run_key):
+        target.set_current(run_key)
+    Console().print(f"readers of {target.location} now use run {run_key}", soft_wrap=True)
 
 
 @app.command()
@@ -192,7 +197,7 @@ def erase(
     from cofi_jobs.erase import erase, look
 
     users = [*(user_ids or ()), *json.loads(os.environ.get("COFI_ERASE") or "[]")]
-    target, chosen = Store(store), load_settings(settings or ())
+    target, chosen = open_store(store), load_settings(settings or ())
     show.erased(target, look(target, chosen, users) if check else erase(target, chosen, users, now))
 
 

@@ -41,6 +41,8 @@ EXTRAS = {
         "path": "",
     },
 }
+# What the path of a store starts with; else a folder.
+PLACES = {"aws": ("s3://",), "google_cloud_platform": ("gs://",), "generic": ("/", "s3://", "gs://")}
 LOGINS = {"aws": ("key", "secret")}
 # Extra fields of a connection that are Airflow's own; the others are libpq's parameters, such as sslmode.
 NOT_LIBPQ = ("cursor", "iam", "redshift", "aws_conn_id", "region_name", "sqlalchemy_scheme", "sqlalchemy_query")
@@ -56,20 +58,16 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
         return store, {}
     name = store.removeprefix(PREFIX)
     connection = _get(name, "the store")
-    if connection.conn_type not in FOLDER_TYPES:
-        raise SettingsError(
-            f"connection {name!r} has the type {connection.conn_type!r}, expected one of {', '.join(FOLDER_TYPES)}"
-        )
-    options = dict(connection.extra_dejson)
+    options = _options(connection, (*FOLDER_TYPES, *EXTRAS))
     # Of a URI such as file:///srv/cofi Airflow makes the schema srv/cofi.
-    folder = options.pop("path", "") or (f"/{connection.schema}" if connection.schema and not connection.host else "")
-    if not folder.startswith("/"):
+    schema = f"/{connection.schema}" if connection.schema and not connection.host else ""
+    path = connection.extra_dejson.get("path", "") or schema
+    if not path.startswith(PLACES.get(connection.conn_type or "", ("/",))):
         raise SettingsError(
             f"connection {name!r} names no folder, expected an absolute path in its extra field 'path', "
-            "or the URI file:///<path>"
+            "or the URI file:///<path>; in a bucket s3://<bucket>/<folder> or gs://<bucket>/<folder>"
         )
-    login = {"username": connection.login, "password": connection.password}
-    return folder, options | {name: value for name, value in login.items() if value}
+    return path, options
 
 
 def variables(task: str, params: Mapping[str, Any]) -> dict[str, str]:
@@ -98,7 +96,7 @@ def _options(connection: Connection, types: tuple[str, ...]) -> dict[str, Any]:
             raise SettingsError(
                 f"connection {name!r} has the extra field {key!r}, expected some of {', '.join(EXTRAS[kind])}"
             )
-        option = EXTRAS[kind][key] if kind in EXTRAS else key
+        option = EXTRAS[kind][key] if kind in EXTRAS else ("" if key == "path" else key)
         if option.startswith("client_kwargs."):
             options.setdefault("client_kwargs", {})[option.partition(".")[2]] = value
         elif option and value not in (None, ""):

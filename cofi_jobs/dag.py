@@ -14,12 +14,17 @@ from airflow.sdk.exceptions import AirflowFailException
 from cofi_jobs import connection
 from cofi_jobs.child import run_in_child
 from cofi_jobs.errors import CofiError
+from cofi_jobs.mirror import open_store
 from cofi_jobs.settings import form_fields
+from cofi_jobs.store import Store
 
 log = logging.getLogger(__name__)
 
 STORE = os.environ.get("COFI_STORE") or str(Path(os.environ.get("AIRFLOW_HOME", "."), "cofi-store").absolute())
-STORE_IS = f"Folder of the store, or {connection.PREFIX}<id> for the Airflow connection that says where it is."
+STORE_IS = (
+    f"Folder of the store, s3://<bucket>/<folder>, gs://..., or {connection.PREFIX}<id> for the Airflow connection "
+    "that says where it is."
+)
 # Compose makes a pool of one slot for it. Not fixed: a task whose pool does not exist is never started.
 TRAIN_POOL = os.environ.get("COFI_TRAIN_POOL", "default_pool")
 FIELDS = form_fields()
@@ -53,16 +58,17 @@ def note(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def run_task(task: str, params: Mapping[str, Any], run_key: Callable[[str], str]) -> tuple[str, dict[str, Any]]:
-    """Run a task in a child process; returns the store's folder and the outcome.
+def run_task(task: str, params: Mapping[str, Any], run_key: Callable[[Store], str]) -> tuple[str, dict[str, Any]]:
+    """Run a task in a child process; returns the store's location and the outcome.
 
-    `run_key` gives the key, from that folder. What a retry cannot heal becomes an AirflowFailException.
+    `run_key` gives the key, from that store. What a retry cannot heal becomes an AirflowFailException.
     """
     settings = dict(params)
     with our_errors_are_final():
         store, options = connection.resolve(settings.pop("store"))
         sources = connection.variables(task, settings)
-        return store, run_in_child(task, store, told(settings), run_key(store), log.info, options, sources)
+        key = run_key(open_store(store, options))
+        return store, run_in_child(task, store, told(settings), key, log.info, options, sources)
 
 
 def counts(outcome: Mapping[str, Any]) -> dict[str, Any]:

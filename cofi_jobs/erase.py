@@ -87,7 +87,7 @@ def erase(store: Store, settings: Settings, user_ids: Sequence[str], now: bool =
 def look(store: Store, settings: Settings, user_ids: Sequence[str]) -> Found:
     """What a scan finds of users, without changing anything."""
     users = _checked(store, user_ids)
-    with sql.connect(settings, store.root) as connection:
+    with store.lock("look"), sql.connect(settings, store.root) as connection:
         return scan(connection, store, users)
 
 

@@ -148,7 +148,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     for reason, count in reasons.items():
         log.warning("%d rows refused: %s (see %s)", count, reason, store.rejected(run_key))
     if not batch:
-        log.info("no new rating files in %s", store.landing)
+        log.info("no new rating files in %s", store.shown(store.landing))
     totals = {key: sum(file[key] for file in batch) for key in COUNTS}
     totals["rows_withdrawn"] = sum(file.get("rows_withdrawn", 0) for file in batch)
     return {**totals, "reasons": dict(reasons), "scale": scale, "id_types": id_types, "files": batch}
@@ -292,7 +292,7 @@ def _first_night(
 ) -> dict[str, Any]:
     """The store's id types and rating scale, from its first ratings."""
     if not staged:
-        raise DataError(f"found no ratings in {store.landing}, expected a file there: {sources.FORMATS}")
+        raise DataError(f"found no ratings in {store.shown(store.landing)}, expected a file there: {sources.FORMATS}")
     rows = " UNION ALL ".join(f"FROM {table}" for table in staged)
     users_differ, items_differ, low, high = connection.execute(f"""
         SELECT bool_or({_not_integer("user_id")}), bool_or({_not_integer("item_id")}), min(value), max(value)

@@ -65,5 +65,6 @@ def report(task: str, store: str, outcome: Mapping[str, Any]) -> None:
 
 
 def _uri(store: str, folder: str) -> str:
-    """As AIP-60 names a file. Airflow takes nothing but ASCII where its database is MySQL."""
-    return "file://" + quote(f"{store.rstrip('/')}/{folder}", safe="/*")
+    """As AIP-60 names a file or an object. Airflow takes nothing but ASCII where its database is MySQL."""
+    scheme, _, place = store.rpartition("://")
+    return f"{scheme or 'file'}://" + quote(f"{place.rstrip('/')}/{folder}", safe="/*")

@@ -34,7 +34,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     current = store.current()
     if current is None or current <= run_key:
         store.set_current(run_key)
-        log.info("published %s, readers use it from now on", store.table(run_key, "recommendations"))
+        log.info("published %s, readers use it from now on", store.shown(store.table(run_key, "recommendations")))
     else:
         log.warning("published run %s, but readers stay with the newer run %s", run_key, current)
     removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
@@ -50,7 +50,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     merge(store, settings)
     recommended = store.required_outcome(run_key, "recommend")
     return {
-        "path": str(store.table(run_key, "recommendations")),
+        "path": store.shown(store.table(run_key, "recommendations")),
         **{key: recommended[key] for key in COUNTS["recommend"]},
         "current": store.current(),
         "removed": removed,

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs import tables
 from cofi_jobs.errors import StoreError
+from cofi_jobs.mirror import open_store
 from cofi_jobs.store import Store
 
 
@@ -31,41 +32,47 @@ class Run:
 
     def popular_items(self) -> pa.Table:
         """The list for users without ratings."""
-        return pq.read_table(self.store.table(self.key, "popular_items"))
+        return self._read("popular_items")
 
     def items(self) -> pa.Table:
         """All items with titles and groups, as far as the catalogue has them."""
-        return pq.read_table(self.store.table(self.key, "normalized") / "items.parquet")
+        return self._read("normalized/items.parquet")
 
     def users(self) -> pa.Table:
         """All users with their number of ratings."""
-        return pq.read_table(self.store.table(self.key, "normalized") / "users.parquet")
+        return self._read("normalized/users.parquet")
 
     def rated(self, user_id: str) -> pa.Table:
         """What a user rated: item_index and rating, newest first."""
-        folder = self.store.table(self.key, "normalized")
-        user = ds.dataset(folder / "users.parquet").to_table(filter=self._is("user_id", user_id))
+        user = self._dataset("normalized/users.parquet").to_table(filter=self._is("user_id", user_id))
         index = ds.field("user_index").isin(user["user_index"])
-        return ds.dataset(folder / "ratings.parquet").to_table(["item_index", "rating"], index)[::-1]
+        return self._dataset("normalized/ratings.parquet").to_table(["item_index", "rating"], index)[::-1]
 
     def item_factors(self) -> pa.Table:
         """Both heads' factors of all items, in the order of their row numbers."""
-        return pq.read_table(self.store.table(self.key, "model") / "item_factors.parquet")
+        return self._read("model/item_factors.parquet")
 
     def user_factors(self, user_id: str) -> pa.Table:
         """Both heads' factors of a user: one row, none if the run does not know the user."""
-        path = self.store.table(self.key, "model") / "user_factors.parquet"
-        return ds.dataset(path).to_table(filter=self._is("user_id", user_id))
+        return self._dataset("model/user_factors.parquet").to_table(filter=self._is("user_id", user_id))
+
+    def _read(self, name: str) -> pa.Table:
+        path, filesystem = self.store.readable(self.key, name)
+        return pq.read_table(path, filesystem=filesystem)
+
+    def _dataset(self, name: str) -> ds.Dataset:
+        path, filesystem = self.store.readable(self.key, name)
+        return ds.dataset(path, filesystem=filesystem)
 
     def _of(self, table: str, column: str, value: str) -> pa.Table:
         """The rows of one id; only files that may hold it are opened."""
-        root, wanted = self.store.table(self.key, ""), self._id(column, value)
+        (root, filesystem), wanted = self.store.readable(self.key, ""), self._id(column, value)
         files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
         own = [file for file in files if _may_hold(file, column, wanted)] or files[:1]  # one, for the columns
         # The type of what stands in a folder's name is not for Arrow to guess.
         in_names = ds.partitioning(pa.schema([(column, self._type(column))]), flavor="hive")
-        paths = [str(root / file["path"]) for file in own]
-        dataset = ds.dataset(paths, partitioning=in_names, partition_base_dir=str(root))
+        paths = [f"{root.rstrip('/')}/{file['path']}" for file in own]
+        dataset = ds.dataset(paths, filesystem=filesystem, partitioning=in_names, partition_base_dir=root)
         return dataset.to_table(filter=ds.field(column) == wanted)
 
     def _type(self, column: str) -> pa.DataType:
@@ -98,18 +105,23 @@ def current_run(store: Store, run_key: str | None = None) -> Run:
     """The run that readers use now, or a given published run. Raises StoreError if there is none."""
     key = run_key or store.current()
     if key is None:
-        raise StoreError(f"found no published run in {store.root}; run the job first")
+        raise StoreError(f"found no published run in {store.location}; run the job first")
     manifest = store.manifest(key)
     if manifest is None:
-        raise StoreError(f"run {key} is not published in {store.root}; published are: {', '.join(store.published())}")
+        raise StoreError(
+            f"run {key} is not published in {store.location}; published are: {', '.join(store.published())}"
+        )
     return Run(store, key, manifest)
 
 
-def recommendations(store: Path | str, user_id: str) -> pa.Table:
-    """A user's list in the run that readers use now, empty if that does not know the user."""
-    return current_run(Store(store)).recommendations(user_id)
+def recommendations(store: Path | str, user_id: str, options: dict[str, Any] | None = None) -> pa.Table:
+    """A user's list in the run that readers use now, empty if that does not know the user.
+
+    `options` are those of fsspec for a store in a bucket; without, COFI_STORE_OPTIONS or the environment's own.
+    """
+    return current_run(open_store(store, options)).recommendations(user_id)
 
 
-def similar_items(store: Path | str, item_id: str) -> pa.Table:
+def similar_items(store: Path | str, item_id: str, options: dict[str, Any] | None = None) -> pa.Table:
     """An item's similar items in the run that readers use now, empty if that does not know the item."""
-    return current_run(Store(store)).similar_items(item_id)
+    return current_run(open_store(store, options)).similar_items(item_id)

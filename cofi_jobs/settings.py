@@ -14,10 +14,12 @@ from cofi_jobs.errors import SettingsError
 
 PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
-# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase.
+# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase, and how a store in
+# a bucket is worked on.
 NOT_SETTINGS = {
     *("COFI_STORE", "COFI_STORE_OPTIONS", "COFI_DATABASE", "COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"),
     *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
+    *("COFI_CACHE", "COFI_LEASE_SECONDS"),
 }
 
 

@@ -47,7 +47,7 @@ def summary(run: Run, n: int = 3) -> None:
     for item_id in items[:n].to_pylist():
         item(run, str(item_id), console)
     for table in ("recommendations", "similar_items", "popular_items"):
-        console.print(f"{table}: {run.store.table(run.key, table)}", soft_wrap=True)
+        console.print(f"{table}: {run.store.shown(run.store.table(run.key, table))}", soft_wrap=True)
 
 
 def user(run: Run, user_id: str, console: Console | None = None, n: int = 5) -> None:
@@ -136,7 +136,7 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
 
 def runs(store: Store) -> None:
     """All runs of a store: how far they came, how good they are, which one readers use."""
-    table = _table(str(store.root), "run", "state", "ratings", "RMSE", "NDCG")
+    table = _table(store.location, "run", "state", "ratings", "RMSE", "NDCG")
     notes: list[str] = []
     for key in store.run_keys():
         manifest = store.manifest(key)
@@ -234,7 +234,7 @@ def _evaluated(store: Store, run_keys: list[str]) -> tuple[str, dict[str, Any]]:
     for key in run_keys:
         if found := evaluation_of(store, key):
             return key, found
-    raise StoreError(f"found no evaluation in {store.root}; run the task evaluate first")
+    raise StoreError(f"found no evaluation in {store.location}; run the task evaluate first")
 
 
 def tuning(found: dict[str, Any], store: Store) -> None:
@@ -254,7 +254,7 @@ def tuning(found: dict[str, Any], store: Store) -> None:
         table.add_row(f"{name} ({m['better']} is better)", *numbers, _interval((m["low"], m["high"]), "+"))
     console.print(table)
     if found["written"]:
-        console.print(f"the next nights use {store.tuned_file}", soft_wrap=True)
+        console.print(f"the next nights use {store.shown(store.tuned_file)}", soft_wrap=True)
     else:
         console.print("no better settings: the next nights use what they used", soft_wrap=True)
 
@@ -309,7 +309,7 @@ def _name(row: dict[str, Any]) -> str:
 def erased(store: Store, found: "Found") -> None:
     """Say where a scan looked for erased users. Raises StoreError naming the files that still hold one."""
     console = _console()
-    console.print(f"searched {found.files} files of {store.root}, save catalogue/, lists/ and tune/")
+    console.print(f"searched {found.files} files of {store.location}, save catalogue/, lists/ and tune/")
     for name in found.skipped:
         console.print(f"not searched, as it is no text: {name}")
     for name in found.waiting:

@@ -47,12 +47,16 @@ TEMPORARY = ".tmp-"
 
 
 class Store:
-    """A store in a folder of a local or shared disk. Raises SettingsError if `root` is an address such as s3://..."""
+    """A store in a folder of a local or shared disk; mirror.py has the one in a bucket.
+
+    Raises SettingsError if `root` is an address such as s3://..., save one of a bucket's for which there is a mirror.
+    """
 
     def __init__(self, root: Path | str) -> None:
         if found := SCHEME.match(str(root)):  # the rest of it is not shown: an address can hold a password
             raise SettingsError(f"found a store whose location starts with {found[0]!r}, expected a folder")
         self.root = Path(root).absolute()
+        self.location = str(self.root)  # as people name it
         self.landing = self.root / "landing"
         self.catalogue = self.root / "catalogue"
         self.lists = self.root / "lists"
@@ -68,6 +72,18 @@ class Store:
 
     # ---- where things are
 
+    def shown(self, path: Path) -> str:
+        """A path below `root` as people name it."""
+        return f"{self.location}/{path.relative_to(self.root)}"
+
+    def paths(self, pattern: str) -> list[Path]:
+        """Paths below `root` that match a pattern."""
+        return sorted(self.root.glob(pattern))
+
+    def readable(self, run_key: str, name: str) -> tuple[str, Any]:
+        """Path of a table or file of a run for readers, and the file system that it is in; None: this machine's."""
+        return str(self.table(run_key, name)), None
+
     def table(self, run_key: str, name: str) -> Path:
         """Folder of a table of a run, such as "recommendations"."""
         return self.root / "runs" / run_key / name
@@ -82,7 +98,7 @@ class Store:
 
     def batches(self, up_to: str | None = None) -> list[str]:
         """Keys of the complete batches, up to and including `up_to`, oldest first. Keys sort as text."""
-        keys = (path.parent.name for path in self.root.glob("tasks/*/ingest.json"))
+        keys = (path.parent.name for path in self.paths("tasks/*/ingest.json"))
         return sorted(key for key in keys if up_to is None or key <= up_to)
 
     def merged(self) -> dict[str, Any]:
@@ -169,7 +185,7 @@ class Store:
         """Record how a task failed, or with None that it did not."""
         path = self.root / "tasks" / run_key / f"{task}.failed.json"
         if failure is None:
-            path.unlink(missing_ok=True)
+            self._remove_record(path)
         else:
             self.write_json(path, failure)
 
@@ -181,7 +197,7 @@ class Store:
 
     def run_keys(self) -> list[str]:
         """All runs that have tables, published or not, oldest first."""
-        return sorted(path.name for path in self.root.glob("runs/*"))
+        return sorted(path.name for path in self.paths("runs/*"))
 
     def last_change(self, run_key: str) -> float:
         """When a task of a run last ended, in seconds since 1970; 0 if none has."""
@@ -213,7 +229,7 @@ class Store:
 
     def published(self) -> list[str]:
         """Keys of the published runs, oldest first."""
-        return sorted(path.stem for path in self.root.glob("manifests/*.json"))
+        return sorted(path.stem for path in self.paths("manifests/*.json"))
 
     def current(self) -> str | None:
         """Key of the run that readers use, None before the first was published."""
@@ -229,7 +245,7 @@ class Store:
         """Point readers to a published run, atomically."""
         if self.manifest(run_key) is None:
             known = ", ".join(self.published()) or "none"
-            raise StoreError(f"run {run_key} is not published in {self.root}; published runs: {known}")
+            raise StoreError(f"run {run_key} is not published in {self.location}; published runs: {known}")
         before = self.current()
         if before not in (None, run_key):
             (self.root / "manifests" / f"{before}.left").touch()
@@ -340,8 +356,11 @@ class Store:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def lock(self, task: str) -> Iterator[None]:
-        """Held by one process at a time; the system releases it when the process ends, however it ends."""
+    def lock(self, task: str, run_key: str | None = None) -> Iterator[None]:
+        """Held by one process at a time; the system releases it when the process ends, however it ends.
+
+        `run_key` says whose task it is, for a store that is not here: without, all of it may be needed.
+        """
         with (self.root / f".lock-{task}").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -356,6 +375,9 @@ class Store:
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
+
+    def _remove_record(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
 
     def _read_json(self, path: Path) -> dict[str, Any] | None:
         try:

@@ -56,7 +56,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
         store.create()
     elif not store.root.is_dir():
         raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
-    with store.lock(task):
+    with store.lock(task, run_key):
         if store.manifest(run_key) is not None and task not in REPEATABLE:
             taken = store.taken()
             for path in inputs.get("ratings", ()):

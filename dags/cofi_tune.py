@@ -22,11 +22,11 @@ from cofi_jobs.errors import StoreError
 from cofi_jobs.store import Store
 
 
-def current_run(store: str) -> str:
+def current_run(store: Store) -> str:
     """Key of the run that readers use. Raises StoreError if there is none."""
-    current = Store(store).current()
+    current = store.current()
     if current is None:
-        raise StoreError(f"found no published run in {store}, expected one to tune on; run cofi_nightly first")
+        raise StoreError(f"found no published run in {store.location}, expected one to tune on; run cofi_nightly first")
     return current
 
 

@@ -46,7 +46,9 @@ CONNECTIONS = {
     "uri": "file:///srv/cofi%20store",
     "login": "fs://night:pass%2Fword@/?path=%2Fsrv&auto_mkdir=true",
     "json": '{"conn_type": "generic", "extra": {"path": "/srv"}}',
-    "bucket": json.dumps({"conn_type": "aws", "password": SECRETS[0], "extra": {"endpoint_url": SECRETS[1]}}),
+    "bucket": json.dumps(
+        {"conn_type": "aws", "password": SECRETS[0], "extra": {"endpoint_url": SECRETS[1], "path": "s3://lists/store"}}
+    ),
     "garbled": f"fs://night:{SECRETS[0]}://://",
     "host": f"file://{SECRETS[0]}/srv",
     "nothing": f"fs://night:{SECRETS[0]}@",
@@ -279,6 +281,7 @@ def test_unknown_connection_fails_at_once(after: After) -> None:
         ("uri", ["/srv/cofi store", {}]),
         ("login", ["/srv", {"auto_mkdir": "true", "username": "night", "password": "pass/word"}]),
         ("json", ["/srv", {}]),
+        ("bucket", ["s3://lists/store", {"secret": SECRETS[0], "endpoint_url": SECRETS[1]}]),
     ],
 )
 def test_location_and_options(after: After, name: str, expected: Any) -> None:
@@ -288,9 +291,15 @@ def test_location_and_options(after: After, name: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("bucket", "connection 'bucket' has the type 'aws', expected one of fs, file, generic"),
+        (
+            "other",
+            "connection 'other' has the type 'ftp', expected one of fs, file, generic, aws, google_cloud_platform",
+        ),
         ("garbled", "found no readable Airflow connection 'garbled'"),
-        *((name, f"connection '{name}' names no folder, expected an abs") for name in ("host", "nothing", "relative")),
+        *(
+            (name, f"connection '{name}' names no folder, expected an abs")
+            for name in ("host", "nothing", "relative", "amazon")
+        ),
     ],
 )
 def test_connection_without_a_store(after: After, name: str, message: str) -> None:

@@ -59,6 +59,8 @@ def of_dag_run(session: SessionDep, run_id: Text, dag_id: Text = DAG_ID) -> HTML
     if dag_id != DAG_ID:
         return message(f"{dag_id} has no CoFi report", f"Only the runs of {DAG_ID} have one.")
     found = _handed_on(session, run_id)
+    if not found and (address := _address(session, run_id)):
+        return message("The report is in a bucket", f"Read it there: {address}")
     if not found:
         return message(
             "No report yet",
@@ -111,13 +113,22 @@ def _page(path: Path) -> HTMLResponse:
 
 def _handed_on(session: Session, run_id: str | None = None) -> list[Path]:
     """Paths of reports that runs of the DAG have handed on, the newest first."""
+    return [path for value in _values(session, run_id) if (path := report_path(value))]
+
+
+def _address(session: Session, run_id: str) -> str | None:
+    """Where the report of a DAG run is, if its store is in a bucket; for that this process has no credentials."""
+    found = [str(value.get("path", "")) for value in _values(session, run_id) if isinstance(value, dict)]
+    return next((path for path in found if "://" in path), None)
+
+
+def _values(session: Session, run_id: str | None) -> list[Any]:
     query = select(XComModel.value).where(
         XComModel.dag_id == DAG_ID, XComModel.task_id == TASK_ID, XComModel.key == "return_value"
     )
     if run_id is not None:
         query = query.where(XComModel.run_id == run_id)
-    values = session.scalars(query.order_by(XComModel.timestamp.desc()).limit(MOST_RUNS))
-    return [path for value in values if (path := report_path(value))]
+    return list(session.scalars(query.order_by(XComModel.timestamp.desc()).limit(MOST_RUNS)))
 
 
 def _stores(session: Session) -> list[str]:

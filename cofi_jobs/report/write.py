@@ -56,4 +56,4 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         (folder / "report.html").write_text(page, encoding="utf-8")
     path = store.table(run_key, "report") / "report.html"
     log.info("the report is %s", path)
-    return {"path": str(path), "bytes": len(page.encode()), "broken_sections": broken}
+    return {"path": store.shown(path), "bytes": len(page.encode()), "broken_sections": broken}
