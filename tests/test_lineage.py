@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.lineage import READS, WRITES
+from cofi_jobs.lineage import READS, WRITES, _uri
 from cofi_jobs.settings import Settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS, run_task
@@ -31,6 +31,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def test_every_task_is_named() -> None:
     assert set(READS) == set(WRITES) == {*TASKS, "deliver"}
+
+
+@pytest.mark.parametrize(
+    ("store", "uri"),
+    [
+        ("/srv/night's store", "file:///srv/night%27s%20store/runs/*/model"),
+        ("s3://bucket/store", "s3://bucket/store/runs/*/model"),
+    ],
+)
+def test_names_are_uris(store: str, uri: str) -> None:
+    assert _uri(store, "runs/*/model") == uri
 
 
 @pytest.mark.parametrize("task", TASKS)

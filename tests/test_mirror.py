@@ -30,6 +30,7 @@ from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 from tests.kills import die_before
 from tests.live import wait_for
 from tests.test_cli import SETTINGS, cofi
+from tests.test_docs import blocks
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +169,15 @@ def test_a_night_on_changing_workers_is_the_same(
     trained = {str(p.relative_to(tmp_path / "train")) for p in (tmp_path / "train").rglob("*.parquet")}
     assert trained
     assert not [name for name in trained if "/ratings/" in name], "train needs no batches"
+
+
+def test_the_way_to_read_of_the_document(s3: Place, quick: Settings):
+    night(s3, "n1", 0, quick)
+    names: dict[str, Any] = {"options": s3.options}
+    [code] = blocks("docs/outputs.md", "python bucket")
+    exec(code.replace("STORE", s3.address), names)
+    assert names["run"] == f"{s3.address}/runs/n1"
+    assert set(names["lists"]["user_id"]) == set(random_ratings(seed=0, n_users=20, n_items=12)["userId"])
 
 
 def test_command_line(s3: Place, tmp_path: Path, quick: Settings):
