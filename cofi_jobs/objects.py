@@ -62,6 +62,10 @@ class Objects:
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
         self.scheme, separator, _ = address.partition("://")
+        if "@" in address.partition("://")[2].partition("/")[0]:  # what stands before it may be a password
+            raise SettingsError(
+                f"found a login in an address of {self.scheme}://, which is not shown, expected {ADDRESS}"
+            )
         if not separator or self.scheme not in PACKAGES:
             raise SettingsError(f"found the address {address!r}, expected {ADDRESS}")
         self.address, self.options = address, options
