@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,55 +22,71 @@ COUNTS = ("rows_read", "rows_taken", "rows_refused")
 # What the column `op` may say, in words and as the letters of change data capture; no word is an insert.
 WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
 DELETES = ("delete", "d")
-SQL_TYPES = {"integer": "BIGINT", "string": "VARCHAR"}
+LARGEST = 1e9  # rating
+STAGING = "staging"  # a database for the rows of a night, in a file: it keeps them small, and memory free
 
 
-def parsed(source: sources.RatingFile) -> str:
-    """SELECT that gives a file's rows their values, `value` and `time`, and a `reason` where a row is unusable.
+@dataclass(frozen=True)
+class Bounds:
+    """What ratings must keep to: columns whose ids must be integers, lowest and highest rating."""
 
-    A row that withdraws a rating has no value. A rating such as 4,5 is 4.5.
-    A time is a number of seconds since 1970 (milli-, micro- or nanoseconds where the number is too large for that) or
-    an ISO 8601 time, UTC if it names no zone.
+    integers: Sequence[str] = ()
+    low: float = -LARGEST
+    high: float = LARGEST
+
+
+def judged(source: sources.RatingFile, bounds: Bounds) -> str:
+    """SELECT that gives a file's rows their values, and a `reason` and the text `raw` where a row is refused.
+
+    An id is a number, or else a text: `user_number` or `user_id`. A row that withdraws a rating has no value. A rating
+    such as 4,5 is 4.5. A time is a number of seconds since 1970 (milli-, micro- or nanoseconds where the number is too
+    large for that) or an ISO 8601 time, UTC if it names no zone.
+
+    What nearly all rows are, numbers as they should be, is asked first; nothing else is worked out for those.
     """
-    number = "try_cast(timestamp AS DOUBLE)"
     seconds = (
-        f"CASE WHEN abs({number}) < 1e11 THEN {number} WHEN abs({number}) < 1e14 THEN {number} / 1e3 "
-        f"WHEN abs({number}) < 1e17 THEN {number} / 1e6 ELSE {number} / 1e9 END"
+        "CASE WHEN abs(number) < 1e14 THEN number / 1e3 WHEN abs(number) < 1e17 THEN number / 1e6 ELSE number / 1e9 END"
     )
-    time = f"coalesce(TRY(to_timestamp({seconds})), try_cast(timestamp AS TIMESTAMPTZ))"
-    op = "lower(coalesce(op, ''))"
-    withdrawn = f"{op} IN {DELETES}"
-    comma = "CASE WHEN regexp_full_match(rating, '[+-]?[0-9]+,[0-9]{1,2}') THEN replace(rating, ',', '.') END"
-    value = f"CASE WHEN NOT {withdrawn} THEN coalesce(try_cast(rating AS FLOAT), try_cast({comma} AS FLOAT)) END"
+    time = f"""CASE WHEN abs(number) < 1e11 THEN to_timestamp(number)
+        ELSE coalesce(TRY(to_timestamp({seconds})), try_cast(trim(timestamp) AS TIMESTAMPTZ)) END"""
+    withdrawn = f"coalesce(op IN {DELETES}, false)"
+    comma = "CASE WHEN regexp_full_match(trim(rating), '[+-]?[0-9]+,[0-9]{1,2}') THEN replace(rating, ',', '.') END"
+    value = f"CASE WHEN NOT {withdrawn} THEN coalesce(stars, try_cast({comma} AS FLOAT)) END"
     no_time = "time IS NULL OR NOT isfinite(time)" if source.timed else "false"  # "infinity" would be newest for ever
-    return f"""
-        SELECT user_id, item_id, value, time, raw, CASE
-            WHEN {source.broken} THEN 'line is not a JSON object'
-            WHEN coalesce(user_id, '') = '' THEN 'user_id is missing'
-            WHEN coalesce(item_id, '') = '' THEN 'item_id is missing'
-            WHEN {op} NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || op
-            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(timestamp, '')
-            WHEN {withdrawn} THEN NULL
-            WHEN coalesce(rating, '') = '' THEN 'rating is missing'
-            WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || rating
-            WHEN abs(value) > 1e9 THEN 'rating is too large: ' || rating
-            END AS reason
-        FROM (SELECT *, {value} AS value, {time} AS time FROM ({source.query}))"""
-
-
-def judged(staged: str, id_types: dict[str, str], scale: Sequence[float]) -> str:
-    """SELECT of a staged table, its `reason` completed by what the store's id types and rating scale refuse."""
+    inside = f"value BETWEEN {bounds.low}::FLOAT AND {bounds.high}::FLOAT"
+    good = f"user_number IS NOT NULL AND item_number IS NOT NULL AND {inside} AND op IS NULL AND NOT ({no_time})"
     checks = [
         f"WHEN {_not_integer(column)} THEN '{column} is not an integer like the others: ' || {column}"
-        for column, id_type in id_types.items()
-        if id_type == "integer"
+        for column in bounds.integers
     ]
-    low, high = scale
-    outside = f"value NOT BETWEEN {low}::FLOAT AND {high}::FLOAT"
-    checks.append(f"WHEN {outside} THEN 'rating is outside the scale {low:g} to {high:g}: ' || value")
+    scale = f"the scale {bounds.low:g} to {bounds.high:g}"
+    checks.append(f"WHEN NOT {inside} THEN 'rating is outside {scale}: ' || value")
+    fields = ", ".join(f"{field} AS {name}" for name, field in source.fields.items())
     return f"""
-        SELECT coalesce(line, rowid + 1) AS row, * REPLACE (coalesce(reason, CASE {" ".join(checks)} END) AS reason)
-        FROM {staged}"""
+        SELECT user_number, user_id, item_number, item_id, value, time, reason,
+            CASE WHEN reason IS NOT NULL THEN {source.raw} END AS raw
+        FROM (SELECT *, CASE WHEN {good} THEN NULL ELSE coalesce(CASE
+            WHEN {source.broken} THEN 'line is not a JSON object'
+            WHEN user_number IS NULL AND coalesce(user_id, '') = '' THEN 'user_id is missing'
+            WHEN item_number IS NULL AND coalesce(item_id, '') = '' THEN 'item_id is missing'
+            WHEN op NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || op
+            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(trim(timestamp), '')
+            WHEN {withdrawn} THEN NULL
+            WHEN coalesce(trim(rating), '') = '' THEN 'rating is missing'
+            WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || trim(rating)
+            WHEN abs(value) > {LARGEST} THEN 'rating is too large: ' || trim(rating)
+            END, CASE {" ".join(checks)} END) END AS reason
+        FROM (SELECT * REPLACE (
+            CASE WHEN user_number IS NULL THEN {sources.clean_id("user_id")} END AS user_id,
+            CASE WHEN item_number IS NULL THEN {sources.clean_id("item_id")} END AS item_id),
+            {value} AS value, {time} AS time
+        FROM (SELECT * REPLACE (
+            CASE WHEN user_number::VARCHAR = user_id THEN user_number END AS user_number,
+            CASE WHEN item_number::VARCHAR = item_id THEN item_number END AS item_number)
+        FROM (SELECT * REPLACE (lower(trim(op)) AS op), try_cast(user_id AS BIGINT) AS user_number,
+            try_cast(item_id AS BIGINT) AS item_number, try_cast(rating AS FLOAT) AS stars,
+            try_cast(timestamp AS DOUBLE) AS number
+        FROM (SELECT *, {fields} FROM {source.cells})))))"""
 
 
 def run(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] = ()) -> dict[str, Any]:
@@ -98,6 +115,10 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     tombstones = erasure.Tombstones(store)
     landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)
     batch, replayed = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
+    properties = store.properties()
+    gone = any("part" in file for file in batch)  # what was taken from files that have gone fits the properties
+    first_night = properties is None or (store.batches() in ([], [run_key]) and not gone)
+    bounds = _bounds(settings, None if first_night else properties)
     with (
         store.replace_folder(store.ratings(run_key)) as taken,
         store.replace_folder(store.rejected(run_key)) as refused,
@@ -107,29 +128,25 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
             if path.parent == store.landing and _shows_erased(connection, path, tombstones):
                 path.unlink()
                 log.info("removed a file with rows of erased users, whose content an earlier run took: %s", path)
+        sql.attach(connection, STAGING)
         staged = {}
         for number, file in track(list(enumerate(batch)), "reading rating files"):
             if "part" not in file:
-                staged[number] = _stage(connection, number, Path(file["path"]))
+                staged[number] = _stage(connection, number, Path(file["path"]), bounds)
                 stat = Path(file["path"]).stat()
                 if (stat.st_size, stat.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
                     raise RuntimeError(f"{file['path']} was changed while it was read")  # a retry reads it again
                 if tombstones.users:
                     _bar_erased(connection, staged[number], tombstones)
-        properties = store.properties()
-        gone = len(staged) < len(batch)  # what was taken from files that have gone fits the properties as they are
-        if properties is None or (store.batches() in ([], [run_key]) and not gone):
+        if first_night:
             properties = _first_night(store, settings, connection, list(staged.values()))
         id_types = {column: properties[column] for column in ("user_id", "item_id")}
-        if settings.id_type != "auto" and settings.id_type not in id_types.values():
-            raise DataError(f"found id_type {settings.id_type}, but the first night has fixed {id_types}")
         scale = _scale(settings, properties["scale"])
         for number, file in enumerate(batch):
             # Named by content: a part means the same in every attempt, wherever one was stopped.
             part = f"part-{file['sha256'][:16]}.parquet"
             if number in staged:
-                query = judged(staged[number], id_types, scale)
-                file |= _write(connection, query, file["name"], id_types, taken / part, refused / part)
+                file |= _write(connection, staged[number], file["name"], id_types, taken / part, refused / part)
                 log.info("%s: %d rows read, %d taken, %d refused", *(file[key] for key in ("path", *COUNTS)))
             else:
                 log.warning("%s is gone; what an earlier attempt of this run took from it is kept", file["path"])
@@ -188,16 +205,16 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> tuple[list[dict
     return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"])), replayed
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> str:
+def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path, bounds: Bounds) -> str:
     """Parse one file into a table; lines with a wrong number of columns come last, with a reason."""
-    staged = f"staged_{number}"
+    staged = f"{STAGING}.file_{number}"
     connection.execute(f"""
-        CREATE TEMP TABLE {staged} (user_id VARCHAR, item_id VARCHAR, value FLOAT, time TIMESTAMPTZ,
-            raw VARCHAR, reason VARCHAR, line BIGINT)""")
+        CREATE TABLE {staged} (user_number BIGINT, user_id VARCHAR, item_number BIGINT, item_id VARCHAR, value FLOAT,
+            time TIMESTAMPTZ, raw VARCHAR, reason VARCHAR, line BIGINT)""")
     if sources.is_empty(path):
         return staged
     try:
-        connection.execute(f"INSERT INTO {staged} BY NAME {parsed(sources.rating_file(connection, path))}")
+        connection.execute(f"INSERT INTO {staged} BY NAME {judged(sources.rating_file(connection, path), bounds)}")
         if sources.is_text(path):
             sources.check_quotes(connection, path)
             reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
@@ -212,8 +229,9 @@ def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path) -> st
 
 def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: erasure.Tombstones) -> None:
     """Refuse what erased users rated until their erasure, and keep neither their ids nor the text of their rows."""
-    users = connection.execute(f"SELECT DISTINCT user_id FROM {staged} WHERE user_id IS NOT NULL").fetchall()
-    until = tombstones.until(user_id for (user_id,) in users)
+    user_id = _id_as("user_id", "string")
+    users = connection.execute(f"SELECT DISTINCT {user_id} AS id FROM {staged} WHERE id IS NOT NULL").fetchall()
+    until = tombstones.until(user for (user,) in users)
     if until:
         columns = {
             "user_id": pa.array(until, pa.string()),
@@ -221,11 +239,15 @@ def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: 
         }
         connection.register("erased", pa.table(columns))
         connection.execute(f"""
-            UPDATE {staged} SET reason = '{erasure.REASON}', user_id = NULL, item_id = NULL, raw = NULL FROM erased
-            WHERE {staged}.user_id = erased.user_id AND (time IS NULL OR time <= until)""")
+            UPDATE {staged} SET reason = '{erasure.REASON}', user_number = NULL, user_id = NULL, item_number = NULL,
+                item_id = NULL, raw = NULL FROM erased
+            WHERE coalesce({staged}.user_id, user_number::VARCHAR) = erased.user_id
+                AND (time IS NULL OR time <= until)""")
         connection.unregister("erased")
     # Lines that could not be taken apart: whose they are is unknown.
-    lines = connection.execute(f"SELECT rowid, raw FROM {staged} WHERE user_id IS NULL AND raw IS NOT NULL").fetchall()
+    lines = connection.execute(
+        f"SELECT rowid, raw FROM {staged} WHERE user_number IS NULL AND user_id IS NULL AND raw IS NOT NULL"
+    ).fetchall()
     barred = [row for row, raw in lines if tombstones.may_be_in(raw)]
     if barred:
         connection.execute(f"UPDATE {staged} SET raw = NULL, reason = '{erasure.REASON}' WHERE rowid IN {tuple(barred)}"
@@ -243,22 +265,23 @@ def _shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, tombstones:
 
 def _write(
     connection: duckdb.DuckDBPyConnection,
-    query: str,
+    staged: str,
     name: str,
     id_types: dict[str, str],
     taken: Path,
     refused: Path,
 ) -> dict[str, Any]:
     """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
-    user_id, item_id = (f"{column}::{SQL_TYPES[id_type]} AS {column}" for column, id_type in id_types.items())
-    good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM ({query}) WHERE reason IS NULL"
-    bad = f"SELECT {sql.quote(name)} AS file, row, reason, raw, user_id FROM ({query}) WHERE reason IS NOT NULL"
+    user_id, item_id = (f"{_id_as(column, id_type)} AS {column}" for column, id_type in id_types.items())
+    good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM {staged} WHERE reason IS NULL"
+    bad = f"""SELECT {sql.quote(name)} AS file, coalesce(line, rowid + 1) AS row, reason, raw,
+        {_id_as("user_id", "string")} AS user_id FROM {staged} WHERE reason IS NOT NULL"""
     reasons = dict(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
         .fetchall()
     )  # fmt: skip
     n_read, withdrawn = connection.execute(f"""
-        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM ({query})""").fetchall()[0]
+        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM {staged}""").fetchall()[0]
     n_taken = sql.write_parquet(connection, good, taken)
     n_refused = sql.write_parquet(connection, bad, refused) if reasons else 0
     if n_read != n_taken + n_refused:
@@ -282,9 +305,36 @@ def _too_many_refused(batch: list[dict[str, Any]], limit: float) -> str | None:
     )
 
 
+def _number(column: str) -> str:
+    """The name of the column that has an id as a number, if it is one."""
+    return column.replace("_id", "_number")
+
+
 def _not_integer(column: str) -> str:
     # Compared as text, so that "007" stays what it is: text.
-    return f"CAST(try_cast({column} AS BIGINT) AS VARCHAR) IS DISTINCT FROM {column}"
+    text = f"CAST(try_cast({column} AS BIGINT) AS VARCHAR) IS DISTINCT FROM {column}"
+    return f"({_number(column)} IS NULL AND {text})"
+
+
+def _id_as(column: str, id_type: str) -> str:
+    """An id of a staged row, as int64 or as the text that it was."""
+    if id_type == "integer":
+        return f"coalesce({_number(column)}, try_cast({column} AS BIGINT))"
+    return f"coalesce({column}, {_number(column)}::VARCHAR)"
+
+
+def _bounds(settings: Settings, properties: Mapping[str, Any] | None) -> Bounds:
+    """What the settings and the store's properties, if it has them already, ask of a night's ratings."""
+    if properties is None:
+        given = (settings.rating_low, settings.rating_high)
+        low, high = (end if given is None else given for end, given in zip((-LARGEST, LARGEST), given, strict=True))
+        return Bounds(("user_id", "item_id") if settings.id_type == "integer" else (), low, high)
+    id_types = {column: properties[column] for column in ("user_id", "item_id")}
+    if settings.id_type != "auto" and settings.id_type not in id_types.values():
+        raise DataError(f"found id_type {settings.id_type}, but the first night has fixed {id_types}")
+    return Bounds(
+        [column for column in id_types if id_types[column] == "integer"], *_scale(settings, properties["scale"])
+    )
 
 
 def _first_night(

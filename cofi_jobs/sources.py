@@ -1,6 +1,6 @@
 """Readers of rating files and item catalogues, as SQL over one file.
 
-Whatever a file's format, `rating_file` gives the same columns: user_id, item_id, rating, timestamp, op as text exactly
+Whatever a file's format, `rating_file` gives the same fields: user_id, item_id, rating, timestamp, op as text exactly
 as the file has them (timestamp and op NULL where the file has no such column) and `raw`, the record's text.
 """
 
@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import logging
+import mmap
 import re
 import time
 import zlib
@@ -40,6 +41,7 @@ CATALOGUE_COLUMNS = {
     "title": ("title", "movietitle", "name", "itemname"),
     "groups": ("genres", "genre", "groups", "group", "categories", "category"),
 }
+ABSENT = "NULL::VARCHAR"
 PARQUET = (".parquet", ".pq")
 BLOCK = 1 << 19  # a line of four times this is seen: a block without a line end is within it
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
@@ -55,14 +57,29 @@ U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
 
 @dataclass(frozen=True)
 class RatingFile:
-    """A file of ratings: SELECT with the six text columns, and whether the file has a column of times.
+    """A file of ratings: a table in SQL of its cells, c0, c1 and so on, and what is to be made of them.
 
-    `broken` is a condition in SQL for records that cannot be taken apart into columns.
+    `fields` are expressions for the five text columns, as yet with the blanks around them, and `raw` is one for the
+    record's text. `broken` is a condition for records that cannot be taken apart into columns.
     """
 
-    query: str
-    timed: bool
+    cells: str
+    fields: dict[str, str]
+    raw: str
     broken: str = "false"
+
+    @property
+    def timed(self) -> bool:
+        """Whether the file has a column of times."""
+        return self.fields["timestamp"] != ABSENT
+
+    @property
+    def query(self) -> str:
+        """SELECT with the five fields, trimmed, and `raw`."""
+        trimmed = (
+            f"{(clean_id if name.endswith('_id') else clean)(field)} AS {name}" for name, field in self.fields.items()
+        )
+        return f"SELECT {', '.join(trimmed)}, {self.raw} AS raw FROM {self.cells}"
 
 
 @dataclass(frozen=True)
@@ -112,28 +129,27 @@ def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile
     """
     is_json = _extension(path) in JSON_LINES
     if is_json:
-        columns, raw = _json_keys(path), "raw"
-        lines = _read_text(path, ("raw",), "\x01", header=False, quote="")
-        relation = f"(FROM {lines} WHERE trim(raw) != '')"
+        columns = _json_keys(path)
+        lines = _read_text(path, ("c0",), "\x01", header=False, quote="")
+        cells, raw = f"(FROM {lines} WHERE trim(c0) != '')", "c0"
+        broken = "CASE WHEN json_valid(c0) THEN json_type(c0) != 'OBJECT' ELSE true END"
     else:
         layout = _layout(connection, path, ("user_id", "item_id", "rating", "timestamp"))
-        columns, relation = layout.columns, layout.relation
-        cells = ", ".join(f"coalesce(CAST({sql.name(column)} AS VARCHAR), '')" for column in columns)
-        raw = f"concat_ws({sql.quote(layout.separator)}, {cells})"
+        columns, broken = layout.columns, "false"
+        names = ", ".join(f"{sql.name(column)} AS c{number}" for number, column in enumerate(columns))
+        texts = ", ".join(f"coalesce(CAST(c{number} AS VARCHAR), '')" for number in range(len(columns)))
+        cells, raw = f"(SELECT {names} FROM {layout.relation})", f"concat_ws({sql.quote(layout.separator)}, {texts})"
     chosen = _choose(path, columns, RATING_COLUMNS, required=("user_id", "item_id", "rating"))
 
-    def text(column: str) -> str:
+    def field(column: str) -> str:
         if column not in chosen:
-            return "NULL::VARCHAR"
-        cell = sql.name(chosen[column])
+            return ABSENT
         if is_json:
             key = sql.quote('$."' + chosen[column].replace('"', '\\"') + '"')
-            cell = f"CASE WHEN json_valid(raw) THEN json_extract_string(raw, {key}) END"
-        return _id(cell) if column.endswith("_id") else _text(cell)
+            return f"CASE WHEN json_valid(c0) THEN json_extract_string(c0, {key}) END"
+        return f"CAST(c{columns.index(chosen[column])} AS VARCHAR)"
 
-    fields = ", ".join(f"{text(column)} AS {column}" for column in RATING_COLUMNS)
-    broken = "CASE WHEN json_valid(raw) THEN json_type(raw) != 'OBJECT' ELSE true END" if is_json else "false"
-    return RatingFile(f"SELECT {fields}, {raw} AS raw FROM {relation}", "timestamp" in chosen, broken)
+    return RatingFile(cells, {column: field(column) for column in RATING_COLUMNS}, raw, broken)
 
 
 def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
@@ -143,8 +159,8 @@ def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
         flags = ", ".join(f"CASE WHEN {sql.name(genre)} = '1' THEN '{genre}' END" for genre in U_ITEM_GENRES)
         return f"SELECT item_id, title, concat_ws('|', {flags}) AS groups FROM {layout.relation}"
     chosen = _choose(path, layout.columns, CATALOGUE_COLUMNS, required=("item_id", "title"))
-    item_id, title = _id(sql.name(chosen["item_id"])), _text(sql.name(chosen["title"]))
-    groups = _text(sql.name(chosen["groups"])) if "groups" in chosen else "NULL::VARCHAR"
+    item_id, title = clean_id(sql.name(chosen["item_id"])), clean(sql.name(chosen["title"]))
+    groups = clean(sql.name(chosen["groups"])) if "groups" in chosen else ABSENT
     return f"SELECT {item_id} AS item_id, {title} AS title, {groups} AS groups FROM {layout.relation}"
 
 
@@ -168,13 +184,14 @@ def is_text(path: Path) -> bool:
     return _extension(path) not in PARQUET
 
 
-def _text(expression: str) -> str:
+def clean(expression: str) -> str:
+    """A cell's text without the blanks around it."""
     return f"trim(CAST({expression} AS VARCHAR))"
 
 
-def _id(expression: str) -> str:
-    # A whole number that went through a float column ("17.0") is the id 17.
-    text = _text(expression)
+def clean_id(expression: str) -> str:
+    """A cell's text as an id: a whole number that went through a float column ("17.0") is the id 17."""
+    text = clean(expression)
     return f"CASE WHEN suffix({text}, '.0') THEN regexp_replace({text}, '^(-?[0-9]+)\\.0$', '\\1') ELSE {text} END"
 
 
@@ -300,14 +317,25 @@ def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | io.BufferedReader]:
 def _longest_line(path: Path) -> int:
     """A bound in bytes for the longest line, 0 if there is none of 2 MB, which is what DuckDB allows by itself.
 
-    This reads, and so unpacks, the file to its end: of one that is damaged or cut DuckDB would take what it gets.
+    A packed file is unpacked to its end for this: of one that is damaged or cut DuckDB would take what it gets.
     """
     longest = length = 0
-    with _open(path) as file:
-        while block := file.read(BLOCK):
-            length = 0 if b"\n" in block else length + len(block)
-            longest = max(longest, length)
+    for has_end, size in _ends_of_lines(path):
+        length = 0 if has_end else length + size
+        longest = max(longest, length)
     return longest + 2 * BLOCK if longest else 0  # it starts and ends within the blocks around
+
+
+def _ends_of_lines(path: Path) -> Iterator[tuple[bool, int]]:
+    """For each block of the file, unpacked: whether a line ends in it, and its size."""
+    if _compression(path) != "none":
+        with _open(path) as file:
+            while block := file.read(BLOCK):
+                yield b"\n" in block, len(block)
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for start in range(0, len(content), BLOCK):  # most are read only as far as their first line goes
+            yield content.find(b"\n", start, start + BLOCK) >= 0, min(BLOCK, len(content) - start)
 
 
 def _first_line(path: Path) -> str:

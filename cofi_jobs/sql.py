@@ -10,11 +10,13 @@ import duckdb
 
 from cofi_jobs.settings import Settings
 
+SPILL = ".spill"
+
 
 @contextmanager
 def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database that spills into `folder` beyond the memory limit, and leaves nothing there."""
-    spill = folder / ".spill"
+    spill = folder / SPILL
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")
         connection.execute(f"SET temp_directory = {quote(str(spill))}")
@@ -24,6 +26,16 @@ def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnect
             connection.execute(f"SET threads = {settings.threads}")
         yield connection
     shutil.rmtree(spill, ignore_errors=True)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """A database of this name in a file where the connection spills, which goes as that does.
+
+    Its tables are compressed and may be larger than memory, at less than what spilling costs.
+    """
+    [(folder,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    Path(folder).mkdir(exist_ok=True)
+    connection.execute(f"ATTACH {quote(f'{folder}/{name}.duckdb')} AS {name}")
 
 
 def quote(text: str) -> str:
