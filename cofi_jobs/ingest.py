@@ -23,7 +23,13 @@ COUNTS = ("rows_read", "rows_taken", "rows_refused")
 WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
 DELETES = ("delete", "d")
 LARGEST = 1e9  # rating
+OUTSIDE = "rating is outside the scale"
 STAGING = "staging"  # a database for the rows of a night, in a file: it keeps them small, and memory free
+# What its tables have. Nearly all rows are numbers; what else there is of the others is one column, not five more to
+# write for every row.
+STAGED = """
+    SELECT user_number, item_number, value, time, texts[1] AS user_id, texts[2] AS item_id, texts[3] AS reason,
+        texts[4] AS raw, coalesce(texts[5]::BIGINT, rowid + 1) AS row"""
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,12 @@ class Bounds:
 
 
 def judged(source: sources.RatingFile, bounds: Bounds) -> str:
-    """SELECT that gives a file's rows their values, and a `reason` and the text `raw` where a row is refused.
+    """SELECT that gives a file's rows their values, and where that is not all of a row its `texts`, see STAGED.
 
-    An id is a number, or else a text: `user_number` or `user_id`. A row that withdraws a rating has no value. A rating
-    such as 4,5 is 4.5. A time is a number of seconds since 1970 (milli-, micro- or nanoseconds where the number is too
-    large for that) or an ISO 8601 time, UTC if it names no zone.
+    An id is a number, or else a text: `user_number` or `user_id`. A row is refused if it has a `reason`; then its text
+    `raw` is kept. A row that withdraws a rating has no value. A rating such as 4,5 is 4.5. A time is a number of
+    seconds since 1970 (milli-, micro- or nanoseconds where the number is too large for that) or an ISO 8601 time, UTC
+    if it names no zone.
 
     What nearly all rows are, numbers as they should be, is asked first; nothing else is worked out for those.
     """
@@ -59,12 +66,13 @@ def judged(source: sources.RatingFile, bounds: Bounds) -> str:
         f"WHEN {_not_integer(column)} THEN '{column} is not an integer like the others: ' || {column}"
         for column in bounds.integers
     ]
-    scale = f"the scale {bounds.low:g} to {bounds.high:g}"
-    checks.append(f"WHEN NOT {inside} THEN 'rating is outside {scale}: ' || value")
+    scale = f"{bounds.low:g} to {bounds.high:g}"
+    checks.append(f"WHEN NOT {inside} THEN '{OUTSIDE} {scale}: ' || value")
     fields = ", ".join(f"{field} AS {name}" for name, field in source.fields.items())
     return f"""
-        SELECT user_number, user_id, item_number, item_id, value, time, reason,
-            CASE WHEN reason IS NOT NULL THEN {source.raw} END AS raw
+        SELECT user_number, item_number, value, time, CASE
+            WHEN reason IS NOT NULL THEN [user_id, item_id, reason, {source.raw}, NULL]
+            WHEN user_number IS NULL OR item_number IS NULL THEN [user_id, item_id, NULL, NULL, NULL] END AS texts
         FROM (SELECT *, CASE WHEN {good} THEN NULL ELSE coalesce(CASE
             WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN user_number IS NULL AND coalesce(user_id, '') = '' THEN 'user_id is missing'
@@ -117,8 +125,9 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     batch, replayed = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
     properties = store.properties()
     gone = any("part" in file for file in batch)  # what was taken from files that have gone fits the properties
-    first_night = properties is None or (store.batches() in ([], [run_key]) and not gone)
-    bounds = _bounds(settings, None if first_night else properties)
+    if store.batches() in ([], [run_key]) and not gone:
+        properties = None  # this is the first night, perhaps anew
+    bounds = _bounds(settings, properties)
     with (
         store.replace_folder(store.ratings(run_key)) as taken,
         store.replace_folder(store.rejected(run_key)) as refused,
@@ -137,8 +146,8 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
                 if (stat.st_size, stat.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
                     raise RuntimeError(f"{file['path']} was changed while it was read")  # a retry reads it again
                 if tombstones.users:
-                    _bar_erased(connection, staged[number], tombstones)
-        if first_night:
+                    _bar_erased(connection, number, tombstones)
+        if properties is None:
             properties = _first_night(store, settings, connection, list(staged.values()))
         id_types = {column: properties[column] for column in ("user_id", "item_id")}
         scale = _scale(settings, properties["scale"])
@@ -206,20 +215,22 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> tuple[list[dict
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path, bounds: Bounds) -> str:
-    """Parse one file into a table; lines with a wrong number of columns come last, with a reason."""
-    staged = f"{STAGING}.file_{number}"
-    connection.execute(f"""
-        CREATE TABLE {staged} (user_number BIGINT, user_id VARCHAR, item_number BIGINT, item_id VARCHAR, value FLOAT,
-            time TIMESTAMPTZ, raw VARCHAR, reason VARCHAR, line BIGINT)""")
+    """Parse one file into a table, see STAGED; lines with a wrong number of columns come last, with a reason."""
+    staged, table = f"staged_{number}", f"{STAGING}.file_{number}"
+    connection.execute(
+        f"CREATE TABLE {table} (user_number BIGINT, item_number BIGINT, value FLOAT, time TIMESTAMPTZ, texts VARCHAR[])"
+    )
+    connection.execute(f"CREATE TEMP VIEW {staged} AS {STAGED} FROM {table}")
     if sources.is_empty(path):
         return staged
     try:
-        connection.execute(f"INSERT INTO {staged} BY NAME {judged(sources.rating_file(connection, path), bounds)}")
+        connection.execute(f"INSERT INTO {table} BY NAME {judged(sources.rating_file(connection, path), bounds)}")
         if sources.is_text(path):
             sources.check_quotes(connection, path)
             reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
             connection.execute(f"""
-                INSERT INTO {staged} BY NAME SELECT first(csv_line) AS raw, {reason} AS reason, line
+                INSERT INTO {table} BY NAME
+                SELECT [NULL, NULL, {reason}, first(csv_line), line::VARCHAR] AS texts
                 FROM reject_errors GROUP BY line ORDER BY line""")
             connection.execute("DELETE FROM reject_errors")
     except duckdb.Error as error:
@@ -227,10 +238,12 @@ def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path, bound
     return staged
 
 
-def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: erasure.Tombstones) -> None:
+def _bar_erased(connection: duckdb.DuckDBPyConnection, number: int, tombstones: erasure.Tombstones) -> None:
     """Refuse what erased users rated until their erasure, and keep neither their ids nor the text of their rows."""
-    user_id = _id_as("user_id", "string")
-    users = connection.execute(f"SELECT DISTINCT {user_id} AS id FROM {staged} WHERE id IS NOT NULL").fetchall()
+    table = f"{STAGING}.file_{number}"
+    nameless = f"[NULL, NULL, '{erasure.REASON}', NULL, texts[5]]"
+    user_id = "coalesce(texts[1], user_number::VARCHAR)"
+    users = connection.execute(f"SELECT DISTINCT {user_id} AS id FROM {table} WHERE id IS NOT NULL").fetchall()
     until = tombstones.until(user for (user,) in users)
     if until:
         columns = {
@@ -239,19 +252,17 @@ def _bar_erased(connection: duckdb.DuckDBPyConnection, staged: str, tombstones: 
         }
         connection.register("erased", pa.table(columns))
         connection.execute(f"""
-            UPDATE {staged} SET reason = '{erasure.REASON}', user_number = NULL, user_id = NULL, item_number = NULL,
-                item_id = NULL, raw = NULL FROM erased
-            WHERE coalesce({staged}.user_id, user_number::VARCHAR) = erased.user_id
-                AND (time IS NULL OR time <= until)""")
+            UPDATE {table} SET user_number = NULL, item_number = NULL, texts = {nameless} FROM erased
+            WHERE {user_id} = erased.user_id AND (time IS NULL OR time <= until)""")
         connection.unregister("erased")
     # Lines that could not be taken apart: whose they are is unknown.
-    lines = connection.execute(
-        f"SELECT rowid, raw FROM {staged} WHERE user_number IS NULL AND user_id IS NULL AND raw IS NOT NULL"
-    ).fetchall()
+    lines = connection.execute(f"""
+        SELECT rowid, texts[4] FROM {table}
+        WHERE user_number IS NULL AND texts[1] IS NULL AND texts[4] IS NOT NULL""").fetchall()
     barred = [row for row, raw in lines if tombstones.may_be_in(raw)]
     if barred:
-        connection.execute(f"UPDATE {staged} SET raw = NULL, reason = '{erasure.REASON}' WHERE rowid IN {tuple(barred)}"
-                           .replace(",)", ")"))  # fmt: skip
+        rows = ", ".join(map(str, barred))
+        connection.execute(f"UPDATE {table} SET texts = {nameless} WHERE rowid IN ({rows})")
 
 
 def _shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, tombstones: erasure.Tombstones) -> bool:
@@ -274,7 +285,7 @@ def _write(
     """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
     user_id, item_id = (f"{_id_as(column, id_type)} AS {column}" for column, id_type in id_types.items())
     good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM {staged} WHERE reason IS NULL"
-    bad = f"""SELECT {sql.quote(name)} AS file, coalesce(line, rowid + 1) AS row, reason, raw,
+    bad = f"""SELECT {sql.quote(name)} AS file, row, reason, raw,
         {_id_as("user_id", "string")} AS user_id FROM {staged} WHERE reason IS NOT NULL"""
     reasons = dict(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
@@ -346,7 +357,7 @@ def _first_night(
     rows = " UNION ALL ".join(f"FROM {table}" for table in staged)
     users_differ, items_differ, low, high = connection.execute(f"""
         SELECT bool_or({_not_integer("user_id")}), bool_or({_not_integer("item_id")}), min(value), max(value)
-        FROM ({rows}) WHERE reason IS NULL""").fetchall()[0]
+        FROM ({rows}) WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
     if low is None:
         example = connection.execute(f"SELECT reason, raw FROM ({rows}) LIMIT 1").fetchone()
         found = f"rows such as {example[1]!r} ({example[0]})" if example else "no rows"
