@@ -6,7 +6,7 @@ STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test lint browser spark e2e secrets up down trigger lock clean
+.PHONY: help run ui test lint browser spark e2e bench-ingest secrets up down trigger lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ spark: $(VENV)/.ready $(VENV)-spark/.ready ## Read the outputs with Spark, in an
 
 e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
+
+bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY: half an hour, 15 GB of disk; SIZES=1000000,10000000
+	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))
 
 secrets: ## Write fresh secrets for the stack into .env, once
 	@$(PYTHON) deploy/write_secrets.py .env

@@ -215,7 +215,7 @@ class Settings(BaseSettings):
         "tune", 20_000, "Users whose ratings tuning works on, drawn at random where there are more.", ge=10, le=10**9
     )
 
-    memory_limit_mb: int = setting("machine", 4096, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
+    memory_limit_mb: int = setting("machine", 3072, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
     threads: int = setting("machine", 0, "Threads of the SQL steps. 0: one for each core.", ge=0, le=1024)
 
     @model_validator(mode="before")

@@ -1,0 +1,60 @@
+"""Benchmarks: they run, at a size at which that takes seconds; what they measure is what the project does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ingest import COPY, summarize
+from benchmarks.measure import Measured, measure
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_benchmark_of_ingest_prints_and_keeps_each_step_of_each_size(tmp_path: Path) -> None:
+    arguments = ["--sizes", "20000,40000", "--nightly", "2000", "--repeats", "1", "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.ingest", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    kept = json.loads((tmp_path / "ingest.json").read_text())
+    steps = [COPY, "ingest, first", "normalize, first", "ingest, nightly", "normalize, nightly"]
+    assert [(row["step"], row["ratings"]) for row in kept["steps"]] == [(s, n) for s in steps for n in (20_000, 40_000)]
+    assert all(row["seconds"] > 0 and row["peak_mb"] > 30 for row in kept["steps"])
+    assert [row["to_copy"] for row in kept["steps"] if row["step"] == COPY] == [1, 1]
+    assert kept["machine"]["cores"] >= 1
+    assert all(step in done.stdout for step in steps)
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "store").exists()
+
+
+def test_memory_is_that_of_a_process_and_its_children() -> None:
+    def holding(megabytes: int, then: str = "") -> list[str]:
+        return [sys.executable, "-c", f"import time; x = b'x' * {megabytes * 10**6}\n{then}\ntime.sleep(0.3)"]
+
+    child = f"import subprocess, sys; subprocess.run({holding(150)!r})"
+    alone, both = (measure(holding(100, then)).peak_mb for then in ("", child))
+    assert 100 < alone < 140
+    assert 250 < both < 320
+
+
+def test_a_command_that_fails_is_an_error_with_what_it_wrote() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)exit code 3.*so bad"):
+        measure([sys.executable, "-c", "print('so bad'); raise SystemExit(3)"])
+
+
+def test_ratios_are_taken_within_a_repeat_and_growth_between_sizes() -> None:
+    def measured(*seconds: float) -> list[Measured]:
+        return [Measured(each, 10 * each) for each in seconds]
+
+    rows = summarize({
+        100: {COPY: measured(1, 2, 4), "ingest": measured(2, 3, 4)},
+        1000: {COPY: measured(10, 20, 40), "ingest": measured(200, 300, 400)},
+    })  # fmt: skip
+    of = {(row["step"], row["ratings"]): row for row in rows}
+    assert of["ingest", 100] == {
+        "step": "ingest", "ratings": 100, "seconds": 3, "to_copy": 1.5, "peak_mb": 40, "growth": None
+    }  # fmt: skip
+    assert of["ingest", 1000]["growth"] == pytest.approx(2)
+    assert of[COPY, 1000]["growth"] == pytest.approx(1)
