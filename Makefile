@@ -34,7 +34,7 @@ spark: $(VENV)/.ready $(VENV)-spark/.ready ## Read the outputs with Spark, in an
 e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
 
-bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY: half an hour, 15 GB of disk; SIZES=1000000,10000000
+bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY, three times; SIZES=1000000,10000000
 	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))
 
 secrets: ## Write fresh secrets for the stack into .env, once
