@@ -66,8 +66,7 @@ def judged(source: sources.RatingFile, bounds: Bounds) -> str:
         f"WHEN {_not_integer(column)} THEN '{column} is not an integer like the others: ' || {column}"
         for column in bounds.integers
     ]
-    scale = f"{bounds.low:g} to {bounds.high:g}"
-    checks.append(f"WHEN NOT {inside} THEN '{OUTSIDE} {scale}: ' || value")
+    checks.append(f"WHEN NOT {inside} THEN '{OUTSIDE}: ' || value")
     fields = ", ".join(f"{field} AS {name}" for name, field in source.fields.items())
     return f"""
         SELECT user_number, item_number, value, time, CASE
@@ -155,7 +154,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
             # Named by content: a part means the same in every attempt, wherever one was stopped.
             part = f"part-{file['sha256'][:16]}.parquet"
             if number in staged:
-                file |= _write(connection, staged[number], file["name"], id_types, taken / part, refused / part)
+                file |= _write(connection, staged[number], file["name"], id_types, scale, taken / part, refused / part)
                 log.info("%s: %d rows read, %d taken, %d refused", *(file[key] for key in ("path", *COUNTS)))
             else:
                 log.warning("%s is gone; what an earlier attempt of this run took from it is kept", file["path"])
@@ -279,13 +278,17 @@ def _write(
     staged: str,
     name: str,
     id_types: dict[str, str],
+    scale: Sequence[float],
     taken: Path,
     refused: Path,
 ) -> dict[str, Any]:
     """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
     user_id, item_id = (f"{_id_as(column, id_type)} AS {column}" for column, id_type in id_types.items())
     good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM {staged} WHERE reason IS NULL"
-    bad = f"""SELECT {sql.quote(name)} AS file, row, reason, raw,
+    # Which scale that is, the first night knows only when all of its rows are staged.
+    outside = f"'{OUTSIDE} {scale[0]:g} to {scale[1]:g}' || substr(reason, {len(OUTSIDE) + 1})"
+    bad = f"""SELECT {sql.quote(name)} AS file, row,
+        CASE WHEN starts_with(reason, '{OUTSIDE}') THEN {outside} ELSE reason END AS reason, raw,
         {_id_as("user_id", "string")} AS user_id FROM {staged} WHERE reason IS NOT NULL"""
     reasons = dict(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")

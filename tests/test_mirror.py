@@ -234,10 +234,16 @@ def recommend_and_die(address: str, step: int) -> None:
     run_task("recommend", open_store(address), load_settings([*QUICK, "top_n=3"]), "n2")
 
 
+def in_environment(environment: dict[str, str], work: Any, *arguments: Any) -> None:
+    """The server that forks may have been started by other tests, in another environment."""
+    os.environ.update(environment)
+    work(*arguments)
+
+
 def killed(work: Any, place: Place, step: int) -> bool:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.test_mirror", "cofi_jobs.publish", "cofi_jobs.recommend", "s3fs"])
-    process = context.Process(target=work, args=(place.address, step))
+    process = context.Process(target=in_environment, args=(dict(os.environ), work, place.address, step))
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
