@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cofi_jobs import erasure, source_files, source_query, sources, sql
+from cofi_jobs import erasure, plain_files, source_files, source_query, sources, sql
 from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
@@ -39,6 +39,14 @@ class Bounds:
     integers: Sequence[str] = ()
     low: float = -LARGEST
     high: float = LARGEST
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The rows of a file, a view in SQL, see STAGED; of a plain file only those that are refused."""
+
+    view: str
+    plain: plain_files.Plain | None = None
 
 
 def judged(source: sources.RatingFile, bounds: Bounds) -> str:
@@ -70,7 +78,7 @@ def judged(source: sources.RatingFile, bounds: Bounds) -> str:
     fields = ", ".join(f"{field} AS {name}" for name, field in source.fields.items())
     return f"""
         SELECT user_number, item_number, value, time, CASE
-            WHEN reason IS NOT NULL THEN [user_id, item_id, reason, {source.raw}, NULL]
+            WHEN reason IS NOT NULL THEN [user_id, item_id, reason, {source.raw}, {source.row}]
             WHEN user_number IS NULL OR item_number IS NULL THEN [user_id, item_id, NULL, NULL, NULL] END AS texts
         FROM (SELECT *, CASE WHEN {good} THEN NULL ELSE coalesce(CASE
             WHEN {source.broken} THEN 'line is not a JSON object'
@@ -138,9 +146,11 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
                 log.info("removed a file with rows of erased users, whose content an earlier run took: %s", path)
         sql.attach(connection, STAGING)
         staged = {}
+        integers = len(bounds.integers) == 2 or (properties is None and settings.id_type == "auto")  # or may be
         for number, file in track(list(enumerate(batch)), "reading rating files"):
             if "part" not in file:
-                staged[number] = _stage(connection, number, Path(file["path"]), bounds)
+                target = taken / _part(file) if integers and not tombstones.users else None
+                staged[number] = _stage(connection, number, Path(file["path"]), bounds, target)
                 stat = Path(file["path"]).stat()
                 if (stat.st_size, stat.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
                     raise RuntimeError(f"{file['path']} was changed while it was read")  # a retry reads it again
@@ -148,11 +158,13 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
                     _bar_erased(connection, number, tombstones)
         if properties is None:
             properties = _first_night(store, settings, connection, list(staged.values()))
+            for number, rows in staged.items():
+                if rows.plain and "string" in (properties["user_id"], properties["item_id"]):  # by another file
+                    staged[number] = _stage(connection, number, Path(batch[number]["path"]), bounds)
         id_types = {column: properties[column] for column in ("user_id", "item_id")}
         scale = _scale(settings, properties["scale"])
         for number, file in enumerate(batch):
-            # Named by content: a part means the same in every attempt, wherever one was stopped.
-            part = f"part-{file['sha256'][:16]}.parquet"
+            part = _part(file)
             if number in staged:
                 file |= _write(connection, staged[number], file["name"], id_types, scale, taken / part, refused / part)
                 log.info("%s: %d rows read, %d taken, %d refused", *(file[key] for key in ("path", *COUNTS)))
@@ -213,28 +225,47 @@ def _batch(store: Store, run_key: str, paths: Sequence[Path]) -> tuple[list[dict
     return sorted(batch.values(), key=lambda file: (file["name"], file["sha256"])), replayed
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, number: int, path: Path, bounds: Bounds) -> str:
-    """Parse one file into a table, see STAGED; lines with a wrong number of columns come last, with a reason."""
-    staged, table = f"staged_{number}", f"{STAGING}.file_{number}"
-    connection.execute(
-        f"CREATE TABLE {table} (user_number BIGINT, item_number BIGINT, value FLOAT, time TIMESTAMPTZ, texts VARCHAR[])"
-    )
-    connection.execute(f"CREATE TEMP VIEW {staged} AS {STAGED} FROM {table}")
+def _part(file: Mapping[str, Any]) -> str:
+    """Name of what a file becomes in the batch. By its content, so it means the same in every attempt of a run."""
+    return f"part-{file['sha256'][:16]}.parquet"
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection, number: int, path: Path, bounds: Bounds, taken: Path | None = None
+) -> Staged:
+    """Parse one file into a table, see STAGED. Good rows of a plain file go to `taken` at once, if that is given."""
+    view, table = f"staged_{number}", f"{STAGING}.file_{number}"
+    columns = "user_number BIGINT, item_number BIGINT, value FLOAT, time TIMESTAMPTZ, texts VARCHAR[]"
+    connection.execute(f"CREATE OR REPLACE TABLE {table} ({columns})")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {STAGED} FROM {table}")
     if sources.is_empty(path):
-        return staged
+        return Staged(view)
     try:
-        connection.execute(f"INSERT INTO {table} BY NAME {judged(sources.rating_file(connection, path), bounds)}")
-        if sources.is_text(path):
-            sources.check_quotes(connection, path)
-            reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
-            connection.execute(f"""
-                INSERT INTO {table} BY NAME
-                SELECT [NULL, NULL, {reason}, first(csv_line), line::VARCHAR] AS texts
-                FROM reject_errors GROUP BY line ORDER BY line""")
-            connection.execute("DELETE FROM reject_errors")
+        source = sources.rating_file(connection, path)
+        found = plain_files.take(connection, source, bounds.low, bounds.high, taken) if taken else None
+        if found:
+            _insert(connection, table, found.odd, bounds, path)
+            [(good,)] = connection.execute(f"SELECT count(*) FROM {view} WHERE reason IS NULL").fetchall()
+            return _stage(connection, number, path, bounds) if good else Staged(view, found)
+        _insert(connection, table, source, bounds, path)
     except duckdb.Error as error:
         raise DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}") from None
-    return staged
+    return Staged(view)
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: str, source: sources.RatingFile, bounds: Bounds, path: Path
+) -> None:
+    """Judge a file's rows into a table; lines with a wrong number of columns come last, with a reason."""
+    connection.execute(f"INSERT INTO {table} BY NAME {judged(source, bounds)}")
+    if sources.is_text(path):
+        sources.check_quotes(connection, path)
+        reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
+        connection.execute(f"""
+            INSERT INTO {table} BY NAME
+            SELECT [NULL, NULL, {reason}, first(csv_line), line::VARCHAR] AS texts
+            FROM reject_errors WHERE error_type != 'CAST' GROUP BY line ORDER BY line""")
+        connection.execute("DELETE FROM reject_errors")
 
 
 def _bar_erased(connection: duckdb.DuckDBPyConnection, number: int, tombstones: erasure.Tombstones) -> None:
@@ -275,7 +306,7 @@ def _shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, tombstones:
 
 def _write(
     connection: duckdb.DuckDBPyConnection,
-    staged: str,
+    staged: Staged,
     name: str,
     id_types: dict[str, str],
     scale: Sequence[float],
@@ -284,19 +315,23 @@ def _write(
 ) -> dict[str, Any]:
     """Write a staged file's good and bad rows; returns how many were read, taken and refused, and why."""
     user_id, item_id = (f"{_id_as(column, id_type)} AS {column}" for column, id_type in id_types.items())
-    good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM {staged} WHERE reason IS NULL"
+    good = f"SELECT {user_id}, {item_id}, value AS rating, time AS timestamp FROM {staged.view} WHERE reason IS NULL"
     # Which scale that is, the first night knows only when all of its rows are staged.
     outside = f"'{OUTSIDE} {scale[0]:g} to {scale[1]:g}' || substr(reason, {len(OUTSIDE) + 1})"
     bad = f"""SELECT {sql.quote(name)} AS file, row,
         CASE WHEN starts_with(reason, '{OUTSIDE}') THEN {outside} ELSE reason END AS reason, raw,
-        {_id_as("user_id", "string")} AS user_id FROM {staged} WHERE reason IS NOT NULL"""
+        {_id_as("user_id", "string")} AS user_id FROM {staged.view} WHERE reason IS NOT NULL"""
     reasons = dict(
         connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
         .fetchall()
     )  # fmt: skip
     n_read, withdrawn = connection.execute(f"""
-        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM {staged}""").fetchall()[0]
-    n_taken = sql.write_parquet(connection, good, taken)
+        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM {staged.view}""").fetchall()[0]
+    if staged.plain:
+        n_taken = staged.plain.n_taken
+        n_read += n_taken
+    else:
+        n_taken = sql.write_parquet(connection, good, taken)
     n_refused = sql.write_parquet(connection, bad, refused) if reasons else 0
     if n_read != n_taken + n_refused:
         raise RuntimeError(f"{name}: {n_read} rows read, but {n_taken} taken and {n_refused} refused")
@@ -352,19 +387,23 @@ def _bounds(settings: Settings, properties: Mapping[str, Any] | None) -> Bounds:
 
 
 def _first_night(
-    store: Store, settings: Settings, connection: duckdb.DuckDBPyConnection, staged: list[str]
+    store: Store, settings: Settings, connection: duckdb.DuckDBPyConnection, staged: list[Staged]
 ) -> dict[str, Any]:
     """The store's id types and rating scale, from its first ratings."""
     if not staged:
         raise DataError(f"found no ratings in {store.shown(store.landing)}, expected a file there: {sources.FORMATS}")
-    rows = " UNION ALL ".join(f"FROM {table}" for table in staged)
+    rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)
     users_differ, items_differ, low, high = connection.execute(f"""
         SELECT bool_or({_not_integer("user_id")}), bool_or({_not_integer("item_id")}), min(value), max(value)
         FROM ({rows}) WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
-    if low is None:
+    found = [(file.plain.low, file.plain.high) for file in staged if file.plain]
+    if low is not None:
+        found.append((low, high))
+    if not found:
         example = connection.execute(f"SELECT reason, raw FROM ({rows}) LIMIT 1").fetchone()
-        found = f"rows such as {example[1]!r} ({example[0]})" if example else "no rows"
-        raise DataError(f"found {found} in the first night's files, expected ratings")
+        rows = f"rows such as {example[1]!r} ({example[0]})" if example else "no rows"
+        raise DataError(f"found {rows} in the first night's files, expected ratings")
+    low, high = min(low for low, _ in found), max(high for _, high in found)
     id_types = {"user_id": "string" if users_differ else "integer", "item_id": "string" if items_differ else "integer"}
     if settings.id_type != "auto":
         id_types = dict.fromkeys(id_types, settings.id_type)

@@ -14,7 +14,7 @@ import mmap
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +56,67 @@ U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
 
 
 @dataclass(frozen=True)
+class TextTable:
+    """A text file as DuckDB reads it; lines of another shape go to its table reject_errors.
+
+    `longest` is a bound in bytes for the longest line, 0 if no line is longer than what DuckDB allows by itself.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    separator: str
+    header: bool
+    quote: str
+    encoding: str
+    longest: int
+
+    def relation(self, types: Mapping[str, str] | None = None, **more: str) -> str:
+        """The table in SQL, of text columns but for those whose types are given; `more` are options of read_csv."""
+        types = dict.fromkeys(self.columns, "VARCHAR") | dict(types or {})
+        options = {
+            "columns": "{"
+            + ", ".join(f"{sql.quote(column)}: {sql.quote(kind)}" for column, kind in types.items())
+            + "}",
+            "delim": sql.quote(self.separator),
+            "header": str(self.header).lower(),
+            "quote": sql.quote(self.quote),
+            "escape": sql.quote(self.quote),
+            "encoding": sql.quote(self.encoding),
+            "compression": sql.quote(_compression(self.path)),
+            "auto_detect": "false",
+            "store_rejects": "true",
+            **more,
+        }
+        if (
+            self.longest
+        ):  # DuckDB passes over longer lines, without a word; and of several threads it mixes up the order
+            options |= {
+                "max_line_size": str(self.longest),
+                "buffer_size": str(2 * self.longest),
+                "parallel": "false",
+            }
+        return (
+            f"read_csv({sql.file(self.path)}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
+        )
+
+
+@dataclass(frozen=True)
 class RatingFile:
     """A file of ratings: a table in SQL of its cells, c0, c1 and so on, and what is to be made of them.
 
     `fields` are expressions for the five text columns, as yet with the blanks around them, and `raw` is one for the
-    record's text. `broken` is a condition for records that cannot be taken apart into columns.
+    record's text. `broken` is a condition for records that cannot be taken apart into columns, `row` an expression for
+    the number of the row, NULL where rows come in order. `columns` are the file's columns that the fields are taken
+    from, and `table` is the file itself where that is a CSV-like text.
     """
 
     cells: str
     fields: dict[str, str]
     raw: str
+    columns: dict[str, str]
     broken: str = "false"
+    row: str = "NULL"
+    table: TextTable | None = None
 
     @property
     def timed(self) -> bool:
@@ -84,11 +134,12 @@ class RatingFile:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is read: a table function in SQL, and its column names."""
+    """How a file is read: a table function in SQL, its column names, and the file where that is a text."""
 
     relation: str
     columns: tuple[str, ...]
     separator: str = ","
+    table: TextTable | None = None
 
 
 def drop_files(folder: Path) -> list[Path]:
@@ -128,14 +179,15 @@ def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile
     Raises DataError if it cannot be read as ratings, naming the columns found.
     """
     is_json = _extension(path) in JSON_LINES
+    table = None
     if is_json:
         columns = _json_keys(path)
-        lines = _read_text(path, ("c0",), "\x01", header=False, quote="")
+        lines = _text_table(path, ("c0",), "\x01", header=False, quote="").relation()
         cells, raw = f"(FROM {lines} WHERE trim(c0) != '')", "c0"
         broken = "CASE WHEN json_valid(c0) THEN json_type(c0) != 'OBJECT' ELSE true END"
     else:
         layout = _layout(connection, path, ("user_id", "item_id", "rating", "timestamp"))
-        columns, broken = layout.columns, "false"
+        columns, table, broken = layout.columns, layout.table, "false"
         names = ", ".join(f"{sql.name(column)} AS c{number}" for number, column in enumerate(columns))
         texts = ", ".join(f"coalesce(CAST(c{number} AS VARCHAR), '')" for number in range(len(columns)))
         cells, raw = f"(SELECT {names} FROM {layout.relation})", f"concat_ws({sql.quote(layout.separator)}, {texts})"
@@ -149,7 +201,8 @@ def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile
             return f"CASE WHEN json_valid(c0) THEN json_extract_string(c0, {key}) END"
         return f"CAST(c{columns.index(chosen[column])} AS VARCHAR)"
 
-    return RatingFile(cells, {column: field(column) for column in RATING_COLUMNS}, raw, broken)
+    fields = {column: field(column) for column in RATING_COLUMNS}
+    return RatingFile(cells, fields, raw, chosen, broken, table=table)
 
 
 def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
@@ -175,7 +228,7 @@ def check_quotes(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def is_empty(path: Path) -> bool:
     """Whether there is nothing in the file, or in what it unpacks to."""
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         return not file.read(1)
 
 
@@ -226,34 +279,19 @@ def _layout(connection: duckdb.DuckDBPyConnection, path: Path, headless: tuple[s
         raise DataError(f"{path}: found the column {', '.join(map(repr, sorted(repeated)))} twice, expected it once")
     # Other names that are empty or repeated get one of their own, so that they do not stand in the way.
     columns = tuple(c if c and c not in columns[:n] else f"{c} (column {n + 1})" for n, c in enumerate(columns))
-    relation = _read_text(path, columns, separator, header, quote='"' if header else "")
-    return Layout(relation, columns, separator)
+    text = _text_table(path, columns, separator, header, quote='"' if header else "")
+    return Layout(text.relation(), columns, separator, text)
 
 
-def _read_text(path: Path, columns: tuple[str, ...], separator: str, header: bool, quote: str) -> str:
-    """A text file as a table of text columns; lines of another shape go to DuckDB's reject_errors."""
-    longest = _longest_line(path)
-    types = ", ".join(f"{sql.quote(column)}: 'VARCHAR'" for column in columns)
-    options = {
-        "columns": f"{{{types}}}",
-        "delim": sql.quote(separator),
-        "header": str(header).lower(),
-        "quote": sql.quote(quote),
-        "escape": sql.quote(quote),
-        "encoding": "'utf-8'" if _is_utf8(path) else "'latin-1'",
-        "compression": sql.quote(_compression(path)),
-        "auto_detect": "false",
-        "store_rejects": "true",
-    }
-    if longest:  # DuckDB passes over longer lines, without a word; and of several threads it mixes up the order then
-        options |= {"max_line_size": str(longest), "buffer_size": str(2 * longest), "parallel": "false"}
-    return f"read_csv({sql.file(path)}, " + ", ".join(f"{key} = {value}" for key, value in options.items()) + ")"
+def _text_table(path: Path, columns: tuple[str, ...], separator: str, header: bool, quote: str) -> TextTable:
+    encoding = "utf-8" if _is_utf8(path) else "latin-1"
+    return TextTable(path, columns, separator, header, quote, encoding, _longest_line(path))
 
 
 def _json_keys(path: Path) -> tuple[str, ...]:
     """Keys of the first hundred objects, one a line; broken lines are passed over here and refused later."""
     keys: dict[str, None] = {}
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         for _, line in zip(range(100), file, strict=False):
             try:
                 record = json.loads(line)
@@ -298,7 +336,7 @@ def _compression(path: Path) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | io.BufferedReader]:
+def open_unpacked(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | io.BufferedReader]:
     """The file's bytes, unpacked. Raises DataError where they cannot be."""
     packed = _compression(path)
     try:
@@ -329,7 +367,7 @@ def _longest_line(path: Path) -> int:
 def _ends_of_lines(path: Path) -> Iterator[tuple[bool, int]]:
     """For each block of the file, unpacked: whether a line ends in it, and its size."""
     if _compression(path) != "none":
-        with _open(path) as file:
+        with open_unpacked(path) as file:
             while block := file.read(BLOCK):
                 yield b"\n" in block, len(block)
         return
@@ -339,7 +377,7 @@ def _ends_of_lines(path: Path) -> Iterator[tuple[bool, int]]:
 
 
 def _first_line(path: Path) -> str:
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         line = file.readline(1 << 20)
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path}: found text in UTF-16, expected UTF-8")
@@ -348,7 +386,7 @@ def _first_line(path: Path) -> str:
 
 def _is_utf8(path: Path) -> bool:
     """Whether the first megabytes are UTF-8; MovieLens' older files are Latin-1."""
-    with _open(path) as file:
+    with open_unpacked(path) as file:
         try:
             file.read(1 << 22).decode("utf-8")
         except UnicodeDecodeError as error:
