@@ -24,6 +24,8 @@ from cofi_jobs.store import Store
 
 log = logging.getLogger(__name__)
 
+STAGING = "staging"  # a database for the newest rows, in a file: it keeps them small, and memory free
+
 
 def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.ndarray:
     """Mean rating of each item, (sum + damping * global mean) / (count + damping), float32.
@@ -49,7 +51,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         sql.connect(settings, folder) as connection,
     ):
         counts_of_rows = newest(connection, parts)
-        connection.execute("DELETE FROM newest WHERE rating IS NULL")
+        connection.execute(f"DELETE FROM {STAGING}.newest WHERE rating IS NULL")
         n_ratings = connection.execute("SELECT count(*) FROM newest").fetchall()[0][0]
         if not n_ratings:
             raise nothing
@@ -110,13 +112,14 @@ def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dic
             raise StoreError(f"found {found} rows in {path}, expected the {expected} that were put there")
     arrival = pa.table({"filename": pa.array(map(str, parts), pa.string()), "arrival": np.arange(len(parts))})
     connection.register("arrivals", arrival)
+    sql.attach(connection, STAGING)
     connection.execute(f"""
-        CREATE TEMP TABLE newest AS
-        SELECT user_id, item_id, unnest(arg_max(
-            {{rating: rating, timestamp: timestamp, arrival: arrival, row: file_row_number}},
-            (coalesce(epoch_us(timestamp), -9223372036854775808), arrival, file_row_number)))
+        CREATE TABLE {STAGING}.newest AS
+        SELECT user_id, item_id, rating, timestamp, arrival, file_row_number AS row
         FROM read_parquet({sql.files([*parts])}, filename = true, file_row_number = true) JOIN arrivals USING (filename)
-        GROUP BY user_id, item_id""")
+        QUALIFY row_number() OVER (
+            PARTITION BY user_id, item_id ORDER BY timestamp DESC NULLS LAST, arrival DESC, row DESC) = 1""")
+    connection.execute(f"CREATE TEMP VIEW newest AS FROM {STAGING}.newest")
     pairs, withdrawn = connection.execute(
         "SELECT count(*), count(*) FILTER (rating IS NULL) FROM newest"
     ).fetchall()[0]  # fmt: skip
