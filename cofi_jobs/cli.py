@@ -1,4 +1,7 @@
-"""The command line: the tasks without Airflow, and looks into a store."""
+"""The command line: the tasks without Airflow, and looks into a store.
+
+What only looks into a store is imported where it is used: that takes longer than a small task takes to run.
+"""
 
 import json
 import logging
@@ -13,11 +16,9 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from cofi_jobs import show
 from cofi_jobs.errors import CofiError, QualityError, SettingsError, StoreError
 from cofi_jobs.mirror import open_store
 from cofi_jobs.progress import CONSOLE
-from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
 from cofi_jobs.store import run_key_at
 from cofi_jobs.tasks import run_all, run_task
@@ -76,6 +77,9 @@ def run(
     run_key: NewKeyOption = "",
 ) -> None:
     """Run all tasks of a night, one after the other, and print a summary."""
+    from cofi_jobs import show
+    from cofi_jobs.read import current_run
+
     target, chosen = open_store(store).create(), load_settings(settings or ())
     key = run_key or run_key_at(datetime.now(UTC))
     if items:
@@ -116,6 +120,8 @@ _add_task_command("publish", "Write the manifest and point readers to the run.")
 @app.command()
 def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOption = None) -> None:
     """Measure a run's model and judge the night; print the table. Without --run-key: of the newest run that has one."""
+    from cofi_jobs import show
+
     target = open_store(store)
     try:
         if run_key:
@@ -129,6 +135,8 @@ def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOpt
 @app.command()
 def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption = None) -> None:
     """Search for better settings on a run's ratings; the nights to come use them. What --set fixes is not tuned."""
+    from cofi_jobs import show
+
     target, chosen = open_store(store), load_settings(settings or ())
     key = run_key or target.current()
     if key is None:
@@ -139,6 +147,8 @@ def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption 
 @app.command()
 def deliver(store: StoreOption, run_key: NightOption = "", settings: SetOption = None) -> None:
     """Write the lists that readers use now into the PostgreSQL database of COFI_DATABASE."""
+    from cofi_jobs.read import current_run
+
     target, chosen = open_store(store), load_settings(settings or ())
     run_task("deliver", target, chosen, run_key or current_run(target).key)
 
@@ -146,36 +156,52 @@ def deliver(store: StoreOption, run_key: NightOption = "", settings: SetOption =
 @show_app.command("user")
 def show_user(user_id: str, store: StoreOption) -> None:
     """Show what a user liked and is recommended."""
+    from cofi_jobs import show
+    from cofi_jobs.read import current_run
+
     show.user(current_run(open_store(store)), user_id)
 
 
 @show_app.command("item")
 def show_item(item_id: str, store: StoreOption) -> None:
     """Show an item and its similar items."""
+    from cofi_jobs import show
+    from cofi_jobs.read import current_run
+
     show.item(current_run(open_store(store)), item_id)
 
 
 @app.command()
 def explain(user_id: str, item_id: str, store: StoreOption, run_key: PublishedOption = "") -> None:
     """Say why a user is, or is not, recommended an item."""
+    from cofi_jobs import show
+    from cofi_jobs.read import current_run
+
     show.explain(current_run(open_store(store), run_key or None), user_id, item_id)
 
 
 @app.command()
 def summary(store: StoreOption, run_key: PublishedOption = "") -> None:
     """Show what a published run read, how good it is, and examples of what it wrote."""
+    from cofi_jobs import show
+    from cofi_jobs.read import current_run
+
     show.summary(current_run(open_store(store), run_key or None))
 
 
 @app.command()
 def runs(store: StoreOption) -> None:
     """List the runs of a store."""
+    from cofi_jobs import show
+
     show.runs(open_store(store))
 
 
 @app.command()
 def rollback(run_key: str, store: StoreOption) -> None:
     """Point readers to an earlier published run; the next night publishes as usual."""
+    from cofi_jobs.read import current_run
+
     target = open_store(store)
     current_run(target, run_key)
     with target.lock("rollback", run_key):
@@ -194,6 +220,7 @@ def erase(
     settings: SetOption = None,
 ) -> None:
     """Remove users from the store for good, then search it for them; fails, naming the files, where any is left."""
+    from cofi_jobs import show
     from cofi_jobs.erase import erase, look
 
     users = [*(user_ids or ()), *json.loads(os.environ.get("COFI_ERASE") or "[]")]
