@@ -6,8 +6,10 @@ A contestant is a function of a folder with the data, a folder for what it finds
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / os.environ.get("PEERS_VENV", ".venv-peers") / "bin" / "python"
+FOLDER = Path(tempfile.gettempdir()) / "cofi-bench"
 THREADS, FEATURES, TOP_N = 2, 64, 20
 # Peers that run threads of their own ask for a BLAS without.
 OWN_THREADS = ("implicit", "lenskit")
@@ -38,7 +41,9 @@ class Clock:
         self.since = time.perf_counter()
 
 
-def timed(found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any], n: int) -> None:
+def timed(
+    found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any], n: int
+) -> None:
     """Warm up, then run `n` times; write the seconds of each, and the lists of the last (items and their scores)."""
     warm()
     seconds = []
@@ -63,9 +68,8 @@ def run(module: str, name: str, data: Path, found: Path, limit: float, **options
 
     Raises RuntimeError with what it wrote if it fails.
     """
-    found.mkdir(parents=True, exist_ok=True)
-    for path in found.iterdir():
-        path.unlink()
+    shutil.rmtree(found, ignore_errors=True)
+    found.mkdir(parents=True)
     blas = 1 if name.partition(" ")[0] in OWN_THREADS else THREADS
     names = {"OMP_NUM_THREADS": THREADS, "OPENBLAS_NUM_THREADS": blas, "RAYON_NUM_THREADS": THREADS}
     environment = os.environ | {key: str(value) for key, value in names.items()} | {"PYTHONWARNINGS": "ignore"}

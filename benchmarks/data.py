@@ -1,7 +1,7 @@
 """The sets of the comparisons with peers, as NumPy files that both environments read (needs NumPy and PyArrow alone).
 
-A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating` (float32), by user, each
-user's newest last; the newest fifth of each user's ratings is held out, as the job does it.
+A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating` (float32), by user,
+each user's newest last; the newest fifth of each user's ratings is held out, as the job does it.
 """
 
 import json
@@ -21,16 +21,13 @@ SHAPES = {1_000_000: (6_000, 3_700), 20_000_000: (138_000, 26_700)}  # users and
 PARTS, COLUMNS = ("known", "held-out"), ("user", "item", "rating")
 
 
-def synthetic_set(folder: Path, size: int) -> Path:
-    """The folder of the made-up set of a size, made once."""
-    return _made_once(folder / f"ratings-{size}", lambda: ratings(size, *SHAPES[size]))
-
-
-def movielens_set(folder: Path, source: Path) -> Path:
-    """The folder of the set of a `ratings.csv` as MovieLens has it, made once."""
-    names = ["user_id", "item_id", "rating", "timestamp"]
-    read = pyarrow.csv.ReadOptions(column_names=names, skip_rows=1)
-    return _made_once(folder / source.resolve().parent.name, lambda: [pyarrow.csv.read_csv(source, read)])
+def prepared(folder: Path, which: str) -> Path:
+    """The folder of a set, made once: of so many made-up ratings, or of a `ratings.csv` as MovieLens has it."""
+    if which.isdigit():
+        return _made_once(folder / f"ratings-{which}", lambda: ratings(int(which), *SHAPES[int(which)]))
+    source = Path(which).resolve()
+    names = pyarrow.csv.ReadOptions(column_names=["user_id", "item_id", "rating", "timestamp"], skip_rows=1)
+    return _made_once(folder / source.parent.name, lambda: [pyarrow.csv.read_csv(source, names)])
 
 
 def split(table: pa.Table) -> tuple[Ratings, Ratings]:
@@ -51,7 +48,8 @@ def split(table: pa.Table) -> tuple[Ratings, Ratings]:
 def read(folder: Path, part: str) -> Ratings:
     """Known or held-out ratings of a set."""
     shape = json.loads((folder / "shape.json").read_text())
-    return Ratings(*(np.load(folder / f"{part}-{column}.npy") for column in COLUMNS), shape["users"], shape["items"])
+    user, item, rating = (np.load(folder / f"{part}-{column}.npy") for column in COLUMNS)
+    return Ratings(user, item, rating, shape["users"], shape["items"])
 
 
 def _made_once(folder: Path, blocks: Callable[[], Iterable[pa.Table]]) -> Path:

@@ -144,10 +144,10 @@ if __name__ == "__main__":
     # As the tasks set TensorFlow up.
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
     main({
-        "cofi rating": rating,
-        "cofi ranking": ranking,
-        "cofi lists": lists,
-        "cofi similar": similar,
+        "ours rating": rating,
+        "ours ranking": ranking,
+        "ours lists": lists,
+        "ours similar": similar,
         "product lists": product_lists,
         "product similar": product_similar,
     })  # fmt: skip

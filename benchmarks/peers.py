@@ -44,7 +44,11 @@ def lenskit_rating(data: Path, found: Path, options: Options) -> None:
     def offsets(model: Any) -> dict[str, Any]:
         bias = model.bias
         user = _placed(known.n_users, model.users.ids(), bias.user_biases)
-        return {"mean": bias.global_bias, "user": user, "item": _placed(known.n_items, model.items.ids(), bias.item_biases)}
+        return {
+            "mean": bias.global_bias,
+            "user": user,
+            "item": _placed(known.n_items, model.items.ids(), bias.item_biases),
+        }
 
     _lenskit(BiasedMFScorer, known, found, options, offsets)
 
@@ -88,7 +92,7 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
     frame.count()
     for iterations in options["epochs"]:
         als = ALS(rank=FEATURES, maxIter=iterations, seed=0, numUserBlocks=THREADS, numItemBlocks=THREADS,
-                  intermediateStorageLevel="MEMORY_ONLY", finalStorageLevel="MEMORY_ONLY", **options["settings"])  # fmt: skip
+                  intermediateStorageLevel="MEMORY_ONLY", **options["settings"])  # fmt: skip
         clock = Clock(found)
         model = als.fit(frame)
         model.userFactors.count(), model.itemFactors.count()
@@ -201,9 +205,7 @@ def _joined(parts: list[tuple[np.ndarray, np.ndarray]], found: Path, options: Op
 def _implicit(settings: Options) -> Any:
     from implicit.cpu.als import AlternatingLeastSquares
 
-    return AlternatingLeastSquares(
-        factors=FEATURES, dtype=np.float32, num_threads=THREADS, random_state=0, **settings
-    )
+    return AlternatingLeastSquares(factors=FEATURES, dtype=np.float32, num_threads=THREADS, random_state=0, **settings)
 
 
 def _implicit_model(data: Path) -> Any:
@@ -266,6 +268,6 @@ if __name__ == "__main__":
         "implicit lists": implicit_lists,
         "implicit similar": implicit_similar,
         "faiss lists": faiss_lists,
-        "masked lists": masked_lists,
+        "faiss-masked lists": masked_lists,
         "faiss similar": faiss_similar,
     })  # fmt: skip
