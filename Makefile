@@ -35,7 +35,7 @@ e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill 
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
 
 bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implicit, lenskit, surprise, Spark and faiss; needs Java, gcc and cmake
-	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare
+	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare --images docs/images
 
 bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY, three times; SIZES=1000000,10000000
 	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))

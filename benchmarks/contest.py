@@ -41,16 +41,12 @@ class Clock:
         self.since = time.perf_counter()
 
 
-def timed(
-    found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any], n: int
-) -> None:
-    """Warm up, then run `n` times; write the seconds of each, and the lists of the last (items and their scores)."""
+def timed(found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]) -> None:
+    """Warm up, then run once; write the seconds, and the lists if there are any (items and their scores)."""
     warm()
-    seconds = []
-    for _ in range(n):
-        start = time.perf_counter()
-        lists = run()
-        seconds.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    lists = run()
+    seconds = time.perf_counter() - start
     (found / "seconds.json").write_text(json.dumps(seconds))
     if lists is not None:
         for name, values in zip(("items", "scores"), lists, strict=True):

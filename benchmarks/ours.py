@@ -65,9 +65,9 @@ def lists(data: Path, found: Path, options: Options) -> None:
 
     if options["write"]:
         store, settings = _store(data, found), _settings(options)
-        timed(found, lambda: (recommend.run(store, settings, KEY), None)[1], lambda: block(0), options["repeats"])
+        timed(found, lambda: (recommend.run(store, settings, KEY), None)[1], lambda: block(0))
     else:
-        timed(found, every, lambda: block(0), options["repeats"])
+        timed(found, every, lambda: block(0))
 
 
 def similar(data: Path, found: Path, options: Options) -> None:
@@ -84,9 +84,9 @@ def similar(data: Path, found: Path, options: Options) -> None:
 
     if options["write"]:
         store, settings = _store(data, found), _settings(options)
-        timed(found, lambda: (similar_items.run(store, settings, KEY), None)[1], lambda: block(0), options["repeats"])
+        timed(found, lambda: (similar_items.run(store, settings, KEY), None)[1], lambda: block(0))
     else:
-        timed(found, every, lambda: block(0), options["repeats"])
+        timed(found, every, lambda: block(0))
 
 
 def product_lists(data: Path, found: Path, options: Options) -> None:
@@ -109,7 +109,7 @@ def _product(left: np.ndarray, right: np.ndarray, found: Path, options: Options)
             rows = left[start : start + size]
             np.matmul(rows, right.T, out=buffer[: len(rows)])
 
-    timed(found, every, lambda: np.matmul(left[:size], right.T, out=buffer[: len(left[:size])]), options["repeats"])
+    timed(found, every, lambda: np.matmul(left[:size], right.T, out=buffer[: len(left[:size])]))
 
 
 def _settings(options: Options) -> Settings:

@@ -117,7 +117,7 @@ def implicit_lists(data: Path, found: Path, options: Options) -> None:
     def lists() -> tuple[np.ndarray, np.ndarray]:
         return _joined([batch(start) for start in range(0, n, size)], found, options)
 
-    timed(found, lists, lambda: batch(0), options["repeats"])
+    timed(found, lists, lambda: batch(0))
 
 
 def implicit_similar(data: Path, found: Path, options: Options) -> None:
@@ -131,7 +131,7 @@ def implicit_similar(data: Path, found: Path, options: Options) -> None:
     def lists() -> tuple[np.ndarray, np.ndarray]:
         return _joined([batch(start) for start in range(0, n, size)], found, options)
 
-    timed(found, lists, lambda: batch(0), options["repeats"])
+    timed(found, lists, lambda: batch(0))
 
 
 def faiss_lists(data: Path, found: Path, options: Options) -> None:
@@ -167,7 +167,7 @@ def masked_lists(data: Path, found: Path, options: Options) -> None:
         items, scores = (np.concatenate(part)[place] for part in zip(*parts, strict=True))
         return _joined([(items, scores)], found, options)
 
-    timed(found, lists, lambda: batch(order[:1024]), options["repeats"])
+    timed(found, lists, lambda: batch(order[:1024]))
 
 
 def faiss_similar(data: Path, found: Path, options: Options) -> None:
@@ -187,7 +187,7 @@ def _faiss(queries: np.ndarray, vectors: np.ndarray, k: int, found: Path, option
         scores, items = index.search(queries, k)
         return _joined([(items, scores)], found, options)
 
-    timed(found, lists, lambda: index.search(queries[:1024], k), options["repeats"])
+    timed(found, lists, lambda: index.search(queries[:1024], k))
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]], found: Path, options: Options) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """All users' lists and all items' similar items: the project, implicit, faiss and the bare matrix product.
 
 Factors are made up (seeded, normal), what users have rated is from the generator. All run with the same threads; each
-is warmed up by a block, then measured `repeats` times, and the median counts. The lists must agree.
+is warmed up by a block, then measured, and the median of the rounds counts. The lists must agree.
 """
 
 import json
@@ -17,9 +17,15 @@ from benchmarks.contest import FEATURES, TOP_N
 from benchmarks.synthetic import ratings
 from cofi_jobs.model import Ratings
 
-REPEATS, LIMIT = 3, 900
+ROUNDS, BIG, LIMIT = 3, 1e9, 900  # one round where there are more scores than BIG; seconds of a process
 BATCH = 1000  # users of one call of implicit
-CONTESTANTS = {"ours": "ours", "product": "ours", "implicit": "peers", "faiss": "peers", "faiss-masked": "peers"}
+# What runs, in turn: kind, contestant, and whether the lists are written to Parquet.
+PLAN = (
+    *(("lists", name, False) for name in ("ours", "product", "implicit", "faiss", "faiss-masked")),
+    *(("lists", name, True) for name in ("ours", "implicit", "faiss-masked")),
+    *(("similar", name, False) for name in ("ours", "product", "implicit", "faiss")),
+    *(("similar", name, True) for name in ("ours", "implicit", "faiss")),
+)
 SAME = 0.999  # share of the items of two exact lists that must agree; ties and rounding are left
 
 
@@ -52,35 +58,39 @@ def scoring_set(folder: Path, users: int, items: int) -> Path:
     return partial.rename(target)
 
 
-def run(folder: Path, users: int, items: int, repeats: int = REPEATS) -> list[dict[str, Any]]:
-    """A row for each kind of list and contestant: seconds with and without writing.
+def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
+    """A row for each kind of list and contestant, with and without writing: the median of its seconds, and each.
 
-    Raises RuntimeError if a peer's lists are not ours.
+    All contestants run in turn, each in a new process; small sets several times. Raises RuntimeError if a peer's lists
+    are not ours.
     """
-    source, rows = scoring_set(folder, users, items), []
-    for kind in ("lists", "similar"):
-        lists: dict[str, np.ndarray] = {}
-        for name, module in CONTESTANTS.items():
-            for write in (False, True):
-                if (name == "product" and write) or (name == "faiss-masked" and kind == "similar"):
-                    continue
-                found = folder / "found" / f"{name}-{kind}"
-                options = {"write": write, "repeats": repeats, "batch": BATCH}
-                if not contest.run(module, f"{name} {kind}", source, found, LIMIT, **options):
-                    continue
+    source = scoring_set(folder, users, items)
+    users, items = (len(np.load(source / f"{name}.npy", mmap_mode="r")) for name in ("W", "X"))
+    each: dict[tuple[str, str, bool], list[float]] = {}
+    lists: dict[tuple[str, str], np.ndarray] = {}
+    for _ in range(1 if users * items > BIG else ROUNDS):
+        for kind, name, write in PLAN:
+            found = folder / "found" / f"{name}-{kind}"
+            module = "ours" if name in ("ours", "product") else "peers"
+            if contest.run(module, f"{name} {kind}", source, found, LIMIT, write=write, batch=BATCH):
                 seconds = json.loads((found / "seconds.json").read_text())
-                row = {"kind": kind, "users": users, "items": items, "contestant": name, "write": write}
-                rows.append({**row, "seconds": statistics.median(seconds), "each": seconds})
-                print(rows[-1], flush=True)
-                if (found / "items.npy").exists():
-                    lists[name] = np.load(found / "items.npy")
-        for name, own in lists.items():
-            if not (name == "faiss" and kind == "lists"):  # which has what was rated
-                _check_same(name, own[:, -TOP_N:], lists["ours"])  # a peer's similar items begin with the item itself
-    return rows
+                each.setdefault((kind, name, write), []).append(seconds)
+            if (found / "items.npy").exists():
+                lists[kind, name] = np.load(found / "items.npy")
+    for (kind, name), own in lists.items():
+        if (kind, name) != ("lists", "faiss"):  # which has what was rated
+            check_same(name, own[:, -TOP_N:], lists[kind, "ours"])  # a peer's similar items begin with the item itself
+    return [
+        {
+            **{"kind": kind, "users": users, "items": items, "contestant": name, "write": write},
+            **{"seconds": statistics.median(seconds), "each": seconds},
+        }
+        for (kind, name, write), seconds in each.items()
+    ]
 
 
-def _check_same(name: str, own: np.ndarray, expected: np.ndarray) -> None:
+def check_same(name: str, own: np.ndarray, expected: np.ndarray) -> None:
+    """Raise RuntimeError if the lists of a peer (n, TOP_N) do not have the items of the expected ones."""
     some = np.random.default_rng(0).integers(0, len(expected), 500)
     same = np.mean([len(np.intersect1d(own[row], expected[row])) for row in some]) / TOP_N
     if same < SAME:

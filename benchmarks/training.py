@@ -25,9 +25,10 @@ MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
 PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
 CLOSE = 0.001  # as good as the best is what is within this share of it
 USERS, LIKED_FROM, NDCG_AT = 5000, 4.0, 10
-OUR_EPOCHS = (2, 3, 5, 7, 10, 15, 20)
+OUR_EPOCHS, OUR_SECONDS = (2, 3, 5, 7, 10, 15, 20), 240  # no more fits once they took so many seconds together
 LIMIT = 300  # seconds of a contestant's process; what it has shown by then counts
 MOST_RATINGS = {"surprise": 2_000_000}  # beyond which a peer would not come far
+MILLION = "ratings-1000000"  # whose options hold where none were sought
 CHOSEN = Path(__file__).parent / "training.json"
 Point = dict[str, float]
 
@@ -84,7 +85,8 @@ def compared(kind: str, peer: list[Point], ours: list[Point]) -> dict[str, float
 def run(folder: Path, which: str) -> list[dict[str, Any]]:
     """A row for each measure and contestant: its options and its curve; of a peer also what `compared` gives."""
     source = data.prepared(folder, which)
-    chosen = json.loads(CHOSEN.read_text())[source.name]
+    of_sets = json.loads(CHOSEN.read_text())
+    chosen = of_sets[MILLION] | of_sets.get(source.name, {})
     size, rows = len(data.read(source, "known").rating), []
     for kind, peers in PEERS.items():
         curves = {
@@ -97,7 +99,9 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
         for epochs in OUR_EPOCHS:
             settings = chosen[f"ours {kind}"]["settings"] | {f"{kind}_epochs": epochs}
             ours += trained("ours", kind, source, folder, {"settings": settings})
-            if all(seconds_to(kind, ours, goal) is not None for goal in goals):
+            if sum(point["seconds"] for point in ours) > OUR_SECONDS or all(
+                seconds_to(kind, ours, goal) is not None for goal in goals
+            ):
                 break
         for name, curve in {**curves, "ours": ours}.items():
             row = {"set": source.name, "kind": kind, "contestant": name, "options": chosen[f"{name} {kind}"]}
