@@ -21,23 +21,24 @@ MOST = 2_000_000
 # A contestant's own settings, and beside them what it takes for positive and how often it runs through the ratings.
 GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]] = {
     "implicit ranking": (
-        {"regularization": [1, 10, 50, 100, 200], "alpha": [1, 4], "iterations": [15]},
+        {"regularization": [1, 10, 50, 100, 200, 400, 800], "alpha": [1, 4], "iterations": [15]},
         {"liked_from": [ANY, LIKED_FROM], "weight": ["stars"]},
     ),
     "lenskit ranking": (
-        {"regularization": [1, 10, 50, 100, 200], "weight": [1, 4], "use_ratings": [True]},
+        {"regularization": [1, 10, 50, 100, 200, 400, 800], "weight": [1, 4], "use_ratings": [True]},
         {"liked_from": [ANY, LIKED_FROM], "weight": ["stars"], "epochs": [10]},
     ),
     "lenskit rating": ({"regularization": [0.03, 0.05, 0.1, 0.2], "damping": [5]}, {"epochs": [15]}),
-    "surprise rating": ({"reg_all": [0.02, 0.05, 0.1], "lr_all": [0.005, 0.01]}, {"epochs": [[5, 10, 20, 40]]}),
-    "spark rating": ({"regParam": [0.05, 0.1, 0.2]}, {"epochs": [[3, 6, 10]]}),
+    "surprise rating": ({"reg_all": [0.02, 0.05, 0.1], "lr_all": [0.005]}, {"epochs": [[10, 20, 40, 80]]}),
+    "spark rating": ({"regParam": [0.05, 0.1]}, {"epochs": [[3, 6, 10]]}),
     "ours rating": (
-        {"rating_lambda": [0.6, 1.2, 2.4], "rating_learning_rate": [0.02], "rating_epochs": [10]}, {},
+        {"rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.02], "recency": [0, 0.5], "rating_epochs": [10]},
+        {},
     ),
     "ours ranking": (
         {
-            "ranking_lambda": [0.12, 0.25, 0.5, 2], "ranking_learning_rate": [0.03],
-            "ranking_alpha": [25, 100], "ranking_epochs": [10],
+            "ranking_lambda": [0.12, 0.25, 0.5, 2], "ranking_learning_rate": [0.03], "ranking_alpha": [25, 100],
+            "recency": [0, 0.5], "ranking_epochs": [10],
         },
         {},
     ),
