@@ -32,7 +32,10 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "surprise rating": ({"reg_all": [0.02, 0.05, 0.1], "lr_all": [0.005]}, {"epochs": [[10, 20, 40, 80]]}),
     "spark rating": ({"regParam": [0.05, 0.1]}, {"epochs": [[3, 6, 10]]}),
     "ours rating": (
-        {"rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.02], "recency": [0, 0.5], "rating_epochs": [10]},
+        {
+            "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.02], "recency": [0, 0.5],
+            "rating_epochs": [10],
+        },
         {},
     ),
     "ours ranking": (
