@@ -64,6 +64,7 @@ def run(module: str, name: str, data: Path, found: Path, limit: float, **options
 
     Raises RuntimeError with what it wrote if it fails.
     """
+    print(f"{name}, {data.name}", file=sys.stderr, flush=True)
     shutil.rmtree(found, ignore_errors=True)
     found.mkdir(parents=True)
     blas = 1 if name.partition(" ")[0] in OWN_THREADS else THREADS
