@@ -72,7 +72,7 @@ def main(
     source = data.prepared(folder, which)
     for name in names.split(","):
         contestant, kind = name.split(" ")
-        chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
+        chosen = _chosen()
         many = len(data.read(source, "known").rating) > MOST
         tried = []
         for options in first_varied(name, chosen[MILLION][name]) if many else grid(name):
@@ -85,11 +85,16 @@ def main(
                     [f"{p['epochs']:.0f}: {p['value']:.4f} {p['seconds']:.1f}s" for p in curve],
                     flush=True,
                 )
+        chosen = _chosen()  # as it is by now: a trial takes long
         choose = min if kind == "rating" else max
         value, options = choose(tried, key=lambda pair: pair[0])
         chosen.setdefault(source.name, {})[name] = options
         CHOSEN.write_text(json.dumps(chosen, indent=2) + "\n")
         print(name, "best", value, options, flush=True)
+
+
+def _chosen() -> dict[str, Any]:
+    return json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
 
 
 if __name__ == "__main__":
