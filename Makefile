@@ -6,7 +6,7 @@ STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test lint browser spark e2e bench-ingest secrets up down trigger lock clean
+.PHONY: help run ui test lint browser spark e2e bench bench-ingest secrets up down trigger lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ spark: $(VENV)/.ready $(VENV)-spark/.ready ## Read the outputs with Spark, in an
 e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
 
+bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implicit, lenskit, surprise, Spark and faiss; needs Java, gcc and cmake
+	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare --images docs/images
+
 bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY, three times; SIZES=1000000,10000000
 	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))
 
@@ -57,9 +60,10 @@ lock: $(VENV)/.ready ## Resolve requirements*.in into the locks that are install
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-header requirements-image.in -o requirements-image.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-spark.in -o requirements-spark.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header benchmarks/requirements.in -o benchmarks/requirements.txt
 
 clean: ## Remove the environment, the private Airflow home and the demo stores
-	rm -rf $(VENV) $(VENV)-spark .cofi
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-spark .cofi
 
 # uv installs the locks: the one on the machine, else one from inside the environment.
 $(VENV)/.ready: requirements.txt requirements-dev.txt
@@ -75,4 +79,10 @@ $(VENV)-spark/.ready: requirements-spark.txt $(VENV)/.ready
 	@echo "installing Spark into $(VENV)-spark, once, a few minutes"
 	@uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv --quiet --clear --python $(BIN)/python $(VENV)-spark && \
 		UV_PYTHON= $$uv pip sync --quiet --python $(VENV)-spark/bin/python requirements-spark.txt
+	@touch $@
+
+$(VENV)-peers/.ready: benchmarks/requirements.txt $(VENV)/.ready
+	@echo "installing the peers into $(VENV)-peers, once, some minutes and 6 GB"
+	@uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv --quiet --clear --python $(BIN)/python $(VENV)-peers && \
+		UV_PYTHON= $$uv pip sync --quiet --python $(VENV)-peers/bin/python benchmarks/requirements.txt
 	@touch $@

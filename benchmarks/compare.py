@@ -1,0 +1,131 @@
+"""Training and scoring beside the peers, on the same data, in one run: one table of ratios, two plots, one JSON."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Annotated, Any
+
+import matplotlib as mpl
+import typer
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import contest, scoring, training
+from benchmarks.contest import FOLDER
+from benchmarks.measure import machine
+from benchmarks.training import MEASURES
+
+PACKAGES = ("faiss-cpu", "implicit", "lenskit", "numpy", "pyspark", "scikit-surprise", "scipy")
+VERSIONS = "import json, importlib.metadata as m; print(json.dumps({{name: m.version(name) for name in {}}}))"
+KINDS = {"lists": "top-20 lists", "similar": "similar items"}
+Row = dict[str, Any]
+
+
+def rows_of_training(found: list[Row]) -> list[list[str]]:
+    """Cells of the table for each measure, set and peer."""
+    cells = []
+    for row in found:
+        if row["contestant"] == "ours":
+            continue
+        what = f"train to {MEASURES[row['kind']]}"
+        if not row["curve"]:
+            cells.append([what, row["set"], row["contestant"], "not finished", "", ""])
+            continue
+        better = "<=" if row["kind"] == "rating" else ">="
+        what += f" {better} {row['goal']:.4f}"
+        ours, ratio = f"not reached, best {row['our_best']:.4f}", ""
+        if row["ratio"] is not None:
+            ours, ratio = f"{row['ours']:.2f}", f"{row['ratio']:.2f}"
+        cells.append([what, row["set"], row["contestant"], f"{row['peer']:.2f}", ours, ratio])
+    return cells
+
+
+def rows_of_scoring(found: list[Row]) -> list[list[str]]:
+    """Cells of the table for each kind of list, size and peer."""
+    cells = []
+    for row in found:
+        if row["contestant"] == "ours":
+            continue
+        same = ("kind", "users", "items", "write")
+        [ours] = [own for own in found if own["contestant"] == "ours" and all(own[k] == row[k] for k in same)]
+        what = KINDS[row["kind"]] + (", written" if row["write"] else "")
+        size = f"{row['users']:,} × {row['items']:,}" if row["kind"] == "lists" else f"{row['items']:,}"
+        ratio = ours["seconds"] / row["seconds"]
+        cells.append([what, size, row["contestant"], f"{row['seconds']:.2f}", f"{ours['seconds']:.2f}", f"{ratio:.2f}"])
+    return cells
+
+
+def plot_training(found: list[Row], path: Path) -> None:
+    """Quality by time, a panel for each measure and set."""
+    panels = list(dict.fromkeys((row["kind"], row["set"]) for row in found))
+    axes = _figure(len(panels))
+    for (kind, name), own in zip(panels, axes, strict=True):
+        for row in found:
+            if (row["kind"], row["set"]) == (kind, name) and row["curve"]:
+                x, y = ([point[key] for point in row["curve"]] for key in ("seconds", "value"))
+                bold = {"linewidth": 2.5, "color": "black"} if row["contestant"] == "ours" else {}
+                own.plot(x, y, "o-", markersize=3, label=row["contestant"], **bold)
+        own.set(xscale="log", xlabel="seconds of training", ylabel=f"held-out {MEASURES[kind]}", title=name)
+        own.legend(fontsize="small")
+        own.grid(alpha=0.3)
+    axes[0].figure.savefig(path, dpi=120)
+
+
+def plot_scoring(found: list[Row], path: Path) -> None:
+    """Seconds of each contestant, a panel for each kind and size."""
+    panels = list(dict.fromkeys((row["kind"], row["users"], row["items"]) for row in found))
+    axes = _figure(len(panels))
+    for (kind, users, items), own in zip(panels, axes, strict=True):
+        rows = [row for row in found if (row["kind"], row["users"], row["items"]) == (kind, users, items)]
+        names = [row["contestant"] + (", written" if row["write"] else "") for row in rows]
+        colors = ["black" if row["contestant"] == "ours" else "tab:blue" for row in rows]
+        own.barh(names, [row["seconds"] for row in rows], color=colors)
+        size = f"{users:,} × {items:,}" if kind == "lists" else f"{items:,}"
+        own.set(xlabel="seconds", title=f"{KINDS[kind]}, {size}")
+        own.invert_yaxis()
+    axes[0].figure.savefig(path, dpi=120)
+
+
+def _figure(panels: int) -> list[Any]:
+    mpl.use("Agg")
+    columns = min(2, panels)
+    lines = -(-panels // columns)
+    figure = Figure(figsize=(5 * columns, 3.2 * lines), layout="constrained")
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for spare in axes[panels:]:
+        spare.remove()
+    return axes[:panels]
+
+
+def main(
+    sets: Annotated[str, typer.Option(help="Sets to train on, by commas: made-up ratings or a ratings.csv.")] = (
+        "1000000,20000000"
+    ),
+    shapes: Annotated[str, typer.Option(help="Users x items to score, by commas.")] = "138000x26700,8192x50000",
+    folder: Annotated[Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
+    images: Annotated[Path | None, typer.Option(help="Where the plots go; beside the figures if left out.")] = None,
+) -> None:
+    """Print the table; `ratio` is our time by the peer's, below 1 we are faster."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = [row for which in sets.split(",") if which for row in training.run(folder, which)]
+    scored = [row for shape in shapes.split(",") if shape for row in scoring.run(folder, *map(int, shape.split("x")))]
+    command = [str(contest.PEERS), "-c", VERSIONS.format(PACKAGES)]
+    peers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    stands = machine()
+    record = {"machine": stands, "peers": peers, "threads": contest.THREADS, "training": trained, "scoring": scored}
+    (folder / "compare.json").write_text(json.dumps(record, indent=2) + "\n")
+    table = Table("what", "size", "peer", "its seconds", "ours", "ratio")
+    for cells in rows_of_training(trained) + rows_of_scoring(scored):
+        table.add_row(*cells)
+    for found, plot, name in ((trained, plot_training, "training.png"), (scored, plot_scoring, "scoring.png")):
+        if found:
+            plot(found, (images or folder) / name)
+    console = Console(width=110)
+    console.print(table)
+    for versions in (stands, peers):
+        console.print(", ".join(f"{name} {value}" for name, value in versions.items()))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,84 @@
+"""One process for each contestant: what it runs in, and what it hands back (needs NumPy alone, in both environments).
+
+A contestant is a function of a folder with the data, a folder for what it finds, and its options. It runs as
+`python -m benchmarks.<module> <name> <data> <found> <options as JSON>` with THREADS threads.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / os.environ.get("PEERS_VENV", ".venv-peers") / "bin" / "python"
+FOLDER = Path(tempfile.gettempdir()) / "cofi-bench"
+THREADS, FEATURES, TOP_N = 2, 64, 20
+# Peers that run threads of their own ask for a BLAS without.
+OWN_THREADS = ("implicit", "lenskit")
+Contestant = Callable[[Path, Path, Mapping[str, Any]], None]
+
+
+class Clock:
+    """Seconds of a training so far; it stands still while `keep` writes what has been learned."""
+
+    def __init__(self, found: Path) -> None:
+        self.found, self.seconds, self.since = found, 0.0, time.perf_counter()
+
+    def keep(self, epochs: int, **arrays: Any) -> None:
+        """Write the factors W and X, what is added to their product (`user`, `item`, `mean`), and the seconds."""
+        self.seconds += time.perf_counter() - self.since
+        partial = self.found / "partial.npz"
+        np.savez(partial, seconds=self.seconds, epochs=epochs, **arrays)
+        partial.rename(self.found / f"{epochs:03}.npz")  # whole, should the process be stopped
+        self.since = time.perf_counter()
+
+
+def timed(found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]) -> None:
+    """Warm up, then run once; write the seconds, and the lists if there are any (items and their scores)."""
+    warm()
+    start = time.perf_counter()
+    lists = run()
+    seconds = time.perf_counter() - start
+    (found / "seconds.json").write_text(json.dumps(seconds))
+    if lists is not None:
+        for name, values in zip(("items", "scores"), lists, strict=True):
+            np.save(found / f"{name}.npy", values)
+
+
+def main(contestants: Mapping[str, Contestant]) -> None:
+    """Run the contestant that the command line names."""
+    name, data, found, options = sys.argv[1:]
+    contestants[name](Path(data), Path(found), json.loads(options))
+
+
+def run(module: str, name: str, data: Path, found: Path, limit: float, **options: Any) -> bool:
+    """Run a contestant in its environment; False if it was stopped at the limit of seconds, what it found is there.
+
+    Raises RuntimeError with what it wrote if it fails.
+    """
+    print(f"{name}, {data.name}", file=sys.stderr, flush=True)
+    shutil.rmtree(found, ignore_errors=True)
+    found.mkdir(parents=True)
+    blas = 1 if name.partition(" ")[0] in OWN_THREADS else THREADS
+    names = {"OMP_NUM_THREADS": THREADS, "OPENBLAS_NUM_THREADS": blas, "RAYON_NUM_THREADS": THREADS}
+    environment = os.environ | {key: str(value) for key, value in names.items()} | {"PYTHONWARNINGS": "ignore"}
+    python = PEERS if module == "peers" else sys.executable
+    command = [str(python), "-m", f"benchmarks.{module}", name, str(data), str(found), json.dumps(options)]
+    try:
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=limit,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode:
+        raise RuntimeError(f"{name} ended with exit code {done.returncode}:\n{done.stdout[-4000:]}")
+    return True

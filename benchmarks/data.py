@@ -1,0 +1,64 @@
+"""The sets of the comparisons with peers, as NumPy files that both environments read (needs NumPy and PyArrow alone).
+
+A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating` (float32), by user,
+each user's newest last; the newest fifth of each user's ratings is held out, as the job does it.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from benchmarks.synthetic import ratings
+from cofi_jobs.model import Ratings
+from cofi_jobs.split import newest_of_each_user
+
+HELD_OUT, SCALE = 0.2, (0.5, 5.0)
+SHAPES = {1_000_000: (6_000, 3_700), 20_000_000: (138_000, 26_700)}  # users and items, as MovieLens has them
+PARTS, COLUMNS = ("known", "held-out"), ("user", "item", "rating")
+
+
+def prepared(folder: Path, which: str) -> Path:
+    """The folder of a set, made once: of so many made-up ratings, or of a `ratings.csv` as MovieLens has it."""
+    if which.isdigit():
+        return _made_once(folder / f"ratings-{which}", lambda: ratings(int(which), *SHAPES[int(which)]))
+    source = Path(which).resolve()
+    names = pyarrow.csv.ReadOptions(column_names=["user_id", "item_id", "rating", "timestamp"], skip_rows=1)
+    return _made_once(folder / source.parent.name, lambda: [pyarrow.csv.read_csv(source, names)])
+
+
+def split(table: pa.Table) -> tuple[Ratings, Ratings]:
+    """Known and held-out ratings of a table with user_id, item_id, rating and timestamp."""
+    ids = [np.unique(table[f"{side}_id"].to_numpy(), return_inverse=True) for side in ("user", "item")]
+    (users, user), (items, item) = ids
+    rating, time = table["rating"].to_numpy().astype(np.float32), table["timestamp"].to_numpy()
+    order = np.lexsort([time, user])
+    user, item, rating = user[order].astype(np.int32), item[order].astype(np.int32), rating[order]
+    # Of a pair rated twice the newest counts.
+    _, last = np.unique((user.astype(np.int64) * len(items) + item)[::-1], return_index=True)
+    kept = np.sort(len(user) - 1 - last)
+    every = Ratings(user[kept], item[kept], rating[kept], len(users), len(items))
+    hidden = newest_of_each_user(every.user_index, HELD_OUT)
+    return every.where(~hidden), every.where(hidden)
+
+
+def read(folder: Path, part: str) -> Ratings:
+    """Known or held-out ratings of a set."""
+    shape = json.loads((folder / "shape.json").read_text())
+    user, item, rating = (np.load(folder / f"{part}-{column}.npy") for column in COLUMNS)
+    return Ratings(user, item, rating, shape["users"], shape["items"])
+
+
+def _made_once(folder: Path, blocks: Callable[[], Iterable[pa.Table]]) -> Path:
+    if folder.exists():
+        return folder
+    partial = folder.with_suffix(".part")
+    partial.mkdir(parents=True, exist_ok=True)
+    for part, own in zip(PARTS, split(pa.concat_tables(blocks())), strict=True):
+        for column, values in zip(COLUMNS, (own.user_index, own.item_index, own.rating), strict=True):
+            np.save(partial / f"{part}-{column}.npy", values)
+    (partial / "shape.json").write_text(json.dumps({"users": own.n_users, "items": own.n_items}))
+    return partial.rename(folder)

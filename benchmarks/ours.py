@@ -1,0 +1,153 @@
+"""The project, as contestants in its own environment; and the bare matrix product, which no scoring can beat."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.contest import FEATURES, TOP_N, Clock, main, timed
+from benchmarks.data import SCALE, read
+from cofi_jobs import recommend, similar_items, tables
+from cofi_jobs.heads import ranking_head, ranking_target, rating_head, rating_target, rating_unit
+from cofi_jobs.model import initial_factors, to_column
+from cofi_jobs.settings import Settings, load_settings
+from cofi_jobs.similar_items import nearest
+from cofi_jobs.store import Store
+from cofi_jobs.top_k import block_size, top_k_unrated
+
+Options = Mapping[str, Any]
+KEY = "night"
+
+
+def rating(data: Path, found: Path, options: Options) -> None:
+    """A whole fit of the rating head, its items' means included; in stars."""
+    from cofi_jobs.train import fit, item_means
+
+    known, settings = read(data, "known"), _settings(options)
+    clock = Clock(found)
+    means = item_means(known, settings.damping)
+    start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
+    y = rating_target(known.rating - means[known.item_index], SCALE)
+    factors = fit(rating_head(settings), start, known.user_index, known.item_index, y, settings.seed).factors
+    unit = np.float32(rating_unit(SCALE))
+    clock.keep(settings.rating_epochs, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means)
+
+
+def ranking(data: Path, found: Path, options: Options) -> None:
+    """A whole fit of the ranking head."""
+    from cofi_jobs.train import fit
+
+    known, settings = read(data, "known"), _settings(options)
+    clock = Clock(found)
+    start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
+    y = ranking_target(known.rating, SCALE)
+    factors = fit(ranking_head(settings), start, known.user_index, known.item_index, y, settings.seed).factors
+    clock.keep(settings.ranking_epochs, W=factors.W, X=factors.X)
+
+
+def lists(data: Path, found: Path, options: Options) -> None:
+    """All users' lists as `recommend` makes them; or the task itself, with stars, reasons and files."""
+    W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
+    size = block_size(len(X))
+
+    def block(start: int) -> tuple[np.ndarray, np.ndarray]:
+        ends = starts[start : start + size + 1]
+        rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+        return top_k_unrated(W[start : start + size] @ X.T, rows, items[ends[0] : ends[-1]], TOP_N)
+
+    def every() -> tuple[np.ndarray, np.ndarray]:
+        best, values = zip(*(block(start) for start in range(0, len(W), size)), strict=True)
+        return np.concatenate(best), np.concatenate(values)
+
+    if options["write"]:
+        store, settings = _store(data, found), _settings(options)
+        timed(found, lambda: (recommend.run(store, settings, KEY), None)[1], lambda: block(0))
+    else:
+        timed(found, every, lambda: block(0))
+
+
+def similar(data: Path, found: Path, options: Options) -> None:
+    """All items' similar items as `similar_items` makes them; or the task itself, with its file."""
+    X = np.load(data / "X.npy")
+    size = block_size(len(X))
+
+    def block(start: int) -> tuple[np.ndarray, np.ndarray]:
+        return nearest(X, slice(start, min(start + size, len(X))), TOP_N, "cosine")
+
+    def every() -> tuple[np.ndarray, np.ndarray]:
+        best, values = zip(*(block(start) for start in range(0, len(X), size)), strict=True)
+        return np.concatenate(best), np.concatenate(values)
+
+    if options["write"]:
+        store, settings = _store(data, found), _settings(options)
+        timed(found, lambda: (similar_items.run(store, settings, KEY), None)[1], lambda: block(0))
+    else:
+        timed(found, every, lambda: block(0))
+
+
+def product_lists(data: Path, found: Path, options: Options) -> None:
+    """The bare product of all users and items, a block at a time into one buffer."""
+    _product(np.load(data / "W.npy"), np.load(data / "X.npy"), found, options)
+
+
+def product_similar(data: Path, found: Path, options: Options) -> None:
+    """The bare product of all items and items, a block at a time into one buffer."""
+    X = np.load(data / "X.npy")
+    _product(X, X, found, options)
+
+
+def _product(left: np.ndarray, right: np.ndarray, found: Path, options: Options) -> None:
+    size = block_size(len(right))
+    buffer = np.empty((size, len(right)), np.float32)
+
+    def every() -> None:
+        for start in range(0, len(left), size):
+            rows = left[start : start + size]
+            np.matmul(rows, right.T, out=buffer[: len(rows)])
+
+    timed(found, every, lambda: np.matmul(left[:size], right.T, out=buffer[: len(left[:size])]))
+
+
+def _settings(options: Options) -> Settings:
+    return load_settings(f"{name}={value}" for name, value in options.get("settings", {}).items())
+
+
+def _store(data: Path, found: Path) -> Store:
+    """A store as it is before `recommend`: the ratings, and a model whose both heads have the same factors."""
+    store, settings = Store(found / "store").create(), load_settings()
+    W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
+    stars = np.random.default_rng(0).integers(1, 11, len(items)).astype(np.float32) / 2
+    model, normalized = store.table(KEY, "model"), store.table(KEY, "normalized")
+    for folder in (model, normalized):
+        folder.mkdir(parents=True)
+    user = np.repeat(np.arange(len(W), dtype=np.int32), np.diff(starts))
+    rated = pa.table({"user_index": user, "item_index": items, "rating": stars})
+    pq.write_table(rated, normalized / "ratings.parquet", row_group_size=1 << 20)
+    counts = np.bincount(items, minlength=len(X)).clip(1).astype(np.int32)
+    columns = [np.arange(len(X)), to_column(X), to_column(X), np.full(len(X), 3, np.float32), counts]
+    schema = tables.item_factors(pa.int64(), X.shape[1])
+    pq.write_table(pa.table(columns, schema=schema), model / "item_factors.parquet", row_group_size=1 << 14)
+    rated_by = np.diff(starts).astype(np.int32)
+    columns = [np.arange(len(W)), to_column(W), to_column(W), np.zeros(len(W), np.float32), rated_by]
+    schema = tables.user_factors(pa.int64(), W.shape[1])
+    pq.write_table(pa.table(columns, schema=schema), model / "user_factors.parquet", row_group_size=1 << 14)
+    store.write_outcome(KEY, "ingest", {"scale": SCALE})
+    store.write_outcome(KEY, "train", {"liked_from": 4.0, "settings": settings.model_dump(), "tuned": None})
+    return store
+
+
+if __name__ == "__main__":
+    # As the tasks set TensorFlow up.
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
+    main({
+        "ours rating": rating,
+        "ours ranking": ranking,
+        "ours lists": lists,
+        "ours similar": similar,
+        "product lists": product_lists,
+        "product similar": product_similar,
+    })  # fmt: skip

@@ -1,0 +1,124 @@
+"""Time to quality: how long each peer trains until it is as good as it gets, and how long we do until we are.
+
+Both learn the same known ratings (see data.py) with 64 features and 2 threads; what is held out measures them: RMSE of
+stars, or NDCG@10 of the lists of some users. Seconds run from the start of the fit, compiling included, reading and
+measuring excluded. A peer shows its factors after each epoch or is fitted with ever more. A schedule of ours ends with
+its epochs, so each of our points is a whole fit with fewer or more of them.
+
+What each is set to is in training.json, the best of a small grid on the same ratings (tuning.py); the peers' best is so
+chosen in their favour.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import contest, data
+from benchmarks.data import SCALE
+from cofi_jobs import metrics
+from cofi_jobs.model import Factors, Ratings, predict
+
+MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
+PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
+CLOSE = 0.001  # as good as the best is what is within this share of it
+USERS, LIKED_FROM, NDCG_AT = 5000, 4.0, 10
+OUR_EPOCHS, OUR_SECONDS = (1, 2, 3, 5, 7, 10, 15, 20), 240  # no more fits once they took so many seconds together
+LIMIT = 300  # seconds of a contestant's process; what it has shown by then counts
+MOST_RATINGS = {"surprise": 2_000_000, "spark": 2_000_000}  # beyond which a peer would not come far
+MILLION = "ratings-1000000"  # whose options hold where none were sought
+CHOSEN = Path(__file__).parent / "training.json"
+Point = dict[str, float]
+
+
+def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> float:
+    """RMSE over all held-out ratings, clipped to the scale; or mean NDCG@10 over USERS users, always the same."""
+    held_out = data.read(source, "held-out")
+    if kind == "rating":
+        b = factors.get("user", np.zeros(len(factors["W"]), np.float32))
+        stars = predict(Factors(factors["X"], factors["W"], b), held_out.user_index, held_out.item_index)
+        stars += factors.get("mean", 0) + factors.get("item", np.zeros(len(factors["X"])))[held_out.item_index]
+        return float(np.sqrt(np.mean((np.clip(stars, *SCALE) - held_out.rating) ** 2)))
+    known, wanted = data.read(source, "known"), held_out.where(held_out.rating >= LIKED_FROM)
+    rng = np.random.default_rng(0)
+    users = np.sort(rng.choice(known.n_users, min(USERS, known.n_users), replace=False))
+    W, X = factors["W"][users], factors["X"]
+    lists = metrics.rank(lambda block: W[block] @ X.T, _of(known, users), _of(wanted, users), X, NDCG_AT)
+    return float(np.nanmean(lists.by_user["ndcg"]))
+
+
+def points(kind: str, source: Path, found: Path) -> list[Point]:
+    """Seconds and quality after each number of epochs that a contestant has shown."""
+    curve = []
+    for path in sorted(found.glob("[0-9]*.npz")):
+        with np.load(path) as arrays:
+            factors = dict(arrays)
+        seconds, epochs = float(factors.pop("seconds")), int(factors.pop("epochs"))
+        curve.append({"epochs": epochs, "seconds": seconds, "value": measured(kind, source, factors)})
+    return curve
+
+
+def best(kind: str, curve: list[Point]) -> float:
+    """The best value of a curve."""
+    return min(p["value"] for p in curve) if kind == "rating" else max(p["value"] for p in curve)
+
+
+def seconds_to(kind: str, curve: list[Point], goal: float) -> float | None:
+    """The least seconds of a point that is within CLOSE of the goal; None if there is none."""
+    if kind == "rating":
+        reached = [p["seconds"] for p in curve if p["value"] <= goal * (1 + CLOSE)]
+    else:
+        reached = [p["seconds"] for p in curve if p["value"] >= goal * (1 - CLOSE)]
+    return min(reached, default=None)
+
+
+def compared(kind: str, peer: list[Point], ours: list[Point]) -> dict[str, float | None]:
+    """The peer's best, both sides' seconds to it, and ours by the peer's; None where we do not reach it."""
+    goal = best(kind, peer)
+    theirs, own = seconds_to(kind, peer, goal), seconds_to(kind, ours, goal)
+    ratio = own / theirs if own is not None and theirs else None
+    return {"goal": goal, "peer": theirs, "ours": own, "ratio": ratio, "our_best": best(kind, ours)}
+
+
+def run(folder: Path, which: str) -> list[dict[str, Any]]:
+    """A row for each measure and contestant: its options and its curve; of a peer also what `compared` gives."""
+    source = data.prepared(folder, which)
+    of_sets = json.loads(CHOSEN.read_text())
+    chosen = of_sets[MILLION] | of_sets.get(source.name, {})
+    size, rows = len(data.read(source, "known").rating), []
+    for kind, peers in PEERS.items():
+        curves = {
+            name: trained(name, kind, source, folder, chosen[f"{name} {kind}"])
+            for name in peers
+            if size <= MOST_RATINGS.get(name, size)
+        }
+        goals = [best(kind, curve) for curve in curves.values() if curve]
+        ours: list[Point] = []
+        for epochs in OUR_EPOCHS:
+            settings = chosen[f"ours {kind}"]["settings"] | {f"{kind}_epochs": epochs}
+            ours += trained("ours", kind, source, folder, {"settings": settings})
+            if sum(point["seconds"] for point in ours) > OUR_SECONDS or all(
+                seconds_to(kind, ours, goal) is not None for goal in goals
+            ):
+                break
+        for name, curve in {**curves, "ours": ours}.items():
+            row = {"set": source.name, "kind": kind, "contestant": name, "options": chosen[f"{name} {kind}"]}
+            rows.append({**row, "curve": curve} | (compared(kind, curve, ours) if curve and name != "ours" else {}))
+    return rows
+
+
+def trained(name: str, kind: str, source: Path, folder: Path, options: Mapping[str, Any]) -> list[Point]:
+    """The curve of one contestant, as far as it came."""
+    found = folder / "found" / f"{name}-{kind}"
+    contest.run("ours" if name == "ours" else "peers", f"{name} {kind}", source, found, LIMIT, **options)
+    return points(kind, source, found)
+
+
+def _of(ratings: Ratings, users: np.ndarray) -> Ratings:
+    """The ratings of some users, whose rows are their places in `users`."""
+    place = np.full(ratings.n_users, -1)
+    place[users] = np.arange(len(users))
+    own = ratings.where(place[ratings.user_index] >= 0)
+    return Ratings(place[own.user_index], own.item_index, own.rating, len(users), own.n_items)
