@@ -25,7 +25,7 @@ def contributions(
     """
     root = np.sqrt(weights)
     rated, y = root[:, None] * rated, root * y
-    A = ridge_matrix(rated, gram, alpha, penalty)
+    A = ridge_matrix(rated.T @ rated, gram, alpha, penalty)
     solved = np.linalg.solve(A, np.concatenate([rated, candidates]).T)
     by_rated, by_candidate = solved[:, : len(rated)], solved[:, len(rated) :]
     leverage = np.einsum("nk,kn->n", rated, by_rated)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cofi_jobs import tuned
+from cofi_jobs import machine, tuned
 from cofi_jobs.credentials import given, hide
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
@@ -75,7 +75,8 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             settings, from_file = tuned.in_use(store, settings, run_key, task)
             with _quiet_start():
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
-            outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
+            with machine.limited(settings.threads):
+                outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
             failure = {"error": hide(str(error), secrets), "permanent": isinstance(error, CofiError)}
             store.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})

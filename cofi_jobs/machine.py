@@ -1,0 +1,62 @@
+"""What of the machine a task uses: threads, the same number in DuckDB, TensorFlow and BLAS."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+_threads = 0
+
+
+def cores() -> int:
+    """Cores that this process may use: those of its affinity, or of its control group's quota if that is less."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+    except (OSError, ValueError):  # no control groups here
+        return n
+    return n if quota == "max" else max(1, min(n, int(quota) // int(period)))
+
+
+def threads() -> int:
+    """Threads that the running task may use."""
+    return _threads or cores()
+
+
+@contextmanager
+def limited(n: int) -> Iterator[None]:
+    """Use `n` threads meanwhile, 0: one for each core."""
+    global _threads
+    before, _threads = _threads, n
+    try:
+        with threadpool_limits(threads(), "blas"):
+            yield
+    finally:
+        _threads = before
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`work` on each of `items`, in threads of one BLAS thread each; results in the order of `items`.
+
+    Few results wait to be taken, so memory does not grow with `items`. NumPy lets other threads run while it computes;
+    many small matrices are faster so than with BLAS' own threads, which wait for each other after every product.
+    """
+    n = threads()
+    waiting: deque[Future[Result]] = deque()
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(n) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > n:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
