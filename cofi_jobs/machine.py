@@ -1,12 +1,13 @@
 """What of the machine a task uses: threads, the same number in DuckDB, TensorFlow and BLAS."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -16,6 +17,8 @@ Result = TypeVar("Result")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 _threads = 0
+_lock, _inside = threading.Lock(), 0
+_limits: Any = None
 
 
 def cores() -> int:
@@ -53,10 +56,37 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
     """
     n = threads()
     waiting: deque[Future[Result]] = deque()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(n) as pool:
+    with _one_blas_thread(), ThreadPoolExecutor(n) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > n:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each made in another thread while the one before is in use."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, iterator, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """BLAS at one thread meanwhile. It is a setting of the whole process: the last of several to leave undoes it."""
+    global _inside, _limits
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _limits = threadpool_limits(1, "blas")
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _limits.restore_original_limits()

@@ -67,3 +67,31 @@ def test_an_error_in_a_thread_is_raised_and_gives_the_threads_back():
         with pytest.raises(ZeroDivisionError):
             list(machine.in_parallel(lambda number: 1 // number, [2, 1, 0, 3]))
         assert blas_threads() == {2}
+
+
+def test_work_inside_parallel_work_gives_the_threads_back_when_the_last_is_done():
+    with machine.limited(2):
+        inner, outer = machine.in_parallel(abs, range(3)), machine.in_parallel(abs, range(3))
+        next(inner), next(outer)
+        del inner
+        assert blas_threads() == {1}
+        del outer
+        assert blas_threads() == {2}
+
+
+def test_items_are_made_one_ahead_and_errors_come_through():
+    made = []
+
+    def numbers():
+        for number in range(5):
+            made.append(number)
+            yield number
+        raise ValueError("no more")
+
+    taken = []
+    with pytest.raises(ValueError, match="no more"):
+        for number in machine.ahead(numbers()):
+            taken.append(number)
+            assert len(made) <= number + 2
+    assert taken == list(range(5))
+    assert list(machine.ahead([])) == []
