@@ -220,6 +220,10 @@ class Settings(BaseSettings):
         "machine", 0, "Threads of a task, in DuckDB, TensorFlow and NumPy. 0: one for each core.", ge=0, le=1024
     )
 
+    device: Literal["auto", "cpu", "gpu"] = setting(
+        "machine", "auto", "What train and tune compute on. auto: a GPU if TensorFlow can use one, else the CPU."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _empty_is_none(cls, values: dict[str, Any]) -> dict[str, Any]:

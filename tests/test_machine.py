@@ -1,6 +1,8 @@
 """Threads: as many as a task may have, in every library."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,28 @@ def test_items_are_made_one_ahead_and_errors_come_through():
             assert len(made) <= number + 2
     assert taken == list(range(5))
     assert list(machine.ahead([])) == []
+
+
+PROBE = """
+import sys
+from cofi_jobs import machine
+import tensorflow as tf
+with machine.limited(1):
+    machine.set_up_tensorflow(sys.argv[1])
+print(tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads())
+print(len(tf.config.get_visible_devices("GPU")), float(tf.constant(1.0) + 1))
+with machine.limited(2):
+    machine.set_up_tensorflow(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "gpu"])
+def test_tensorflow_gets_the_threads_and_the_device_that_it_is_told(device):
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}  # a machine without a GPU
+    ended = subprocess.run([sys.executable, "-c", PROBE, device], capture_output=True, text=True, env=environment)
+    if device == "gpu":
+        assert "SettingsError: setting device: found no GPU that TensorFlow can use, expected one" in ended.stderr
+    else:
+        assert ended.stdout.split() == ["1", "1", "0", "2.0"]
+        assert "TensorFlow keeps the threads and the device of an earlier task" in ended.stderr
+        assert ended.returncode == 0
