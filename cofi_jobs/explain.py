@@ -25,13 +25,12 @@ def contributions(
     """
     root = np.sqrt(weights)
     rated, y = root[:, None] * rated, root * y
-    A = ridge_matrix(rated, gram, alpha, penalty)
-    solved = np.linalg.solve(A, np.concatenate([rated, candidates]).T)
-    by_rated, by_candidate = solved[:, : len(rated)], solved[:, len(rated) :]
-    leverage = np.einsum("nk,kn->n", rated, by_rated)
-    residual = y - rated @ (by_rated @ y)
+    A = ridge_matrix(rated.T @ rated, gram, alpha, penalty)
+    by_rated = rated @ np.linalg.inv(A)
+    leverage = np.einsum("nk,nk->n", by_rated, rated)
+    residual = y - rated @ (y @ by_rated)
     # A rating that alone fixes a direction has leverage 1 up to rounding.
-    return (residual / np.maximum(1 - leverage, 1e-6))[:, None] * (rated @ by_candidate)
+    return (residual / np.maximum(1 - leverage, 1e-6))[:, None] * (by_rated @ candidates.T)
 
 
 def user_contributions(

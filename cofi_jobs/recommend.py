@@ -18,6 +18,7 @@ from cofi_jobs.errors import DataError
 from cofi_jobs.explain import user_contributions
 from cofi_jobs.heads import Head, ranking_head, ranking_target
 from cofi_jobs.lists import allowed_items, choose, first_groups
+from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import Factors, from_column, predict, to_unit_length
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
@@ -108,10 +109,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     if settings.recommendation_files == "per-user" and n_users > MOST_USER_FILES:
         raise DataError(f"found {n_users} users, recommendation_files = per-user allows at most {MOST_USER_FILES}")
     size = block_size(len(items.means))
-    blocks = (
-        recommendations(users, items, head, settings, (low, high), liked)
-        for users in track(_blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size))
-    )
+    users = track(_blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size))
+    blocks = in_parallel(lambda block: recommendations(block, items, head, settings, (low, high), liked), users)
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         write = write_whole if settings.recommendation_files == "whole" else write_per_user
         n_rows = write(blocks, folder)

@@ -216,7 +216,13 @@ class Settings(BaseSettings):
     )
 
     memory_limit_mb: int = setting("machine", 3072, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
-    threads: int = setting("machine", 0, "Threads of the SQL steps. 0: one for each core.", ge=0, le=1024)
+    threads: int = setting(
+        "machine", 0, "Threads of a task, in DuckDB, TensorFlow and NumPy. 0: one for each core.", ge=0, le=1024
+    )
+
+    device: Literal["auto", "cpu", "gpu"] = setting(
+        "machine", "auto", "What train and tune compute on. auto: a GPU if TensorFlow can use one, else the CPU."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs import tables
 from cofi_jobs.lists import allowed_items
+from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import from_column, to_unit_length
 from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
@@ -24,13 +25,13 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest others of a range of items: int32 items (n, k) and their similarity or distance (n, k).
 
-    `measure` is "cosine" (largest first) or "distance", the squared distance |x_k - x_i|^2 (smallest first). Rows of X
-    in `barred` are never given as a neighbour; where fewer than k others are left, the last values are not finite.
+    `measure` is "cosine" (largest first), for which rows of X must have length 1, or "distance", the squared distance
+    |x_k - x_i|^2 (smallest first). Rows of X in `barred` are never given as a neighbour; where fewer than k others are
+    left, the last values are not finite.
     """
     own = np.arange(items.start, items.stop)
     if measure == "cosine":
-        unit = to_unit_length(X)
-        scores = unit[items] @ unit.T
+        scores = X[items] @ X.T
     else:
         squares = np.einsum("nk,nk->n", X, X)
         scores = -np.maximum(squares[items, None] + squares - 2 * X[items] @ X.T, 0)
@@ -45,20 +46,23 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         store.table(run_key, "model") / "item_factors.parquet", columns=["item_id", "ranking_factors"]
     )
     ids, X = model["item_id"].combine_chunks(), from_column(model["ranking_factors"])
+    X = to_unit_length(X) if settings.similarity == "cosine" else X
     schema = tables.similar_items(ids.type, "similarity" if settings.similarity == "cosine" else "distance")
-    barred, n_rows = np.flatnonzero(~allowed_items(store, ids)), 0
-    starts = range(0, len(X), block_size(len(X)))
+    barred, n_rows, size = np.flatnonzero(~allowed_items(store, ids)), 0, block_size(len(X))
+
+    def of_block(start: int) -> pa.Table:
+        items = slice(start, min(start + size, len(X)))
+        columns, values = nearest(X, items, settings.similar_n, settings.similarity, barred)
+        own, place = np.nonzero(np.isfinite(values))
+        found, rank = ids.take(pa.array(columns[own, place])), (place + 1).astype(np.int32)
+        return pa.table([ids.take(pa.array(own + start)), rank, found, values[own, place]], schema=schema)
+
     with (
         store.replace_folder(store.table(run_key, "similar_items")) as folder,
         pq.ParquetWriter(folder / "part-00000.parquet", schema, compression="zstd") as writer,
     ):
-        for start in track(starts, "similar items"):
-            items = slice(start, min(start + block_size(len(X)), len(X)))
-            columns, values = nearest(X, items, settings.similar_n, settings.similarity, barred)
-            own, place = np.nonzero(np.isfinite(values))
-            found, rank = ids.take(pa.array(columns[own, place])), (place + 1).astype(np.int32)
-            rows = [ids.take(pa.array(own + start)), rank, found, values[own, place]]
-            writer.write_table(pa.table(rows, schema=schema))
-            n_rows += len(own)
+        for table in in_parallel(of_block, track(range(0, len(X), size), "similar items")):
+            writer.write_table(table)
+            n_rows += len(table)
     log.info("%d similar items of %d items", n_rows, len(X))
     return {"rows": n_rows}

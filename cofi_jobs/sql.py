@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from cofi_jobs.machine import cores
 from cofi_jobs.settings import Settings
 
 SPILL = ".spill"
@@ -24,8 +25,7 @@ def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnect
         connection.execute(f"SET temp_directory = {quote(str(spill))}")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")  # it would write to standard output, terminal or not
-        if settings.threads:
-            connection.execute(f"SET threads = {settings.threads}")
+        connection.execute(f"SET threads = {settings.threads or cores()}")
         yield connection
     shutil.rmtree(spill, ignore_errors=True)
 

@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cofi_jobs import tuned
+from cofi_jobs import machine, tuned
 from cofi_jobs.credentials import given, hide
 from cofi_jobs.errors import CofiError, StoreError
 from cofi_jobs.settings import Settings
@@ -73,9 +74,12 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             # says which files were taken.
             store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
             settings, from_file = tuned.in_use(store, settings, run_key, task)
-            with _quiet_start():
+            with _quiet_start(settings.device):
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
-            outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
+            with machine.limited(settings.threads):
+                if "tensorflow" in sys.modules:
+                    machine.set_up_tensorflow(settings.device)
+                outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
             failure = {"error": hide(str(error), secrets), "permanent": isinstance(error, CofiError)}
             store.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
@@ -108,12 +112,12 @@ def _report_failed_run(store: Store, settings: Settings, run_key: str) -> None:
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
+def _quiet_start(device: str) -> Iterator[None]:
     """Hold back what is written to standard error meanwhile, then write it without the known noise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # same numbers on every processor, and no line about it
-    if not any(Path("/dev").glob("nvidia*")):
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no GPU: do not look for one, and do not complain
+    if device == "cpu" or (device == "auto" and not any(Path("/dev").glob("nvidia*"))):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # do not look for a GPU, and do not complain
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -1,8 +1,8 @@
 """Exact top-k of many rows of scores at once.
 
-Two steps, each exact: of every run of 32 neighbouring columns take the maximum and keep the k best runs; then take
-the k best scores inside those runs. An entry among the k best cannot be in another run: the k runs kept would each
-hold something better. Sorting k * 32 candidates is much cheaper than sorting a whole row.
+The columns are dealt out to runs of 32, every n/32-th to the same run, so that the maxima of all runs are maxima of
+whole vectors. At least k entries are as large as the k-th largest of these maxima, one in each of k runs; so the k best
+are among the entries that are, and few others are.
 """
 
 import numpy as np
@@ -19,25 +19,32 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """
     n_rows, n_columns = scores.shape
     k = min(k, n_columns)
-    n_runs = -(-n_columns // RUN)
-    if k * RUN * 2 < n_columns:
-        best = np.full((n_rows, n_runs), -np.inf, scores.dtype)
-        whole = n_columns // RUN
-        best[:, :whole] = scores[:, : whole * RUN].reshape(n_rows, whole, RUN).max(axis=2)
-        if whole < n_runs:
-            best[:, whole] = scores[:, whole * RUN :].max(axis=1)
-        runs = _largest(best, k)
-        columns = (runs[:, :, None] * RUN + np.arange(RUN, dtype=np.int32)).reshape(n_rows, -1)
-        # The last run may reach past the end; such candidates repeat the last column and count as masked.
-        outside = columns >= n_columns
-        candidates = np.take_along_axis(scores, np.minimum(columns, n_columns - 1), axis=1)
-        candidates[outside] = -np.inf
-    else:
-        columns = np.broadcast_to(np.arange(n_columns, dtype=np.int32), scores.shape)
-        candidates = scores
-    chosen = _largest(candidates, k)
-    columns = np.take_along_axis(columns, chosen, axis=1)
-    values = np.take_along_axis(candidates, chosen, axis=1)
+    n_runs = n_columns // RUN
+    if k == 0 or k * 2 > n_runs:
+        return _sorted(scores, k)
+    maxima = scores[:, : n_runs * RUN].reshape(n_rows, RUN, n_runs).max(axis=1)
+    threshold = np.partition(maxima, n_runs - k, axis=1)[:, n_runs - k, None]
+    row, column = np.divmod(np.flatnonzero(scores >= threshold), n_columns)
+    counts = np.bincount(row, minlength=n_rows)
+    many = counts > RUN * k  # many ties, or fewer than k takeable entries
+    if many.any():
+        row, column = row[~many[row]], column[~many[row]]
+        counts[many] = 0
+    found = scores[row, column]
+    order = np.lexsort([-found, row])  # stable, so ties stay in order of column
+    starts = (np.cumsum(counts) - counts)[~many]
+    best = order[starts[:, None] + np.arange(k)]
+    columns, values = np.empty((n_rows, k), np.int32), np.empty((n_rows, k), scores.dtype)
+    columns[~many], values[~many] = column[best], found[best]
+    if many.any():
+        columns[many], values[many] = _sorted(scores[many], k)
+    return columns, values
+
+
+def _sorted(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """`top_k` by a look at every entry."""
+    columns = _largest(scores, k)
+    values = np.take_along_axis(scores, columns, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)
 
@@ -62,5 +69,5 @@ def top_k_unrated(scores: np.ndarray, rows: np.ndarray, items: np.ndarray, k: in
 
 
 def block_size(n_columns: int) -> int:
-    """Rows of scores to hold at once: 64 MiB of float32, at most 1024 rows."""
-    return max(1, min(1024, (64 << 20) // (4 * max(1, n_columns))))
+    """Rows of scores that a thread holds at once: 32 MiB of float32, at most 1024 rows."""
+    return max(1, min(1024, (32 << 20) // (4 * max(1, n_columns))))

@@ -7,6 +7,7 @@ everything, to be used. The first goes on from that of the night before (`warm_s
 
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ from cofi_jobs import tables, user_rows
 from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
+from cofi_jobs.machine import ahead, in_parallel
 from cofi_jobs.model import Factors, Ratings, initial_factors, to_column
 from cofi_jobs.normalize import damped_means
-from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 # Epochs of a fit that goes on from an earlier one, and its learning rate, as shares of those of one from the start. At
 # the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
 WARM_EPOCHS, WARM_RATE = 1 / 3, 1 / 2
+MOST_AT_ONCE = 2_000_000  # ratings in one call of the compiled loop
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Fit:
 
 
 class Step:
-    """One compiled step of Adam for factors of one shape, to be used by fit after fit.
+    """Compiled steps of Adam for factors of one shape, to be used by fit after fit.
 
     Compiling takes seconds, and what XLA has compiled is never freed: whoever fits often should keep it.
     """
@@ -59,14 +61,28 @@ class Step:
         self.optimizer.build(variables)
 
         # All that differs from fit to fit is an argument: XLA compiles for many seconds on large captured constants.
-        @tf.function(jit_compile=True)
-        def run(bias_penalty: tf.Tensor, share: tf.Tensor, *batch: tf.Tensor) -> tf.Tensor:
-            with tf.GradientTape() as tape:
-                J = cost(self.X, self.W, self.b, *batch, bias_penalty=bias_penalty, share=share)
-            # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
-            gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, variables)]
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return J
+        # Many steps a call: memory for what a step computes on the way is had from the system once a call, which takes
+        # longer than to compute it.
+        @tf.function(jit_compile=True, autograph=False)
+        def run(
+            n_steps: tf.Tensor,
+            rates: tf.Tensor,
+            bias_penalty: tf.Tensor,
+            share: tf.Tensor,
+            batches: tuple[tf.Tensor, ...],
+            weights: tuple[tf.Tensor, ...],
+        ) -> tf.Tensor:
+            def one(number: tf.Tensor, J: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                self.optimizer.learning_rate = rates[number]
+                batch = [column[number] for column in batches]
+                with tf.GradientTape() as tape:
+                    J_of_batch = cost(self.X, self.W, self.b, *batch, *weights, bias_penalty=bias_penalty, share=share)
+                # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
+                gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J_of_batch, variables)]
+                self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+                return number + 1, tf.tensor_scatter_nd_update(J, [[number]], [J_of_batch])
+
+            return tf.while_loop(lambda number, _: number < n_steps, one, (0, tf.zeros(rates.shape)))[1]
 
         self.run = run
 
@@ -98,7 +114,9 @@ def fit(
     n_batches = head.batches(n_ratings)
     size = n_ratings // n_batches
     item_counts, user_counts = np.bincount(item_index, minlength=n_items), np.bincount(user_index, minlength=n_users)
-    weights = (head.penalties(item_counts), head.penalties(user_counts), head.alphas(user_counts, n_items))
+    weights: tuple[np.ndarray, ...] = (head.penalties(item_counts), head.penalties(user_counts))
+    if head.alpha:
+        weights += (head.alphas(user_counts, n_items),)
     scalars = np.float32(head.bias_lambda), np.float32(size / n_ratings)
     y = np.asarray(y, np.float32)
     if step is None:
@@ -106,16 +124,19 @@ def fit(
     step.start(initial)
     rates = head.learning_rates(head.epochs * n_batches)
 
-    rng = np.random.default_rng(seed)
+    calls = -(-n_batches * size // MOST_AT_ONCE)  # of the compiled loop, in an epoch
+    at_once = -(-n_batches // calls)
+    columns = user_index, item_index, y
+    prepared = ahead(_shuffled(columns, n_batches, size, at_once, head.epochs, seed))
     losses: list[float] = []
-    for epoch in track(range(head.epochs), f"{head.name} head"):
-        order = rng.permutation(n_ratings) if n_batches > 1 else np.arange(n_ratings)
+    for epoch in range(head.epochs):
+        of_epoch = rates[epoch * n_batches : (epoch + 1) * n_batches]
         steps = []
-        for number, start in enumerate(range(0, n_batches * size, size), start=epoch * n_batches):
-            batch = order[start : start + size]
-            step.optimizer.learning_rate = rates[number]
-            steps.append(step.run(*scalars, user_index[batch], item_index[batch], y[batch], *weights))
-        J = np.array(steps)
+        for start in range(0, n_batches, at_once):
+            n_steps = min(at_once, n_batches - start)
+            of_call = np.resize(of_epoch[start : start + n_steps], at_once)
+            steps.append(step.run(np.int32(n_steps), of_call, *scalars, next(prepared), weights)[:n_steps].numpy())
+        J = np.concatenate(steps)
         _check_finite(head, J, first_step=epoch * n_batches)
         losses.append(float(J.sum()))
         if (epoch + 1) % max(1, head.epochs // 5) == 0:
@@ -125,6 +146,25 @@ def fit(
     if head.recency:
         factors = Factors(factors.X, *user_rows.solve(head, factors.X, user_index, item_index, y, n_users))
     return Fit(factors, losses)
+
+
+def _shuffled(
+    columns: tuple[np.ndarray, ...], n_batches: int, size: int, at_once: int, epochs: int, seed: int
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """The columns in batches that are drawn anew in each epoch: arrays (at_once, size), the last of an epoch padded.
+
+    Inside a batch the order is that of the columns: sorted by user, so that what is read of W lies close together.
+    """
+    rng, n = np.random.default_rng(seed), len(columns[0])
+    for _ in range(epochs):
+        order = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
+        if n_batches > 1:
+            rng.shuffle(order)
+        batches = order[: n_batches * size].reshape(n_batches, size)
+        for start in range(0, n_batches, at_once):
+            chosen = np.zeros((at_once, size), order.dtype)
+            chosen[: n_batches - start] = np.sort(batches[start : start + at_once], axis=1)
+            yield tuple(column[chosen] for column in columns)
 
 
 def _check_finite(head: Head, values: np.ndarray, first_step: int) -> None:
@@ -174,10 +214,14 @@ def fit_both(
             user_rows.solve_new(head, start, initial.new, ratings.user_index, ratings.item_index, y)
             for head, start, y in zip(heads, starts, targets, strict=True)
         ]
-    rating, ranking = (
-        fit(head, start, ratings.user_index, ratings.item_index, y, settings.seed)
-        for head, start, y in zip(heads, starts, targets, strict=True)
-    )
+
+    def fit_one(number: int) -> Fit:
+        return fit(
+            heads[number], starts[number], ratings.user_index, ratings.item_index, targets[number], settings.seed
+        )
+
+    # Side by side: what XLA has compiled runs in one thread where steps follow each other.
+    rating, ranking = in_parallel(fit_one, range(2))
     X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
     return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)
 

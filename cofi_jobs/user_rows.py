@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from cofi_jobs.heads import Head
+from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import Factors, from_newest
 
 SMALLEST_PENALTY = 1e-6  # without any penalty A could not be inverted
-BLOCK = 1024
+BLOCK_BYTES = 4 << 20  # of the matrices A that a thread holds at once: little, so that they stay in cache
 
 
 def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
@@ -29,9 +30,14 @@ def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
     return (weights * (counts / np.maximum(np.bincount(user_index, weights), 1))[user_index]).astype(np.float32)
 
 
-def ridge_matrix(rated: np.ndarray, gram: np.ndarray, alpha: float, penalty: float | np.ndarray) -> np.ndarray:
-    """A above, for rows `rated` (n, n_features) that are already multiplied by the roots of their weights."""
-    return alpha * gram + rated.T @ rated + np.diag(np.broadcast_to(np.maximum(penalty, SMALLEST_PENALTY), len(gram)))
+def ridge_matrix(
+    products: np.ndarray, gram: np.ndarray, alpha: float | np.ndarray, penalty: float | np.ndarray
+) -> np.ndarray:
+    """A above, of a user or of many along the first axis; `products`, the sum of c_i x_i x_i', becomes it in place."""
+    products += np.multiply.outer(alpha, gram)
+    diagonal = np.arange(len(gram))
+    products[..., diagonal, diagonal] += np.maximum(penalty, SMALLEST_PENALTY)
+    return products
 
 
 def solve(
@@ -49,18 +55,28 @@ def solve(
     penalty = np.tile(head.penalties(counts)[:, None], features.shape[1])
     if head.bias:
         penalty[:, -1] = head.bias_lambda
-    root = np.sqrt(recency_weights(user_index, head.recency))
     ends = np.concatenate([[0], np.cumsum(counts)])
     rows = np.empty((n_users, features.shape[1]), np.float32)
-    for start in range(0, n_users, BLOCK):
-        users = range(start, min(start + BLOCK, n_users))
-        A, right = np.empty((len(users), *gram.shape)), np.empty((len(users), len(gram)))
+
+    def solve_block(start: int) -> None:
+        users = range(start, min(start + block, n_users))
+        of_block = slice(ends[users.start], ends[users.stop])
+        root = np.sqrt(recency_weights(user_index[of_block] - start, head.recency))
+        rated_items, target = item_index[of_block], root * y[of_block]
+        products, right = np.empty((len(users), *gram.shape)), np.empty((len(users), len(gram), 1))
         for row, j in enumerate(users):
-            own = slice(ends[j], ends[j + 1])
-            rated = root[own, None] * features[item_index[own]]
-            A[row] = ridge_matrix(rated, gram, alpha[j], penalty[j])
-            right[row] = rated.T @ (root[own] * y[own])
-        rows[users.start : users.stop] = np.linalg.solve(A, right[:, :, None])[:, :, 0]
+            own = slice(ends[j] - ends[start], ends[j + 1] - ends[start])
+            rated = features[rated_items[own]]
+            rated *= root[own, None]
+            products[row] = rated.T @ rated
+            right[row, :, 0] = target[own] @ rated
+        own_rows = slice(users.start, users.stop)
+        A = ridge_matrix(products, gram, alpha[own_rows], penalty[own_rows])
+        rows[own_rows] = np.linalg.solve(A, right)[:, :, 0]
+
+    block = max(1, min(1024, BLOCK_BYTES // gram.nbytes))
+    for _ in in_parallel(solve_block, range(0, n_users, block)):
+        pass
     return (rows[:, :-1], rows[:, -1]) if head.bias else (rows, np.zeros(n_users, np.float32))
 
 

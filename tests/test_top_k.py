@@ -37,6 +37,16 @@ def test_top_k_of_real_numbers(n_columns):
     np.testing.assert_array_equal(columns, full_sort(scores, 20))
 
 
+def test_rows_with_few_takeable_entries_or_nothing_but_ties_do_not_disturb_the_others():
+    scores = np.random.default_rng(1).normal(size=(6, 3000)).astype(np.float32)
+    scores[1], scores[4] = 0, -np.inf
+    scores[4, [7, 2900]] = 1
+    columns, values = top_k(scores, 20)
+    real = np.isfinite(values)
+    np.testing.assert_array_equal(real.sum(axis=1), [20, 20, 20, 20, 2, 20])
+    np.testing.assert_array_equal(columns[real], full_sort(scores, 20)[real])
+
+
 def test_rated_entries_never_come_and_lists_stay_full():
     scores = np.tile(np.arange(1000, dtype=np.float32), (2, 1))
     rows, items = np.repeat([0, 1], 500), np.concatenate([np.arange(500, 1000), np.arange(0, 500)])
@@ -45,7 +55,7 @@ def test_rated_entries_never_come_and_lists_stay_full():
     assert np.isfinite(values).all()
 
 
-def test_a_block_of_scores_stays_within_64_mib():
+def test_a_block_of_scores_stays_within_32_mib():
     for n_items in (1, 1000, 17_000, 10**6, 10**9):
         assert block_size(n_items) >= 1
-        assert block_size(n_items) * n_items * 4 <= 64 << 20 or block_size(n_items) == 1
+        assert block_size(n_items) * n_items * 4 <= 32 << 20 or block_size(n_items) == 1
