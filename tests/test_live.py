@@ -9,6 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -21,10 +22,13 @@ from urllib.parse import quote
 import pytest
 from aiosmtpd.controller import Controller
 
+from cofi_jobs.mirror import open_store
+from cofi_jobs.read import current_run
 from cofi_jobs.settings import to_environment
 from cofi_jobs.store import Store, run_key_at
 from cofi_jobs.tasks import TASKS
 from deploy.trigger import DAG, Airflow
+from tests import buckets
 from tests.conftest import QUICK_VALUES, free_port, random_ratings, write_ratings
 from tests.live import live_airflow, wait_for
 
@@ -33,10 +37,11 @@ LATE_AFTER = 0.02  # minutes: every run is late
 
 @dataclass
 class Live:
-    """The running Airflow, its home, and what reached Slack and the mail server."""
+    """The running Airflow, its home, a bucket, and what reached Slack and the mail server."""
 
     airflow: Airflow
     home: Path
+    bucket: buckets.Place
     slack: list[str]
     mail: list[tuple[str, str]] = field(default_factory=list)  # subject, body
 
@@ -101,7 +106,16 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     threading.Thread(target=slack.serve_forever, daemon=True).start()
     mail = Controller(Mail(), hostname="127.0.0.1", port=free_port())
     mail.start()
+    s3 = ExitStack()
+    options = s3.enter_context(buckets.s3())
+    bucket = buckets.place("s3", options, Path("store"))
     connections = {
+        "BUCKET": {
+            "conn_type": "aws",
+            "login": options["key"],
+            "password": options["secret"],
+            "extra": {"endpoint_url": options["endpoint_url"], "path": bucket.address},
+        },
         "SLACK": {"conn_type": "slackwebhook", "password": f"http://127.0.0.1:{slack.server_port}/services/T/B/X"},
         "MAIL": {
             "conn_type": "smtp",
@@ -118,12 +132,14 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     environment = {
         **{f"AIRFLOW_CONN_COFI_{name}": json.dumps(connection) for name, connection in connections.items()},
         **to_environment(QUICK_VALUES),
+        "COFI_CACHE": str(home / "cache"),
         "COFI_DEADLINE_MINUTES": str(LATE_AFTER),
     }
     try:
         with live_airflow(home, **environment) as airflow:
-            yield Live(airflow, home, texts, letters)
+            yield Live(airflow, home, bucket, texts, letters)
     finally:
+        s3.close()
         mail.stop()
         slack.shutdown()
 
@@ -204,6 +220,23 @@ def test_backfill_of_past_nights_takes_their_batches_in_order(live: Live) -> Non
     taken = [(store.manifest(key) or {})["counts"]["ingest"]["rows_taken"] for key in keys]
     assert taken == [len(part) for part in parts]
     assert [(store.manifest(key) or {})["batches"] for key in keys] == [keys[:1], keys[:2], keys]
+
+
+def test_a_night_on_a_store_in_a_bucket(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    ratings = random_ratings(seed=8)
+    live.bucket.put("landing/ratings.csv", ratings.to_csv(index=False))
+    run_id = live.airflow.trigger({"store": "connection:cofi_bucket"})
+    assert live.end(run_id) == "success"
+    monkeypatch.setenv("COFI_CACHE", str(live.home / "reader"))
+    run = current_run(open_store(live.bucket.address, live.bucket.options))
+    assert run.key == live.key(run_id)
+    assert run.manifest["counts"]["ingest"]["rows_taken"] == len(ratings)
+    assert len(run.recommendations(str(ratings["userId"][0])))
+    # The server of the UI has no credentials for the bucket: its page says where the report is.
+    status, page, _ = get(live, f"/cofi/run?run_id={quote(run_id, safe='')}", live.airflow.token)
+    assert (status, f"{live.bucket.address}/runs/{run.key}/report/report.html" in page) == (404, True)
+    shown = page + "".join(task_log(live, run_id, task) for task in TASKS)
+    assert not [secret for secret in (live.bucket.options["key"], live.bucket.options["secret"]) if secret in shown]
 
 
 def test_failure_is_reported_and_a_cleared_task_heals_it(live: Live) -> None:
