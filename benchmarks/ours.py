@@ -113,7 +113,9 @@ def _product(left: np.ndarray, right: np.ndarray, found: Path, options: Options)
 
 
 def _settings(options: Options) -> Settings:
-    return load_settings(f"{name}={value}" for name, value in options.get("settings", {}).items())
+    """The options' settings; all epochs are made, for their number is what is varied."""
+    values = {"max_steps": 0, **options.get("settings", {})}
+    return load_settings(f"{name}={value}" for name, value in values.items())
 
 
 def _store(data: Path, found: Path) -> Store:

@@ -26,6 +26,7 @@ class Head:
     cosine_decay: bool = False
     epochs: int = 200
     batch_size: int | None = 0
+    max_steps: int = 0
 
     def penalties(self, counts: np.ndarray) -> np.ndarray:
         """L2 weight of each item (or user): lambda n^nu, float32; `counts` holds the number n of ratings of each."""
@@ -54,6 +55,15 @@ class Head:
             size = min(max(n_ratings // 100, 8192), 262_144)
         return max(1, -(-n_ratings // max(1, size)))
 
+    def passes(self, n_ratings: int) -> int:
+        """Epochs of a fit: `epochs`, or as many as make `max_steps` steps (0: any number) if these are fewer.
+
+        But 2 are made, where `epochs` allows it, however many steps they take.
+        """
+        if not self.max_steps:
+            return self.epochs
+        return min(self.epochs, max(2, -(-self.max_steps // self.batches(n_ratings))))
+
 
 def rating_head(settings: Settings) -> Head:
     """Predicts stars: w.x + b + mean."""
@@ -67,6 +77,7 @@ def rating_head(settings: Settings) -> Head:
         cosine_decay=settings.learning_rate_schedule == "cosine",
         epochs=settings.rating_epochs,
         batch_size=settings.batch_size,
+        max_steps=settings.max_steps,
     )
 
 
@@ -83,6 +94,7 @@ def ranking_head(settings: Settings) -> Head:
         cosine_decay=settings.learning_rate_schedule == "cosine",
         epochs=settings.ranking_epochs,
         batch_size=settings.batch_size,
+        max_steps=settings.max_steps,
     )
 
 

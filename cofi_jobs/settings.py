@@ -87,6 +87,12 @@ class Settings(BaseSettings):
         "Ratings in one step of Adam. Empty: a hundredth of all, from 8,192 to 262,144. 0: all in each step.",
         ge=0,
     )
+    max_steps: int = setting(
+        "train",
+        600,
+        "Steps of Adam that are enough: large data make them in fewer epochs, 2 at least. 0: always all epochs.",
+        ge=0,
+    )
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
         "train", "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
     )
@@ -116,14 +122,14 @@ class Settings(BaseSettings):
         "train", 3.0, "Rating head: weight of the L2 penalty of a user's offset b. 0: none.", ge=0, le=1e6
     )
     rating_learning_rate: float = setting("train", 0.02, "Rating head: Adam's learning rate.", gt=0, le=10)
-    rating_epochs: int = setting("train", 20, "Rating head: passes over the ratings.", ge=1, le=10_000)
+    rating_epochs: int = setting("train", 20, "Rating head: most passes over the ratings.", ge=1, le=10_000)
     ranking_alpha: float = setting(
         "train", 25.0, "Ranking head: how many random items of target 0 come with each rating.", ge=0, le=10_000
     )
     ranking_lambda: float = setting("train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
     ranking_nu: float = setting("train", 0.5, "Ranking head: λ grows with (number of ratings)^ν.", ge=0, le=1)
     ranking_learning_rate: float = setting("train", 0.03, "Ranking head: Adam's learning rate.", gt=0, le=10)
-    ranking_epochs: int = setting("train", 20, "Ranking head: passes over the ratings.", ge=1, le=10_000)
+    ranking_epochs: int = setting("train", 20, "Ranking head: most passes over the ratings.", ge=1, le=10_000)
 
     use_tuned: bool = setting(
         "train",

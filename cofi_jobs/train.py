@@ -122,14 +122,15 @@ def fit(
     if step is None:
         step = Step(n_items, n_users, initial.X.shape[1], head.bias)
     step.start(initial)
-    rates = head.learning_rates(head.epochs * n_batches)
+    epochs = head.passes(n_ratings)
+    rates = head.learning_rates(epochs * n_batches)
 
     calls = -(-n_batches * size // MOST_AT_ONCE)  # of the compiled loop, in an epoch
     at_once = -(-n_batches // calls)
     columns = user_index, item_index, y
-    prepared = ahead(_shuffled(columns, n_batches, size, at_once, head.epochs, seed))
+    prepared = ahead(_shuffled(columns, n_batches, size, at_once, epochs, seed))
     losses: list[float] = []
-    for epoch in range(head.epochs):
+    for epoch in range(epochs):
         of_epoch = rates[epoch * n_batches : (epoch + 1) * n_batches]
         steps = []
         for start in range(0, n_batches, at_once):
@@ -139,10 +140,10 @@ def fit(
         J = np.concatenate(steps)
         _check_finite(head, J, first_step=epoch * n_batches)
         losses.append(float(J.sum()))
-        if (epoch + 1) % max(1, head.epochs // 5) == 0:
-            log.info("%s head: epoch %d of %d, J = %.6g", head.name, epoch + 1, head.epochs, losses[-1])
+        if (epoch + 1) % max(1, epochs // 5) == 0:
+            log.info("%s head: epoch %d of %d, J = %.6g", head.name, epoch + 1, epochs, losses[-1])
     factors = Factors(step.X.numpy(), step.W.numpy(), step.b.numpy())
-    _check_finite(head, np.array([np.abs(a).sum() for a in (factors.X, factors.W)]), first_step=head.epochs * n_batches)
+    _check_finite(head, np.array([np.abs(a).sum() for a in (factors.X, factors.W)]), first_step=epochs * n_batches)
     if head.recency:
         factors = Factors(factors.X, *user_rows.solve(head, factors.X, user_index, item_index, y, n_users))
     return Fit(factors, losses)
@@ -206,9 +207,10 @@ def fit_both(
     else:
         of_rating = initial.rating
         starts = [Factors(of_rating.X, of_rating.W / unit, of_rating.b / unit), initial.ranking]
+        passes = [math.ceil(head.passes(len(ratings.rating)) * WARM_EPOCHS) for head in heads]
         heads = [
-            replace(head, epochs=math.ceil(head.epochs * WARM_EPOCHS), learning_rate=head.learning_rate * WARM_RATE)
-            for head in heads
+            replace(head, epochs=epochs, max_steps=0, learning_rate=head.learning_rate * WARM_RATE)
+            for head, epochs in zip(heads, passes, strict=True)
         ]
         starts = [
             user_rows.solve_new(head, start, initial.new, ratings.user_index, ratings.item_index, y)

@@ -17,7 +17,15 @@ from cofi_jobs.tasks import run_task
 from tests.conftest import QUICK, run_night, write_ratings
 
 SETTINGS = load_settings()
-GOOD = ["n_features=4", "batch_size=256", "rating_epochs=60", "ranking_epochs=60", "top_n=5", "similar_n=4"]
+GOOD = [
+    "n_features=4",
+    "batch_size=256",
+    "rating_epochs=60",
+    "ranking_epochs=60",
+    "max_steps=0",
+    "top_n=5",
+    "similar_n=4",
+]
 BAD = [
     *QUICK,
     "force_publish=false",

@@ -1,5 +1,7 @@
 """The training loop: the textbook's, and what both heads learn."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,9 +9,10 @@ import tensorflow as tf
 
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.heads import Head, ranking_target, rating_head, rating_target
-from cofi_jobs.model import Factors, initial_factors, predict
+from cofi_jobs.model import Factors, Ratings, initial_factors, predict
 from cofi_jobs.settings import load_settings
-from cofi_jobs.train import fit
+from cofi_jobs.train import Step, fit, fit_both
+from cofi_jobs.warm_start import Start
 
 
 def course_data(seed: int = 3):
@@ -56,7 +59,7 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
 
 def test_the_textbooks_loop_is_reached_by_settings_too():
     names = "batch_size=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1 rating_learning_rate=0.1".split()
-    names += ["rating_epochs=200", "rating_bias_lambda=0", "recency=0"]
+    names += ["rating_epochs=200", "rating_bias_lambda=0", "recency=0", "max_steps=0"]
     assert rating_head(load_settings(names)) == Head("rating", lambda_=1.0)
 
 
@@ -166,3 +169,38 @@ def test_batches_follow_the_number_of_ratings():
     assert sizes[10**8] <= 262_144
     assert Head(batch_size=0).batches(10**6) == 1
     assert Head(batch_size=1000).batches(10_400) == 11
+
+
+@pytest.mark.parametrize(
+    ("n_ratings", "epochs", "max_steps", "passes"),
+    [
+        (100_836, 20, 600, 20),  # 13 steps an epoch: all of ml-latest-small
+        (10**6, 20, 600, 6),  # 100 steps an epoch
+        (10**6, 20, 601, 7),
+        (10**6, 5, 600, 5),
+        (10**6, 20, 0, 20),
+        (10**8, 20, 600, 2),  # 382 steps an epoch
+        (10**8, 20, 1, 2),
+        (10**8, 1, 600, 1),
+    ],
+)
+def test_epochs_end_when_there_were_enough_steps(n_ratings, epochs, max_steps, passes):
+    head = Head(epochs=epochs, batch_size=None, max_steps=max_steps)
+    assert head.passes(n_ratings) == passes
+
+
+def test_with_fewer_epochs_the_rate_still_runs_down_to_0_and_a_warm_fit_takes_a_third_of_them():
+    truth, seen = planted()
+    user, item = (index.astype(np.int32) for index in np.nonzero(seen))
+    y, start, step = truth[seen], initial_factors(60, 80, 3, seed=0), Step(60, 80, 3, bias=True)
+    most = 5 * Head(batch_size=256).batches(len(y))
+    capped = Head(epochs=20, batch_size=256, cosine_decay=True, max_steps=most)
+    found = fit(capped, start, user, item, y, step=step)
+    five = fit(replace(capped, epochs=5), start, user, item, y, step=step)
+    assert len(found.losses) == 5
+    np.testing.assert_array_equal(found.factors.X, five.factors.X)
+
+    ratings, again = Ratings(user, item, y, 80, 60), Start(start, start, np.zeros(80, bool))
+    settings = load_settings(["n_features=3", "batch_size=256", f"max_steps={most}"])
+    warm = fit_both(ratings, np.zeros(60), y, settings, (1, 5), again)
+    assert [len(head.losses) for head in (warm.rating, warm.ranking)] == [2, 2]

@@ -301,7 +301,7 @@ def test_an_invalid_file_is_refused_with_what_was_found_and_what_is_allowed(stor
 
 
 def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
-    settings = load_settings([*TOLD, "batch_size=256", "rating_epochs=60", "ranking_epochs=60"])
+    settings = load_settings([*TOLD, "batch_size=256", "rating_epochs=60", "ranking_epochs=60", "max_steps=0"])
     write_ratings(store.landing / "ratings.csv", tasteful_ratings())
     run_night(store, settings, "n1")
     write(store, rating_lambda=1000.0, ranking_lambda=1000.0, n_features=16)

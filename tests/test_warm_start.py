@@ -218,7 +218,15 @@ def test_a_third_of_the_epochs_from_last_nights_factors_is_as_good_as_all_from_t
     early = seen & (chance < 0.4)
     early[-8:], early[:, -6:] = False, False
     settings = load_settings(
-        ["n_features=6", "batch_size=256", "rating_epochs=60", "ranking_epochs=60", "rating_lambda=0.1", "recency=0"]
+        [
+            "n_features=6",
+            "batch_size=256",
+            "rating_epochs=60",
+            "ranking_epochs=60",
+            "max_steps=0",
+            "rating_lambda=0.1",
+            "recency=0",
+        ]
     )
 
     def night(mask: np.ndarray, start: Start | None = None, third: bool = False) -> tuple[Start, float, float]:
