@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks import night
 from benchmarks.ingest import COPY, summarize
 from benchmarks.measure import Measured, measure
 
@@ -58,3 +60,22 @@ def test_ratios_are_taken_within_a_repeat_and_growth_between_sizes() -> None:
     }  # fmt: skip
     assert of["ingest", 1000]["growth"] == pytest.approx(2)
     assert of[COPY, 1000]["growth"] == pytest.approx(1)
+
+
+def test_a_night_takes_what_its_steps_take_and_grows_by_itself() -> None:
+    def steps(factor: float) -> list[dict[str, Any]]:
+        return [
+            {"step": step, "night": which, "seconds": factor * seconds, "overhead": 1.0, "peak_mb": 100 * seconds}
+            for which, times in (("first", (1, 3)), ("nightly", (2, 2)))
+            for step, seconds in zip(("ingest", "train"), times, strict=True)
+        ]
+
+    rows = night.summarize({1000: steps(10), 100: steps(1)})
+    of = {(row["step"], row["ratings"], row["night"]): row for row in rows}
+    assert len(of) == len(rows) == 12
+    assert of["all", 100, "first"] == {
+        "step": "all", "ratings": 100, "night": "first", "seconds": 4, "overhead": 2, "peak_mb": 300, "growth": None
+    }  # fmt: skip
+    assert of["all", 1000, "nightly"]["growth"] == pytest.approx(1)
+    assert of["train", 1000, "first"]["growth"] == pytest.approx(1)
+    assert night.tabulate(rows).row_count == 6
