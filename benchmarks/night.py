@@ -1,7 +1,8 @@
 """Whole nights through the command line, by size: time and memory of each step, and what starting it costs.
 
 For each size made-up ratings (see ingest.py) are loaded as the first night of a new store; a second night brings new
-ratings of the same users and items and goes on from the first one's model. Each step is a process of its own.
+ratings of the same users and items and goes on from the first one's model. Each step is a process of its own. Fails
+where a step needs more memory than memory.py says.
 """
 
 import json
@@ -20,6 +21,8 @@ from rich.table import Table
 
 from benchmarks.ingest import NIGHTS, files
 from benchmarks.measure import machine, measure
+from benchmarks.memory import Size, peaks
+from cofi_jobs.machine import cores
 from cofi_jobs.mirror import open_store
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS
@@ -27,24 +30,60 @@ from cofi_jobs.tasks import TASKS
 # Whatever the gate thinks of made-up ratings, the night goes on.
 SETTINGS = {"rating_low": 0.5, "rating_high": 5, "force_publish": True}
 ALL = "all"
+TOLERANCE = 1.2  # a measured peak by that of the formula
 FOLDER = Path(tempfile.gettempdir()) / "cofi-night"
 
 
 def run(folder: Path, source: dict[str, Path]) -> list[dict[str, Any]]:
-    """Both nights in a new store. A row for each step: seconds, how many of them came before its work, and its peak.
+    """Both nights in a new store. A row for each step: seconds, how many of them are not its work, peak and formula.
 
     A night without a file in `source` finds no new ratings.
     """
     place = folder / "store"
     shutil.rmtree(place, ignore_errors=True)
     store = open_store(str(place))
-    rows = [_step(store, task, night, source.get(night)) for night in NIGHTS for task in TASKS]
+    rows = []
+    for night in NIGHTS:
+        steps = [_step(store, task, night, source.get(night)) for task in TASKS]
+        expected = peaks(_size(store, night))
+        rows += [{**row, "formula_mb": expected[row["step"]]} for row in steps]
     shutil.rmtree(place)
     return rows
 
 
+def exceeded(rows: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with each step whose peak is more than a fifth above the formula's."""
+    return [
+        f"{row['step']}, {row['night']} night of {row['ratings']:,} ratings: found a peak of {row['peak_mb']:,.0f} MB, "
+        f"expected at most {TOLERANCE:g} times the {row['formula_mb']:,.0f} MB of the formula"
+        for row in rows
+        if row["peak_mb"] > TOLERANCE * row["formula_mb"]
+    ]
+
+
+def _key(night: str) -> str:
+    return f"night-{NIGHTS.index(night)}"
+
+
+def _size(store: Store, night: str) -> Size:
+    key = _key(night)
+    counts = {night: store.outcome(_key(night), "normalize") or {} for night in NIGHTS}
+    used = store.required_outcome(key, "train")["settings"]
+    now = counts[night]
+    return Size(
+        ratings=now["n_ratings"],
+        read=store.required_outcome(key, "ingest")["rows_read"],
+        earlier=counts[NIGHTS[0]]["n_ratings"] if night != NIGHTS[0] else 0,
+        users=now["n_users"],
+        items=now["n_items"],
+        features=used["n_features"],
+        threads=used["threads"] or cores(),
+        memory_limit_mb=used["memory_limit_mb"],
+    )
+
+
 def _step(store: Store, task: str, night: str, file: Path | None) -> dict[str, Any]:
-    key = f"night-{NIGHTS.index(night)}"
+    key = _key(night)
     command = [sys.executable, "-m", "cofi_jobs", task.replace("_", "-"), "--store", str(store.root), "--run-key", key]
     command += [f"--set={name}={value}" for name, value in SETTINGS.items()]
     if task == "ingest" and file:
@@ -66,7 +105,8 @@ def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     for size, steps in sorted(found.items()):
         for night in NIGHTS:
             own = [row for row in steps if row["night"] == night]
-            whole = {"step": ALL, "night": night, "peak_mb": max(row["peak_mb"] for row in own)}
+            whole = {"step": ALL, "night": night}
+            whole |= {name: max(row[name] for row in own) for name in ("peak_mb", "formula_mb")}
             whole |= {name: sum(row[name] for row in own) for name in ("seconds", "overhead")}
             for row in (*own, whole):
                 earlier = before.get((row["step"], night))
@@ -80,7 +120,7 @@ def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def tabulate(rows: list[dict[str, Any]]) -> Table:
     """The rows as one table, both nights of a step beside each other."""
-    columns = [f"{night} {name}" for night in NIGHTS for name in ("s", "start", "MB", "growth")]
+    columns = [f"{night} {name}" for night in NIGHTS for name in ("s", "start", "MB", "formula", "growth")]
     table = Table("step", "ratings", *columns)
     of = {(row["step"], row["ratings"], row["night"]): row for row in rows}
     sizes = sorted({row["ratings"] for row in rows})
@@ -90,7 +130,8 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
             for night in NIGHTS:
                 row = of[step, size, night]
                 growth = "" if row["growth"] is None else f"{row['growth']:.2f}"
-                cells += [f"{row['seconds']:.1f}", f"{row['overhead']:.1f}", f"{row['peak_mb']:,.0f}", growth]
+                cells += [f"{row['seconds']:.1f}", f"{row['overhead']:.1f}"]
+                cells += [f"{row['peak_mb']:,.0f}", f"{row['formula_mb']:,.0f}", growth]
             table.add_row(*cells, end_section=size == sizes[-1])
     return table
 
@@ -138,6 +179,10 @@ def main(
     console = Console(width=130)
     console.print(tabulate(rows))
     console.print(", ".join(f"{name} {value}" for name, value in stands.items()))
+    for line in (wrong := exceeded(rows)):
+        print(f"error: {line}", file=sys.stderr)
+    if wrong:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":
