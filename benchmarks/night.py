@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,8 +46,8 @@ def run(folder: Path, source: dict[str, Path]) -> list[dict[str, Any]]:
     rows = []
     for night in NIGHTS:
         steps = [_step(store, task, night, source.get(night)) for task in TASKS]
-        expected = peaks(_size(store, night))
-        rows += [{**row, "formula_mb": expected[row["step"]]} for row in steps]
+        size = _size(store, night)
+        rows += [{**row, "formula_mb": peaks(size)[row["step"]], "size": asdict(size)} for row in steps]
     shutil.rmtree(place)
     return rows
 

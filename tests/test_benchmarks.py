@@ -105,7 +105,7 @@ def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() ->
     threads = peaks(replace(size, threads=4))
     assert {step for step in of if threads[step] > of[step]} == {"ingest", "similar_items", "recommend"}
     assert more["train"] - of["train"] > (12 * size.ratings + 4 * 4 * 2 * size.users * size.features) / 1e6
-    assert CALL == importlib.import_module("cofi_jobs.train").MOST_AT_ONCE
+    assert importlib.import_module("cofi_jobs.train").MOST_AT_ONCE == CALL
 
 
 def test_a_peak_above_the_formula_by_more_than_a_fifth_is_named() -> None:
