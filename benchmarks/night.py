@@ -18,7 +18,7 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.ingest import NIGHTS, files
 from benchmarks.measure import machine, measure
@@ -121,8 +121,10 @@ def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def tabulate(rows: list[dict[str, Any]]) -> Table:
     """The rows as one table, both nights of a step beside each other."""
-    columns = [f"{night} {name}" for night in NIGHTS for name in ("s", "start", "MB", "formula", "growth")]
-    table = Table("step", "ratings", *columns)
+    table = Table(Column("step", no_wrap=True), Column("ratings", justify="right"))
+    for night in NIGHTS:
+        for name in ("s", "start", "MB", "formula", "growth"):
+            table.add_column(f"{night}\n{name}", justify="right", no_wrap=True)
     of = {(row["step"], row["ratings"], row["night"]): row for row in rows}
     sizes = sorted({row["ratings"] for row in rows})
     for step in dict.fromkeys(row["step"] for row in rows):
@@ -133,7 +135,7 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
                 growth = "" if row["growth"] is None else f"{row['growth']:.2f}"
                 cells += [f"{row['seconds']:.1f}", f"{row['overhead']:.1f}"]
                 cells += [f"{row['peak_mb']:,.0f}", f"{row['formula_mb']:,.0f}", growth]
-            table.add_row(*cells, end_section=size == sizes[-1])
+            table.add_row(*cells, end_section=len(sizes) > 1 and size == sizes[-1])
     return table
 
 
@@ -177,7 +179,7 @@ def main(
     record = {"machine": stands, "nightly": 0 if ratings else nightly, "steps": rows}
     (folder / "night.json").write_text(json.dumps(record, indent=2) + "\n")
     plot(rows, image or folder / "night.png")
-    console = Console(width=130)
+    console = Console(width=140)
     console.print(tabulate(rows))
     console.print(", ".join(f"{name} {value}" for name, value in stands.items()))
     for line in (wrong := exceeded(rows)):
