@@ -46,7 +46,7 @@ def following(task: str) -> set[str]:
 
 
 def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs: Any) -> dict[str, Any]:
-    """Run one task of a run and record how it ended; returns its outcome.
+    """Run one task of a run and record how it ended; returns its outcome, with the seconds that its work took.
 
     A task can be repeated under the same key until the run is published; from then on the run is never rewritten and
     the recorded outcome is returned. Raises StoreError if a task that comes before has not run.
@@ -65,7 +65,6 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
                     raise StoreError(f"run {run_key} is published and never rewritten; give {path} to another run key")
             log.info("run %s is published already, %s has nothing to do", run_key, task)
             return store.outcome(run_key, task) or {}
-        start = time.monotonic()
         try:
             missing = [earlier for earlier in NEEDED[task] if store.outcome(run_key, earlier) is None]
             if missing:
@@ -79,6 +78,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             with machine.limited(settings.threads):
                 if "tensorflow" in sys.modules:
                     machine.set_up_tensorflow(settings.device)
+                start = time.monotonic()
                 outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
             failure = {"error": hide(str(error), secrets), "permanent": isinstance(error, CofiError)}

@@ -1,14 +1,20 @@
 """Benchmarks: they run, at a size at which that takes seconds; what they measure is what the project does."""
 
+import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks import night
 from benchmarks.ingest import COPY, summarize
 from benchmarks.measure import Measured, measure
+from benchmarks.memory import CALL, Size, peaks
+from cofi_jobs.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,3 +64,55 @@ def test_ratios_are_taken_within_a_repeat_and_growth_between_sizes() -> None:
     }  # fmt: skip
     assert of["ingest", 1000]["growth"] == pytest.approx(2)
     assert of[COPY, 1000]["growth"] == pytest.approx(1)
+
+
+def test_a_night_takes_what_its_steps_take_and_grows_by_itself() -> None:
+    def steps(factor: float) -> list[dict[str, Any]]:
+        return [
+            {
+                "step": step,
+                "night": which,
+                "seconds": factor * seconds,
+                "overhead": 1.0,
+                "peak_mb": 100 * seconds,
+                "formula_mb": 250,
+            }
+            for which, times in (("first", (1, 3)), ("nightly", (2, 2)))
+            for step, seconds in zip(("ingest", "train"), times, strict=True)
+        ]
+
+    rows = night.summarize({1000: steps(10), 100: steps(1)})
+    of = {(row["step"], row["ratings"], row["night"]): row for row in rows}
+    assert len(of) == len(rows) == 12
+    assert of["all", 100, "first"] == {
+        "step": "all", "ratings": 100, "night": "first", "seconds": 4, "overhead": 2, "peak_mb": 300, "formula_mb": 250,
+        "growth": None,
+    }  # fmt: skip
+    assert of["all", 1000, "nightly"]["growth"] == pytest.approx(1)
+    assert of["train", 1000, "first"]["growth"] == pytest.approx(1)
+    assert night.tabulate(rows).row_count == 6
+
+
+def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() -> None:
+    size = Size(
+        ratings=100_000_000, read=100_000_000, earlier=0, users=480_000, items=17_800, features=64, threads=2,
+        memory_limit_mb=3072,
+    )  # fmt: skip
+    of, more = peaks(size), peaks(replace(size, ratings=2 * size.ratings, read=2 * size.read, users=2 * size.users))
+    assert set(of) == set(TASKS)
+    assert {step for step in of if more[step] > of[step]} == {"ingest", "train", "evaluate"}  # normalize has its limit
+    assert more["ingest"] - of["ingest"] < 1000
+    threads = peaks(replace(size, threads=4))
+    assert {step for step in of if threads[step] > of[step]} == {"ingest", "similar_items", "recommend", "report"}
+    assert more["train"] - of["train"] > (12 * size.ratings + 4 * 4 * 2 * size.users * size.features) / 1e6
+    assert importlib.import_module("cofi_jobs.train").MOST_AT_ONCE == CALL
+
+
+def test_a_peak_above_the_formula_by_more_than_a_fifth_is_named() -> None:
+    def row(step: str, peak: float) -> dict[str, Any]:
+        return {"step": step, "night": "first", "ratings": 1000, "peak_mb": peak, "formula_mb": 100.0}
+
+    [message] = night.exceeded([row("ingest", 119), row("train", 121), row("report", 50)])
+    assert "train" in message
+    assert "121 MB" in message
+    assert "1.2 times the 100 MB" in message

@@ -1,0 +1,61 @@
+"""Peak memory of each step of a night as a formula, read off the code; night.py holds what it measures against it.
+
+Each formula adds up what is alive at a step's highest point. docs/model.md explains the numbers.
+"""
+
+from dataclasses import dataclass
+
+from cofi_jobs.baselines import LONGEST_HISTORY, PAIRS
+from cofi_jobs.heads import Head
+from cofi_jobs.top_k import block_size
+
+MB = 1e6
+PYTHON, TENSORFLOW, PLOTS = 180 * MB, 1130 * MB, 340 * MB  # a process with what it imports, and what XLA compiles
+CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
+SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row in the window over a pair's ratings
+TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 55, 60, 87  # columns and masks of all ratings that live at once
+CALL, CALL_ROW = 2_000_000, 88  # train.MOST_AT_ONCE; both heads' batches of a call, in use and in the making
+STEP_ROW = 10  # rows of f features for each rating of a batch, both heads
+TRAINED = 20  # copies of a head's factors: both heads' values, Adam's moments, gradients, what comes out of a step
+SCORED, KEPT = 1.25, 1  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
+USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
+PAIR, COUNT = 52, 8  # evaluate: a pair of items that somebody liked, while item-kNN counts them, and the counts
+
+
+@dataclass(frozen=True)
+class Size:
+    """What memory depends on: ratings in the store, those of the night's files, and of the run compared with."""
+
+    ratings: int
+    read: int
+    earlier: int
+    users: int
+    items: int
+    features: int
+    threads: int
+    memory_limit_mb: int
+
+
+def peaks(size: Size) -> dict[str, float]:
+    """Peak memory of each step in MB (10^6 bytes)."""
+    limit, threads, n = size.memory_limit_mb * MB, size.threads, size.ratings
+    X = 4 * size.items * size.features
+    head = 4 * (size.users + size.items) * (size.features + 1)
+    users, items = (4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items))  # blocks
+    batch = n / Head(batch_size=None).batches(n)
+    fitted = TRAIN_ROW * n + CALL_ROW * min(n, CALL) + STEP_ROW * 4 * size.features * batch + TRAINED * head
+    # Pairs in a block of items: those of all items are at most so many for each rating.
+    pairs = min(PAIRS, n * LONGEST_HISTORY * PAIRS / size.items**2)
+    measured = EVALUATE_ROW * n + COUNT * PAIRS + PAIR * pairs
+    compared = COMPARED_ROW * size.earlier
+    bytes_of = {
+        "ingest": PYTHON + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
+        "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
+        "train": TENSORFLOW + max(fitted, compared + 4 * head),
+        "similar_items": PYTHON + threads * SCORED * items + 4 * X,
+        "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + USER_ROWS * 8 * size.features,
+        "evaluate": PYTHON + max(measured, compared) + (SCORED + KEPT) * users + 4 * head,
+        "report": PLOTS + threads * SQL_THREAD + 2 * X,
+        "publish": PYTHON,
+    }
+    return {step: peak / MB for step, peak in bytes_of.items()}
