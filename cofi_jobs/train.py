@@ -7,9 +7,7 @@ everything, to be used. The first goes on from that of the night before (`warm_s
 
 import logging
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from cofi_jobs import tables, user_rows
-from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
+from cofi_jobs.gradients import Projection, Whole
 from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
-from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import Factors, Ratings, initial_factors, to_column
 from cofi_jobs.normalize import damped_means
 from cofi_jobs.settings import Settings
@@ -37,7 +34,6 @@ log = logging.getLogger(__name__)
 # Steps of a fit that goes on from an earlier one, and its learning rate, as shares of those of one from the start. At
 # the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
 WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
-CHUNK = 65_536  # ratings that a thread works on: its buffers are then used again, larger ones had anew from the system
 
 
 @dataclass(frozen=True)
@@ -53,53 +49,20 @@ def fit(
 ) -> Fit:
     """Minimise J over the observed (user, item, y) from `initial` on.
 
-    With `head.exact_users` a step takes some users, drawn anew in each round through all of them, sets their rows to
-    J's minimum for the present X, and Adam changes X by the gradient of their J: variable projection (Golub & Pereyra
-    1973, SIAM J. Numer. Anal. 10), for at that minimum J does not change with W and b. In the end all rows are solved
-    for the last X. The ratings must be sorted by user, each user's in order of time; the initial W and b do not count.
-    Otherwise each step changes X, W and b by the gradient of all ratings' J.
+    With `head.exact_users` Adam changes X alone (`gradients.Projection`). The ratings must then be sorted by user, each
+    user's in order of time; the initial W and b do not count. Otherwise each step changes X, W and b by the gradients
+    of all ratings' J.
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
-    n_users, n_items = len(initial.W), len(initial.X)
-    target = np.asarray(y, np.float32)
-    counts = np.bincount(user_index, minlength=n_users)
-    first, bias_penalty = np.cumsum(counts) - counts, np.float32(head.bias_lambda)
-    item_penalty = head.penalties(np.bincount(item_index, minlength=n_items))
+    ratings = user_index, item_index, np.asarray(y, np.float32)
     X, W, b = (tf.Variable(np.asarray(part, np.float32)) for part in (initial.X, initial.W, initial.b))
     learned = (X,) if head.exact_users else (X, W, b) if head.bias else (X, W)
     optimizer = keras.optimizers.Adam()
     optimizer.build(learned)
-
-    def weights(own: np.ndarray, share: float) -> tuple[np.ndarray, ...]:
-        """Penalties and alphas of users with so many ratings, which are a share of all."""
-        alphas = (head.alphas(own, n_items),) if head.alpha else ()
-        return np.float32(share) * item_penalty, head.penalties(own), *alphas
-
-    def of_users(X: tf.Tensor, solver: user_rows.Solver, users: np.ndarray) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        n = counts[users]
-        chosen = np.repeat(first[users] - (np.cumsum(n) - n), n) + np.arange(n.sum())
-        number = np.repeat(np.arange(len(users), dtype=np.int32), n)
-        own = number, item_index[chosen], target[chosen]
-        rows = solver.rows(*own, len(users))
-        return _gradients((X,), rows, own, weights(n, len(chosen) / len(y)), bias_penalty)
-
+    slopes = (Projection if head.exact_users else Whole)(head, len(initial.W), len(initial.X), *ratings, seed)
     losses: list[float] = []
-    drawn = _drawn(counts, head.batches(len(y)), seed)
     for rate in head.learning_rates(head.steps):
-        now = [tf.convert_to_tensor(variable) for variable in learned]
-        if head.exact_users:
-            users, solver = next(drawn), user_rows.Solver(head, X.numpy())
-            n_ratings = counts[users].sum()
-            parts = in_parallel(
-                partial(of_users, now[0], solver), _split(users, counts, max(2, -(-n_ratings // CHUNK)))
-            )
-            J, gradients = reduce(lambda total, part: (total[0] + part[0], [total[1][0] + part[1][0]]), parts)
-            J *= len(y) / n_ratings
-        else:
-            rest = () if head.bias else (tf.convert_to_tensor(b),)
-            J, gradients = _gradients(
-                tuple(now), rest, (user_index, item_index, target), weights(counts, 1), bias_penalty
-            )
+        J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
         optimizer.learning_rate = rate
         optimizer.apply_gradients(zip(gradients, learned, strict=True))
         losses.append(float(J))
@@ -107,39 +70,10 @@ def fit(
         if len(losses) % max(1, head.steps // 5) == 0:
             log.info("%s head: step %d of %d, J = %.6g", head.name, len(losses), head.steps, losses[-1])
     _check_finite(head, [*losses, float(tf.reduce_sum(abs(X)))])
-    if not head.exact_users:
-        return Fit(Factors(X.numpy(), W.numpy(), b.numpy()), losses)
-    return Fit(Factors(X.numpy(), *user_rows.solve(head, X.numpy(), user_index, item_index, target, n_users)), losses)
-
-
-@tf.function(autograph=False, reduce_retracing=True)
-def _gradients(
-    learned: tuple[tf.Tensor, ...],
-    rest: tuple[tf.Tensor, ...],
-    ratings: tuple[tf.Tensor, ...],
-    weights: tuple[tf.Tensor, ...],
-    bias_penalty: tf.Tensor,
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """J, and its gradients by what is learned: X, or X and W, or all; `rest` is what of them is not."""
-    with tf.GradientTape() as tape:
-        tape.watch(learned)
-        J = cost(*learned, *rest, *ratings, *weights, bias_penalty=bias_penalty)
-    # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
-    return J, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, learned)]
-
-
-def _drawn(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:
-    """Users of step after step: all that have ratings, in batches with about as many ratings, drawn anew each time."""
-    rng, users = np.random.default_rng(seed), np.flatnonzero(counts)
-    while True:
-        yield from _split(rng.permutation(users), counts, n_batches)
-
-
-def _split(users: np.ndarray, counts: np.ndarray, n: int) -> list[np.ndarray]:
-    """The users in at most n parts, each with about as many ratings."""
-    ends = np.cumsum(counts[users])
-    parts = np.split(users, np.searchsorted(ends, ends[-1] * np.arange(1, n) / n))
-    return [part for part in parts if len(part)]
+    if head.exact_users:
+        rows = user_rows.solve(head, X.numpy(), *ratings, len(initial.W))
+        return Fit(Factors(X.numpy(), *rows), losses)
+    return Fit(Factors(X.numpy(), W.numpy(), b.numpy()), losses)
 
 
 def _check_finite(head: Head, losses: list[float]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cofi_jobs import train
+from cofi_jobs import gradients
 from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.heads import Head, ranking_target, rating_head, rating_target
@@ -187,7 +187,7 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     assert float(J) == pytest.approx(ending.losses[-1], rel=1e-4)
     by_adam = fit(head, start, user, item, truth[seen])
     assert by_adam.losses[-1] == pytest.approx(ending.losses[-1], rel=1e-4)
-    assert ending.losses[50] < 0.9 * by_adam.losses[50]
+    assert ending.losses[50] - float(J) < 0.5 * (by_adam.losses[50] - float(J))
 
 
 @pytest.mark.parametrize("head", [Head(lambda_=0.5, nu=0.5), Head(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)])
@@ -197,7 +197,7 @@ def test_a_step_is_the_same_however_its_users_are_dealt_to_threads(head, monkeyp
     head = replace(head, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
     found = []
     for chunk in (10**6, 100):
-        monkeypatch.setattr(train, "CHUNK", chunk)
+        monkeypatch.setattr(gradients, "CHUNK", chunk)
         found.append(fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
     np.testing.assert_allclose(found[0].losses, found[1].losses, rtol=1e-4)
     np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
@@ -205,12 +205,12 @@ def test_a_step_is_the_same_however_its_users_are_dealt_to_threads(head, monkeyp
 
 def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
     counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
-    drawn = train._drawn(counts, 5, seed=0)
+    drawn = gradients.drawn(counts, 5, seed=0)
     for _ in range(2):
         parts = [next(drawn) for _ in range(5)]
         assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
         assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
-    assert [len(part) for part in train._split(np.array([0]), np.array([9]), 4)] == [1]
+    assert [len(part) for part in gradients.split(np.array([0]), np.array([9]), 4)] == [1]
 
 
 def test_a_warm_fit_takes_a_third_of_the_steps():
