@@ -11,6 +11,7 @@ from cofi_jobs import user_rows
 from cofi_jobs.cost import cost
 from cofi_jobs.heads import Head
 from cofi_jobs.machine import in_parallel
+from cofi_jobs.model import ranges
 
 CHUNK = 65_536  # ratings that a thread works on: its buffers are then used again, larger ones had anew from the system
 
@@ -72,9 +73,8 @@ class Projection(Whole):
 
     def _part(self, X: tf.Tensor, solver: user_rows.Solver, users: np.ndarray) -> tuple[tf.Tensor, list[tf.Tensor]]:
         n = self.counts[users]
-        chosen = np.repeat(self.first[users] - (np.cumsum(n) - n), n) + np.arange(n.sum())
-        number = np.repeat(np.arange(len(users), dtype=np.int32), n)
-        item_index, y = (column[chosen] for column in self.ratings[1:])
+        number, places = ranges(self.first[users], n)
+        item_index, y = (column[places] for column in self.ratings[1:])
         W, b = solver.rows(number, item_index, y, len(users))
         return _gradients((X,), (W, b), (number, item_index, y), self.weights(n), self.bias_penalty)
 

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
         "recommend", "whole", "whole: files of many users. per-user: one file a user, for small numbers of users."
     )
 
+    evaluate_users: int = setting(
+        "evaluate", 50_000, "Most users whose lists are measured; of more, so many drawn at random.", ge=1
+    )
     ndcg_at: int = setting("evaluate", 10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000)
     recall_at: int = setting(
         "evaluate", 20, "How many items recall, coverage, novelty and similarity look at.", ge=1, le=1000
@@ -256,6 +259,11 @@ def load_settings(overrides: Iterable[str] = ()) -> Settings:
             raise SettingsError(f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}")
         values[name] = value
     return check(values)
+
+
+def of_run(values: Mapping[str, Any]) -> Settings:
+    """The settings that a run was made with, as its records have them; names that are no longer known are left out."""
+    return Settings(**{name: value for name, value in values.items() if name in Settings.model_fields})
 
 
 def check(values: Mapping[str, Any]) -> Settings:

@@ -55,8 +55,8 @@ def fit(
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
     ratings = user_index, item_index, np.asarray(y, np.float32)
-    X, W, b = (tf.Variable(np.asarray(part, np.float32)) for part in (initial.X, initial.W, initial.b))
-    learned = (X,) if head.exact_users else (X, W, b) if head.bias else (X, W)
+    parts = (initial.X, initial.W, initial.b)[: 1 if head.exact_users else 2 + head.bias]
+    learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
     optimizer = keras.optimizers.Adam()
     optimizer.build(learned)
     slopes = (Projection if head.exact_users else Whole)(head, len(initial.W), len(initial.X), *ratings, seed)
@@ -69,11 +69,13 @@ def fit(
         _check_finite(head, losses)
         if len(losses) % max(1, head.steps // 5) == 0:
             log.info("%s head: step %d of %d, J = %.6g", head.name, len(losses), head.steps, losses[-1])
-    _check_finite(head, [*losses, float(tf.reduce_sum(abs(X)))])
+    found = [variable.numpy() for variable in learned]
+    _check_finite(head, [*losses, float(np.abs(found[0]).sum())])
     if head.exact_users:
-        rows = user_rows.solve(head, X.numpy(), *ratings, len(initial.W))
-        return Fit(Factors(X.numpy(), *rows), losses)
-    return Fit(Factors(X.numpy(), W.numpy(), b.numpy()), losses)
+        found += user_rows.solve(head, found[0], *ratings, len(initial.W))
+    elif not head.bias:
+        found.append(initial.b)
+    return Fit(Factors(*found), losses)
 
 
 def _check_finite(head: Head, losses: list[float]) -> None:

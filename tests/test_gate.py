@@ -19,7 +19,8 @@ from tests.conftest import QUICK, run_night, write_ratings
 SETTINGS = load_settings()
 GOOD = [
     "n_features=4",
-    "batch_size=256",
+    "batch_size=0",
+    "rating_learning_rate=0.05",
     "top_n=5",
     "similar_n=4",
 ]
