@@ -6,7 +6,7 @@ STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test lint browser spark e2e bench bench-ingest bench-night bench-full secrets up down trigger lock clean
+.PHONY: help run ui test lint browser spark e2e bench bench-ingest bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings
 
 bench-night: $(VENV)/.ready ## Time and memory of a first and a nightly run, step by step; SIZES=100000,1000000, or RATINGS=<file>
 	@$(BIN)/python -u -m benchmarks.night $(if $(SIZES),--sizes $(SIZES)) $(if $(RATINGS),--ratings "$(RATINGS)")
+
+bench-regression: $(VENV)/.ready ## Fail where something takes much more processor time, by a plain peer's, than it did
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m benchmarks.regression
+
+bench-small: $(VENV)/.ready ## What each task of a small night costs beyond its work, in a whole Airflow; RATINGS=<file>
+	@$(BIN)/python -u -m benchmarks.small_night $(if $(RATINGS),--ratings "$(RATINGS)")
 
 bench-full: bench-ingest ## bench-ingest, and whole nights of 1, 10 and 100 million ratings; hours, and 16 GB of memory
 	@$(BIN)/python -u -m benchmarks.night --sizes 1000000,10000000,100000000 --image docs/images/night.png

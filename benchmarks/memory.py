@@ -6,17 +6,16 @@ Each formula adds up what is alive at a step's highest point. docs/model.md expl
 from dataclasses import dataclass
 
 from cofi_jobs.baselines import LONGEST_HISTORY, PAIRS
-from cofi_jobs.heads import Head
 from cofi_jobs.top_k import block_size
 
 MB = 1e6
-PYTHON, TENSORFLOW, PLOTS = 180 * MB, 1130 * MB, 340 * MB  # a process with what it imports, and what XLA compiles
+PYTHON, TENSORFLOW, PLOTS = 180 * MB, 620 * MB, 340 * MB  # a process with what it imports
 CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row in the window over a pair's ratings
-TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 55, 60, 87  # columns and masks of all ratings that live at once
-CALL, CALL_ROW = 2_000_000, 88  # train.MOST_AT_ONCE; both heads' batches of a call, in use and in the making
-STEP_ROW = 10  # rows of f features for each rating of a batch, both heads
-TRAINED = 20  # copies of a head's factors: both heads' values, Adam's moments, gradients, what comes out of a step
+TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 50, 60, 87  # columns and masks of all ratings that live at once
+CHUNK, CHUNK_ROW = 65_536, 7  # gradients.CHUNK; rows of f features for each rating of a thread's chunk
+TRAINED = 8  # copies of a head's factors: of both heads the trial's, where the final ones start, and what is solved
+LEARNED = 12  # copies of X besides: Adam's moments, the sum of gradients, and those that wait in each thread
 SCORED, KEPT = 1.25, 1  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
 USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
 PAIR, COUNT = 52, 8  # evaluate: a pair of items that somebody liked, while item-kNN counts them, and the counts
@@ -42,8 +41,8 @@ def peaks(size: Size) -> dict[str, float]:
     X = 4 * size.items * size.features
     head = 4 * (size.users + size.items) * (size.features + 1)
     users, items = (4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items))  # blocks
-    batch = n / Head(batch_size=None).batches(n)
-    fitted = TRAIN_ROW * n + CALL_ROW * min(n, CALL) + STEP_ROW * 4 * size.features * batch + TRAINED * head
+    chunk = min(n, CHUNK) * 4 * size.features
+    fitted = TRAIN_ROW * n + threads * CHUNK_ROW * chunk + TRAINED * head + LEARNED * X
     # Pairs in a block of items: those of all items are at most so many for each rating.
     pairs = min(PAIRS, n * LONGEST_HISTORY * PAIRS / size.items**2)
     measured = EVALUATE_ROW * n + COUNT * PAIRS + PAIR * pairs

@@ -34,7 +34,7 @@ def rating(data: Path, found: Path, options: Options) -> None:
     y = rating_target(known.rating - means[known.item_index], SCALE)
     factors = fit(rating_head(settings), start, known.user_index, known.item_index, y, settings.seed).factors
     unit = np.float32(rating_unit(SCALE))
-    clock.keep(settings.rating_epochs, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means)
+    clock.keep(settings.rating_steps, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means)
 
 
 def ranking(data: Path, found: Path, options: Options) -> None:
@@ -46,7 +46,7 @@ def ranking(data: Path, found: Path, options: Options) -> None:
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
     y = ranking_target(known.rating, SCALE)
     factors = fit(ranking_head(settings), start, known.user_index, known.item_index, y, settings.seed).factors
-    clock.keep(settings.ranking_epochs, W=factors.W, X=factors.X)
+    clock.keep(settings.ranking_steps, W=factors.W, X=factors.X)
 
 
 def lists(data: Path, found: Path, options: Options) -> None:
@@ -113,9 +113,7 @@ def _product(left: np.ndarray, right: np.ndarray, found: Path, options: Options)
 
 
 def _settings(options: Options) -> Settings:
-    """The options' settings; all epochs are made, for their number is what is varied."""
-    values = {"max_steps": 0, **options.get("settings", {})}
-    return load_settings(f"{name}={value}" for name, value in values.items())
+    return load_settings(f"{name}={value}" for name, value in options.get("settings", {}).items())
 
 
 def _store(data: Path, found: Path) -> Store:

@@ -3,7 +3,7 @@
 Both learn the same known ratings (see data.py) with 64 features and 2 threads; what is held out measures them: RMSE of
 stars, or NDCG@10 of the lists of some users. Seconds run from the start of the fit, compiling included, reading and
 measuring excluded. A peer shows its factors after each epoch or is fitted with ever more. A schedule of ours ends with
-its epochs, so each of our points is a whole fit with fewer or more of them.
+its steps, so each of our points is a whole fit with fewer or more of them.
 
 What each is set to is in training.json, the best of a small grid on the same ratings (tuning.py); the peers' best is so
 chosen in their favour.
@@ -25,7 +25,7 @@ MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
 PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
 CLOSE = 0.001  # as good as the best is what is within this share of it
 USERS, LIKED_FROM, NDCG_AT = 5000, 4.0, 10
-OUR_EPOCHS, OUR_SECONDS = (1, 2, 3, 5, 7, 10, 15, 20), 240  # no more fits once they took so many seconds together
+OUR_STEPS, OUR_SECONDS = (10, 15, 20, 30, 40, 60, 80, 120), 240  # no more fits once they took so many seconds together
 LIMIT = 300  # seconds of a contestant's process; what it has shown by then counts
 MOST_RATINGS = {"surprise": 2_000_000, "spark": 2_000_000}  # beyond which a peer would not come far
 MILLION = "ratings-1000000"  # whose options hold where none were sought
@@ -50,7 +50,7 @@ def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> floa
 
 
 def points(kind: str, source: Path, found: Path) -> list[Point]:
-    """Seconds and quality after each number of epochs that a contestant has shown."""
+    """Seconds and quality after each number of epochs, or of our steps, that a contestant has shown."""
     curve = []
     for path in sorted(found.glob("[0-9]*.npz")):
         with np.load(path) as arrays:
@@ -96,8 +96,8 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
         }
         goals = [best(kind, curve) for curve in curves.values() if curve]
         ours: list[Point] = []
-        for epochs in OUR_EPOCHS:
-            settings = chosen[f"ours {kind}"]["settings"] | {f"{kind}_epochs": epochs}
+        for steps in OUR_STEPS:
+            settings = chosen[f"ours {kind}"]["settings"] | {f"{kind}_steps": steps}
             ours += trained("ours", kind, source, folder, {"settings": settings})
             if sum(point["seconds"] for point in ours) > OUR_SECONDS or all(
                 seconds_to(kind, ours, goal) is not None for goal in goals

@@ -33,15 +33,15 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "spark rating": ({"regParam": [0.05, 0.1]}, {"epochs": [[3, 6, 10]]}),
     "ours rating": (
         {
-            "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.02], "recency": [0, 0.5],
-            "rating_epochs": [10],
+            "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.1], "recency": [0, 0.5],
+            "batch_size": [30_000, 160_000], "rating_steps": [40],
         },
         {},
     ),
     "ours ranking": (
         {
-            "ranking_lambda": [0.12, 0.25, 0.5, 2], "ranking_learning_rate": [0.03], "ranking_alpha": [25, 100],
-            "recency": [0, 0.5], "ranking_epochs": [10],
+            "ranking_lambda": [0.5, 1, 1.4, 2], "ranking_learning_rate": [0.1], "ranking_alpha": [25, 50],
+            "recency": [0, 0.5], "batch_size": [40_000, 80_000], "ranking_steps": [40],
         },
         {},
     ),

@@ -1,4 +1,4 @@
-"""Whether a night that goes on from the last one is as good as one that learns anew, in a third of the epochs.
+"""Whether a night that goes on from the last one is as good as one that learns anew, in a third of the steps.
 
 The newest ratings arrive over several nights, once with `warm_start` and once without; the last night of both is held
 against the same held-out ratings.
@@ -38,9 +38,9 @@ def last_night(ratings: pd.DataFrame, folder: Path, nights: int, size: int, warm
             run_task(task, store, settings, f"night-{night:04}")
     key = f"night-{night:04}"
     found, trained = (store.required_outcome(key, task) for task in ("evaluate", "train"))
-    epochs = len(pd.read_parquet(store.table(key, "training")).query("fit == 'held-out' and head == 'ranking'"))
+    steps = len(pd.read_parquet(store.table(key, "training")).query("fit == 'held-out' and head == 'ranking'"))
     measured = {name: found["metrics"][head][name] for head, name in MEASURES}
-    return {"epochs": epochs, **measured, "seconds": trained["seconds"]}
+    return {"steps": steps, **measured, "seconds": trained["seconds"]}
 
 
 def main(
@@ -58,7 +58,7 @@ def main(
             with tempfile.TemporaryDirectory() as folder:
                 rows.append({"warm": warm, "seed": seed, **last_night(frame, Path(folder), nights, size, warm, seed)})
     found = pd.DataFrame(rows)
-    table = Table("start", "seed", "epochs of the trial", *(name for _, name in MEASURES), "seconds of train")
+    table = Table("start", "seed", "steps of the trial", *(name for _, name in MEASURES), "seconds of train")
     names = {False: "anew", True: f"warm, night {nights + 1}"}
     for row in found.to_dict("records"):
         table.add_row(names[row["warm"]], str(row["seed"]), *_cells(row))
@@ -68,7 +68,7 @@ def main(
 
 
 def _cells(row: dict[str, float] | pd.Series) -> list[str]:
-    return [f"{row['epochs']:.0f}", *(f"{row[name]:.4f}" for _, name in MEASURES), f"{row['seconds']:.1f}"]
+    return [f"{row['steps']:.0f}", *(f"{row[name]:.4f}" for _, name in MEASURES), f"{row['seconds']:.1f}"]
 
 
 if __name__ == "__main__":

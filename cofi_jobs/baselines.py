@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cofi_jobs.metrics import Scores
-from cofi_jobs.model import Ratings, from_newest
+from cofi_jobs.model import Ratings, from_newest, ranges
 
 DAMPING = 5.0  # ratings' worth of the mean, LensKit's and Funk's value; not a setting: a baseline should not move
 NEIGHBOURS = 50
@@ -37,7 +37,7 @@ def damped_means(known: Ratings, held_out: Ratings, damping: float = DAMPING) ->
 def popularity(known: Ratings) -> Scores:
     """The same for every user: how many ratings an item has."""
     counts = np.bincount(known.item_index, minlength=known.n_items).astype(np.float32)
-    return lambda users: np.tile(counts, (users.stop - users.start, 1))
+    return lambda users: np.tile(counts, (len(users), 1))
 
 
 def item_knn(liked: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
@@ -58,9 +58,9 @@ def item_knn(liked: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
     speaks_for = _Rows.of(source[order], target[order], liked.n_items)
     weight = similarity[order]
 
-    def scores(users: slice) -> np.ndarray:
-        result = np.empty((users.stop - users.start, liked.n_items), np.float32)
-        for row, user in enumerate(range(users.start, users.stop)):
+    def scores(users: np.ndarray) -> np.ndarray:
+        result = np.empty((len(users), liked.n_items), np.float32)
+        for row, user in enumerate(users):
             own = items_of.values[items_of.starts[user] : items_of.starts[user + 1]]
             _, place = speaks_for.expand(own)
             result[row] = np.bincount(speaks_for.values[place], weight[place], minlength=liked.n_items)
@@ -82,9 +82,7 @@ class _Rows:
 
     def expand(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All entries of some rows: which of `rows` each belongs to, and its place in `values`."""
-        lengths = self.starts[rows + 1] - self.starts[rows]
-        number = np.repeat(np.arange(len(rows)), lengths)
-        return number, np.arange(len(number)) + (self.starts[rows] - np.cumsum(lengths) + lengths)[number]
+        return ranges(self.starts[rows], self.starts[rows + 1] - self.starts[rows])
 
 
 def _neighbours(users_of: _Rows, items_of: _Rows, sizes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:

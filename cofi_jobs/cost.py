@@ -27,26 +27,20 @@ def cost(
     *,
     bias_penalty: float = 0.0,
     weight: tf.Tensor | float = 1.0,
-    share: float = 1.0,
 ) -> tf.Tensor:
-    """J of a batch of observed ratings, a scalar.
+    """J of some users and all their observed ratings, a scalar.
 
     Shapes: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), `item_penalty` (n_items,),
     `user_penalty` and `alpha` (n_users,); `user_index`, `item_index`, `y` and `weight`, which is c, have one entry for
-    each rating of the batch. `share` is the batch's part of all ratings: the terms that do not run
-    over ratings are scaled by it, so that the batches of one epoch add up to J.
+    each rating. Where `item_penalty` is scaled by the part that these ratings are of all, the J of disjoint groups of
+    users add up to that of all users.
     """
-    error = _row_sums(tf.gather(W, user_index) * tf.gather(X, item_index)) + tf.gather(b, user_index) - y
-    J = tf.reduce_sum(weight * error**2)
-    size = tf.reduce_sum(item_penalty * _row_sums(X**2)) + tf.reduce_sum(user_penalty * _row_sums(W**2))
-    J += share * (size + bias_penalty * tf.reduce_sum(b**2))
+    predicted = tf.reduce_sum(tf.gather(W, user_index) * tf.gather(X, item_index), axis=1) + tf.gather(b, user_index)
+    J = tf.reduce_sum(weight * (predicted - y) ** 2)
+    J += tf.reduce_sum(item_penalty[:, None] * X**2) + tf.reduce_sum(user_penalty[:, None] * W**2)
+    J += bias_penalty * tf.reduce_sum(b**2)
     if alpha is not None:
         # sum over all pairs of alpha_j (w.x)^2 = <X'X, W' diag(alpha) W>: no items x users matrix is ever built.
         items, users = tf.matmul(X, X, transpose_a=True), tf.matmul(W, alpha[:, None] * W, transpose_a=True)
-        J += share * tf.reduce_sum(items * users)
+        J += tf.reduce_sum(items * users)
     return J / 2
-
-
-def _row_sums(matrix: tf.Tensor) -> tf.Tensor:
-    """Sum of each row, as a product with ones: XLA's own sums add number after number, several times as slowly."""
-    return tf.linalg.matvec(matrix, tf.ones(matrix.shape[1], matrix.dtype))

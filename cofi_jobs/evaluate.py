@@ -33,12 +33,13 @@ PUBLISHED = "published"
 
 @dataclass(frozen=True)
 class Data:
-    """What is known and held out, and which held-out ratings count as wanted."""
+    """What is known and held out, which held-out ratings count as wanted, and whose lists are measured."""
 
     known: Ratings
     held_out: Ratings
     wanted: Ratings
     liked: Ratings
+    users: np.ndarray
     scale: Scale
 
 
@@ -58,7 +59,7 @@ def measure(data: Data, trial: Trial, settings: Settings) -> tuple[dict[str, dic
         "item_knn": baselines.item_knn(data.liked),
     }
     lists = {
-        name: rank(scores, known, data.wanted, X, settings.ndcg_at, settings.recall_at)
+        name: rank(scores, known, data.wanted, X, settings.ndcg_at, settings.recall_at, data.users)
         for name, scores in rankings.items()
     }
     means = {name: errors(predicted, held_out) for name, predicted in predictions.items()}
@@ -93,12 +94,12 @@ def measure_published(
     stars[both] = last.stars(rows[both], columns[both], data.scale)
     X = np.where(items[:, None] >= 0, last.ranking.X[items], 0)
 
-    def scores(block: slice) -> np.ndarray:
+    def scores(block: np.ndarray) -> np.ndarray:
         result = np.where(users[block, None] >= 0, last.ranking.W[users[block]], 0) @ X.T
         result[:, items < 0] = -np.inf
         return result
 
-    lists = rank(scores, known, data.wanted, trial.ranking.X, settings.ndcg_at, settings.recall_at)
+    lists = rank(scores, known, data.wanted, trial.ranking.X, settings.ndcg_at, settings.recall_at, data.users)
     means = {"rating": errors(stars, held_out), "ranking": ranking_means(lists, settings)}
     return {head: {name: mean.of(compared) for name, mean in of.items()} for head, of in means.items()}, compared
 
@@ -130,8 +131,8 @@ def by_activity(data: Data, means: Mapping[str, Mapping[str, Mean]], settings: S
 def by_popularity(data: Data, trial: Trial, lists: Mapping[str, Lists]) -> list[dict[str, Any]]:
     """Items in three groups that hold a third of the known ratings each, from the most rated on.
 
-    `wanted` counts liked held-out ratings of the group, `recall` the share of them that the lists found, `shown` the
-    group's share of the places in the lists.
+    `wanted` counts liked held-out ratings of the group, by users whose lists are measured, `recall` the share of them
+    that the lists found, `shown` the group's share of the places in the lists.
     """
     known, held_out = data.known, data.held_out
     counts = np.bincount(known.item_index, minlength=known.n_items)
@@ -139,7 +140,8 @@ def by_popularity(data: Data, trial: Trial, lists: Mapping[str, Lists]) -> list[
     group = np.empty(known.n_items, int)
     group[order] = np.minimum((np.cumsum(counts[order]) - counts[order]) * 3 // max(1, counts.sum()), 2)
     stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
-    wanted = np.bincount(data.wanted.item_index, minlength=known.n_items)
+    measured = np.isin(data.wanted.user_index, data.users)
+    wanted = np.bincount(data.wanted.item_index[measured], minlength=known.n_items)
     result = []
     for number, name in enumerate(("popular", "middle", "rare")):
         items = group == number
@@ -226,9 +228,12 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     hidden = held_out_mask(normalized, ratings.user_index, trained["settings"])
     known, held_out = ratings.where(~hidden), ratings.where(hidden)
     liked = trained["liked_from"]
-    data = Data(
-        known, held_out, held_out.where(held_out.rating >= liked), known.where(known.rating >= liked), (low, high)
-    )
+    users = np.arange(ratings.n_users)
+    if len(users) > settings.evaluate_users:
+        rng = np.random.default_rng(settings.seed)
+        users = np.sort(rng.choice(users, settings.evaluate_users, replace=False))
+    wanted, liking = (of.where(of.rating >= liked) for of in (held_out, known))
+    data = Data(known, held_out, wanted, liking, users, (low, high))
     trial = Trial.read(store.table(run_key, "trial"))
     means, lists = measure(data, trial, settings)
 

@@ -12,7 +12,7 @@ from cofi_jobs.tables import Scale
 class Head:
     """How one head is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda.
 
-    With `recency` above 0 the loop is followed by an exact solution of the users' rows (`user_rows`).
+    With `exact_users` Adam learns X alone: w_j and b_j are at each step J's exact minimum for that X (`user_rows`).
     """
 
     name: str = "textbook"
@@ -21,12 +21,12 @@ class Head:
     alpha: float = 0.0
     bias: bool = True
     bias_lambda: float = 0.0
+    exact_users: bool = False
     recency: float = 0.0
     learning_rate: float = 0.1
     cosine_decay: bool = False
-    epochs: int = 200
+    steps: int = 200
     batch_size: int | None = 0
-    max_steps: int = 0
 
     def penalties(self, counts: np.ndarray) -> np.ndarray:
         """L2 weight of each item (or user): lambda n^nu, float32; `counts` holds the number n of ratings of each."""
@@ -46,23 +46,14 @@ class Head:
         return (self.learning_rate * decay).astype(np.float32)
 
     def batches(self, n_ratings: int) -> int:
-        """Number of batches of an epoch. `batch_size` 0 is one batch; None is a hundredth of the ratings in each.
+        """Number of batches that all ratings make. `batch_size` 0 is one batch; None is a hundredth of them in each.
 
-        Then not below 8,192 ratings, where one step is cheap anyway, nor above 262,144, to bound memory.
+        Then not below 16,384 ratings, where one step is cheap anyway.
         """
         size = n_ratings if self.batch_size == 0 else self.batch_size
         if size is None:
-            size = min(max(n_ratings // 100, 8192), 262_144)
+            size = max(n_ratings // 100, 16_384)
         return max(1, -(-n_ratings // max(1, size)))
-
-    def passes(self, n_ratings: int) -> int:
-        """Epochs of a fit: `epochs`, or as many as make `max_steps` steps (0: any number) if these are fewer.
-
-        But 2 are made, where `epochs` allows it, however many steps they take.
-        """
-        if not self.max_steps:
-            return self.epochs
-        return min(self.epochs, max(2, -(-self.max_steps // self.batches(n_ratings))))
 
 
 def rating_head(settings: Settings) -> Head:
@@ -72,12 +63,12 @@ def rating_head(settings: Settings) -> Head:
         lambda_=settings.rating_lambda,
         nu=settings.rating_nu,
         bias_lambda=settings.rating_bias_lambda,
+        exact_users=settings.exact_users,
         recency=settings.recency,
         learning_rate=settings.rating_learning_rate,
         cosine_decay=settings.learning_rate_schedule == "cosine",
-        epochs=settings.rating_epochs,
+        steps=settings.rating_steps,
         batch_size=settings.batch_size,
-        max_steps=settings.max_steps,
     )
 
 
@@ -89,12 +80,12 @@ def ranking_head(settings: Settings) -> Head:
         nu=settings.ranking_nu,
         alpha=settings.ranking_alpha,
         bias=False,
+        exact_users=settings.exact_users,
         recency=settings.recency,
         learning_rate=settings.ranking_learning_rate,
         cosine_decay=settings.learning_rate_schedule == "cosine",
-        epochs=settings.ranking_epochs,
+        steps=settings.ranking_steps,
         batch_size=settings.batch_size,
-        max_steps=settings.max_steps,
     )
 
 

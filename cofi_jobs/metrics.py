@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.model import Ratings, to_unit_length
+from cofi_jobs.machine import in_parallel
+from cofi_jobs.model import Ratings, ranges, to_unit_length
 from cofi_jobs.top_k import block_size, top_k_unrated
 
-# Scores of a range of users for all items, (n, n_items), which the caller may change; -inf bars an item.
-Scores = Callable[[slice], np.ndarray]
+# Scores of users, by their numbers (n,), for all items, (n, n_items), which the caller may change; -inf bars an item.
+Scores = Callable[[np.ndarray], np.ndarray]
 LOWER_IS_BETTER = ("rmse", "mae", "similarity")
 DRAWS = 1000
 CELLS = 20_000
@@ -25,9 +26,15 @@ class Lists:
 
 
 def rank(
-    scores: Scores, known: Ratings, wanted: Ratings, vectors: np.ndarray, ndcg_at: int = 10, recall_at: int = 20
+    scores: Scores,
+    known: Ratings,
+    wanted: Ratings,
+    vectors: np.ndarray,
+    ndcg_at: int = 10,
+    recall_at: int = 20,
+    users: np.ndarray | None = None,
 ) -> Lists:
-    """Rank all items but the known ones for each user with known ratings, a block of users at a time.
+    """Rank all items but the known ones for each user with known ratings, or for `users` of them; blocks in threads.
 
     With h_r = 1 where the item at rank r is wanted, and n wanted items:
 
@@ -52,16 +59,16 @@ def rank(
     unit = to_unit_length(vectors)
     names = ("ndcg", "recall", "map", "mrr", "hit_rate", "novelty", "similarity")
     by_user = {name: np.full(n_users, np.nan) for name in names}
-    shown, found = np.zeros(n_items, np.int64), np.zeros(n_items, np.int64)
-    for start in range(0, n_users, block_size(n_items)):
-        users = slice(start, min(start + block_size(n_items), n_users))
-        first, last = np.searchsorted(known.user_index, (users.start, users.stop))
-        rows, items = known.user_index[first:last] - start, known.item_index[first:last]
-        best, values = top_k_unrated(scores(users), rows, items, depth)
+    first = np.cumsum(n_known) - n_known
+
+    def of_block(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Items shown, and those of them that were wanted; measures go to `by_user`."""
+        rows, places = ranges(first[users], n_known[users])
+        best, values = top_k_unrated(scores(users), rows, known.item_index[places], depth)
         real = np.isfinite(values) & (n_known[users, None] > 0)
         hits = np.zeros(real.shape, bool)
         if len(keys):
-            pairs = np.arange(users.start, users.stop)[:, None] * n_items + best
+            pairs = users[:, None] * n_items + best
             hits = (keys[np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)] == pairs) & real
         n, short = np.maximum(n_wanted[users], 1), hits[:, :ndcg_at]
         rank_of = ranks[: short.shape[1]]
@@ -83,8 +90,14 @@ def rank(
         own = np.where(real, np.einsum("nf,nf->n", unit, unit)[best], 0).sum(axis=1)
         similarity = ((total**2).sum(axis=1) - own) / np.maximum(length * (length - 1), 1)
         by_user["similarity"][users] = np.where(length > 1, similarity, np.nan)
-        shown += np.bincount(best[real], minlength=n_items)
-        found += np.bincount(best[hits], minlength=n_items)
+        return best[real], best[hits]
+
+    every = np.arange(n_users) if users is None else users
+    size = block_size(n_items)
+    shown, found = np.zeros(n_items, np.int64), np.zeros(n_items, np.int64)
+    for of_shown, of_found in in_parallel(of_block, (every[i : i + size] for i in range(0, len(every), size))):
+        shown += np.bincount(of_shown, minlength=n_items)
+        found += np.bincount(of_found, minlength=n_items)
     return Lists(by_user, shown, found)
 
 

@@ -58,6 +58,12 @@ def from_newest(user_index: np.ndarray) -> np.ndarray:
     return np.cumsum(np.bincount(user_index))[user_index] - np.arange(len(user_index))
 
 
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of all ranges [start, start + length) after each other: which range each is of, and the number."""
+    which = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)
+    return which, np.arange(len(which)) + (starts - np.cumsum(lengths) + lengths)[which]
+
+
 def to_unit_length(vectors: np.ndarray) -> np.ndarray:
     """Vectors (n, n_features) scaled to length 1, so that products are cosines; zeros stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -21,7 +21,7 @@ from cofi_jobs.lists import allowed_items, choose, first_groups
 from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import Factors, from_column, predict, to_unit_length
 from cofi_jobs.progress import track
-from cofi_jobs.settings import Settings
+from cofi_jobs.settings import Settings, of_run
 from cofi_jobs.store import Store
 from cofi_jobs.top_k import block_size, top_k
 
@@ -101,7 +101,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Write the tables `recommendations`, a block of users at a time, and `popular_items`."""
     low, high = store.required_outcome(run_key, "ingest")["scale"]
     trained = store.required_outcome(run_key, "train")
-    liked, head = trained["liked_from"], ranking_head(Settings(**trained["settings"]))
+    liked, head = trained["liked_from"], ranking_head(of_run(trained["settings"]))
     model, ratings = store.table(run_key, "model"), store.table(run_key, "normalized") / "ratings.parquet"
     items = _read_items(store, settings, run_key)
     user_factors = pq.ParquetFile(model / "user_factors.parquet")

@@ -84,13 +84,7 @@ class Settings(BaseSettings):
     batch_size: int | None = setting(
         "train",
         None,
-        "Ratings in one step of Adam. Empty: a hundredth of all, from 8,192 to 262,144. 0: all in each step.",
-        ge=0,
-    )
-    max_steps: int = setting(
-        "train",
-        600,
-        "Steps of Adam that are enough: large data make them in fewer epochs, 2 at least. 0: always all epochs.",
+        "Ratings in one step of Adam, those of whole users. Empty: a hundredth of all, at least 16,384. 0: all.",
         ge=0,
     )
     learning_rate_schedule: Literal["cosine", "constant"] = setting(
@@ -98,7 +92,7 @@ class Settings(BaseSettings):
     )
     seed: int = setting("train", 0, "Seed of the first factors and of the shuffling.", ge=0, le=2**31 - 1)
     warm_start: bool = setting(
-        "train", True, "Go on from the last published run's factors, in a third of the epochs. false: learn anew."
+        "train", True, "Go on from the last published run's factors, in a third of the steps. false: learn anew."
     )
     held_out_share: float = setting(
         "train", 0.2, "Share of each user's ratings, the newest, that is held out to measure the model.", gt=0, le=0.5
@@ -109,12 +103,13 @@ class Settings(BaseSettings):
     liked_from: float | None = setting(
         "train", None, "Rating from which an item counts as liked. Empty: three quarters up the scale."
     )
-    recency: float = setting(
+    exact_users: bool = setting(
         "train",
-        0.5,
-        "In a user's row the n-th newest rating weighs n^-recency. 0: all alike, and rows stay as Adam left them.",
-        ge=0,
-        le=5,
+        True,
+        "Set users' rows to J's exact minimum in each step. false: Adam learns them too, each step from all ratings.",
+    )
+    recency: float = setting(
+        "train", 0.5, "In a user's exact row the n-th newest rating weighs n^-recency. 0: all alike.", ge=0, le=5
     )
     rating_lambda: float = setting("train", 1.2, "Rating head: weight λ of the L2 penalty.", ge=0, le=1e6)
     rating_nu: float = setting("train", 0.5, "Rating head: λ grows with (number of ratings)^ν.", ge=0, le=1)
@@ -122,14 +117,14 @@ class Settings(BaseSettings):
         "train", 3.0, "Rating head: weight of the L2 penalty of a user's offset b. 0: none.", ge=0, le=1e6
     )
     rating_learning_rate: float = setting("train", 0.02, "Rating head: Adam's learning rate.", gt=0, le=10)
-    rating_epochs: int = setting("train", 20, "Rating head: most passes over the ratings.", ge=1, le=10_000)
+    rating_steps: int = setting("train", 80, "Rating head: steps of Adam.", ge=1, le=100_000)
     ranking_alpha: float = setting(
         "train", 25.0, "Ranking head: how many random items of target 0 come with each rating.", ge=0, le=10_000
     )
     ranking_lambda: float = setting("train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6)
     ranking_nu: float = setting("train", 0.5, "Ranking head: λ grows with (number of ratings)^ν.", ge=0, le=1)
-    ranking_learning_rate: float = setting("train", 0.03, "Ranking head: Adam's learning rate.", gt=0, le=10)
-    ranking_epochs: int = setting("train", 20, "Ranking head: most passes over the ratings.", ge=1, le=10_000)
+    ranking_learning_rate: float = setting("train", 0.06, "Ranking head: Adam's learning rate.", gt=0, le=10)
+    ranking_steps: int = setting("train", 80, "Ranking head: steps of Adam.", ge=1, le=100_000)
 
     use_tuned: bool = setting(
         "train",
@@ -160,6 +155,9 @@ class Settings(BaseSettings):
         "recommend", "whole", "whole: files of many users. per-user: one file a user, for small numbers of users."
     )
 
+    evaluate_users: int = setting(
+        "evaluate", 50_000, "Most users whose lists are measured; of more, so many drawn at random.", ge=1
+    )
     ndcg_at: int = setting("evaluate", 10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000)
     recall_at: int = setting(
         "evaluate", 20, "How many items recall, coverage, novelty and similarity look at.", ge=1, le=1000
@@ -261,6 +259,11 @@ def load_settings(overrides: Iterable[str] = ()) -> Settings:
             raise SettingsError(f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}")
         values[name] = value
     return check(values)
+
+
+def of_run(values: Mapping[str, Any]) -> Settings:
+    """The settings that a run was made with, as its records have them; names that are no longer known are left out."""
+    return Settings(**{name: value for name, value in values.items() if name in Settings.model_fields})
 
 
 def check(values: Mapping[str, Any]) -> Settings:

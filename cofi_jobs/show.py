@@ -16,7 +16,7 @@ from cofi_jobs.explain import shares
 from cofi_jobs.heads import ranking_head, ranking_target
 from cofi_jobs.model import from_column
 from cofi_jobs.read import Run
-from cofi_jobs.settings import Settings
+from cofi_jobs.settings import of_run
 from cofi_jobs.status import evaluation_of, measure_names, state_of
 from cofi_jobs.store import Store
 
@@ -98,7 +98,7 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
             f"user {user_id} has rated {_name(own)} with {stars[own['item_index']]:g}; only other items are recommended"
         )
     low, high = run.manifest["scale"]
-    head = ranking_head(Settings(**run.manifest["settings"]))
+    head = ranking_head(of_run(run.manifest["settings"]))
     model, user = run.item_factors(), run.user_factors(user_id)
     X, W = (from_column(table["ranking_factors"]) for table in (model, user))
     y = ranking_target(np.array(list(stars.values())), (low, high))

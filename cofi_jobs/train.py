@@ -7,7 +7,6 @@ everything, to be used. The first goes on from that of the night before (`warm_s
 
 import logging
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,9 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from cofi_jobs import tables, user_rows
-from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
+from cofi_jobs.gradients import Projection, Whole
 from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
-from cofi_jobs.machine import ahead, in_parallel
 from cofi_jobs.model import Factors, Ratings, initial_factors, to_column
 from cofi_jobs.normalize import damped_means
 from cofi_jobs.settings import Settings
@@ -33,147 +31,58 @@ from cofi_jobs.warm_start import Start, trial_start
 
 log = logging.getLogger(__name__)
 
-# Epochs of a fit that goes on from an earlier one, and its learning rate, as shares of those of one from the start. At
+# Steps of a fit that goes on from an earlier one, and its learning rate, as shares of those of one from the start. At
 # the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
-WARM_EPOCHS, WARM_RATE = 1 / 3, 1 / 2
-MOST_AT_ONCE = 2_000_000  # ratings in one call of the compiled loop
+WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Result of `fit`: the factors, and J of each epoch (summed over its batches, each before its update)."""
+    """Result of `fit`: the factors, and J before each step, of all ratings as far as the step's users tell."""
 
     factors: Factors
     losses: list[float]
 
 
-class Step:
-    """Compiled steps of Adam for factors of one shape, to be used by fit after fit.
-
-    Compiling takes seconds, and what XLA has compiled is never freed: whoever fits often should keep it.
-    """
-
-    def __init__(self, n_items: int, n_users: int, n_features: int, bias: bool) -> None:
-        self.X, self.W = (tf.Variable(tf.zeros((n, n_features))) for n in (n_items, n_users))
-        self.b = tf.Variable(tf.zeros(n_users))
-        variables = [self.X, self.W, self.b] if bias else [self.X, self.W]
-        self.optimizer = keras.optimizers.Adam()
-        self.optimizer.build(variables)
-
-        # All that differs from fit to fit is an argument: XLA compiles for many seconds on large captured constants.
-        # Many steps a call: memory for what a step computes on the way is had from the system once a call, which takes
-        # longer than to compute it.
-        @tf.function(jit_compile=True, autograph=False)
-        def run(
-            n_steps: tf.Tensor,
-            rates: tf.Tensor,
-            bias_penalty: tf.Tensor,
-            share: tf.Tensor,
-            batches: tuple[tf.Tensor, ...],
-            weights: tuple[tf.Tensor, ...],
-        ) -> tf.Tensor:
-            def one(number: tf.Tensor, J: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                self.optimizer.learning_rate = rates[number]
-                batch = [column[number] for column in batches]
-                with tf.GradientTape() as tape:
-                    J_of_batch = cost(self.X, self.W, self.b, *batch, *weights, bias_penalty=bias_penalty, share=share)
-                # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
-                gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J_of_batch, variables)]
-                self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-                return number + 1, tf.tensor_scatter_nd_update(J, [[number]], [J_of_batch])
-
-            return tf.while_loop(lambda number, _: number < n_steps, one, (0, tf.zeros(rates.shape)))[1]
-
-        self.run = run
-
-    def start(self, initial: Factors) -> None:
-        """Begin a fit: the factors as given, and Adam as new."""
-        for variable, values in ((self.X, initial.X), (self.W, initial.W), (self.b, initial.b)):
-            variable.assign(np.asarray(values, np.float32))
-        for variable in self.optimizer.variables:
-            variable.assign(tf.zeros_like(variable))
-
-
 def fit(
-    head: Head,
-    initial: Factors,
-    user_index: np.ndarray,
-    item_index: np.ndarray,
-    y: np.ndarray,
-    seed: int = 0,
-    step: Step | None = None,
+    head: Head, initial: Factors, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, seed: int = 0
 ) -> Fit:
-    """Minimise J over the observed (user, item, y) from `initial` on, with a step of the same shapes if one is given.
+    """Minimise J over the observed (user, item, y) from `initial` on.
 
-    Each epoch runs through the shuffled ratings in equal batches (up to n_batches - 1 ratings sit out an epoch). With
-    `head.recency` the users' rows are then solved exactly, the newest ratings counting most; for that the ratings must
-    be sorted by user, each user's in order of time.
+    With `head.exact_users` Adam changes X alone (`gradients.Projection`). The ratings must then be sorted by user, each
+    user's in order of time; the initial W and b do not count. Otherwise each step changes X, W and b by the gradients
+    of all ratings' J.
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
-    n_users, n_items, n_ratings = len(initial.W), len(initial.X), len(y)
-    n_batches = head.batches(n_ratings)
-    size = n_ratings // n_batches
-    item_counts, user_counts = np.bincount(item_index, minlength=n_items), np.bincount(user_index, minlength=n_users)
-    weights: tuple[np.ndarray, ...] = (head.penalties(item_counts), head.penalties(user_counts))
-    if head.alpha:
-        weights += (head.alphas(user_counts, n_items),)
-    scalars = np.float32(head.bias_lambda), np.float32(size / n_ratings)
-    y = np.asarray(y, np.float32)
-    if step is None:
-        step = Step(n_items, n_users, initial.X.shape[1], head.bias)
-    step.start(initial)
-    epochs = head.passes(n_ratings)
-    rates = head.learning_rates(epochs * n_batches)
-
-    calls = -(-n_batches * size // MOST_AT_ONCE)  # of the compiled loop, in an epoch
-    at_once = -(-n_batches // calls)
-    columns = user_index, item_index, y
-    prepared = ahead(_shuffled(columns, n_batches, size, at_once, epochs, seed))
+    ratings = user_index, item_index, np.asarray(y, np.float32)
+    parts = (initial.X, initial.W, initial.b)[: 1 if head.exact_users else 2 + head.bias]
+    learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(learned)
+    slopes = (Projection if head.exact_users else Whole)(head, len(initial.W), len(initial.X), *ratings, seed)
     losses: list[float] = []
-    for epoch in range(epochs):
-        of_epoch = rates[epoch * n_batches : (epoch + 1) * n_batches]
-        steps = []
-        for start in range(0, n_batches, at_once):
-            n_steps = min(at_once, n_batches - start)
-            of_call = np.resize(of_epoch[start : start + n_steps], at_once)
-            steps.append(step.run(np.int32(n_steps), of_call, *scalars, next(prepared), weights)[:n_steps].numpy())
-        J = np.concatenate(steps)
-        _check_finite(head, J, first_step=epoch * n_batches)
-        losses.append(float(J.sum()))
-        if (epoch + 1) % max(1, epochs // 5) == 0:
-            log.info("%s head: epoch %d of %d, J = %.6g", head.name, epoch + 1, epochs, losses[-1])
-    factors = Factors(step.X.numpy(), step.W.numpy(), step.b.numpy())
-    _check_finite(head, np.array([np.abs(a).sum() for a in (factors.X, factors.W)]), first_step=epochs * n_batches)
-    if head.recency:
-        factors = Factors(factors.X, *user_rows.solve(head, factors.X, user_index, item_index, y, n_users))
-    return Fit(factors, losses)
+    for rate in head.learning_rates(head.steps):
+        J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
+        optimizer.learning_rate = rate
+        optimizer.apply_gradients(zip(gradients, learned, strict=True))
+        losses.append(float(J))
+        _check_finite(head, losses)
+        if len(losses) % max(1, head.steps // 5) == 0:
+            log.info("%s head: step %d of %d, J = %.6g", head.name, len(losses), head.steps, losses[-1])
+    found = [variable.numpy() for variable in learned]
+    _check_finite(head, [*losses, float(np.abs(found[0]).sum())])
+    if head.exact_users:
+        found += user_rows.solve(head, found[0], *ratings, len(initial.W))
+    elif not head.bias:
+        found.append(initial.b)
+    return Fit(Factors(*found), losses)
 
 
-def _shuffled(
-    columns: tuple[np.ndarray, ...], n_batches: int, size: int, at_once: int, epochs: int, seed: int
-) -> Iterator[tuple[np.ndarray, ...]]:
-    """The columns in batches that are drawn anew in each epoch: arrays (at_once, size), the last of an epoch padded.
-
-    Inside a batch the order is that of the columns: sorted by user, so that what is read of W lies close together.
-    """
-    rng, n = np.random.default_rng(seed), len(columns[0])
-    for _ in range(epochs):
-        order = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
-        if n_batches > 1:
-            rng.shuffle(order)
-        batches = order[: n_batches * size].reshape(n_batches, size)
-        for start in range(0, n_batches, at_once):
-            chosen = np.zeros((at_once, size), order.dtype)
-            chosen[: n_batches - start] = np.sort(batches[start : start + at_once], axis=1)
-            yield tuple(column[chosen] for column in columns)
-
-
-def _check_finite(head: Head, values: np.ndarray, first_step: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
+def _check_finite(head: Head, losses: list[float]) -> None:
+    if not math.isfinite(losses[-1]):
         raise TrainingError(
-            f"J of the {head.name} head is {values[bad[0]]:g} in step {first_step + bad[0] + 1}, expected a finite "
-            f"number; lower {head.name}_learning_rate (now {head.learning_rate:g})"
+            f"J of the {head.name} head is {losses[-1]:g} in step {len(losses)}, expected a finite number; "
+            f"lower {head.name}_learning_rate (now {head.learning_rate:g})"
         )
 
 
@@ -196,8 +105,7 @@ def fit_both(
 ) -> Model:
     """Fit the rating head to `y_norm`, the ratings less their items' means, and the ranking head to the ratings.
 
-    From `initial` on (factors of the same rows) it takes a third of the epochs, at half the learning rate; new users'
-    rows are solved first.
+    From `initial` on (factors of the same rows) it takes a third of the steps, at half the learning rate.
     """
     unit = np.float32(rating_unit(scale))
     heads = [rating_head(settings), ranking_head(settings)]
@@ -207,23 +115,14 @@ def fit_both(
     else:
         of_rating = initial.rating
         starts = [Factors(of_rating.X, of_rating.W / unit, of_rating.b / unit), initial.ranking]
-        passes = [math.ceil(head.passes(len(ratings.rating)) * WARM_EPOCHS) for head in heads]
         heads = [
-            replace(head, epochs=epochs, max_steps=0, learning_rate=head.learning_rate * WARM_RATE)
-            for head, epochs in zip(heads, passes, strict=True)
+            replace(head, steps=math.ceil(head.steps * WARM_STEPS), learning_rate=head.learning_rate * WARM_RATE)
+            for head in heads
         ]
-        starts = [
-            user_rows.solve_new(head, start, initial.new, ratings.user_index, ratings.item_index, y)
-            for head, start, y in zip(heads, starts, targets, strict=True)
-        ]
-
-    def fit_one(number: int) -> Fit:
-        return fit(
-            heads[number], starts[number], ratings.user_index, ratings.item_index, targets[number], settings.seed
-        )
-
-    # Side by side: what XLA has compiled runs in one thread where steps follow each other.
-    rating, ranking = in_parallel(fit_one, range(2))
+    rating, ranking = (
+        fit(head, start, ratings.user_index, ratings.item_index, y, settings.seed)
+        for head, start, y in zip(heads, starts, targets, strict=True)
+    )
     X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
     return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)
 
@@ -255,8 +154,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         _write_model(trial, *sides, settings.n_features, target)
     log.info("learning from all %d ratings", len(ratings.rating))
     y_norm = pq.read_table(folder / "ratings.parquet", columns=["y_norm"])["y_norm"].to_numpy()
-    unknown = np.bincount(known.user_index, minlength=len(users)) == 0
-    start = Start(trial.rating.factors, trial.ranking.factors, unknown)
+    start = Start(trial.rating.factors, trial.ranking.factors)
     final = fit_both(ratings, items["mean"].to_numpy(), y_norm, settings, scale, start)
     with store.replace_folder(store.table(run_key, "model")) as target:
         _write_model(final, users, items, settings.n_features, target)
@@ -287,9 +185,9 @@ def _write_model(model: Model, users: pa.Table, items: pa.Table, n_features: int
 
 def _losses(models: dict[str, Model]) -> pa.Table:
     rows = [
-        {"fit": name, "head": head, "epoch": epoch, "J": J}
+        {"fit": name, "head": head, "step": step, "J": J}
         for name, model in models.items()
         for head, result in (("rating", model.rating), ("ranking", model.ranking))
-        for epoch, J in enumerate(result.losses, start=1)
+        for step, J in enumerate(result.losses, start=1)
     ]
     return pa.Table.from_pylist(rows)

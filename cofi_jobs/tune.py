@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ from cofi_jobs.settings import Settings, bounds
 from cofi_jobs.split import newest, read_ratings, read_times
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
-from cofi_jobs.train import Step, fit, item_means
+from cofi_jobs.train import fit, item_means
 from cofi_jobs.tuned import SPACE, in_use
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,6 @@ class Part:
     wanted: Ratings
     means: np.ndarray
     scale: Scale
-    steps: dict[tuple[int, bool], Step] = field(default_factory=dict)
 
     def measure(self, head: str, settings: Settings, seed: int) -> dict[str, Mean]:
         """Measures of one head, fitted from the start to what is known, on what is held out."""
@@ -70,11 +69,8 @@ class Part:
             model, y = ranking_head(settings), ranking_target(known.rating, self.scale)
         else:
             model, y = rating_head(settings), rating_target(known.rating - self.means[known.item_index], self.scale)
-        k = settings.n_features
-        if (k, model.bias) not in self.steps:
-            self.steps[k, model.bias] = Step(known.n_items, known.n_users, k, model.bias)
-        initial = initial_factors(known.n_items, known.n_users, k, seed)
-        found = fit(model, initial, known.user_index, known.item_index, y, seed, self.steps[k, model.bias]).factors
+        initial = initial_factors(known.n_items, known.n_users, settings.n_features, seed)
+        found = fit(model, initial, known.user_index, known.item_index, y, seed).factors
         if ranking:
             X, W, depths = found.X, found.W, (settings.ndcg_at, settings.recall_at)
             return ranking_means(metrics.rank(lambda users: W[users] @ X.T, known, self.wanted, X, *depths), settings)

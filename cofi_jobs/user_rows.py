@@ -4,19 +4,20 @@ For fixed item features J is quadratic in w_j, so the best row is a ridge soluti
 
     A w = sum of c_i y_i x_i    with    A = alpha_j X'X + sum of c_i x_i x_i' + penalty I.
 
-Training ends with these rows, new users start with them, and `explain` asks how they change without one rating.
+Each step of training sets its users' rows so, and `explain` asks how a row changes without one rating.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
 from cofi_jobs.heads import Head
 from cofi_jobs.machine import in_parallel
-from cofi_jobs.model import Factors, from_newest
+from cofi_jobs.model import from_newest
 
 SMALLEST_PENALTY = 1e-6  # without any penalty A could not be inverted
-BLOCK_BYTES = 4 << 20  # of the matrices A that a thread holds at once: little, so that they stay in cache
+USERS_AT_ONCE, RATINGS_AT_ONCE = 1024, 4096  # that a thread works on: few, so that they stay in cache
+LEAST = 64  # as if each user had so many ratings at least: a matrix A takes memory, too
 
 
 def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
@@ -34,7 +35,8 @@ def ridge_matrix(
     products: np.ndarray, gram: np.ndarray, alpha: float | np.ndarray, penalty: float | np.ndarray
 ) -> np.ndarray:
     """A above, of a user or of many along the first axis; `products`, the sum of c_i x_i x_i', becomes it in place."""
-    products += np.multiply.outer(alpha, gram)
+    if np.any(alpha):
+        products += np.multiply.outer(alpha, gram)
     diagonal = np.arange(len(gram))
     products[..., diagonal, diagonal] += np.maximum(penalty, SMALLEST_PENALTY)
     return products
@@ -43,50 +45,61 @@ def ridge_matrix(
 def solve(
     head: Head, X: np.ndarray, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """W (n_users, n_features) and b (n_users,), float32: J's minimum for these `X`, its ratings weighted by recency.
+    """W (n_users, n_features) and b (n_users,), float32: J's minimum for these `X`, the ratings weighted by recency.
 
     The ratings are sorted by user, each user's in order of time.
     """
-    features = X.astype(np.float64)
-    if head.bias:  # b_j is one more feature, that is 1 for every item
-        features = np.column_stack([features, np.ones(len(X))])
-    counts = np.bincount(user_index, minlength=n_users)
-    gram, alpha = features.T @ features, head.alphas(counts, len(X))
-    penalty = np.tile(head.penalties(counts)[:, None], features.shape[1])
-    if head.bias:
-        penalty[:, -1] = head.bias_lambda
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    rows = np.empty((n_users, features.shape[1]), np.float32)
+    solver, ends = Solver(head, X), np.concatenate([[0], np.cumsum(np.bincount(user_index, minlength=n_users))])
 
-    def solve_block(start: int) -> None:
-        users = range(start, min(start + block, n_users))
-        of_block = slice(ends[users.start], ends[users.stop])
-        root = np.sqrt(recency_weights(user_index[of_block] - start, head.recency))
-        rated_items, target = item_index[of_block], root * y[of_block]
-        products, right = np.empty((len(users), *gram.shape)), np.empty((len(users), len(gram), 1))
-        for row, j in enumerate(users):
-            own = slice(ends[j] - ends[start], ends[j + 1] - ends[start])
-            rated = features[rated_items[own]]
-            rated *= root[own, None]
-            products[row] = rated.T @ rated
-            right[row, :, 0] = target[own] @ rated
-        own_rows = slice(users.start, users.stop)
-        A = ridge_matrix(products, gram, alpha[own_rows], penalty[own_rows])
-        rows[own_rows] = np.linalg.solve(A, right)[:, :, 0]
+    def solve_block(start: int) -> tuple[np.ndarray, np.ndarray]:
+        own = slice(ends[start], ends[min(start + USERS_AT_ONCE, n_users)])
+        size = min(USERS_AT_ONCE, n_users - start)
+        return solver.rows(user_index[own] - start, item_index[own], y[own], size)
 
-    block = max(1, min(1024, BLOCK_BYTES // gram.nbytes))
-    for _ in in_parallel(solve_block, range(0, n_users, block)):
-        pass
-    return (rows[:, :-1], rows[:, -1]) if head.bias else (rows, np.zeros(n_users, np.float32))
+    blocks = list(in_parallel(solve_block, range(0, n_users, USERS_AT_ONCE)))
+    return np.concatenate([W for W, _ in blocks]), np.concatenate([b for _, b in blocks])
 
 
-def solve_new(
-    head: Head, factors: Factors, new: np.ndarray, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray
-) -> Factors:
-    """`factors` with J's minimum in the rows of the users of the mask `new` (n_users,): where such a user starts."""
-    own, number = new[user_index], np.cumsum(new) - 1
-    W, b = factors.W.copy(), factors.b.copy()
-    W[new], b[new] = solve(
-        replace(head, recency=0.0), factors.X, number[user_index[own]], item_index[own], y[own], int(new.sum())
-    )
-    return Factors(factors.X, W, b)
+class Solver:
+    """Exact rows of users for one X, in the calling thread."""
+
+    def __init__(self, head: Head, X: np.ndarray) -> None:
+        # b_j is one more feature, that is 1 for every item. The last row is no item: it fills short users up.
+        parts = [X, np.ones((len(X), 1), X.dtype)] if head.bias else [X]
+        self.head, self.n_items = head, len(X)
+        self.features = np.vstack([np.hstack(parts), np.zeros((1, X.shape[1] + head.bias), X.dtype)])
+        self.gram = self.features.T @ self.features
+
+    def rows(
+        self, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `solve`, of some users that are numbered from 0 on."""
+        n_features, counts = self.features.shape[1], np.bincount(user_index, minlength=n_users)
+        starts = np.cumsum(counts) - counts
+        root = np.sqrt(recency_weights(user_index, self.head.recency))
+        target = np.append(root * y, 0).astype(np.float32)
+        root, items = np.append(root, 0), np.append(item_index, self.n_items)
+        alpha, penalty = self.head.alphas(counts, self.n_items), np.tile(self.head.penalties(counts), (n_features, 1)).T
+        if self.head.bias:
+            penalty[:, -1] = self.head.bias_lambda
+        rows = np.empty((n_users, n_features), np.float32)
+        for users in _alike(counts):
+            place = np.arange(counts[users[-1]])
+            filled = np.where(place < counts[users, None], starts[users, None] + place, len(item_index))
+            rated = self.features[items[filled]]
+            rated *= root[filled][..., None]
+            turned = rated.transpose(0, 2, 1)
+            A = ridge_matrix((turned @ rated).astype(np.float64), self.gram, alpha[users], penalty[users])
+            rows[users] = np.linalg.solve(A, turned @ target[filled][..., None])[:, :, 0]
+        return (rows[:, :-1], rows[:, -1]) if self.head.bias else (rows, np.zeros(n_users, np.float32))
+
+
+def _alike(counts: np.ndarray) -> Iterator[np.ndarray]:
+    """Groups of users with about as many ratings, the most last: filled up to the same length they are one array."""
+    order, first = np.argsort(counts, kind="stable"), 0
+    while first < len(order):
+        last = first + 1
+        while last < len(order) and (last + 1 - first) * max(counts[order[last]], LEAST) <= RATINGS_AT_ONCE:
+            last += 1
+        yield order[first:last]
+        first = last

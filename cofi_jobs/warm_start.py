@@ -19,11 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Start:
-    """First factors of both heads, in the source's units; the mask `new` (n_users,) says whose rows mean nothing."""
+    """First factors of both heads, in the source's units."""
 
     rating: Factors
     ranking: Factors
-    new: np.ndarray
 
 
 def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.ndarray) -> Factors:
@@ -73,7 +72,6 @@ def trial_start(
     return last, Start(
         carry_over(in_units, earlier.rating, users, items),
         carry_over(fresh, earlier.ranking, users, items),
-        users < 0,
     )
 
 

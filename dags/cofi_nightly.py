@@ -96,7 +96,7 @@ def cofi_nightly() -> None:
     def train(**context: Any) -> dict[str, Any]:
         """Learn both heads of the model, once to be measured and once to be used.
 
-        **Reads** `normalized/`. **Writes** `trial/` and `model/`, and the losses of each epoch into `training/`.
+        **Reads** `normalized/`. **Writes** `trial/` and `model/`, and the losses of each step into `training/`.
 
         **If it fails** with "J is nan", lower the setting that the log names, in a new run's form. Ended with exit code
         -9, it needed more memory than there was: give it more, or lower `n_features`. Waiting as "scheduled", another

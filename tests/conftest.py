@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,21 +19,13 @@ from tests.postgres import new_database, server
 
 # Small and quick, yet every part of the job runs. What is learned so quickly may be too bad for the gate.
 QUICK = [
-    *("n_features=4", "batch_size=64", "rating_epochs=3", "ranking_epochs=3", "top_n=5", "similar_n=4"),
+    *("n_features=4", "batch_size=64", "rating_steps=3", "ranking_steps=3", "top_n=5", "similar_n=4"),
     "force_publish=true",
 ]
 QUICK_VALUES = {name: json.loads(value) for name, value in (text.split("=") for text in QUICK)}  # as a run's conf
 
 # Files whose tests take minutes, longest first: two processes then end at about the same time.
 LONGEST = ["test_live.py", "test_dag.py", "test_cli.py", "test_tune.py", "test_erase.py", "test_connection.py"]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """What XLA has compiled is kept for all tests of this run and for the processes that they start."""
-    if not hasattr(config, "workerinput"):
-        compiled = tempfile.mkdtemp(prefix="cofi-xla-")
-        config.add_cleanup(lambda: shutil.rmtree(compiled, ignore_errors=True))
-        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import night
 from benchmarks.ingest import COPY, summarize
 from benchmarks.measure import Measured, measure
-from benchmarks.memory import CALL, Size, peaks
+from benchmarks.memory import CHUNK, Size, peaks
 from cofi_jobs.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -103,9 +103,10 @@ def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() ->
     assert {step for step in of if more[step] > of[step]} == {"ingest", "train", "evaluate"}  # normalize has its limit
     assert more["ingest"] - of["ingest"] < 1000
     threads = peaks(replace(size, threads=4))
-    assert {step for step in of if threads[step] > of[step]} == {"ingest", "similar_items", "recommend", "report"}
+    by_thread = {"ingest", "train", "similar_items", "recommend", "report"}
+    assert {step for step in of if threads[step] > of[step]} == by_thread
     assert more["train"] - of["train"] > (12 * size.ratings + 4 * 4 * 2 * size.users * size.features) / 1e6
-    assert importlib.import_module("cofi_jobs.train").MOST_AT_ONCE == CALL
+    assert importlib.import_module("cofi_jobs.gradients").CHUNK == CHUNK
 
 
 def test_a_peak_above_the_formula_by_more_than_a_fifth_is_named() -> None:

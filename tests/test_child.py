@@ -187,7 +187,7 @@ def test_credentials_reach_the_child_and_nothing_else(
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 3), (signal.SIGKILL, -9)])
 def test_child_dies_with_the_task_process(normalized: Store, sent: int, code: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PARENT, str(normalized.root), *QUICK, "rating_epochs=10000", "max_steps=0"]
+    command = [sys.executable, "-c", PARENT, str(normalized.root), *QUICK, "rating_steps=100000"]
     child = None
     with subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True

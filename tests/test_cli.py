@@ -54,7 +54,7 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(store: Store, ratings:
     assert len(re.findall(r"User \d+, \d+ ratings", ended.stdout)) == 3
     assert ended.stdout.count("similar items") == 3
     assert "\x1b" not in ended.stdout + ended.stderr  # plain lines where there is no terminal
-    assert "INFO cofi_jobs.train: rating head: epoch 3 of 3" in ended.stderr
+    assert "INFO cofi_jobs.train: rating head: step 3 of 3" in ended.stderr
 
 
 def test_one_command_for_each_task(store: Store, ratings: Path):
@@ -210,7 +210,7 @@ def test_options_that_cannot_be_read_are_not_shown(store: Store):
 
 def test_explain_says_why_in_words(store: Store, ratings: Path, items: Path):
     store.add_to_catalogue(items)
-    run_night(store, load_settings([*QUICK, "ranking_epochs=20"]), "n1", ratings=[ratings])
+    run_night(store, load_settings([*QUICK, "ranking_steps=20"]), "n1", ratings=[ratings])
     lists = current_run(store).recommendations
     user, best = next(
         (user, row)

@@ -52,7 +52,7 @@ def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty):
 
 def test_without_the_reason_a_recommended_item_loses_most(store):
     write_ratings(store.landing / "ratings.csv", random_ratings(n_items=40))
-    settings = load_settings([*QUICK, "ranking_epochs=20"])
+    settings = load_settings([*QUICK, "ranking_steps=20"])
     run_night(store, settings, "n1")
     run = current_run(store)
     items, X = run.items().to_pandas(), np.stack(run.item_factors().to_pandas()["ranking_factors"]).astype(float)

@@ -19,18 +19,16 @@ from tests.conftest import QUICK, run_night, write_ratings
 SETTINGS = load_settings()
 GOOD = [
     "n_features=4",
-    "batch_size=256",
-    "rating_epochs=60",
-    "ranking_epochs=60",
-    "max_steps=0",
+    "batch_size=0",
+    "rating_learning_rate=0.05",
     "top_n=5",
     "similar_n=4",
 ]
 BAD = [
     *QUICK,
     "force_publish=false",
-    "rating_epochs=1",
-    "ranking_epochs=1",
+    "rating_steps=1",
+    "ranking_steps=1",
     "rating_lambda=1000",
     "ranking_lambda=1000",
 ]

@@ -256,7 +256,7 @@ def test_tasks_use_what_the_earlier_tasks_of_the_run_were_set_to(night: Store, q
 
 def test_a_failed_task_is_recorded_and_yesterday_stays(night: Store):
     blown_up = load_settings(
-        [*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_epochs=200", "max_refused=1"]
+        [*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_steps=200", "max_refused=1"]
     )
     write_ratings(night.landing / "more.csv", random_ratings(seed=2).assign(rating="many"))
     outcome = run_task("ingest", night, blown_up, "night-2")

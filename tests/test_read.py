@@ -128,7 +128,8 @@ def test_the_schema_notices_what_is_missing(manifest: dict[str, Any], field: str
 
 def test_every_field_of_the_first_manifest_is_still_there(manifest: dict[str, Any]):
     """Additions alone keep a version: what an old reader looks for has its place and its type."""
-    same_type(FIRST, manifest, "")
+    # Names of settings are the job's, not the contract's: each release has its own.
+    same_type({name: value for name, value in FIRST.items() if name != "settings"}, manifest, "")
 
 
 def same_type(old: Any, new: Any, where: str) -> None:

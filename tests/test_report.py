@@ -164,7 +164,7 @@ def test_every_plot_has_a_title_and_both_axes_say_what_they_are(nights: Store, m
         assert len(title.split()) >= 4
         for label in (xlabel, ylabel):
             assert label in figure["texts"], f"{title} lacks its axis {label}"
-    units = re.compile(r"\(.*\)|rows|users|model|item|reason|night|rating|measure|epoch|share")
+    units = re.compile(r"\(.*\)|rows|users|model|item|reason|night|rating|measure|step|share")
     assert all(units.search(label) for _, *labels in seen for label in labels)
 
 

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cofi_jobs import gradients
+from cofi_jobs.cost import cost
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.heads import Head, ranking_target, rating_head, rating_target
 from cofi_jobs.model import Factors, Ratings, initial_factors, predict
 from cofi_jobs.settings import load_settings
-from cofi_jobs.train import Step, fit, fit_both
+from cofi_jobs.train import fit, fit_both
 from cofi_jobs.warm_start import Start
 
 
@@ -59,7 +61,7 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
 
 def test_the_textbooks_loop_is_reached_by_settings_too():
     names = "batch_size=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1 rating_learning_rate=0.1".split()
-    names += ["rating_epochs=200", "rating_bias_lambda=0", "recency=0", "max_steps=0"]
+    names += ["rating_steps=200", "rating_bias_lambda=0", "exact_users=false", "recency=0"]
     assert rating_head(load_settings(names)) == Head("rating", lambda_=1.0)
 
 
@@ -74,7 +76,7 @@ def planted(n_users: int = 80, n_items: int = 60, rank: int = 3, seed: int = 1):
 def test_the_rating_head_recovers_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(lambda_=0.02, learning_rate=0.05, epochs=150, batch_size=256, cosine_decay=True)
+    head = Head(lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True)
     result = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     user, item = np.nonzero(~seen)
     error = predict(result.factors, user, item) - truth[~seen]
@@ -84,7 +86,7 @@ def test_the_rating_head_recovers_a_planted_low_rank_matrix():
 def test_the_ranking_head_recovers_the_order_of_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head("ranking", lambda_=0.02, alpha=0.0017, bias=False, learning_rate=0.05, epochs=150, batch_size=256)
+    head = Head("ranking", lambda_=0.02, alpha=0.0017, bias=False, learning_rate=0.05, steps=300, batch_size=256)
     factors = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]).factors
     scores = factors.W @ factors.X.T
     for row in range(80):
@@ -98,7 +100,7 @@ def test_the_ranking_head_finds_planted_groups():
     own = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
     seen = own & (rng.random(own.shape) < 0.5)
     user, item = np.nonzero(seen)
-    head = Head("ranking", lambda_=0.1, nu=0.5, alpha=1.2, bias=False, learning_rate=0.02, epochs=100, batch_size=128)
+    head = Head("ranking", lambda_=0.1, nu=0.5, alpha=1.2, bias=False, learning_rate=0.02, steps=200, batch_size=128)
     factors = fit(head, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)).factors
     scores = factors.W @ factors.X.T
     assert scores[own & ~seen].min() > scores[~own].max()
@@ -110,9 +112,9 @@ def test_both_heads_complete_a_checkerboard(name):
     seen = np.random.default_rng(5).random(board.shape) < 0.7
     user, item = np.nonzero(seen)
     if name == "rating":
-        head, y = Head("rating", lambda_=0.05, learning_rate=0.05, epochs=200), board[seen] - 3
+        head, y = Head("rating", lambda_=0.05, learning_rate=0.05, steps=200), board[seen] - 3
     else:
-        head = Head("ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, epochs=200)
+        head = Head("ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, steps=200)
         y = ranking_target(board[seen], (1, 5))
     factors = fit(head, initial_factors(16, 16, 4, seed=1), user, item, y).factors
     scores = factors.W @ factors.X.T + factors.b[:, None]
@@ -125,7 +127,7 @@ def test_both_heads_complete_a_checkerboard(name):
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(epochs=3, batch_size=256)
+    head = Head(exact_users=True, steps=7, batch_size=256)
 
     def train(seed):
         return fit(head, initial_factors(60, 80, 8, seed), user, item, truth[seen], seed)
@@ -140,9 +142,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
 def test_given_factors_are_where_training_starts():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(lambda_=0.02, learning_rate=0.05, epochs=150, batch_size=256, cosine_decay=True)
+    head = Head(lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True)
     cold = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
-    warm = fit(Head(lambda_=0.02, learning_rate=1e-6, epochs=1), cold.factors, user, item, truth[seen])
+    warm = fit(Head(lambda_=0.02, learning_rate=1e-6, steps=1), cold.factors, user, item, truth[seen])
     assert warm.losses[0] == pytest.approx(cold.losses[-1], rel=0.02)
 
 
@@ -164,43 +166,57 @@ def test_targets_are_the_same_on_every_scale(scale):
 
 
 def test_batches_follow_the_number_of_ratings():
-    sizes = {n: n / Head(batch_size=None).batches(n) for n in (10, 80_000, 10**6, 10**8)}
-    assert sizes == {10: 10, 80_000: 8_000, 10**6: 10_000, 10**8: pytest.approx(262_144, rel=0.01)}
-    assert sizes[10**8] <= 262_144
+    sizes = {n: n / Head(batch_size=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
+    assert sizes == {10: 10, 80_000: 16_000, 10**7: 10**5, 10**8: 10**6}
     assert Head(batch_size=0).batches(10**6) == 1
     assert Head(batch_size=1000).batches(10_400) == 11
 
 
-@pytest.mark.parametrize(
-    ("n_ratings", "epochs", "max_steps", "passes"),
-    [
-        (100_836, 20, 600, 20),  # 13 steps an epoch: all of ml-latest-small
-        (10**6, 20, 600, 6),  # 100 steps an epoch
-        (10**6, 20, 601, 7),
-        (10**6, 5, 600, 5),
-        (10**6, 20, 0, 20),
-        (10**8, 20, 600, 2),  # 382 steps an epoch
-        (10**8, 20, 1, 2),
-        (10**8, 1, 600, 1),
-    ],
-)
-def test_epochs_end_when_there_were_enough_steps(n_ratings, epochs, max_steps, passes):
-    head = Head(epochs=epochs, batch_size=None, max_steps=max_steps)
-    assert head.passes(n_ratings) == passes
+def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    start, head = initial_factors(60, 80, 3, seed=0), Head(lambda_=1.0, bias_lambda=1.0, cosine_decay=True, steps=400)
+    ending = fit(replace(head, exact_users=True), start, user, item, truth[seen])
+    parts = [tf.Variable(part) for part in (ending.factors.X, ending.factors.W, ending.factors.b)]
+    X, W, b = parts
+    with tf.GradientTape() as tape:
+        J = cost(X, W, b, user, item, truth[seen], tf.ones(60), tf.ones(80), bias_penalty=1.0)
+    for gradient, part in zip(tape.gradient(J, parts), parts, strict=True):
+        slope = np.abs(tf.convert_to_tensor(gradient)).max()
+        assert slope < 0.02 * np.abs(part).max(), slope
+    assert float(J) == pytest.approx(ending.losses[-1], rel=1e-4)
+    by_adam = fit(head, start, user, item, truth[seen])
+    assert by_adam.losses[-1] == pytest.approx(ending.losses[-1], rel=1e-4)
+    assert ending.losses[50] - float(J) < 0.5 * (by_adam.losses[50] - float(J))
 
 
-def test_with_fewer_epochs_the_rate_still_runs_down_to_0_and_a_warm_fit_takes_a_third_of_them():
+@pytest.mark.parametrize("head", [Head(lambda_=0.5, nu=0.5), Head(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)])
+def test_a_step_is_the_same_however_its_users_are_dealt_to_threads(head, monkeypatch):
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = replace(head, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
+    found = []
+    for chunk in (10**6, 100):
+        monkeypatch.setattr(gradients, "CHUNK", chunk)
+        found.append(fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
+    np.testing.assert_allclose(found[0].losses, found[1].losses, rtol=1e-4)
+    np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
+
+
+def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
+    counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
+    drawn = gradients.drawn(counts, 5, seed=0)
+    for _ in range(2):
+        parts = [next(drawn) for _ in range(5)]
+        assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
+        assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
+    assert [len(part) for part in gradients.split(np.array([0]), np.array([9]), 4)] == [1]
+
+
+def test_a_warm_fit_takes_a_third_of_the_steps():
     truth, seen = planted()
     user, item = (index.astype(np.int32) for index in np.nonzero(seen))
-    y, start, step = truth[seen], initial_factors(60, 80, 3, seed=0), Step(60, 80, 3, bias=True)
-    most = 5 * Head(batch_size=256).batches(len(y))
-    capped = Head(epochs=20, batch_size=256, cosine_decay=True, max_steps=most)
-    found = fit(capped, start, user, item, y, step=step)
-    five = fit(replace(capped, epochs=5), start, user, item, y, step=step)
-    assert len(found.losses) == 5
-    np.testing.assert_array_equal(found.factors.X, five.factors.X)
-
-    ratings, again = Ratings(user, item, y, 80, 60), Start(start, start, np.zeros(80, bool))
-    settings = load_settings(["n_features=3", "batch_size=256", f"max_steps={most}"])
-    warm = fit_both(ratings, np.zeros(60), y, settings, (1, 5), again)
-    assert [len(head.losses) for head in (warm.rating, warm.ranking)] == [2, 2]
+    ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
+    settings = load_settings(["n_features=3", "rating_steps=7", "ranking_steps=2"])
+    warm = fit_both(ratings, np.zeros(60), truth[seen], settings, (1, 5), Start(start, start))
+    assert [len(head.losses) for head in (warm.rating, warm.ranking)] == [3, 1]

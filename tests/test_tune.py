@@ -23,7 +23,7 @@ from tests.test_gate import tasteful_ratings
 
 ROOT = Path(__file__).parents[1]
 # Told, so not tuned. What remains to tune is compiled once.
-TOLD = ["n_features=4", "batch_size=4096", "rating_epochs=10", "ranking_epochs=10", "top_n=5", "similar_n=4"]
+TOLD = ["n_features=4", "batch_size=4096", "rating_steps=10", "ranking_steps=10", "top_n=5", "similar_n=4"]
 
 
 @pytest.fixture(autouse=True)
@@ -301,7 +301,7 @@ def test_an_invalid_file_is_refused_with_what_was_found_and_what_is_allowed(stor
 
 
 def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
-    settings = load_settings([*TOLD, "batch_size=256", "rating_epochs=60", "ranking_epochs=60", "max_steps=0"])
+    settings = load_settings([*TOLD, "batch_size=256", "rating_steps=80", "ranking_steps=80"])
     write_ratings(store.landing / "ratings.csv", tasteful_ratings())
     run_night(store, settings, "n1")
     write(store, rating_lambda=1000.0, ranking_lambda=1000.0, n_features=16)

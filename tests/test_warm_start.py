@@ -1,4 +1,4 @@
-"""Warm start: rows are found by id, what is held out does not show, and a third of the epochs is enough."""
+"""Warm start: rows are found by id, what is held out does not show, and a third of the steps is enough."""
 
 import logging
 import shutil
@@ -10,8 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs import user_rows
-from cofi_jobs.heads import Head
 from cofi_jobs.model import Factors, Ratings, initial_factors, predict
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.split import held_out_mask, read_ratings
@@ -37,19 +35,6 @@ def test_rows_are_carried_over_by_id():
     np.testing.assert_array_equal(found.W, [fresh.W[0], earlier.W[0], fresh.W[2]])
     np.testing.assert_array_equal(found.b, [0, 7, 0])
     assert not np.shares_memory(found.X, fresh.X)
-
-
-@pytest.mark.parametrize("head", [Head(lambda_=0.3), Head(lambda_=0.3, alpha=4.0, bias=False)], ids=["b", "no b"])
-def test_new_users_start_where_J_is_least_and_others_where_they_were(head):
-    rng = np.random.default_rng(3)
-    user, item = np.nonzero(rng.random((7, 12)) < 0.5)
-    y, start = rng.standard_normal(len(user)), initial_factors(12, 7, 3, seed=0)
-    new = np.array([0, 1, 0, 0, 1, 0, 1], bool)
-    found = user_rows.solve_new(head, start, new, user, item, y)
-    W, b = user_rows.solve(head, start.X, user, item, y, 7)
-    np.testing.assert_array_equal(found.X, start.X)
-    np.testing.assert_allclose(found.W, np.where(new[:, None], W, start.W), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(found.b, np.where(new, b, start.b), rtol=1e-5, atol=1e-7)
 
 
 # ---- between two nights
@@ -119,7 +104,6 @@ def test_the_second_night_goes_on_from_the_trial_model_of_the_first(night: Store
     users, items = (row_numbers(*pair) for pair in zip(ids(night), (earlier.user_id, earlier.item_id), strict=True))
     assert 0 < (users < 0).sum() < len(users)
     assert 0 < (items < 0).sum() < len(items)
-    np.testing.assert_array_equal(start.new, users < 0)
     for mine, theirs in ((start.rating, earlier.rating), (start.ranking, earlier.ranking)):
         np.testing.assert_array_equal(mine.X[items >= 0], theirs.X[items[items >= 0]])
         np.testing.assert_array_equal(mine.W[users >= 0], theirs.W[users[users >= 0]])
@@ -127,12 +111,12 @@ def test_the_second_night_goes_on_from_the_trial_model_of_the_first(night: Store
         assert np.abs(mine.X[items < 0]).min() > 0
 
 
-def test_it_takes_a_third_of_the_epochs_and_repeats_to_the_bit(night: Store):
+def test_it_takes_a_third_of_the_steps_and_repeats_to_the_bit(night: Store):
     start_of(night, SECOND)
     first = run_task("train", night, SETTINGS, "n2")
     assert first["started_from"] == "n1"
     losses = pq.read_table(night.table("n2", "training") / "losses.parquet").to_pandas()
-    assert losses.groupby(["fit", "head"])["epoch"].max().tolist() == [1] * 4
+    assert losses.groupby(["fit", "head"])["step"].max().tolist() == [1] * 4
     before = Trial.read(night.table("n2", "trial"))
     # A run published later, though newer, is not where this one starts.
     for folder in ("runs", "tasks"):
@@ -178,7 +162,6 @@ def test_what_the_earlier_trial_knew_of_a_rating_held_out_now_is_forgotten(night
         number = row_numbers(rows, old)
         differ = (mine != theirs[number]).any(axis=1) & (number >= 0)
         assert rows.filter(pa.array(differ)).to_pylist() == [changed[key]]
-    assert start.new[users.to_pylist().index(changed["userId"])]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +191,7 @@ def test_no_warm_start_from_another_cost_or_split(night: Store, change: str, rea
 # ---- what it is worth
 
 
-def test_a_third_of_the_epochs_from_last_nights_factors_is_as_good_as_all_from_the_start():
+def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_the_start():
     """A planted matrix of rank 4; the first night lacks a tenth of the known entries, and some users and items."""
     n_users, n_items, rng = 120, 90, np.random.default_rng(1)
     truth = rng.standard_normal((n_users, 4)) @ rng.standard_normal((4, n_items))
@@ -221,9 +204,9 @@ def test_a_third_of_the_epochs_from_last_nights_factors_is_as_good_as_all_from_t
         [
             "n_features=6",
             "batch_size=256",
-            "rating_epochs=60",
-            "ranking_epochs=60",
-            "max_steps=0",
+            "rating_steps=180",
+            "ranking_steps=180",
+            "rating_learning_rate=0.05",
             "rating_lambda=0.1",
             "recency=0",
         ]
@@ -233,15 +216,17 @@ def test_a_third_of_the_epochs_from_last_nights_factors_is_as_good_as_all_from_t
         user, item = (index.astype(np.int32) for index in np.nonzero(mask))
         ratings = Ratings(user, item, stars[mask], n_users, n_items)
         means = item_means(ratings, 1.0)
-        chosen = settings.model_copy(update={"rating_epochs": 20, "ranking_epochs": 20} if third else {})
+        chosen = settings.model_copy(update={"rating_steps": 60, "ranking_steps": 60} if third else {})
         model = fit_both(ratings, means, ratings.rating - means[item], chosen, (1, 5), start)
         at_user, at_item = np.nonzero(hidden)
         error = predict(model.rating.factors, at_user, at_item) + means[at_item] - stars[hidden]
         scores = model.ranking.factors.W @ model.ranking.factors.X.T
-        rank = np.mean([np.corrcoef(scores[row][hidden[row]], truth[row][hidden[row]])[0, 1] for row in range(n_users)])
-        known = np.bincount(user, minlength=n_users) > 0
+        with np.errstate(invalid="ignore"):  # who has rated nothing has no order
+            rank = np.mean(
+                [np.corrcoef(scores[row][hidden[row]], truth[row][hidden[row]])[0, 1] for row in range(n_users)]
+            )
         return (
-            Start(model.rating.factors, model.ranking.factors, ~known),
+            Start(model.rating.factors, model.ranking.factors),
             float(np.sqrt(np.mean(error**2))),
             float(rank),
         )
@@ -250,5 +235,5 @@ def test_a_third_of_the_epochs_from_last_nights_factors_is_as_good_as_all_from_t
     _, cold_rmse, cold_rank = night(seen)
     _, warm_rmse, warm_rank = night(seen, start)
     _, third_rmse, _ = night(seen, third=True)
-    assert warm_rmse < cold_rmse + 0.01 < third_rmse - 0.005  # a third from the start is not enough
+    assert warm_rmse < cold_rmse + 0.02 < third_rmse - 0.005  # a third from the start is not enough
     assert warm_rank > cold_rank - 0.02

@@ -18,12 +18,12 @@ def training_section(night: Night) -> Section:
         for fit in pc.unique(own["fit"]).to_pylist():
             rows = own.filter(pc.equal(own["fit"], fit))
             name = {"held-out": "trial, without the held-out ratings", "final": "final, on all ratings"}.get(fit, fit)
-            curves[name] = (rows["epoch"].to_numpy(), rows["J"].to_numpy())
+            curves[name] = (rows["step"].to_numpy(), rows["J"].to_numpy())
         section.plots.append(
             plots.lines(
                 f"Cost of the {head} head, which {task}: it should fall, then flatten",
                 curves,
-                "epoch (passes over the ratings)",
+                "step of Adam",
                 "cost J (no unit)",
                 "J is summed over the ratings: the final fit has more of them, and goes on from the trial's factors.",
             )

@@ -1,0 +1,126 @@
+"""Whether something has become slow: processor time of ours by that of a plain peer in the same run, against a limit.
+
+Both sides take turns and the least of each counts, so that neither the machine nor what else runs on it matters much.
+A limit is about twice what was found when it was set.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from threadpoolctl import threadpool_limits
+
+from benchmarks.ingest import files
+from cofi_jobs.gradients import Whole
+from cofi_jobs.heads import Head
+from cofi_jobs.similar_items import nearest
+from cofi_jobs.top_k import top_k_unrated
+from cofi_jobs.user_rows import Solver
+
+ROUNDS = 7
+N_USERS, N_ITEMS, N_FEATURES, TOP_N = 300, 20_000, 64, 20
+LIMITS = {
+    "a block of lists, by the product of its factors": 3.0,
+    "a block of similar items, by the product": 3.0,
+    "exact rows of users, by their products one by one": 5.0,
+    "a gradient, by NumPy's": 1.0,
+    "ingest of a night on 1,000,000 ratings, by one on 100,000": 1.3,
+}
+
+
+def ratios() -> list[float]:
+    """Each ratio of LIMITS."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N_ITEMS, N_FEATURES), dtype=np.float32)
+    W = rng.standard_normal((N_USERS, N_FEATURES), dtype=np.float32)
+    user = np.repeat(np.arange(N_USERS, dtype=np.int32), rng.integers(20, 300, N_USERS))
+    item = rng.integers(0, N_ITEMS, len(user)).astype(np.int32)
+    y = rng.standard_normal(len(user), dtype=np.float32)
+    ends = np.searchsorted(user, np.arange(N_USERS + 1))
+    head = Head(bias=False)
+    solver, whole = Solver(head, X), Whole(head, N_USERS, N_ITEMS, user, item, y, 0)
+
+    def products() -> None:
+        for start, end in pairwise(ends):
+            rated = X[item[start:end]]
+            rated.T @ rated
+
+    def gradients() -> None:
+        # As the tape's, by X and by W.
+        of_user, of_item = W[user], X[item]
+        error = np.einsum("nk,nk->n", of_user, of_item) - y
+        np.add.at(np.zeros_like(X), item, error[:, None] * of_user)
+        np.add.at(np.zeros_like(W), user, error[:, None] * of_item)
+
+    with threadpool_limits(1, "blas"), tempfile.TemporaryDirectory() as folder:
+        few, many = (_nightly_ingest(Path(folder), size) for size in (100_000, 1_000_000))
+        return [
+            _ratio(lambda: top_k_unrated(W @ X.T, user, item, TOP_N), lambda: W @ X.T),
+            _ratio(lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T),
+            _ratio(lambda: solver.rows(user, item, y, N_USERS), products),
+            _ratio(lambda: whole.at(X, W), gradients),
+            _ratio(many, few),
+        ]
+
+
+def _ratio(ours: Callable[[], object], peer: Callable[[], object]) -> float:
+    took: tuple[list[float], list[float]] = [], []
+    for _ in range(ROUNDS):
+        for own, run in zip(took, (ours, peer), strict=True):
+            start = _processor_seconds()
+            run()
+            own.append(_processor_seconds() - start)
+    return min(took[0]) / min(took[1])
+
+
+def _processor_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def _nightly_ingest(folder: Path, size: int) -> Callable[[], None]:
+    """Loads a store; what it returns ingests a night's few ratings into it, another night each time."""
+    source, number = files(folder, size, 1000), 0
+
+    def ingest(ratings: Path) -> None:
+        nonlocal number
+        number += 1
+        command = [sys.executable, "-m", "cofi_jobs", "ingest", "--store", str(folder / f"store-{size}")]
+        command += [
+            "--run-key",
+            f"{number:03}",
+            "--ratings",
+            str(ratings),
+            "--set=rating_low=0.5",
+            "--set=rating_high=5",
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+
+    ingest(source["first"])
+    return lambda: ingest(source["nightly"])
+
+
+def main() -> None:
+    """Print each ratio with its limit; fail where one is exceeded."""
+    table = Table("processor time of", Column("ratio", justify="right"), Column("limit", justify="right"))
+    slow = []
+    for (what, limit), ratio in zip(LIMITS.items(), ratios(), strict=True):
+        table.add_row(what, f"{ratio:.2f}", f"{limit:.2f}")
+        if ratio > limit:
+            slow.append(f"error: {what}: found {ratio:.2f}, expected at most {limit:.2f}")
+    Console(width=100).print(table)
+    if slow:
+        sys.exit("\n".join(slow))
+
+
+if __name__ == "__main__":
+    typer.run(main)

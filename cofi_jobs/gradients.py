@@ -1,0 +1,109 @@
+"""J and its gradients by what Adam changes: from all ratings, or by X alone with users' rows that are exact."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cofi_jobs import user_rows
+from cofi_jobs.cost import cost
+from cofi_jobs.heads import Head
+from cofi_jobs.machine import in_parallel
+from cofi_jobs.model import ranges
+
+CHUNK = 65_536  # ratings that a thread works on: its buffers are then used again, larger ones had anew from the system
+
+
+class Whole:
+    """J of all ratings and its gradients by X and W, and by b where the head has it."""
+
+    def __init__(
+        self,
+        head: Head,
+        n_users: int,
+        n_items: int,
+        user_index: np.ndarray,
+        item_index: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+    ) -> None:
+        self.head, self.n_items, self.ratings = head, n_items, (user_index, item_index, y)
+        self.counts = np.bincount(user_index, minlength=n_users)
+        self.item_penalty = head.penalties(np.bincount(item_index, minlength=n_items))
+        self.bias_penalty, self.seed = np.float32(head.bias_lambda), seed
+
+    def weights(self, counts: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What weighs the penalties, and the pairs, of users with so many ratings."""
+        share = np.float32(counts.sum() / len(self.ratings[0]))
+        alphas = (self.head.alphas(counts, self.n_items),) if self.head.alpha else ()
+        return share * self.item_penalty, self.head.penalties(counts), *alphas
+
+    def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J and its gradients at these parameters."""
+        rest = () if self.head.bias else (tf.zeros(len(self.counts)),)
+        return _gradients(parameters, rest, self.ratings, self.weights(self.counts), self.bias_penalty)
+
+
+class Projection(Whole):
+    """J minimised over W and b, a function of X alone, and its gradient (variable projection).
+
+    Users are drawn anew in each round through all of them, so many at a time as make a batch of ratings. Their rows are
+    solved exactly; there J does not change with them, so its gradient by X is that of the minimum (Golub & Pereyra
+    1973, SIAM J. Numer. Anal. 10). J is scaled to all ratings. With recency the rows are those that users will have in
+    the end, while J counts all ratings alike: that makes better X than either in both.
+    """
+
+    def __init__(self, head: Head, n_users: int, *rest: Any) -> None:
+        super().__init__(head, n_users, *rest)
+        self.first = np.cumsum(self.counts) - self.counts
+        self.drawn = drawn(self.counts, head.batches(len(self.ratings[0])), self.seed)
+
+    def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J and its gradient at an X, as the next users tell."""
+        (X,), users = parameters, next(self.drawn)
+        solver, n = user_rows.Solver(self.head, X.numpy()), self.counts[users].sum()
+        chunks = split(users, self.counts, max(2, -(-n // CHUNK)))
+        J, total = tf.zeros(()), tf.zeros_like(X)
+        for own, (gradient,) in in_parallel(partial(self._part, X, solver), chunks):
+            J, total = J + own, total + gradient
+        scale = len(self.ratings[0]) / n
+        return scale * J, [scale * total]
+
+    def _part(self, X: tf.Tensor, solver: user_rows.Solver, users: np.ndarray) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        n = self.counts[users]
+        number, places = ranges(self.first[users], n)
+        item_index, y = (column[places] for column in self.ratings[1:])
+        W, b = solver.rows(number, item_index, y, len(users))
+        return _gradients((X,), (W, b), (number, item_index, y), self.weights(n), self.bias_penalty)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _gradients(
+    learned: tuple[tf.Tensor, ...],
+    rest: tuple[tf.Tensor, ...],
+    ratings: tuple[tf.Tensor, ...],
+    weights: tuple[tf.Tensor, ...],
+    bias_penalty: tf.Tensor,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """J, and its gradients by what is learned: X, or X and W, or all; `rest` is what of them is not."""
+    with tf.GradientTape() as tape:
+        tape.watch(learned)
+        J = cost(*learned, *rest, *ratings, *weights, bias_penalty=bias_penalty)
+    # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
+    return J, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, learned)]
+
+
+def drawn(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:
+    """Users of step after step: all that have ratings, in batches with about as many ratings, drawn anew each time."""
+    rng, users = np.random.default_rng(seed), np.flatnonzero(counts)
+    while True:
+        yield from split(rng.permutation(users), counts, n_batches)
+
+
+def split(users: np.ndarray, counts: np.ndarray, n: int) -> list[np.ndarray]:
+    """The users in at most n parts, each with about as many ratings."""
+    ends = np.cumsum(counts[users])
+    parts = np.split(users, np.searchsorted(ends, ends[-1] * np.arange(1, n) / n))
+    return [part for part in parts if len(part)]
