@@ -9,13 +9,14 @@ from cofi_jobs.baselines import LONGEST_HISTORY, PAIRS
 from cofi_jobs.top_k import block_size
 
 MB = 1e6
-PYTHON, TENSORFLOW, PLOTS = 180 * MB, 620 * MB, 340 * MB  # a process with what it imports
+PYTHON, TENSORFLOW, PLOTS = 180 * MB, 760 * MB, 340 * MB  # a process with what it imports
 CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row in the window over a pair's ratings
 TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 50, 60, 87  # columns and masks of all ratings that live at once
 CHUNK, CHUNK_ROW = 65_536, 7  # gradients.CHUNK; rows of f features for each rating of a thread's chunk
 TRAINED = 8  # copies of a head's factors: of both heads the trial's, where the final ones start, and what is solved
-LEARNED = 12  # copies of X besides: Adam's moments, the sum of gradients, and those that wait in each thread
+LEARNED = 30  # copies of X besides: Adam's moments, gradients in each thread and what they are made of
+FREED, MOST_FREED = 140, 700 * MB  # copies of X that are freed and not yet given back, and what that is at most
 SCORED, KEPT = 1.25, 1  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
 USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
 PAIR, COUNT = 52, 8  # evaluate: a pair of items that somebody liked, while item-kNN counts them, and the counts
@@ -43,6 +44,7 @@ def peaks(size: Size) -> dict[str, float]:
     users, items = (4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items))  # blocks
     chunk = min(n, CHUNK) * 4 * size.features
     fitted = TRAIN_ROW * n + threads * CHUNK_ROW * chunk + TRAINED * head + LEARNED * X
+    fitted += min(FREED * X, MOST_FREED)
     # Pairs in a block of items: those of all items are at most so many for each rating.
     pairs = min(PAIRS, n * LONGEST_HISTORY * PAIRS / size.items**2)
     measured = EVALUATE_ROW * n + COUNT * PAIRS + PAIR * pairs
@@ -53,7 +55,7 @@ def peaks(size: Size) -> dict[str, float]:
         "train": TENSORFLOW + max(fitted, compared + 4 * head),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + USER_ROWS * 8 * size.features,
-        "evaluate": PYTHON + max(measured, compared) + (SCORED + KEPT) * users + 4 * head,
+        "evaluate": PYTHON + max(measured, compared) + threads * (SCORED + KEPT) * users + 4 * head,
         "report": PLOTS + threads * SQL_THREAD + 2 * X,
         "publish": PYTHON,
     }
