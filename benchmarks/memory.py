@@ -12,7 +12,7 @@ MB = 1e6
 PYTHON, TENSORFLOW, PLOTS = 180 * MB, 760 * MB, 340 * MB  # a process with what it imports
 CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row in the window over a pair's ratings
-TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 50, 60, 87  # columns and masks of all ratings that live at once
+TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 44, 60, 87  # columns and masks of all ratings that live at once
 CHUNK, CHUNK_ROW = 65_536, 7  # gradients.CHUNK; rows of f features for each rating of a thread's chunk
 TRAINED = 8  # copies of a head's factors: of both heads the trial's, where the final ones start, and what is solved
 LEARNED = 30  # copies of X besides: Adam's moments, gradients in each thread and what they are made of
@@ -43,8 +43,7 @@ def peaks(size: Size) -> dict[str, float]:
     head = 4 * (size.users + size.items) * (size.features + 1)
     users, items = (4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items))  # blocks
     chunk = min(n, CHUNK) * 4 * size.features
-    fitted = TRAIN_ROW * n + threads * CHUNK_ROW * chunk + TRAINED * head + LEARNED * X
-    fitted += min(FREED * X, MOST_FREED)
+    fitted = TRAIN_ROW * n + threads * CHUNK_ROW * chunk + TRAINED * head + LEARNED * X + min(FREED * X, MOST_FREED)
     # Pairs in a block of items: those of all items are at most so many for each rating.
     pairs = min(PAIRS, n * LONGEST_HISTORY * PAIRS / size.items**2)
     measured = EVALUATE_ROW * n + COUNT * PAIRS + PAIR * pairs

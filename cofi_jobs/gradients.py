@@ -11,7 +11,7 @@ from cofi_jobs import user_rows
 from cofi_jobs.cost import cost
 from cofi_jobs.heads import Head
 from cofi_jobs.machine import in_parallel
-from cofi_jobs.model import ranges
+from cofi_jobs.model import ranges, tally
 
 CHUNK = 65_536  # ratings that a thread works on: its buffers are then used again, larger ones had anew from the system
 
@@ -30,8 +30,8 @@ class Whole:
         seed: int,
     ) -> None:
         self.head, self.n_items, self.ratings = head, n_items, (user_index, item_index, y)
-        self.counts = np.bincount(user_index, minlength=n_users)
-        self.item_penalty = head.penalties(np.bincount(item_index, minlength=n_items))
+        self.counts = tally(user_index, n_users)
+        self.item_penalty = head.penalties(tally(item_index, n_items))
         self.bias_penalty, self.seed = np.float32(head.bias_lambda), seed
 
     def weights(self, counts: np.ndarray) -> tuple[np.ndarray, ...]:

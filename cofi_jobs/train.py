@@ -21,7 +21,7 @@ from cofi_jobs import tables, user_rows
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.gradients import Projection, Whole
 from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
-from cofi_jobs.model import Factors, Ratings, initial_factors, to_column
+from cofi_jobs.model import Factors, Ratings, initial_factors, tally, to_column
 from cofi_jobs.normalize import damped_means
 from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
@@ -109,7 +109,6 @@ def fit_both(
     """
     unit = np.float32(rating_unit(scale))
     heads = [rating_head(settings), ranking_head(settings)]
-    targets = [rating_target(y_norm, scale), ranking_target(ratings.rating, scale)]
     if initial is None:
         starts = [initial_factors(ratings.n_items, ratings.n_users, settings.n_features, settings.seed)] * 2
     else:
@@ -119,18 +118,17 @@ def fit_both(
             replace(head, steps=math.ceil(head.steps * WARM_STEPS), learning_rate=head.learning_rate * WARM_RATE)
             for head in heads
         ]
-    rating, ranking = (
-        fit(head, start, ratings.user_index, ratings.item_index, y, settings.seed)
-        for head, start, y in zip(heads, starts, targets, strict=True)
-    )
+    pairs = ratings.user_index, ratings.item_index
+    rating = fit(heads[0], starts[0], *pairs, rating_target(y_norm, scale), settings.seed)
+    ranking = fit(heads[1], starts[1], *pairs, ranking_target(ratings.rating, scale), settings.seed)
     X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
     return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)
 
 
 def item_means(ratings: Ratings, damping: float) -> np.ndarray:
     """Damped mean of each item over these ratings alone."""
-    counts = np.bincount(ratings.item_index, minlength=ratings.n_items)
-    return damped_means(counts, np.bincount(ratings.item_index, ratings.rating, minlength=ratings.n_items), damping)
+    item, n_items = ratings.item_index, ratings.n_items
+    return damped_means(tally(item, n_items), tally(item, n_items, ratings.rating), damping)
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
@@ -152,6 +150,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     with store.replace_folder(store.table(run_key, "trial")) as target:
         sides = _counted(users, known.user_index), _counted(items, known.item_index)
         _write_model(trial, *sides, settings.n_features, target)
+    n_known, n_held_out = len(known.rating), int(hidden.sum())
+    del known, hidden  # as large as the ratings
     log.info("learning from all %d ratings", len(ratings.rating))
     y_norm = pq.read_table(folder / "ratings.parquet", columns=["y_norm"])["y_norm"].to_numpy()
     start = Start(trial.rating.factors, trial.ranking.factors)
@@ -162,15 +162,15 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         pq.write_table(_losses({"held-out": trial, "final": final}), target / "losses.parquet")
     return {
         "liked_from": liked_from(settings, scale),
-        "n_known": len(known.rating),
-        "n_held_out": int(hidden.sum()),
+        "n_known": n_known,
+        "n_held_out": n_held_out,
         "started_from": last,
     }
 
 
 def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
     """Users or items with their numbers of ratings among those whose row numbers are given."""
-    return side.set_column(1, "n_ratings", pa.array(np.bincount(index, minlength=len(side)).astype(np.int32)))
+    return side.set_column(1, "n_ratings", pa.array(tally(index, len(side)).astype(np.int32)))
 
 
 def _write_model(model: Model, users: pa.Table, items: pa.Table, n_features: int, folder: Path) -> None:

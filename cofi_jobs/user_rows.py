@@ -13,7 +13,7 @@ import numpy as np
 
 from cofi_jobs.heads import Head
 from cofi_jobs.machine import in_parallel
-from cofi_jobs.model import from_newest
+from cofi_jobs.model import from_newest, tally
 
 SMALLEST_PENALTY = 1e-6  # without any penalty A could not be inverted
 USERS_AT_ONCE, RATINGS_AT_ONCE = 1024, 4096  # that a thread works on: few, so that they stay in cache
@@ -49,7 +49,7 @@ def solve(
 
     The ratings are sorted by user, each user's in order of time.
     """
-    solver, ends = Solver(head, X), np.concatenate([[0], np.cumsum(np.bincount(user_index, minlength=n_users))])
+    solver, ends = Solver(head, X), np.concatenate([[0], np.cumsum(tally(user_index, n_users))])
 
     def solve_block(start: int) -> tuple[np.ndarray, np.ndarray]:
         own = slice(ends[start], ends[min(start + USERS_AT_ONCE, n_users)])
