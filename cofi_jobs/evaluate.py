@@ -232,7 +232,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     if len(users) > settings.evaluate_users:
         rng = np.random.default_rng(settings.seed)
         users = np.sort(rng.choice(users, settings.evaluate_users, replace=False))
-    wanted, liking = (of.where(of.rating >= liked) for of in (held_out, known))
+    wanted = held_out.where(held_out.rating >= liked)
+    # What item-kNN learns from: its pairs of items are many, so likes of those who are measured are enough.
+    measured = np.zeros(ratings.n_users, bool)
+    measured[users] = True
+    liking = known.where((known.rating >= liked) & measured[known.user_index])
     data = Data(known, held_out, wanted, liking, users, (low, high))
     trial = Trial.read(store.table(run_key, "trial"))
     means, lists = measure(data, trial, settings)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cofi_jobs.errors import DataError
-from cofi_jobs.model import Ratings, from_newest
+from cofi_jobs.model import Ratings, tally
 
 DAY = np.timedelta64(24 * 60 * 60, "s")
 
@@ -18,9 +18,14 @@ def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
 
     `user_index` is sorted, and each user's ratings are in order of time.
     """
-    counts = np.bincount(user_index)
-    held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1)
-    return from_newest(user_index) <= held_out[user_index]
+    counts = tally(user_index, user_index[-1] + 1 if len(user_index) else 0)
+    held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1).astype(np.int64)
+    ends, some = np.cumsum(counts), held_out > 0
+    # 1 from the first one held out of a user on, 0 again from the next user on: a byte a rating.
+    steps = np.zeros(len(user_index) + 1, np.int8)
+    steps[(ends - held_out)[some]] += 1
+    steps[ends[some]] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
 
 
 def newest_days(time: np.ndarray, days: float) -> np.ndarray:

@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cofi_jobs.model import Factors, Ratings, from_column, predict
+from cofi_jobs.model import Factors, Ratings, from_column, predict, ranges, tally
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
+
+USERS_AT_ONCE = 4096  # whose ratings of two runs are compared
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,22 @@ def learned_from(
 ) -> np.ndarray:
     """Mask of the held-out ratings whose (user, item) the trial model of an earlier run learned from.
 
-    `user_id` and `item_id` are those of the rows of `held_out`.
+    `user_id` and `item_id` are those of the rows of `held_out`, which is sorted by user.
     """
     normalized = store.table(last, "normalized")
     ratings = read_ratings(normalized)
-    mask = held_out_mask(normalized, ratings.user_index, store.required_outcome(last, "train")["settings"])
-    known = ratings.where(~mask)
-    users, items = row_numbers(earlier.user_id, user_id), row_numbers(earlier.item_id, item_id)
-    pair = users[known.user_index].astype(np.int64) * held_out.n_items + items[known.item_index]
-    gone = (users[known.user_index] < 0) | (items[known.item_index] < 0)
-    return np.isin(held_out.user_index.astype(np.int64) * held_out.n_items + held_out.item_index, pair[~gone])
+    hidden = held_out_mask(normalized, ratings.user_index, store.required_outcome(last, "train")["settings"])
+    counts = tally(ratings.user_index, ratings.n_users)
+    first = np.cumsum(counts) - counts
+    then, now = row_numbers(user_id, earlier.user_id), row_numbers(earlier.item_id, item_id)
+    ends = np.cumsum(tally(held_out.user_index, held_out.n_users))
+    saw = np.zeros(len(held_out.rating), bool)
+    for start in range(0, held_out.n_users, USERS_AT_ONCE):
+        users = then[start : start + USERS_AT_ONCE]
+        number, places = ranges(first[users], np.where(users >= 0, counts[users], 0))
+        items = now[ratings.item_index[places]]
+        kept = ~hidden[places] & (items >= 0)
+        own = slice(ends[start - 1] if start else 0, ends[start + len(users) - 1])
+        pairs = (held_out.user_index[own] - start).astype(np.int64) * held_out.n_items + held_out.item_index[own]
+        saw[own] = np.isin(pairs, number[kept].astype(np.int64) * held_out.n_items + items[kept])
+    return saw
