@@ -12,12 +12,14 @@ MB = 1e6
 PYTHON, TENSORFLOW, PLOTS = 180 * MB, 760 * MB, 340 * MB  # a process with what it imports
 CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row in the window over a pair's ratings
-TRAIN_ROW, EVALUATE_ROW, COMPARED_ROW = 44, 60, 87  # columns and masks of all ratings that live at once
+TRAIN_ROW, EVALUATE_ROW = 30, 56  # columns and masks of all ratings that live at once
+OWN_ROW, COMPARED_ROW = 23, 30  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 65_536, 7  # gradients.CHUNK; rows of f features for each rating of a thread's chunk
 TRAINED = 8  # copies of a head's factors: of both heads the trial's, where the final ones start, and what is solved
 LEARNED = 30  # copies of X besides: Adam's moments, gradients in each thread and what they are made of
 FREED, MOST_FREED = 140, 700 * MB  # copies of X that are freed and not yet given back, and what that is at most
 SCORED, KEPT = 1.25, 1  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
+LISTED, REPORTED = 1150, 230  # bytes of a user: rows of lists on their way into files, and what plots show of users
 USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
 PAIR, COUNT = 52, 8  # evaluate: a pair of items that somebody liked, while item-kNN counts them, and the counts
 
@@ -48,14 +50,15 @@ def peaks(size: Size) -> dict[str, float]:
     pairs = min(PAIRS, n * LONGEST_HISTORY * PAIRS / size.items**2)
     measured = EVALUATE_ROW * n + COUNT * PAIRS + PAIR * pairs
     compared = COMPARED_ROW * size.earlier
+    listed = USER_ROWS * 8 * size.features + LISTED * size.users
     bytes_of = {
         "ingest": PYTHON + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
         "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
-        "train": TENSORFLOW + max(fitted, compared + 4 * head),
+        "train": TENSORFLOW + max(fitted, OWN_ROW * n + compared + 4 * head),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
-        "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + USER_ROWS * 8 * size.features,
+        "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + listed,
         "evaluate": PYTHON + max(measured, compared) + threads * (SCORED + KEPT) * users + 4 * head,
-        "report": PLOTS + threads * SQL_THREAD + 2 * X,
+        "report": PLOTS + threads * SQL_THREAD + 2 * X + REPORTED * size.users,
         "publish": PYTHON,
     }
     return {step: peak / MB for step, peak in bytes_of.items()}
