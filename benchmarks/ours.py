@@ -13,7 +13,8 @@ from benchmarks.contest import FEATURES, TOP_N, Clock, main, timed
 from benchmarks.data import SCALE, read
 from cofi_jobs import recommend, similar_items, tables
 from cofi_jobs.heads import ranking_head, ranking_target, rating_head, rating_target, rating_unit
-from cofi_jobs.model import initial_factors, to_column
+from cofi_jobs.machine import in_parallel
+from cofi_jobs.model import initial_factors, to_column, to_unit_length
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.similar_items import nearest
 from cofi_jobs.store import Store
@@ -60,7 +61,7 @@ def lists(data: Path, found: Path, options: Options) -> None:
         return top_k_unrated(W[start : start + size] @ X.T, rows, items[ends[0] : ends[-1]], TOP_N)
 
     def every() -> tuple[np.ndarray, np.ndarray]:
-        best, values = zip(*(block(start) for start in range(0, len(W), size)), strict=True)
+        best, values = zip(*in_parallel(block, range(0, len(W), size)), strict=True)
         return np.concatenate(best), np.concatenate(values)
 
     if options["write"]:
@@ -73,13 +74,13 @@ def lists(data: Path, found: Path, options: Options) -> None:
 def similar(data: Path, found: Path, options: Options) -> None:
     """All items' similar items as `similar_items` makes them; or the task itself, with its file."""
     X = np.load(data / "X.npy")
-    size = block_size(len(X))
+    size, unit = block_size(len(X)), to_unit_length(X)
 
     def block(start: int) -> tuple[np.ndarray, np.ndarray]:
-        return nearest(X, slice(start, min(start + size, len(X))), TOP_N, "cosine")
+        return nearest(unit, slice(start, min(start + size, len(X))), TOP_N, "cosine")
 
     def every() -> tuple[np.ndarray, np.ndarray]:
-        best, values = zip(*(block(start) for start in range(0, len(X), size)), strict=True)
+        best, values = zip(*in_parallel(block, range(0, len(X), size)), strict=True)
         return np.concatenate(best), np.concatenate(values)
 
     if options["write"]:

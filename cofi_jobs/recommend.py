@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -158,15 +159,17 @@ def _read_items(store: Store, settings: Settings, run_key: str) -> Items:
 
 
 def _blocks(user_factors: pq.ParquetFile, ratings: Path, size: int) -> Iterator[Users]:
-    """Users in blocks, each with its ratings; row groups of other users are not read."""
-    dataset = ds.dataset(ratings)
+    """Users in blocks, each with its ratings. Both files are in order of user and read once."""
+    file, names = pq.ParquetFile(ratings), ["user_index", "item_index", "rating"]
+    batches, rated = file.iter_batches(columns=names), file.schema_arrow.empty_table().select(names)
     start = 0
     for batch in user_factors.iter_batches(batch_size=size):
-        index = ds.field("user_index")
-        rated = dataset.to_table(
-            ["user_index", "item_index", "rating"], (index >= start) & (index < start + len(batch))
-        )
-        row, item_index, stars = (column.to_numpy() for column in rated.columns)
+        n_ratings, read = pc.sum(batch["n_ratings"]).as_py(), [rated]
+        while sum(map(len, read)) < n_ratings:
+            read.append(pa.Table.from_batches([next(batches)]))
+        rated = pa.concat_tables(read)
+        row, item_index, stars = (column.to_numpy() for column in rated.slice(0, n_ratings).columns)
+        rated = rated.slice(n_ratings)
         rating, ranking = (from_column(batch[f"{head}_factors"]) for head in ("rating", "ranking"))
         yield Users(batch["user_id"], rating, ranking, batch["bias"].to_numpy(), row - start, item_index, stars)
         start += len(batch)
