@@ -93,16 +93,6 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
             yield waiting.popleft().result()
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each made in another thread while the one before is in use."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(next, iterator, end)
-        while (item := waiting.result()) is not end:
-            waiting = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]
-
-
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """BLAS at one thread meanwhile. It is a setting of the whole process: the last of several to leave undoes it."""

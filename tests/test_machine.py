@@ -81,24 +81,6 @@ def test_work_inside_parallel_work_gives_the_threads_back_when_the_last_is_done(
         assert blas_threads() == {2}
 
 
-def test_items_are_made_one_ahead_and_errors_come_through():
-    made = []
-
-    def numbers():
-        for number in range(5):
-            made.append(number)
-            yield number
-        raise ValueError("no more")
-
-    taken = []
-    with pytest.raises(ValueError, match="no more"):
-        for number in machine.ahead(numbers()):
-            taken.append(number)
-            assert len(made) <= number + 2
-    assert taken == list(range(5))
-    assert list(machine.ahead([])) == []
-
-
 PROBE = """
 import sys
 from cofi_jobs import machine
