@@ -177,7 +177,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
 
     say("second night: the worker dies in train")
     put(compose, write_ratings(folder / "second.csv", second), "landing")
-    run_id = airflow.trigger({"rating_steps": 100_000})  # long enough to be met in the middle
+    run_id = airflow.trigger({"rating_steps": 5000})  # long enough to be met in the middle
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
     wait(lambda: "rating head: step" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log), "training", 400)
     worker = airflow.tasks(run_id)["train"]["hostname"]
