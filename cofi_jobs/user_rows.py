@@ -78,7 +78,7 @@ class Solver:
         starts = np.cumsum(counts) - counts
         root = np.sqrt(recency_weights(user_index, self.head.recency))
         target = np.append(root * y, 0).astype(np.float32)
-        root, items = np.append(root, 0), np.append(item_index, self.n_items)
+        root, items = np.append(root, np.float32(0)), np.append(item_index, self.n_items)
         alpha, penalty = self.head.alphas(counts, self.n_items), np.tile(self.head.penalties(counts), (n_features, 1)).T
         if self.head.bias:
             penalty[:, -1] = self.head.bias_lambda
