@@ -22,7 +22,7 @@ from tests.conftest import run_night, write_ratings
 from tests.test_gate import tasteful_ratings
 
 ROOT = Path(__file__).parents[1]
-# Told, so not tuned. What remains to tune is compiled once.
+# Told, so not tuned.
 TOLD = ["n_features=4", "batch_size=4096", "rating_steps=10", "ranking_steps=10", "top_n=5", "similar_n=4"]
 
 
