@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import Measured, machine, measure
+from benchmarks.measure import Measured, machine, measure, task_command
 from benchmarks.synthetic import ratings, write_csv
 from cofi_jobs.settings import load_settings
 
@@ -66,11 +66,8 @@ def run(folder: Path, size: int, nightly: int, repeats: int) -> dict[str, list[M
     limits = (str(settings.memory_limit_mb), str(settings.threads))
 
     def job(task: str, night: int) -> Measured:
-        arguments = [f"--set={name}={value}" for name, value in SETTINGS.items()]
-        if task == "ingest":
-            arguments += ["--ratings", str(source[NIGHTS[night]])]
-        command = [sys.executable, "-m", "cofi_jobs", task, "--store", str(store), "--run-key", f"night-{night}"]
-        return measure([*command, *arguments])
+        file = source[NIGHTS[night]] if task == "ingest" else None
+        return measure(task_command(task, store, f"night-{night}", SETTINGS, file))
 
     found: dict[str, list[Measured]] = {}
     for _ in range(repeats):

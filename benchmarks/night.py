@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.ingest import NIGHTS, files
-from benchmarks.measure import machine, measure
+from benchmarks.ingest import NIGHTS, SETTINGS, files
+from benchmarks.measure import machine, measure, task_command
 from benchmarks.memory import Size, peaks
 from cofi_jobs.machine import cores
 from cofi_jobs.mirror import open_store
@@ -29,7 +29,7 @@ from cofi_jobs.store import Store
 from cofi_jobs.tasks import TASKS
 
 # Whatever the gate thinks of made-up ratings, the night goes on.
-SETTINGS = {"rating_low": 0.5, "rating_high": 5, "force_publish": True}
+FORCED = {**SETTINGS, "force_publish": True}
 ALL = "all"
 TOLERANCE = 1.2  # a measured peak by that of the formula
 FOLDER = Path(tempfile.gettempdir()) / "cofi-night"
@@ -85,11 +85,7 @@ def _size(store: Store, night: str) -> Size:
 
 def _step(store: Store, task: str, night: str, file: Path | None) -> dict[str, Any]:
     key = _key(night)
-    command = [sys.executable, "-m", "cofi_jobs", task.replace("_", "-"), "--store", str(store.root), "--run-key", key]
-    command += [f"--set={name}={value}" for name, value in SETTINGS.items()]
-    if task == "ingest" and file:
-        command += ["--ratings", str(file)]
-    measured = measure(command)
+    measured = measure(task_command(task, store.root, key, FORCED, file if task == "ingest" else None))
     overhead = measured.seconds - store.required_outcome(key, task)["seconds"]
     return {
         "step": task, "night": night, "seconds": measured.seconds, "overhead": overhead, "peak_mb": measured.peak_mb
