@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from cofi_jobs import baselines, gate, metrics, tuned
 from cofi_jobs.errors import QualityError
 from cofi_jobs.metrics import Lists, Mean, Scores, errors, mean_of, rank
-from cofi_jobs.model import Ratings
+from cofi_jobs.model import Ratings, sample
 from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store, run_time
@@ -33,13 +33,13 @@ PUBLISHED = "published"
 
 @dataclass(frozen=True)
 class Data:
-    """What is known and held out, which held-out ratings count as wanted, and whose lists are measured."""
+    """What is known and held out, which held-out ratings count as wanted; a mask of users whose lists are measured."""
 
     known: Ratings
     held_out: Ratings
     wanted: Ratings
     liked: Ratings
-    users: np.ndarray
+    measured: np.ndarray
     scale: Scale
 
 
@@ -52,14 +52,14 @@ def measure(data: Data, trial: Trial, settings: Settings) -> tuple[dict[str, dic
         "item_means": trial.means[held_out.item_index],
         "damped_means": np.clip(baselines.damped_means(known, held_out), *data.scale),
     }
-    W, X = trial.ranking.W, trial.ranking.X
+    W, X, users = trial.ranking.W, trial.ranking.X, np.flatnonzero(data.measured)
     rankings: dict[str, Scores] = {
         "ranking": lambda users: W[users] @ X.T,
         "popularity": baselines.popularity(known),
         "item_knn": baselines.item_knn(data.liked),
     }
     lists = {
-        name: rank(scores, known, data.wanted, X, settings.ndcg_at, settings.recall_at, data.users)
+        name: rank(scores, known, data.wanted, X, settings.ndcg_at, settings.recall_at, users)
         for name, scores in rankings.items()
     }
     means = {name: errors(predicted, held_out) for name, predicted in predictions.items()}
@@ -99,7 +99,8 @@ def measure_published(
         result[:, items < 0] = -np.inf
         return result
 
-    lists = rank(scores, known, data.wanted, trial.ranking.X, settings.ndcg_at, settings.recall_at, data.users)
+    measured = np.flatnonzero(data.measured)
+    lists = rank(scores, known, data.wanted, trial.ranking.X, settings.ndcg_at, settings.recall_at, measured)
     means = {"rating": errors(stars, held_out), "ranking": ranking_means(lists, settings)}
     return {head: {name: mean.of(compared) for name, mean in of.items()} for head, of in means.items()}, compared
 
@@ -140,8 +141,8 @@ def by_popularity(data: Data, trial: Trial, lists: Mapping[str, Lists]) -> list[
     group = np.empty(known.n_items, int)
     group[order] = np.minimum((np.cumsum(counts[order]) - counts[order]) * 3 // max(1, counts.sum()), 2)
     stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
-    measured = np.isin(data.wanted.user_index, data.users)
-    wanted = np.bincount(data.wanted.item_index[measured], minlength=known.n_items)
+    by_measured = data.measured[data.wanted.user_index]
+    wanted = np.bincount(data.wanted.item_index[by_measured], minlength=known.n_items)
     result = []
     for number, name in enumerate(("popular", "middle", "rare")):
         items = group == number
@@ -228,16 +229,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     hidden = held_out_mask(normalized, ratings.user_index, trained["settings"])
     known, held_out = ratings.where(~hidden), ratings.where(hidden)
     liked = trained["liked_from"]
-    users = np.arange(ratings.n_users)
-    if len(users) > settings.evaluate_users:
-        rng = np.random.default_rng(settings.seed)
-        users = np.sort(rng.choice(users, settings.evaluate_users, replace=False))
+    measured = sample(ratings.n_users, settings.evaluate_users, settings.seed)
     wanted = held_out.where(held_out.rating >= liked)
     # What item-kNN learns from: its pairs of items are many, so likes of those who are measured are enough.
-    measured = np.zeros(ratings.n_users, bool)
-    measured[users] = True
     liking = known.where((known.rating >= liked) & measured[known.user_index])
-    data = Data(known, held_out, wanted, liking, users, (low, high))
+    data = Data(known, held_out, wanted, liking, measured, (low, high))
     trial = Trial.read(store.table(run_key, "trial"))
     means, lists = measure(data, trial, settings)
 

@@ -76,6 +76,14 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndar
     return which, np.arange(len(which)) + (starts - np.cumsum(lengths) + lengths)[which]
 
 
+def sample(n: int, most: int, seed: int) -> np.ndarray:
+    """Mask (n,) of `most` of n, drawn at random; of all where there are no more."""
+    chosen = np.full(n, n <= most)
+    if n > most:
+        chosen[np.random.default_rng(seed).choice(n, most, replace=False)] = True
+    return chosen
+
+
 def to_unit_length(vectors: np.ndarray) -> np.ndarray:
     """Vectors (n, n_features) scaled to length 1, so that products are cosines; zeros stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)

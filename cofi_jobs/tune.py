@@ -30,7 +30,7 @@ from cofi_jobs.errors import DataError, TrainingError
 from cofi_jobs.evaluate import ranking_means
 from cofi_jobs.heads import liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
 from cofi_jobs.metrics import Mean
-from cofi_jobs.model import Ratings, initial_factors, predict
+from cofi_jobs.model import Ratings, initial_factors, predict, sample
 from cofi_jobs.settings import Settings, bounds
 from cofi_jobs.split import newest, read_ratings, read_times
 from cofi_jobs.store import Store
@@ -86,9 +86,7 @@ def parts(
     With more than `tune_users` users, ratings of so many, drawn at random. Raises DataError if nothing is left.
     """
     if ratings.n_users > settings.tune_users:
-        chosen = np.zeros(ratings.n_users, bool)
-        rng = np.random.default_rng(settings.seed)
-        chosen[rng.choice(ratings.n_users, settings.tune_users, replace=False)] = True
+        chosen = sample(ratings.n_users, settings.tune_users, settings.seed)
         mask = chosen[ratings.user_index]
         index = np.cumsum(chosen)[ratings.user_index[mask]] - 1
         ratings = Ratings(
