@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cofi_jobs import tables
@@ -198,7 +197,7 @@ def write_per_user(blocks: Iterator[pa.Table], folder: Path) -> int:
     n_rows = 0
     for table in blocks:
         for user_id in table["user_id"].unique():
-            own = table.filter(ds.field("user_id") == user_id).drop_columns("user_id")
+            own = table.filter(pc.field("user_id") == user_id).drop_columns("user_id")
             name = tables.folder_of("user_id", user_id.as_py())
             if len(name) > 255:
                 raise DataError(f"found the user_id {str(user_id)!r}, too long for the name of a folder")
