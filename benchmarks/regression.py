@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from threadpoolctl import threadpool_limits
 
-from benchmarks.ingest import files
+from benchmarks.ingest import SETTINGS, files
+from benchmarks.measure import task_command
 from cofi_jobs.gradients import Whole
 from cofi_jobs.heads import Head
 from cofi_jobs.similar_items import nearest
@@ -47,7 +48,7 @@ def ratios() -> list[float]:
     y = rng.standard_normal(len(user), dtype=np.float32)
     ends = np.searchsorted(user, np.arange(N_USERS + 1))
     head = Head(bias=False)
-    solver, whole = Solver(head, X), Whole(head, N_USERS, N_ITEMS, user, item, y, 0)
+    solver, whole = Solver(head, X), Whole(head, N_USERS, N_ITEMS, user, item, y)
 
     def products() -> None:
         for start, end in pairwise(ends):
@@ -94,15 +95,7 @@ def _nightly_ingest(folder: Path, size: int) -> Callable[[], None]:
     def ingest(ratings: Path) -> None:
         nonlocal number
         number += 1
-        command = [sys.executable, "-m", "cofi_jobs", "ingest", "--store", str(folder / f"store-{size}")]
-        command += [
-            "--run-key",
-            f"{number:03}",
-            "--ratings",
-            str(ratings),
-            "--set=rating_low=0.5",
-            "--set=rating_high=5",
-        ]
+        command = task_command("ingest", folder / f"store-{size}", f"{number:03}", SETTINGS, ratings)
         subprocess.run(command, check=True, capture_output=True)
 
     ingest(source["first"])

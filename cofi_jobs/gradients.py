@@ -27,12 +27,11 @@ class Whole:
         user_index: np.ndarray,
         item_index: np.ndarray,
         y: np.ndarray,
-        seed: int,
     ) -> None:
         self.head, self.n_items, self.ratings = head, n_items, (user_index, item_index, y)
         self.counts = tally(user_index, n_users)
         self.item_penalty = head.penalties(tally(item_index, n_items))
-        self.bias_penalty, self.seed = np.float32(head.bias_lambda), seed
+        self.bias_penalty = np.float32(head.bias_lambda)
 
     def weights(self, counts: np.ndarray) -> tuple[np.ndarray, ...]:
         """What weighs the penalties, and the pairs, of users with so many ratings."""
@@ -55,10 +54,10 @@ class Projection(Whole):
     the end, while J counts all ratings alike: that makes better X than either in both.
     """
 
-    def __init__(self, head: Head, n_users: int, *rest: Any) -> None:
-        super().__init__(head, n_users, *rest)
+    def __init__(self, head: Head, *sides_and_ratings: Any, seed: int) -> None:
+        super().__init__(head, *sides_and_ratings)
         self.first = np.cumsum(self.counts) - self.counts
-        self.drawn = drawn(self.counts, head.batches(len(self.ratings[0])), self.seed)
+        self.drawn = drawn(self.counts, head.batches(len(self.ratings[0])), seed)
 
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at an X, as the next users tell."""

@@ -59,18 +59,19 @@ def fit(
     learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
     optimizer = keras.optimizers.Adam()
     optimizer.build(learned)
-    slopes = (Projection if head.exact_users else Whole)(head, len(initial.W), len(initial.X), *ratings, seed)
+    everything = head, len(initial.W), len(initial.X), *ratings
+    slopes = Projection(*everything, seed=seed) if head.exact_users else Whole(*everything)
     losses: list[float] = []
     for rate in head.learning_rates(head.steps):
         J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
         optimizer.learning_rate = rate
         optimizer.apply_gradients(zip(gradients, learned, strict=True))
         losses.append(float(J))
-        _check_finite(head, losses)
+        _check_finite(head, len(losses), losses[-1])
         if len(losses) % max(1, head.steps // 5) == 0:
             log.info("%s head: step %d of %d, J = %.6g", head.name, len(losses), head.steps, losses[-1])
     found = [variable.numpy() for variable in learned]
-    _check_finite(head, [*losses, float(np.abs(found[0]).sum())])
+    _check_finite(head, head.steps + 1, float(np.abs(found[0]).sum()))
     if head.exact_users:
         found += user_rows.solve(head, found[0], *ratings, len(initial.W))
     elif not head.bias:
@@ -78,10 +79,10 @@ def fit(
     return Fit(Factors(*found), losses)
 
 
-def _check_finite(head: Head, losses: list[float]) -> None:
-    if not math.isfinite(losses[-1]):
+def _check_finite(head: Head, step: int, J: float) -> None:
+    if not math.isfinite(J):
         raise TrainingError(
-            f"J of the {head.name} head is {losses[-1]:g} in step {len(losses)}, expected a finite number; "
+            f"J of the {head.name} head is {J:g} in step {step}, expected a finite number; "
             f"lower {head.name}_learning_rate (now {head.learning_rate:g})"
         )
 
