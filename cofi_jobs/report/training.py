@@ -25,7 +25,7 @@ def training_section(night: Night) -> Section:
                 curves,
                 "step of Adam",
                 "cost J (no unit)",
-                "J is summed over the ratings: the final fit has more of them, and goes on from the trial's factors.",
+                "Each step sees other users, so J is uneven. The final fit has more ratings and starts from the trial.",
             )
         )
     return section
