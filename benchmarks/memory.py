@@ -5,7 +5,7 @@ Each formula adds up what is alive at a step's highest point. docs/model.md expl
 
 from dataclasses import dataclass
 
-from cofi_jobs.baselines import LONGEST_HISTORY, PAIRS
+from cofi_jobs.baselines import LONGEST_HISTORY, USERS_AT_ONCE
 from cofi_jobs.top_k import block_size
 
 MB = 1e6
@@ -21,7 +21,7 @@ FREED, MOST_FREED = 140, 700 * MB  # copies of X that are freed and not yet give
 SCORED, KEPT = 1.25, 1  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
 LISTED, REPORTED = 1150, 230  # bytes of a user: rows of lists on their way into files, and what plots show of users
 USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
-PAIR, COUNT = 52, 8  # evaluate: a pair of items that somebody liked, while item-kNN counts them, and the counts
+PAIR, COUNTED = 28, 3  # evaluate: another like of who likes an item, while item-kNN counts them; blocks of counts
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,7 @@ def peaks(size: Size) -> dict[str, float]:
     users, items = (4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items))  # blocks
     chunk = min(n, CHUNK) * 4 * size.features
     fitted = TRAIN_ROW * n + threads * CHUNK_ROW * chunk + TRAINED * head + LEARNED * X + min(FREED * X, MOST_FREED)
-    # Pairs in a block of items: those of all items are at most so many for each rating.
-    pairs = min(PAIRS, n * LONGEST_HISTORY * PAIRS / size.items**2)
-    measured = EVALUATE_ROW * n + COUNT * PAIRS + PAIR * pairs
+    measured = EVALUATE_ROW * n + threads * (PAIR * min(n, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items)
     compared = COMPARED_ROW * size.earlier
     listed = USER_ROWS * 8 * size.features + LISTED * size.users
     bytes_of = {

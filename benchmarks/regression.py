@@ -48,7 +48,8 @@ def ratios() -> list[float]:
     y = rng.standard_normal(len(user), dtype=np.float32)
     ends = np.searchsorted(user, np.arange(N_USERS + 1))
     head = Head(bias=False)
-    solver, whole = Solver(head, X), Whole(head, N_USERS, N_ITEMS, user, item, y)
+    whole = Whole(head, N_USERS, N_ITEMS, user, item, y)
+    solver = Solver(head, X, whole.item_counts)
 
     def products() -> None:
         for start, end in pairwise(ends):

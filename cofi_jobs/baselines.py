@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cofi_jobs.machine import in_parallel
 from cofi_jobs.metrics import Scores
 from cofi_jobs.model import Ratings, from_newest, ranges
+from cofi_jobs.top_k import block_size, top_k
 
 DAMPING = 5.0  # ratings' worth of the mean, LensKit's and Funk's value; not a setting: a baseline should not move
 NEIGHBOURS = 50
 LONGEST_HISTORY = 500
-PAIRS = 1 << 23  # co-rated pairs to hold at once
+USERS_AT_ONCE = 1 << 13  # of an item, whose other likes are counted at once
 
 
 def global_mean(known: Ratings, held_out: Ratings) -> np.ndarray:
@@ -86,26 +88,23 @@ class _Rows:
 
 
 def _neighbours(users_of: _Rows, items_of: _Rows, sizes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
-    """Each item with its k most similar others: item, other, cosine; some items at a time."""
+    """Each item with its k most similar others: item, other, cosine; blocks of items in threads."""
     n_items = len(sizes)
-    # Pairs of each item: over the users who liked it, how many items they liked.
-    of_user = np.diff(items_of.starts)
-    pairs = np.concatenate([[0], np.cumsum(of_user[users_of.values])])[users_of.starts]
-    found: list[tuple[np.ndarray, ...]] = []
-    start = 0
-    while start < n_items:
-        most = min(start + max(1, PAIRS // n_items), n_items)
-        stop = max(start + 1, min(most, int(np.searchsorted(pairs, pairs[start] + PAIRS, side="right")) - 1))
-        number, place = users_of.expand(np.arange(start, stop))
-        entry, place = items_of.expand(users_of.values[place])
-        row, other = number[entry], items_of.values[place]
-        both = np.bincount(row * n_items + other, minlength=(stop - start) * n_items).reshape(-1, n_items)
-        both[np.arange(stop - start), np.arange(start, stop)] = 0
-        row, other = np.nonzero(both)
-        cosine = both[row, other] / np.sqrt(sizes[start + row].astype(float) * sizes[other])
-        order = np.lexsort((other, -cosine, row))
-        rank = np.arange(len(row)) - np.searchsorted(row, np.arange(stop - start))[row]
-        keep = order[rank < k]
-        found.append((row[keep] + start, other[keep], cosine[keep]))
-        start = stop
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+    lengths, norms = np.diff(items_of.starts), np.sqrt(sizes.astype(np.float64))
+
+    def of_block(items: np.ndarray) -> tuple[np.ndarray, ...]:
+        cosine = np.zeros((len(items), n_items))
+        for row, item in enumerate(items):
+            users = users_of.values[users_of.starts[item] : users_of.starts[item + 1]]
+            for some in np.split(users, range(USERS_AT_ONCE, len(users), USERS_AT_ONCE)):
+                _, place = ranges(items_of.starts[some], lengths[some])
+                cosine[row] += np.bincount(items_of.values[place], minlength=n_items)
+        cosine[np.arange(len(items)), items] = 0
+        cosine /= np.maximum(norms[items, None] * norms, 1)
+        others, values = top_k(cosine, k)
+        rows, places = np.nonzero(values)
+        return items[rows], others[rows, places], values[rows, places]
+
+    size = block_size(2 * n_items)  # float64
+    blocks = in_parallel(of_block, (np.arange(i, min(i + size, n_items)) for i in range(0, n_items, size)))
+    return tuple(np.concatenate(column) for column in zip(*blocks, strict=True))

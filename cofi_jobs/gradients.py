@@ -30,7 +30,8 @@ class Whole:
     ) -> None:
         self.head, self.n_items, self.ratings = head, n_items, (user_index, item_index, y)
         self.counts = tally(user_index, n_users)
-        self.item_penalty = head.penalties(tally(item_index, n_items))
+        self.item_counts = tally(item_index, n_items)
+        self.item_penalty = head.penalties(self.item_counts)
         self.bias_penalty = np.float32(head.bias_lambda)
 
     def weights(self, counts: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -62,7 +63,7 @@ class Projection(Whole):
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at an X, as the next users tell."""
         (X,), users = parameters, next(self.drawn)
-        solver, n = user_rows.Solver(self.head, X.numpy()), self.counts[users].sum()
+        solver, n = user_rows.Solver(self.head, X.numpy(), self.item_counts), self.counts[users].sum()
         chunks = split(users, self.counts, max(2, -(-n // CHUNK)))
         J, total = tf.zeros(()), tf.zeros_like(X)
         for own, (gradient,) in in_parallel(partial(self._part, X, solver), chunks):

@@ -1,6 +1,5 @@
 """Recommend: each user's ranked list, with predicted stars and a reason; and one list for users without ratings."""
 
-import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs import tables
 from cofi_jobs.errors import DataError
-from cofi_jobs.explain import user_contributions
+from cofi_jobs.explain import contributions
 from cofi_jobs.heads import Head, ranking_head, ranking_target
 from cofi_jobs.lists import allowed_items, choose, first_groups
 from cofi_jobs.machine import in_parallel
@@ -24,6 +23,7 @@ from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings, of_run
 from cofi_jobs.store import Store
 from cofi_jobs.top_k import block_size, top_k
+from cofi_jobs.user_rows import alike, recency_weights
 
 log = logging.getLogger(__name__)
 
@@ -84,16 +84,17 @@ def recommendations(
 
 def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndarray, liked: np.ndarray) -> np.ndarray:
     """For each recommended item the liked item without which its score would fall most; -1 where none lifts it."""
-    reasons = np.full(best.shape, -1, np.int32)
-    ends = np.searchsorted(users.row, np.arange(len(best) + 1))
-    for user, (first, last) in enumerate(itertools.pairwise(ends)):
-        own = slice(first, last)
-        rated = users.item_index[own]
-        lift = user_contributions(head, items.ranking, items.gram, rated, y[own], best[user])
-        lift[~liked[own]] = 0
-        if len(rated):
-            strongest = lift.argmax(axis=0)
-            reasons[user] = np.where(lift.max(axis=0) > 0, rated[strongest], -1)
+    reasons, counts = np.full(best.shape, -1, np.int32), np.bincount(users.row, minlength=len(best))
+    alpha, penalty = head.alphas(counts, len(items.ranking)), head.penalties(counts)
+    weights = recency_weights(users.row, head.recency)
+    rated, y, liked, weights = (np.append(a, a.dtype.type(0)) for a in (users.item_index, y, liked, weights))
+    some = np.flatnonzero(counts)
+    for group, place in alike(counts, some[np.argsort(counts[some])]):
+        vectors, candidates = items.ranking[rated[place]], items.ranking[best[group]]
+        lift = contributions(vectors, y[place], weights[place], candidates, items.gram, alpha[group], penalty[group])
+        lift *= liked[place][..., None]
+        strongest = np.take_along_axis(rated[place], lift.argmax(axis=1), axis=1)
+        reasons[group] = np.where(lift.max(axis=1) > 0, strongest, -1)
     return reasons
 
 

@@ -13,7 +13,7 @@ from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
 
-USERS_AT_ONCE = 4096  # whose ratings of two runs are compared
+MARKS = 1 << 24  # bytes, one for each pair of a user and an item of which two runs are compared
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,14 @@ def learned_from(
     then, now = row_numbers(user_id, earlier.user_id), row_numbers(earlier.item_id, item_id)
     ends = np.cumsum(tally(held_out.user_index, held_out.n_users))
     saw = np.zeros(len(held_out.rating), bool)
-    for start in range(0, held_out.n_users, USERS_AT_ONCE):
-        users = then[start : start + USERS_AT_ONCE]
+    size = max(1, MARKS // held_out.n_items)
+    for start in range(0, held_out.n_users, size):
+        users = then[start : start + size]
         number, places = ranges(first[users], np.where(users >= 0, counts[users], 0))
         items = now[ratings.item_index[places]]
         kept = ~hidden[places] & (items >= 0)
         own = slice(ends[start - 1] if start else 0, ends[start + len(users) - 1])
         pairs = (held_out.user_index[own] - start).astype(np.int64) * held_out.n_items + held_out.item_index[own]
-        saw[own] = np.isin(pairs, number[kept].astype(np.int64) * held_out.n_items + items[kept])
+        learned = number[kept].astype(np.int64) * held_out.n_items + items[kept]
+        saw[own] = np.isin(pairs, learned, kind="table")
     return saw

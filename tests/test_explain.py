@@ -4,11 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cofi_jobs.explain import contributions, explain, shares, user_contributions
+from cofi_jobs.explain import contributions, explain, shares
 from cofi_jobs.heads import Head
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
+
+
+def of_one(rated, y, weights, candidates, gram, alpha, penalty):
+    """`contributions` of a single user."""
+    own = np.array([alpha]), np.array([penalty])
+    return contributions(rated[None], y[None], weights[None], candidates[None], gram, *own)[0]
 
 
 def fitted_row(rated, y, weights, gram, alpha, penalty):
@@ -21,7 +27,7 @@ def test_contributions_are_the_falls_of_a_refit():
     X = rng.normal(size=(50, 6))
     rated, candidates = X[:8], X[20:25]
     y, weights, gram, alpha, penalty = rng.uniform(1, 5, 8), rng.uniform(0.3, 3, 8), X.T @ X, 0.3, 2.0
-    found = contributions(rated, y, weights, candidates, gram, alpha, penalty)
+    found = of_one(rated, y, weights, candidates, gram, alpha, penalty)
     whole = candidates @ fitted_row(rated, y, weights, gram, alpha, penalty)
     for gone in range(8):
         rest = np.arange(8) != gone
@@ -31,12 +37,12 @@ def test_contributions_are_the_falls_of_a_refit():
 
 def test_a_user_without_ratings_has_no_contributions():
     X = np.eye(3)
-    assert contributions(X[:0], np.zeros(0), np.zeros(0), X, X.T @ X, 0.3, 1.0).shape == (0, 3)
+    assert of_one(X[:0], np.zeros(0), np.zeros(0), X, X.T @ X, 0.3, 1.0).shape == (0, 3)
 
 
 def test_without_any_penalty_contributions_stay_finite():
     X = np.eye(3)
-    found = contributions(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
+    found = of_one(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
     assert np.isfinite(found).all()
 
 
@@ -95,8 +101,8 @@ def test_an_explanation_by_hand():
         found = explain(Head(alpha=2.0), X, w, rated, y, item)
         assert (found.rank, found.n_unrated) == (order.index(item) + 1, 7)
         assert found.score == pytest.approx(scores[item])
-        falls = user_contributions(Head(alpha=2.0), X, X.T @ X, rated, y, np.array([item]))
-        np.testing.assert_array_equal(found.falls, falls[:, 0])
+        falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0)
+        np.testing.assert_allclose(found.falls, falls[:, 0], rtol=1e-5)
 
 
 def test_shares_of_what_speaks_for_an_item_add_up_to_one():

@@ -204,7 +204,7 @@ def test_a_refused_run_is_shown_with_the_depths_that_it_was_measured_at(
 
 def test_users_of_whom_the_published_model_saw_a_held_out_rating_are_not_compared(after_good: Store, monkeypatch):
     """User 0 rates again what was known: it is now the newest, so held out, but yesterday's trial learned it."""
-    monkeypatch.setattr(trial, "USERS_AT_ONCE", 40)
+    monkeypatch.setattr(trial, "MARKS", 1000)
     old = tasteful_ratings().sort_values("timestamp")
     again = old[old["userId"] == 0].head(3).assign(timestamp=2 * 10**9)
     new = pd.DataFrame({"userId": [1000, 1000], "movieId": [0, 2], "rating": [5, 4], "timestamp": [2 * 10**9] * 2})

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from cofi_jobs.cost import cost
-from cofi_jobs.explain import contributions
+from cofi_jobs.explain import contributions, inverse
 from cofi_jobs.heads import Head
 from cofi_jobs.model import initial_factors
 from cofi_jobs.train import fit
@@ -75,8 +75,42 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
     X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
     rated, y, weights = X[item[own]], y[own], recency_weights(user[own] - 7, head.recency)
     n = np.array([own.sum()])
-    alpha, penalty = float(head.alphas(n, N_ITEMS)[0]), float(head.penalties(n)[0])
-    found = contributions(rated, y, weights, X[:3], X.T @ X, alpha, penalty)
+    alpha, penalty = head.alphas(n, N_ITEMS).astype(float), head.penalties(n).astype(float)
+    # A user of more ratings beside this one, who is filled up with zeros.
+    both = (np.stack([np.append(a, 0 * a[:1], axis=0), np.append(a, a[:1], axis=0)]) for a in (rated, y, weights))
+    rows, targets, of_rating = both
+    candidates = np.stack([X[:3], X[:3]])
+    found = contributions(
+        rows, targets, of_rating, candidates, X.T @ X, alpha.repeat(2), penalty.repeat(2)
+    )[0]  # fmt: skip
+    np.testing.assert_array_equal(found[-1], 0)
     A = alpha * X.T @ X + rated[rest].T @ (weights[rest, None] * rated[rest]) + penalty * np.eye(4)
     without = np.linalg.solve(A, rated[rest].T @ (weights[rest] * y[rest]))
     np.testing.assert_allclose(found[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
+
+
+def test_rows_of_few_and_many_ratings_are_those_of_a_direct_solution():
+    """Users with no, one and very many ratings in one block, and features that depend on each other."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((400, 8)) @ np.diag(np.logspace(0, -1, 8)) @ rng.standard_normal((8, 8))
+    counts = rng.permutation(np.repeat([0, 1, 3, 20, 380], 60))
+    user = np.repeat(np.arange(len(counts)), counts)
+    item = np.concatenate([rng.choice(400, n, replace=False) for n in counts])
+    y = rng.standard_normal(len(user))
+    for head in (Head(lambda_=0.1, bias_lambda=0.5), Head(lambda_=0.1, alpha=2.0, bias=False)):
+        W, b = solve(head, X.astype(np.float32), user, item, y, len(counts))
+        features = np.hstack([X, np.ones((400, 1))]) if head.bias else X
+        for u, n in enumerate(counts):
+            own = features[item[user == u]]
+            penalty = np.r_[np.full(8, 0.1), [0.5] * head.bias]
+            A = own.T @ own + head.alpha * n / 400 * features.T @ features * (not head.bias) + np.diag(penalty)
+            expected = np.linalg.solve(A, own.T @ y[user == u])
+            found = np.r_[W[u], [b[u]] * head.bias]
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * max(1e-9, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 65, 100])
+def test_inverse_is_that_of_lapack(n):
+    rows = np.random.default_rng(n).standard_normal((5, 2 * n, n))
+    A = rows.transpose(0, 2, 1) @ rows + np.eye(n)
+    np.testing.assert_allclose(inverse(A), np.linalg.inv(A), rtol=1e-9, atol=1e-12)
