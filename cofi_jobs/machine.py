@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from cofi_jobs.errors import SettingsError
 
@@ -70,7 +71,7 @@ def limited(n: int) -> Iterator[None]:
     global _threads
     before, _threads = _threads, n
     try:
-        with threadpool_limits(threads(), "blas"):
+        with _libraries().limit(limits=threads(), user_api="blas"):
             yield
     finally:
         _threads = before
@@ -93,6 +94,12 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
             yield waiting.popleft().result()
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """Looking for loaded libraries takes milliseconds, training asks in every step; NumPy has loaded BLAS long since."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """BLAS at one thread meanwhile. It is a setting of the whole process: the last of several to leave undoes it."""
@@ -100,7 +107,7 @@ def _one_blas_thread() -> Iterator[None]:
     with _lock:
         _inside += 1
         if _inside == 1:
-            _limits = threadpool_limits(1, "blas")
+            _limits = _libraries().limit(limits=1, user_api="blas")
     try:
         yield
     finally:
