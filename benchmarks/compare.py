@@ -52,8 +52,12 @@ def rows_of_scoring(found: list[Row]) -> list[list[str]]:
         what = KINDS[row["kind"]] + (", written" if row["write"] else "")
         size = f"{row['users']:,} × {row['items']:,}" if row["kind"] == "lists" else f"{row['items']:,}"
         ratio = ours["seconds"] / row["seconds"]
-        cells.append([what, size, row["contestant"], f"{row['seconds']:.2f}", f"{ours['seconds']:.2f}", f"{ratio:.2f}"])
+        cells.append([what, size, _name(row), f"{row['seconds']:.2f}", f"{ours['seconds']:.2f}", f"{ratio:.2f}"])
     return cells
+
+
+def _name(row: Row) -> str:
+    return "our whole task" if row["contestant"] == "task" else str(row["contestant"])
 
 
 def plot_training(found: list[Row], path: Path) -> None:
@@ -78,8 +82,8 @@ def plot_scoring(found: list[Row], path: Path) -> None:
     axes = _figure(len(panels))
     for (kind, users, items), own in zip(panels, axes, strict=True):
         rows = [row for row in found if (row["kind"], row["users"], row["items"]) == (kind, users, items)]
-        names = [row["contestant"] + (", written" if row["write"] else "") for row in rows]
-        colors = ["black" if row["contestant"] == "ours" else "tab:blue" for row in rows]
+        names = [_name(row) + (", written" if row["write"] else "") for row in rows]
+        colors = ["black" if row["contestant"] in ("ours", "task") else "tab:blue" for row in rows]
         own.barh(names, [row["seconds"] for row in rows], color=colors)
         size = f"{users:,} × {items:,}" if kind == "lists" else f"{items:,}"
         own.set(xlabel="seconds", title=f"{KINDS[kind]}, {size}")

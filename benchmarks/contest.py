@@ -1,4 +1,4 @@
-"""One process for each contestant: what it runs in, and what it hands back (needs NumPy alone, in both environments).
+"""One process for each contestant: what it runs in, and what it hands back (needs NumPy and PyArrow, which both have).
 
 A contestant is a function of a folder with the data, a folder for what it finds, and its options. It runs as
 `python -m benchmarks.<module> <name> <data> <found> <options as JSON>` with THREADS threads.
@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / os.environ.get("PEERS_VENV", ".venv-peers") / "bin" / "python"
@@ -51,6 +53,20 @@ def timed(found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], 
     if lists is not None:
         for name, values in zip(("items", "scores"), lists, strict=True):
             np.save(found / f"{name}.npy", values)
+
+
+def joined(
+    parts: Iterable[tuple[np.ndarray, np.ndarray]], found: Path, options: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """All lists in one, written as Parquet if that is asked for."""
+    items, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if options["write"]:
+        n, k = items.shape
+        rank = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
+        columns = {"id": np.repeat(np.arange(n), k), "rank": rank, "item_id": items.ravel().astype(np.int64)}
+        table = pa.table({**columns, "score": scores.ravel()})
+        pq.write_table(table, found / "lists.parquet", compression="zstd", row_group_size=20 << 10)
+    return items, scores
 
 
 def main(contestants: Mapping[str, Contestant]) -> None:

@@ -1,7 +1,7 @@
 """The project, as contestants in its own environment; and the bare matrix product, which no scoring can beat."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.contest import FEATURES, TOP_N, Clock, main, timed
+from benchmarks.contest import FEATURES, TOP_N, Clock, joined, main, timed
 from benchmarks.data import SCALE, read
 from cofi_jobs import recommend, similar_items, tables
 from cofi_jobs.heads import ranking_head, ranking_target, rating_head, rating_target, rating_unit
@@ -51,7 +51,7 @@ def ranking(data: Path, found: Path, options: Options) -> None:
 
 
 def lists(data: Path, found: Path, options: Options) -> None:
-    """All users' lists as `recommend` makes them; or the task itself, with stars, reasons and files."""
+    """All users' lists as `recommend` makes them, without stars and reasons."""
     W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
     size = block_size(len(X))
 
@@ -60,34 +60,37 @@ def lists(data: Path, found: Path, options: Options) -> None:
         rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
         return top_k_unrated(W[start : start + size] @ X.T, rows, items[ends[0] : ends[-1]], TOP_N)
 
-    def every() -> tuple[np.ndarray, np.ndarray]:
-        best, values = zip(*in_parallel(block, range(0, len(W), size)), strict=True)
-        return np.concatenate(best), np.concatenate(values)
-
-    if options["write"]:
-        store, settings = _store(data, found), _settings(options)
-        timed(found, lambda: (recommend.run(store, settings, KEY), None)[1], lambda: block(0))
-    else:
-        timed(found, every, lambda: block(0))
+    timed(found, lambda: joined(in_parallel(block, range(0, len(W), size)), found, options), lambda: block(0))
 
 
 def similar(data: Path, found: Path, options: Options) -> None:
-    """All items' similar items as `similar_items` makes them; or the task itself, with its file."""
+    """All items' similar items as `similar_items` makes them."""
     X = np.load(data / "X.npy")
     size, unit = block_size(len(X)), to_unit_length(X)
 
     def block(start: int) -> tuple[np.ndarray, np.ndarray]:
         return nearest(unit, slice(start, min(start + size, len(X))), TOP_N, "cosine")
 
-    def every() -> tuple[np.ndarray, np.ndarray]:
-        best, values = zip(*in_parallel(block, range(0, len(X), size)), strict=True)
-        return np.concatenate(best), np.concatenate(values)
+    timed(found, lambda: joined(in_parallel(block, range(0, len(X), size)), found, options), lambda: block(0))
 
-    if options["write"]:
-        store, settings = _store(data, found), _settings(options)
-        timed(found, lambda: (similar_items.run(store, settings, KEY), None)[1], lambda: block(0))
-    else:
-        timed(found, every, lambda: block(0))
+
+def task_lists(data: Path, found: Path, options: Options) -> None:
+    """The task `recommend` as a whole: reads the model and the ratings, adds stars and reasons, writes."""
+    _task(recommend.run, data, found, options)
+
+
+def task_similar(data: Path, found: Path, options: Options) -> None:
+    """The task `similar_items` as a whole."""
+    _task(similar_items.run, data, found, options)
+
+
+def _task(run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options) -> None:
+    store, settings = _store(data, found), _settings(options)
+
+    def whole() -> None:
+        run(store, settings, KEY)
+
+    timed(found, whole, lambda: None)
 
 
 def product_lists(data: Path, found: Path, options: Options) -> None:
@@ -149,6 +152,8 @@ if __name__ == "__main__":
         "ours ranking": ranking,
         "ours lists": lists,
         "ours similar": similar,
+        "task lists": task_lists,
+        "task similar": task_similar,
         "product lists": product_lists,
         "product similar": product_similar,
     })  # fmt: skip

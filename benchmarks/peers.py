@@ -1,5 +1,7 @@
 """The peers, as contestants in their own environment (requirements.txt here, `$(VENV)-peers`)."""
 
+import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, main, timed
+from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, joined, main, timed
 from benchmarks.data import SCALE, read
 from cofi_jobs.model import Ratings, to_unit_length
 
@@ -75,19 +77,13 @@ def surprise_rating(data: Path, found: Path, options: Options) -> None:
 def spark_rating(data: Path, found: Path, options: Options) -> None:
     """Spark's ALS for ratings less their mean: a fit for each number of iterations, since it shows only its end."""
     from pyspark.ml.recommendation import ALS
-    from pyspark.sql import SparkSession
 
     known = read(data, "known")
     mean = float(known.rating.mean())
     table = pa.table({"user": known.user_index, "item": known.item_index, "rating": known.rating - np.float32(mean)})
     path = found / "known.parquet"
     pq.write_table(table, path, row_group_size=1 << 20)
-    spark = (
-        SparkSession.builder.master(f"local[{THREADS}]").config("spark.ui.enabled", "false")
-        .config("spark.driver.memory", "10g").config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1").config("spark.sql.shuffle.partitions", THREADS)
-        .config("spark.sql.execution.arrow.pyspark.enabled", "true").getOrCreate()
-    )  # fmt: skip
+    spark = _spark("10g", {"spark.sql.shuffle.partitions": str(THREADS)})
     frame = spark.read.parquet(str(path)).repartition(THREADS).cache()
     frame.count()
     for iterations in options["epochs"]:
@@ -105,6 +101,42 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
     spark.stop()
 
 
+def spark_night(data: Path, found: Path, options: Options) -> None:
+    """Spark's ALS on a CSV of ratings, and lists of all users to Parquet; a line of JSON for each step that ends."""
+    from pyspark.ml.recommendation import ALS
+
+    spark, start = _spark("14g", {"spark.local.dir": str(found)}), time.perf_counter()
+
+    def ended(step: str, rows: int) -> None:
+        with (found / "progress.jsonl").open("a") as file:
+            line = {"step": step, "seconds": time.perf_counter() - start, "rows": rows}
+            file.write(json.dumps(line) + "\n")
+
+    (found / "progress.jsonl").touch()
+    schema = "user int, item int, rating float, time string"
+    ratings = spark.read.csv(str(data), schema=schema, header=True).drop("time").dropna().cache()
+    ended("read", ratings.count())
+    als = ALS(rank=FEATURES, userCol="user", itemCol="item", ratingCol="rating", regParam=0.05, seed=0)
+    factors = als.fit(ratings)
+    ended("ALS", factors.userFactors.count())
+    factors.recommendForAllUsers(TOP_N).write.parquet(str(found / "lists"))
+    ended("recommendForAllUsers, written", factors.userFactors.count())
+    spark.stop()
+
+
+def _spark(memory: str, settings: Mapping[str, str]) -> Any:
+    from pyspark.sql import SparkSession
+
+    fixed = {
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+    }
+    return SparkSession.builder.master(f"local[{THREADS}]").config(map={**fixed, **settings}).getOrCreate()
+
+
 def implicit_lists(data: Path, found: Path, options: Options) -> None:
     """implicit's recommend, without what was rated."""
     model, rated = _implicit_model(data), csr_matrix(_rated(data))
@@ -115,9 +147,9 @@ def implicit_lists(data: Path, found: Path, options: Options) -> None:
         return model.recommend(users, rated[users[0] : users[-1] + 1], N=TOP_N, filter_already_liked_items=True)
 
     def lists() -> tuple[np.ndarray, np.ndarray]:
-        return _joined([batch(start) for start in range(0, n, size)], found, options)
+        return joined([batch(start) for start in range(0, n, size)], found, options)
 
-    timed(found, lists, lambda: _joined([batch(0)], found, options))
+    timed(found, lists, lambda: joined([batch(0)], found, options))
 
 
 def implicit_similar(data: Path, found: Path, options: Options) -> None:
@@ -129,9 +161,9 @@ def implicit_similar(data: Path, found: Path, options: Options) -> None:
         return model.similar_items(np.arange(start, min(start + size, n)), N=TOP_N + 1)
 
     def lists() -> tuple[np.ndarray, np.ndarray]:
-        return _joined([batch(start) for start in range(0, n, size)], found, options)
+        return joined([batch(start) for start in range(0, n, size)], found, options)
 
-    timed(found, lists, lambda: _joined([batch(0)], found, options))
+    timed(found, lists, lambda: joined([batch(0)], found, options))
 
 
 def faiss_lists(data: Path, found: Path, options: Options) -> None:
@@ -165,9 +197,9 @@ def masked_lists(data: Path, found: Path, options: Options) -> None:
         parts = [batch(order[start : start + 1024]) for start in range(0, len(W), 1024)]
         place = np.argsort(order)
         items, scores = (np.concatenate(part)[place] for part in zip(*parts, strict=True))
-        return _joined([(items, scores)], found, options)
+        return joined([(items, scores)], found, options)
 
-    timed(found, lists, lambda: _joined([batch(order[:1024])], found, options))
+    timed(found, lists, lambda: joined([batch(order[:1024])], found, options))
 
 
 def faiss_similar(data: Path, found: Path, options: Options) -> None:
@@ -185,21 +217,9 @@ def _faiss(queries: np.ndarray, vectors: np.ndarray, k: int, found: Path, option
 
     def lists(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores, items = index.search(some, k)
-        return _joined([(items, scores)], found, options)
+        return joined([(items, scores)], found, options)
 
     timed(found, lambda: lists(queries), lambda: lists(queries[:1024]))
-
-
-def _joined(parts: list[tuple[np.ndarray, np.ndarray]], found: Path, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """All lists in one, written as Parquet if that is asked for."""
-    items, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if options["write"]:
-        n, k = items.shape
-        rank = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
-        columns = {"id": np.repeat(np.arange(n), k), "rank": rank, "item_id": items.ravel().astype(np.int64)}
-        table = pa.table({**columns, "score": scores.ravel()})
-        pq.write_table(table, found / "lists.parquet", compression="zstd", row_group_size=20 << 10)
-    return items, scores
 
 
 def _implicit(settings: Options) -> Any:
@@ -265,6 +285,7 @@ if __name__ == "__main__":
         "lenskit rating": lenskit_rating,
         "surprise rating": surprise_rating,
         "spark rating": spark_rating,
+        "spark night": spark_night,
         "implicit lists": implicit_lists,
         "implicit similar": implicit_similar,
         "faiss lists": faiss_lists,

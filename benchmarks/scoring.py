@@ -22,9 +22,9 @@ BATCH = 1000  # users of one call of implicit
 # What runs, in turn: kind, contestant, and whether the lists are written to Parquet.
 PLAN = (
     *(("lists", name, False) for name in ("ours", "product", "implicit", "faiss", "faiss-masked")),
-    *(("lists", name, True) for name in ("ours", "implicit", "faiss-masked")),
+    *(("lists", name, True) for name in ("ours", "task", "implicit", "faiss-masked")),
     *(("similar", name, False) for name in ("ours", "product", "implicit", "faiss")),
-    *(("similar", name, True) for name in ("ours", "implicit", "faiss")),
+    *(("similar", name, True) for name in ("ours", "task", "implicit", "faiss")),
 )
 SAME = 0.999  # share of the items of two exact lists that must agree; ties and rounding are left
 
@@ -71,7 +71,7 @@ def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
     for _ in range(1 if users * items > BIG else ROUNDS):
         for kind, name, write in PLAN:
             found = folder / "found" / f"{name}-{kind}"
-            module = "ours" if name in ("ours", "product") else "peers"
+            module = "ours" if name in ("ours", "product", "task") else "peers"
             if contest.run(module, f"{name} {kind}", source, found, LIMIT, write=write, batch=BATCH):
                 seconds = json.loads((found / "seconds.json").read_text())
                 each.setdefault((kind, name, write), []).append(seconds)

@@ -96,7 +96,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Looking for loaded libraries takes milliseconds, training asks in every step; NumPy has loaded BLAS long since."""
+    """Looking for loaded libraries takes milliseconds, and training asks in every step. NumPy has loaded BLAS now."""
     return ThreadpoolController()
 
 

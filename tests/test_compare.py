@@ -137,6 +137,8 @@ def test_our_side_makes_the_lists_of_a_full_sort(tmp_path: Path) -> None:
     assert 0 < json.loads((found / "seconds.json").read_text()) < 60
     for kind in ("lists", "similar"):
         assert contest.run("ours", f"ours {kind}", source, found, 60, write=True, **options)
+        assert len(pd.read_parquet(found / "lists.parquet")) == np.load(found / "items.npy").size
+        assert contest.run("ours", f"task {kind}", source, found, 60, write=True, **options)
         table = {"lists": "recommendations", "similar": "similar_items"}[kind]
         assert (
             len(pd.read_parquet(found / "store" / "runs" / "night" / table)) == 20 * {"lists": 50, "similar": 300}[kind]
