@@ -96,4 +96,10 @@ if __name__ == "__main__":
     from cofi_jobs.cli import main
 
     _end_with_parent()
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Python would first take everything apart that was imported: a second for TensorFlow.
+        os._exit(end.code if isinstance(end.code, int) else 1)

@@ -39,7 +39,7 @@ def contributions(
 def inverse(A: np.ndarray) -> np.ndarray:
     """Inverses of symmetric positive definite matrices (u, n, n), by blocks: so most of it is products.
 
-    That takes a third of LAPACK's time for 64 rows. The lower right block's inverse is that of Schur's complement.
+    The lower right block's inverse is that of Schur's complement.
     """
     half = A.shape[-1] // 2
     if half <= SMALL // 2:

@@ -74,7 +74,7 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             # says which files were taken.
             store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
             settings, from_file = tuned.in_use(store, settings, run_key, task)
-            with _quiet_start(settings.device), _kept_for_good():
+            with _quiet_start(settings.device), _without_collecting():
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             with machine.limited(settings.threads):
                 if "tensorflow" in sys.modules:
@@ -134,16 +134,10 @@ def _quiet_start(device: str) -> Iterator[None]:
 
 
 @contextmanager
-def _kept_for_good() -> Iterator[None]:
-    """Do not look for garbage among what is imported meanwhile, nor later.
-
-    TensorFlow makes a million objects that stay: looking through them takes half a second of its import, and a whole
-    one when the process ends.
-    """
-    gc.collect()  # what is garbage now would stay, too
+def _without_collecting() -> Iterator[None]:
+    """Do not look for garbage meanwhile: TensorFlow's import makes a million objects, and all of them stay."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()

@@ -62,6 +62,16 @@ def test_a_user_without_ratings_gets_zeros_and_no_penalty_stays_finite():
     np.testing.assert_allclose(np.sum(W[[0, 2]] * X[[1, 4]], axis=1) + b[[0, 2]], 1, rtol=1e-4)
 
 
+def test_without_penalty_more_features_than_items_still_fit():
+    rng = np.random.default_rng(1)
+    X = 30 * rng.standard_normal((6, 20), dtype=np.float32)  # far larger than the smallest penalty
+    user, item = np.repeat(np.arange(40), 3), np.concatenate([rng.choice(6, 3, replace=False) for _ in range(40)])
+    y = rng.standard_normal(120, dtype=np.float32)
+    for head in (Head(lambda_=0.0), Head(lambda_=0.0, bias=False)):
+        W, b = solve(head, X, user, item, y, n_users=40)
+        np.testing.assert_allclose(np.sum(W[user] * X[item], axis=1) + b[user], y, atol=1e-3)
+
+
 def test_an_offset_of_few_ratings_is_damped():
     X = np.zeros((5, 2), np.float32)  # nothing but the offset can explain a rating
     _, b = solve(Head(bias_lambda=3.0, recency=0.5), X, np.zeros(3, int), np.arange(3), np.full(3, 2.0), n_users=1)
