@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import matplotlib as mpl
 import typer
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
 
@@ -71,6 +72,9 @@ def plot_training(found: list[Row], path: Path) -> None:
                 bold = {"linewidth": 2.5, "color": "black"} if row["contestant"] == "ours" else {}
                 own.plot(x, y, "o-", markersize=3, label=row["contestant"], **bold)
         own.set(xscale="log", xlabel="seconds of training", ylabel=f"held-out {MEASURES[kind]}", title=name)
+        own.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        own.xaxis.set_major_formatter("{x:g}")
+        own.xaxis.set_minor_formatter("")
         own.legend(fontsize="small")
         own.grid(alpha=0.3)
     axes[0].figure.savefig(path, dpi=120)

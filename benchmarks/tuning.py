@@ -33,7 +33,7 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "spark rating": ({"regParam": [0.05, 0.1]}, {"epochs": [[3, 6, 10]]}),
     "ours rating": (
         {
-            "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.1], "recency": [0, 0.5],
+            "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.06, 0.1], "recency": [0, 0.5],
             "batch_size": [30_000, 160_000], "rating_steps": [40],
         },
         {},
