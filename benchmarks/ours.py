@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +75,8 @@ def similar(data: Path, found: Path, options: Options) -> None:
     timed(found, lambda: joined(in_parallel(block, range(0, len(X), size)), found, options), lambda: block(0))
 
 
-def task_lists(data: Path, found: Path, options: Options) -> None:
-    """The task `recommend` as a whole: reads the model and the ratings, adds stars and reasons, writes."""
-    _task(recommend.run, data, found, options)
-
-
-def task_similar(data: Path, found: Path, options: Options) -> None:
-    """The task `similar_items` as a whole."""
-    _task(similar_items.run, data, found, options)
-
-
-def _task(run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options) -> None:
+def task(run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options) -> None:
+    """A task of the job as a whole: it reads the model, and for lists the ratings, adds stars and reasons, writes."""
     store, settings = _store(data, found), _settings(options)
 
     def whole() -> None:
@@ -152,8 +144,8 @@ if __name__ == "__main__":
         "ours ranking": ranking,
         "ours lists": lists,
         "ours similar": similar,
-        "task lists": task_lists,
-        "task similar": task_similar,
+        "task lists": partial(task, recommend.run),
+        "task similar": partial(task, similar_items.run),
         "product lists": product_lists,
         "product similar": product_similar,
     })  # fmt: skip

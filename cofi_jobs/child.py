@@ -102,4 +102,4 @@ if __name__ == "__main__":
         sys.stdout.flush()
         sys.stderr.flush()
         # Python would first take everything apart that was imported: a second for TensorFlow.
-        os._exit(end.code if isinstance(end.code, int) else 1)
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -16,7 +16,7 @@ from cofi_jobs.heads import Head
 from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import from_newest, tally
 
-SMALLEST_PENALTY = 1e-6  # without any penalty A could not be inverted
+SMALLEST_PENALTY = 1e-6  # by the trace of a user's products: without any penalty A could not be inverted
 USERS_AT_ONCE, RATINGS_AT_ONCE = 1024, 4096  # that a thread works on: few, so that they stay in cache
 SOLVED_AT_ONCE = 256  # users whose matrices A are held: many enough that Python's share of the time is small
 CLOSE, MOST_STEPS = 1e-6, 200  # conjugate gradients end where the residual is this share of the first one
@@ -34,15 +34,23 @@ def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
     return (weights * (counts / np.maximum(np.bincount(user_index, weights), 1))[user_index]).astype(np.float32)
 
 
-def ridge_matrix(
-    products: np.ndarray, gram: np.ndarray, alpha: float | np.ndarray, penalty: float | np.ndarray
-) -> np.ndarray:
-    """A above, of a user or of many along the first axis; `products`, the sum of c_i x_i x_i', becomes it in place."""
+def ridge_matrix(products: np.ndarray, gram: np.ndarray, alpha: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """A above, of u users; `products` (u, k, k), the sums of c_i x_i x_i', become it in place.
+
+    Shapes: `gram` (k, k), `alpha` (u,), `penalty` (u, k) or (u, 1).
+    """
+    penalty = sufficient(penalty, products)
     if np.any(alpha):
         products += np.multiply.outer(alpha, gram)
     diagonal = np.arange(len(gram))
-    products[..., diagonal, diagonal] += np.maximum(penalty, SMALLEST_PENALTY)
+    products[:, diagonal, diagonal] += penalty
     return products
+
+
+def sufficient(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """The penalties (u, k) or (u, 1), but none so small that float32 cannot tell it from rounding in `products`."""
+    traces = np.trace(products, axis1=1, axis2=2)[:, None]
+    return np.maximum(penalty, (SMALLEST_PENALTY * np.maximum(1, traces)).astype(products.dtype))
 
 
 def solve(
@@ -87,9 +95,6 @@ class Solver:
         alpha, penalty = self.head.alphas(counts, self.n_items), np.tile(self.head.penalties(counts), (n_features, 1)).T
         if self.head.bias:
             penalty[:, -1] = self.head.bias_lambda
-        # Without any penalty, one that float32 can tell from rounding.
-        least = SMALLEST_PENALTY * np.maximum(1, counts * np.trace(self.of_a_rating))
-        penalty = np.maximum(penalty, least[:, None].astype(np.float32))
         rows = np.empty((n_users, n_features), np.float32)
         products, right = np.empty((SOLVED_AT_ONCE, n_features, n_features), np.float32), np.empty_like(rows)
         order = np.argsort(counts, kind="stable")
@@ -102,10 +107,10 @@ class Solver:
                 np.matmul(turned, rated, out=products[done : done + len(group)])
                 right[group] = (turned @ target[filled][..., None])[..., 0]
                 done += len(group)
+            own, of_users = products[:done], sufficient(penalty[users], products[:done])
             usual = counts[users].mean() * self.of_a_rating + alpha[users].mean() * self.gram
-            inverse = np.linalg.inv(usual + np.diag(penalty[users].mean(axis=0))).astype(np.float32)
-            own = products[:done], alpha[users, None], self.gram, penalty[users]
-            rows[users] = _conjugate_gradients(*own, right[users], inverse)
+            inverse = np.linalg.inv(usual + np.diag(of_users.mean(axis=0))).astype(np.float32)
+            rows[users] = _conjugate_gradients(own, alpha[users, None], self.gram, of_users, right[users], inverse)
         return (rows[:, :-1], rows[:, -1]) if self.head.bias else (rows, np.zeros(n_users, np.float32))
 
 
@@ -133,7 +138,7 @@ def _conjugate_gradients(
         if alpha.any():
             product += alpha * (step @ gram)
         curvature = _dots(step, product)
-        # Who is there stays there: from then on rounding alone moves a row. That can make the curvature 0, too.
+        # A row that is close enough stays as it is: more steps would follow rounding, where the curvature may be 0.
         length = np.divide(left, curvature, out=np.zeros_like(left), where=far & (curvature > 0))
         w += length * step
         residual -= length * product
