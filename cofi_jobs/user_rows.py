@@ -29,6 +29,8 @@ def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
     What a user rates next is more like what the user rated last. `user_index` is sorted, and each user's ratings are
     in order of time. With `recency = 0` all weights are 1.
     """
+    if not recency:
+        return np.ones(len(user_index), np.float32)
     counts = np.bincount(user_index)
     weights = from_newest(user_index).astype(np.float64) ** -recency
     return (weights * (counts / np.maximum(np.bincount(user_index, weights), 1))[user_index]).astype(np.float32)
@@ -101,11 +103,11 @@ class Solver:
         for users in np.split(order, range(SOLVED_AT_ONCE, n_users, SOLVED_AT_ONCE)):
             done = 0
             for group, filled in alike(counts, users):
-                rated = self.features[items[filled]]
-                rated *= root[filled][..., None]
+                rated = self.features.take(items.take(filled), axis=0)  # twice as fast as features[items[filled]]
+                rated *= root.take(filled)[..., None]
                 turned = rated.transpose(0, 2, 1)
                 np.matmul(turned, rated, out=products[done : done + len(group)])
-                right[group] = (turned @ target[filled][..., None])[..., 0]
+                right[group] = (turned @ target.take(filled)[..., None])[..., 0]
                 done += len(group)
             own, of_users = products[:done], sufficient(penalty[users], products[:done])
             usual = counts[users].mean() * self.of_a_rating + alpha[users].mean() * self.gram
