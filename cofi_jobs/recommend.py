@@ -90,10 +90,11 @@ def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndar
     rated, y, liked, weights = (np.append(a, a.dtype.type(0)) for a in (users.item_index, y, liked, weights))
     some = np.flatnonzero(counts)
     for group, place in alike(counts, some[np.argsort(counts[some])]):
-        vectors, candidates = items.ranking[rated[place]], items.ranking[best[group]]
+        own = rated.take(place)
+        vectors, candidates = items.ranking.take(own, axis=0), items.ranking.take(best[group], axis=0)
         lift = contributions(vectors, y[place], weights[place], candidates, items.gram, alpha[group], penalty[group])
         lift *= liked[place][..., None]
-        strongest = np.take_along_axis(rated[place], lift.argmax(axis=1), axis=1)
+        strongest = np.take_along_axis(own, lift.argmax(axis=1), axis=1)
         reasons[group] = np.where(lift.max(axis=1) > 0, strongest, -1)
     return reasons
 

@@ -103,7 +103,7 @@ class Solver:
         for users in np.split(order, range(SOLVED_AT_ONCE, n_users, SOLVED_AT_ONCE)):
             done = 0
             for group, filled in alike(counts, users):
-                rated = self.features.take(items.take(filled), axis=0)  # twice as fast as features[items[filled]]
+                rated = self.features.take(items.take(filled), axis=0)  # faster than by brackets
                 rated *= root.take(filled)[..., None]
                 turned = rated.transpose(0, 2, 1)
                 np.matmul(turned, rated, out=products[done : done + len(group)])
