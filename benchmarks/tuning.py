@@ -34,13 +34,13 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "ours rating": (
         {
             "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.06, 0.1], "recency": [0, 0.5],
-            "batch_size": [30_000, 160_000], "rating_steps": [40],
+            "batch_size": [60_000, 160_000], "rating_steps": [40],
         },
         {},
     ),
     "ours ranking": (
         {
-            "ranking_lambda": [0.5, 1, 1.4, 2], "ranking_learning_rate": [0.1], "ranking_alpha": [25, 50],
+            "ranking_lambda": [0.5, 1, 1.4, 2], "ranking_learning_rate": [0.1], "ranking_alpha": [50, 100],
             "recency": [0, 0.5], "batch_size": [40_000, 80_000], "ranking_steps": [40],
         },
         {},

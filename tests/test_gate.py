@@ -21,6 +21,7 @@ GOOD = [
     "n_features=4",
     "batch_size=0",
     "rating_learning_rate=0.05",
+    "rating_steps=100",  # as far as it goes, so that a night that goes on from it is as good
     "top_n=5",
     "similar_n=4",
 ]
