@@ -206,7 +206,7 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
             "batch_size=256",
             "rating_steps=240",
             "ranking_steps=240",
-            "rating_learning_rate=0.1",
+            "rating_learning_rate=0.07",
             "rating_lambda=0.1",
             "recency=0",
         ]
@@ -235,6 +235,5 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
     _, cold_rmse, cold_rank = night(seen)
     _, warm_rmse, warm_rank = night(seen, start)
     _, third_rmse, _ = night(seen, third=True)
-    assert warm_rmse < cold_rmse + 0.01
-    assert warm_rmse < third_rmse - 0.005  # a third from the start is not enough
+    assert warm_rmse < cold_rmse + 0.01 < third_rmse - 0.005  # a third from the start is not enough
     assert warm_rank > cold_rank - 0.02
