@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 PEERS = ROOT / os.environ.get("PEERS_VENV", ".venv-peers") / "bin" / "python"
 FOLDER = Path(tempfile.gettempdir()) / "cofi-bench"
 THREADS, FEATURES, TOP_N = 2, 64, 20
-# Peers that run threads of their own ask for a BLAS without.
-OWN_THREADS = ("implicit", "lenskit")
+# Who runs threads of its own: peers ask for a BLAS without, a task of the job has one.
+OWN_THREADS = ("ours", "task", "implicit", "lenskit")
 Contestant = Callable[[Path, Path, Mapping[str, Any]], None]
 
 

@@ -1,17 +1,15 @@
-"""What of the machine a task uses: threads, the same number in DuckDB, TensorFlow and BLAS, and the GPU."""
+"""What of the machine a task uses: threads, the same number of its own, in DuckDB and in TensorFlow, and the GPU."""
 
 import logging
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from cofi_jobs.errors import SettingsError
 
@@ -23,8 +21,6 @@ log = logging.getLogger(__name__)
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 _threads = 0
-_lock, _inside = threading.Lock(), 0
-_limits: Any = None
 
 
 def cores() -> int:
@@ -67,51 +63,31 @@ def set_up_tensorflow(device: str) -> None:
 
 @contextmanager
 def limited(n: int) -> Iterator[None]:
-    """Use `n` threads meanwhile, 0: one for each core."""
+    """Use `n` threads meanwhile, 0: one for each core; they are those of `in_parallel`, BLAS has none of its own.
+
+    After a product BLAS' threads stay awake for some time, in case there is another, and take the cores from ours.
+    """
     global _threads
     before, _threads = _threads, n
     try:
-        with _libraries().limit(limits=threads(), user_api="blas"):
+        with threadpool_limits(1, user_api="blas"):
             yield
     finally:
         _threads = before
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`work` on each of `items`, in threads of one BLAS thread each; results in the order of `items`.
+    """`work` on each of `items`, in threads; results in the order of `items`.
 
     Few results wait to be taken, so memory does not grow with `items`. NumPy lets other threads run while it computes;
     many small matrices are faster so than with BLAS' own threads, which wait for each other after every product.
     """
     n = threads()
     waiting: deque[Future[Result]] = deque()
-    with _one_blas_thread(), ThreadPoolExecutor(n) as pool:
+    with ThreadPoolExecutor(n) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > n:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Looking for loaded libraries takes milliseconds, and training asks in every step. NumPy has loaded BLAS now."""
-    return ThreadpoolController()
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """BLAS at one thread meanwhile. It is a setting of the whole process: the last of several to leave undoes it."""
-    global _inside, _limits
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _limits = _libraries().limit(limits=1, user_api="blas")
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if not _inside:
-                _limits.restore_original_limits()

@@ -221,7 +221,7 @@ class Settings(BaseSettings):
 
     memory_limit_mb: int = setting("machine", 3072, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256)
     threads: int = setting(
-        "machine", 0, "Threads of a task, in DuckDB, TensorFlow and NumPy. 0: one for each core.", ge=0, le=1024
+        "machine", 0, "Threads of a task: its own, DuckDB's, TensorFlow's. 0: one for each core.", ge=0, le=1024
     )
 
     device: Literal["auto", "cpu", "gpu"] = setting(
