@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,15 +64,12 @@ def set_up_tensorflow(device: str) -> None:
 
 @contextmanager
 def limited(n: int) -> Iterator[None]:
-    """Use `n` threads meanwhile, 0: one for each core; they are those of `in_parallel`, BLAS has none of its own.
-
-    After a product BLAS' threads stay awake for some time, in case there is another, and take the cores from ours.
-    """
+    """Use `n` threads meanwhile, 0: one for each core."""
     global _threads
     before, _threads = _threads, n
+    _one_blas_thread()
     try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
+        yield
     finally:
         _threads = before
 
@@ -82,6 +80,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
     Few results wait to be taken, so memory does not grow with `items`. NumPy lets other threads run while it computes;
     many small matrices are faster so than with BLAS' own threads, which wait for each other after every product.
     """
+    _one_blas_thread()
     n = threads()
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n) as pool:
@@ -91,3 +90,12 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@cache
+def _one_blas_thread() -> None:
+    """BLAS without threads of its own, in this process, from now on.
+
+    Those stay awake for some time after a product, in case there is another, and take the cores from ours meanwhile.
+    """
+    threadpool_limits(1, user_api="blas")
