@@ -79,8 +79,15 @@ class Projection(Whole):
         return _gradients((X,), (W, b), (number, item_index, y), self.weights(n), self.bias_penalty)
 
 
-@tf.function(autograph=False, reduce_retracing=True)
-def _gradients(
+def _gradients(*arguments: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """`_traced` for arrays of any sizes, so that it is traced once; left alone it would be for the first sizes, too."""
+    sizes = tf.nest.map_structure(lambda array: tf.TensorSpec([None] * np.ndim(array), array.dtype), arguments)
+    traced: tuple[tf.Tensor, list[tf.Tensor]] = _traced.get_concrete_function(*sizes)(*arguments)
+    return traced
+
+
+@tf.function(autograph=False)
+def _traced(
     learned: tuple[tf.Tensor, ...],
     rest: tuple[tf.Tensor, ...],
     ratings: tuple[tf.Tensor, ...],

@@ -204,6 +204,16 @@ def test_a_step_is_the_same_however_its_users_are_dealt_to_threads(head, monkeyp
     np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
 
 
+def test_steps_of_all_sizes_share_one_trace():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = Head(exact_users=True, batch_size=700, steps=20)
+    fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    traces = gradients._traced.experimental_get_tracing_count()
+    fit(head, initial_factors(60, 70, 4, seed=0), user[user < 70], item[user < 70], truth[:70][seen[:70]])
+    assert gradients._traced.experimental_get_tracing_count() == traces
+
+
 def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
     counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
     drawn = gradients.drawn(counts, 5, seed=0)
