@@ -62,13 +62,15 @@ def fit(
     learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
     optimizer = keras.optimizers.Adam(beta_1=EXACT_BETA_1 if head.exact_users else 0.9)
     optimizer.build(learned)
+    # As one function it leaves fewer arrays of X's size behind than operation by operation.
+    step = tf.function(lambda found: optimizer.apply_gradients(zip(found, learned, strict=True)), autograph=False)
     everything = head, len(initial.W), len(initial.X), *ratings
     slopes = Projection(*everything, seed=seed) if head.exact_users else Whole(*everything)
     losses: list[float] = []
     for rate in head.learning_rates(head.steps):
         J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
         optimizer.learning_rate = rate
-        optimizer.apply_gradients(zip(gradients, learned, strict=True))
+        step(gradients)
         losses.append(float(J))
         _check_finite(head, len(losses), losses[-1])
         if len(losses) % max(1, head.steps // 5) == 0:
