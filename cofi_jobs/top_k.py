@@ -22,18 +22,23 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     n_runs = n_columns // RUN
     if k == 0 or k * 2 > n_runs:
         return _sorted(scores, k)
-    maxima = scores[:, : n_runs * RUN].reshape(n_rows, RUN, n_runs).max(axis=1)
+    end = n_runs * RUN
+    runs, rest = scores[:, :end].reshape(n_rows, RUN, n_runs), scores[:, end:]
+    maxima = runs.max(axis=1)
     threshold = np.partition(maxima, n_runs - k, axis=1)[:, n_runs - k, None]
-    row, column = np.divmod(np.flatnonzero(scores >= threshold), n_columns)
+    reach = maxima >= threshold
+    many = np.count_nonzero(reach, axis=1) > 2 * k  # many ties, or fewer than k takeable entries
+    reach[many] = False
+    row, run = np.divmod(np.flatnonzero(reach), n_runs)  # faster than nonzero
+    near = runs[row, :, run]
+    which, place = np.divmod(np.flatnonzero(near >= threshold[row]), RUN)
+    row_of_rest, place_of_rest = np.nonzero((rest >= threshold) & ~many[:, None])
+    found = np.concatenate([near[which, place], rest[row_of_rest, place_of_rest]])
+    row = np.concatenate([row[which], row_of_rest])
+    column = np.concatenate([place * n_runs + run[which], end + place_of_rest])
+    order = np.lexsort([column, -found, row])
     counts = np.bincount(row, minlength=n_rows)
-    many = counts > RUN * k  # many ties, or fewer than k takeable entries
-    if many.any():
-        row, column = row[~many[row]], column[~many[row]]
-        counts[many] = 0
-    found = scores[row, column]
-    order = np.lexsort([-found, row])  # stable, so ties stay in order of column
-    starts = (np.cumsum(counts) - counts)[~many]
-    best = order[starts[:, None] + np.arange(k)]
+    best = order[(np.cumsum(counts) - counts)[~many, None] + np.arange(k)]
     columns, values = np.empty((n_rows, k), np.int32), np.empty((n_rows, k), scores.dtype)
     columns[~many], values[~many] = column[best], found[best]
     if many.any():
