@@ -63,7 +63,7 @@ def fit(
     optimizer = keras.optimizers.Adam(beta_1=EXACT_BETA_1 if head.exact_users else 0.9)
     optimizer.build(learned)
     # As one function it leaves fewer arrays of X's size behind than operation by operation.
-    step = tf.function(lambda found: optimizer.apply_gradients(zip(found, learned, strict=True)), autograph=False)
+    step = tf.function(lambda slope: optimizer.apply_gradients(zip(slope, learned, strict=True)), autograph=False)
     everything = head, len(initial.W), len(initial.X), *ratings
     slopes = Projection(*everything, seed=seed) if head.exact_users else Whole(*everything)
     losses: list[float] = []
