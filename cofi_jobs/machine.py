@@ -97,5 +97,6 @@ def _one_blas_thread() -> None:
     """BLAS without threads of its own, in this process, from now on.
 
     Those stay awake for some time after a product, in case there is another, and take the cores from ours meanwhile.
+    Once: looking for loaded libraries takes milliseconds, and training asks in every step. NumPy has loaded BLAS now.
     """
     threadpool_limits(1, user_api="blas")

@@ -7,8 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from cofi_jobs import machine
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
 def test_cores_are_those_of_the_affinity():
@@ -47,17 +52,17 @@ def test_a_task_uses_as_many_threads_as_it_is_told_and_gives_them_back():
 def test_the_own_threads_are_the_only_ones(first):
     probe = f"""
 import numpy
-from threadpoolctl import threadpool_info
-from cofi_jobs import machine
+from tests.test_machine import blas_threads, machine
+before = blas_threads()
 {first}
-print(*(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
+print(before, blas_threads())
 """
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
     ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, env=environment, check=True)
-    assert ended.stdout.split() == ["1"]
+    assert ended.stdout == "{2} {1}\n"
 
 
-def test_parallel_work_keeps_the_order_and_runs_little_ahead():
+def test_parallel_work_has_one_blas_thread_each_keeps_the_order_and_runs_little_ahead():
     begun = []
 
     def numbers():
@@ -66,8 +71,8 @@ def test_parallel_work_keeps_the_order_and_runs_little_ahead():
             yield number
 
     with machine.limited(3):
-        for place, result in enumerate(machine.in_parallel(str, numbers())):
-            assert result == str(place)
+        for place, result in enumerate(machine.in_parallel(lambda number: (number, blas_threads()), numbers())):
+            assert result == (place, {1})
             assert len(begun) <= place + 5
         assert place == 49
 
