@@ -59,11 +59,17 @@ def files(folder: Path, size: int, nightly: int) -> dict[str, Path]:
     return found
 
 
+def copy(source: Path, target: Path) -> Measured:
+    """DuckDB's COPY of a file to Parquet, in a process of its own, with the memory and the threads of our settings."""
+    settings = load_settings()
+    limits = str(settings.memory_limit_mb), str(settings.threads)
+    return measure([sys.executable, "-c", COPY_SCRIPT, str(source), str(target), *limits])
+
+
 def run(folder: Path, size: int, nightly: int, repeats: int) -> dict[str, list[Measured]]:
     """All steps of one size, each `repeats` times, COPY and ours in turn."""
-    source, settings = files(folder, size, nightly), load_settings()
+    source = files(folder, size, nightly)
     store, target = folder / "store", folder / "copy.parquet"
-    limits = (str(settings.memory_limit_mb), str(settings.threads))
 
     def job(task: str, night: int) -> Measured:
         file = source[NIGHTS[night]] if task == "ingest" else None
@@ -72,7 +78,7 @@ def run(folder: Path, size: int, nightly: int, repeats: int) -> dict[str, list[M
     found: dict[str, list[Measured]] = {}
     for _ in range(repeats):
         shutil.rmtree(store, ignore_errors=True)
-        measured = {COPY: measure([sys.executable, "-c", COPY_SCRIPT, str(source["first"]), str(target), *limits])}
+        measured = {COPY: copy(source["first"], target)}
         for night, name in enumerate(NIGHTS):
             for task in ("ingest", "normalize"):
                 measured[f"{task}, {name}"] = job(task, night)

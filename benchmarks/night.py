@@ -2,7 +2,8 @@
 
 For each size made-up ratings (see ingest.py) are loaded as the first night of a new store; a second night brings new
 ratings of the same users and items and goes on from the first one's model. Each step is a process of its own. Fails
-where a step needs more memory than memory.py says.
+where a step needs more memory than memory.py says. Beside the first night, if asked for, peers do what they can of it
+with the same file: DuckDB copies it to Parquet, Spark fits its ALS and writes lists (night_peers.py).
 """
 
 import json
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmarks import night_peers
 from benchmarks.ingest import NIGHTS, SETTINGS, files
 from benchmarks.measure import machine, measure, task_command
 from benchmarks.memory import Size, peaks
@@ -115,13 +117,18 @@ def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return rows
 
 
-def tabulate(rows: list[dict[str, Any]]) -> Table:
-    """The rows as one table, both nights of a step beside each other."""
+def tabulate(rows: list[dict[str, Any]], peers: list[dict[str, Any]]) -> Table:
+    """The rows as one table, both nights of a step beside each other, and its peer beside the first."""
     table = Table(Column("step", no_wrap=True), Column("ratings", justify="right"))
     for night in NIGHTS:
-        for name in ("s", "start", "MB", "formula", "growth"):
+        for name in ("s", "start", "MB", "× formula", "growth"):
             table.add_column(f"{night}\n{name}", justify="right", no_wrap=True)
+    if peers:
+        table.add_column("peer of the first", no_wrap=True)
+        for name in ("its s", "ratio"):
+            table.add_column(name, justify="right", no_wrap=True)
     of = {(row["step"], row["ratings"], row["night"]): row for row in rows}
+    peer_of = {(peer["step"], peer["ratings"]): peer for peer in peers}
     sizes = sorted({row["ratings"] for row in rows})
     for step in dict.fromkeys(row["step"] for row in rows):
         for size in sizes:
@@ -129,8 +136,12 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
             for night in NIGHTS:
                 row = of[step, size, night]
                 growth = "" if row["growth"] is None else f"{row['growth']:.2f}"
-                cells += [f"{row['seconds']:.1f}", f"{row['overhead']:.1f}"]
-                cells += [f"{row['peak_mb']:,.0f}", f"{row['formula_mb']:,.0f}", growth]
+                cells += [f"{row['seconds']:.1f}", f"{row['overhead']:.1f}", f"{row['peak_mb']:,.0f}"]
+                cells += [f"{row['peak_mb'] / row['formula_mb']:.2f}", growth]
+            if peer := peer_of.get((step, size)):
+                ratio = f"{of[step, size, NIGHTS[0]]['seconds'] / peer['seconds']:.2f}"
+                least, most = ("", "") if peer["ended"] else ("> ", "< ")
+                cells += [peer["peer"], f"{least}{peer['seconds']:,.1f}", most + ratio]
             table.add_row(*cells, end_section=len(sizes) > 1 and size == sizes[-1])
     return table
 
@@ -162,21 +173,28 @@ def main(
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
     image: Annotated[Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="DuckDB's COPY and Spark beside the first night.")] = False,
+    minutes: Annotated[float, typer.Option(help="When Spark is stopped, on each size.")] = 20,
 ) -> None:
     """Print seconds, those before a step's work began or after it ended, peak memory and growth; also to night.json."""
     folder.mkdir(parents=True, exist_ok=True)
     if ratings:
         with ratings.open("rb") as file:
-            found = {sum(1 for _ in file) - 1: run(folder, {NIGHTS[0]: ratings})}
+            sources = {sum(1 for _ in file) - 1: {NIGHTS[0]: ratings}}
     else:
-        found = {int(size): run(folder, files(folder, int(size), nightly)) for size in sizes.split(",")}
-    rows = summarize(found)
+        sources = {int(size): files(folder, int(size), nightly) for size in sizes.split(",")}
+    rows = summarize({size: run(folder, source) for size, source in sources.items()})
+    beside = [
+        {"ratings": size, **row}
+        for size, source in sources.items() if peers
+        for row in night_peers.run(folder, source[NIGHTS[0]], minutes)
+    ]  # fmt: skip
     stands = machine()
-    record = {"machine": stands, "nightly": 0 if ratings else nightly, "steps": rows}
+    record = {"machine": stands, "nightly": 0 if ratings else nightly, "steps": rows, "peers": beside}
     (folder / "night.json").write_text(json.dumps(record, indent=2) + "\n")
     plot(rows, image or folder / "night.png")
-    console = Console(width=140)
-    console.print(tabulate(rows))
+    console = Console(width=180)
+    console.print(tabulate(rows, beside))
     console.print(", ".join(f"{name} {value}" for name, value in stands.items()))
     for line in (wrong := exceeded(rows)):
         print(f"error: {line}", file=sys.stderr)

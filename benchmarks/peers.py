@@ -102,25 +102,28 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
 
 
 def spark_night(data: Path, found: Path, options: Options) -> None:
-    """Spark's ALS on a CSV of ratings, and lists of all users to Parquet; a line of JSON for each step that ends."""
+    """Spark's ALS on a CSV of ratings, and lists of all users to Parquet; seconds to the end of each as they come."""
     from pyspark.ml.recommendation import ALS
 
-    spark, start = _spark("14g", {"spark.local.dir": str(found)}), time.perf_counter()
+    start, ends = time.perf_counter(), {}
 
-    def ended(step: str, rows: int) -> None:
-        with (found / "progress.jsonl").open("a") as file:
-            line = {"step": step, "seconds": time.perf_counter() - start, "rows": rows}
-            file.write(json.dumps(line) + "\n")
+    def ended(step: str) -> None:
+        ends[step] = time.perf_counter() - start
+        (found / "partial.json").write_text(json.dumps(ends))
+        (found / "partial.json").rename(found / "ends.json")  # whole, should the process be stopped
 
-    (found / "progress.jsonl").touch()
+    (found / "ends.json").write_text("{}")
+    spark = _spark("14g", {"spark.local.dir": str(found)})
     schema = "user int, item int, rating float, time string"
     ratings = spark.read.csv(str(data), schema=schema, header=True).drop("time").dropna().cache()
-    ended("read", ratings.count())
+    ratings.count()
+    ended("read")
     als = ALS(rank=FEATURES, userCol="user", itemCol="item", ratingCol="rating", regParam=0.05, seed=0)
     factors = als.fit(ratings)
-    ended("ALS", factors.userFactors.count())
+    factors.userFactors.count()
+    ended("train")
     factors.recommendForAllUsers(TOP_N).write.parquet(str(found / "lists"))
-    ended("recommendForAllUsers, written", factors.userFactors.count())
+    ended("recommend")
     spark.stop()
 
 

@@ -90,7 +90,16 @@ def test_a_night_takes_what_its_steps_take_and_grows_by_itself() -> None:
     }  # fmt: skip
     assert of["all", 1000, "nightly"]["growth"] == pytest.approx(1)
     assert of["train", 1000, "first"]["growth"] == pytest.approx(1)
-    assert night.tabulate(rows).row_count == 6
+    alone = night.tabulate(rows, [])
+    assert alone.row_count == 6
+    peers = [
+        {"ratings": 100, "step": "train", "peer": "a", "seconds": 6.0, "ended": True},
+        {"ratings": 1000, "step": "train", "peer": "a", "seconds": 1200.0, "ended": False},
+    ]
+    beside = night.tabulate(rows, peers)
+    assert len(beside.columns) == len(alone.columns) + 3
+    assert list(beside.columns[-1].cells) == ["", "", "0.50", "< 0.03", "", ""]
+    assert list(beside.columns[-2].cells) == ["", "", "6.0", "> 1,200.0", "", ""]
 
 
 def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() -> None:

@@ -1,0 +1,35 @@
+"""Peers of a first night, on the same file: DuckDB's COPY for ingest, Spark for train and recommend.
+
+COPY writes the file as Parquet, which is the least that could be done. Spark fits one ALS with 10 iterations, its
+default, and writes recommendForAllUsers; features, length of lists and threads are ours. It masks nothing that users
+have rated, holds nothing out, measures nothing, and is stopped after some minutes.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from benchmarks import contest
+from benchmarks.ingest import copy
+
+OF_SPARK = {"train": "Spark's reading and ALS", "recommend": "Spark's recommendForAllUsers"}
+
+
+def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
+    """A row for each step of ours that a peer has come to: the peer, its seconds, and whether it ended in them."""
+    target, found = folder / "copy.parquet", folder / "spark-night"
+    rows = [{"step": "ingest", "peer": "DuckDB's COPY", "seconds": copy(file, target).seconds, "ended": True}]
+    target.unlink()
+    contest.run("peers", "spark night", file, found, 60 * minutes)
+    ends = json.loads((found / "ends.json").read_text())
+    shutil.rmtree(found)
+    begin = 0.0
+    for step, peer in OF_SPARK.items():
+        ended = step in ends
+        end = ends.get(step, 60 * minutes)
+        rows.append({"step": step, "peer": peer, "seconds": end - begin, "ended": ended})
+        if not ended:
+            break
+        begin = end
+    return rows
