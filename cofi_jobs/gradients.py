@@ -1,7 +1,6 @@
 """J and its gradients by what Adam changes: from all ratings, or by X alone with users' rows that are exact."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,9 @@ import tensorflow as tf
 from cofi_jobs import user_rows
 from cofi_jobs.cost import cost
 from cofi_jobs.heads import Head
-from cofi_jobs.machine import in_parallel
 from cofi_jobs.model import ranges, tally
 
-CHUNK = 65_536  # ratings that a thread works on: its buffers are then used again, larger ones had anew from the system
+CHUNK = 65_536  # ratings at once: buffers of that size are used again, larger ones had anew from the system
 
 
 class Whole:
@@ -63,20 +61,20 @@ class Projection(Whole):
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at an X, as the next users tell."""
         (X,), users = parameters, next(self.drawn)
-        solver, n = user_rows.Solver(self.head, X.numpy(), self.item_counts), self.counts[users].sum()
-        chunks = split(users, self.counts, max(2, -(-n // CHUNK)))
-        J, total = tf.zeros(()), tf.zeros_like(X)
-        for own, (gradient,) in in_parallel(partial(self._part, X, solver), chunks):
-            J, total = J + own, total + gradient
-        scale = len(self.ratings[0]) / n
-        return scale * J, [scale * total]
-
-    def _part(self, X: tf.Tensor, solver: user_rows.Solver, users: np.ndarray) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        n = self.counts[users]
+        solver, n = user_rows.Solver(self.head, X.numpy(), self.item_counts), self.counts[users]
         number, places = ranges(self.first[users], n)
         item_index, y = (column[places] for column in self.ratings[1:])
-        W, b = solver.rows(number, item_index, y, len(users))
-        return _gradients((X,), (W, b), (number, item_index, y), self.weights(n), self.bias_penalty)
+        W, b = user_rows.solve(solver, number, item_index, y, len(users))
+        ends = np.concatenate([[0], np.cumsum(n)])
+        J, total = tf.zeros(()), tf.zeros_like(X)
+        # One after the other: TensorFlow has threads of its own, which would share the cores with ours.
+        for part in split(np.arange(len(users)), n, -(-len(y) // CHUNK)):
+            own, at = slice(part[0], part[-1] + 1), slice(ends[part[0]], ends[part[-1] + 1])
+            ratings = number[at] - part[0], item_index[at], y[at]
+            of_part, [gradient] = _gradients((X,), (W[own], b[own]), ratings, self.weights(n[own]), self.bias_penalty)
+            J, total = J + of_part, total + gradient
+        scale = len(self.ratings[0]) / len(y)
+        return scale * J, [scale * total]
 
 
 def _gradients(*arguments: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:

@@ -36,6 +36,9 @@ TASKS: dict[str, tuple[str, ...]] = {
 # is no task of a night: it works on the ratings of any run; `deliver` is not one of every night.
 NEEDED = TASKS | {"report": ("ingest", "normalize"), "tune": ("ingest", "normalize"), "deliver": ("publish",)}
 REPEATABLE = ("report", "publish", "deliver", "tune")  # also when the run is published: none rewrites what readers use
+LEARNING = ("train", "tune")  # tasks that use TensorFlow
+# What Keras imports if it is there, to draw and to take data frames: half a second, for nothing that we use.
+OPTIONAL_OF_KERAS = ("matplotlib", "pandas")
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
@@ -75,6 +78,8 @@ def run_task(task: str, store: Store, settings: Settings, run_key: str, **inputs
             store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
             settings, from_file = tuned.in_use(store, settings, run_key, task)
             with _quiet_start(settings.device), _without_collecting():
+                if task in LEARNING:
+                    _import_keras()
                 module = importlib.import_module(f"cofi_jobs.{task}")  # here: TensorFlow takes seconds to import
             with machine.limited(settings.threads):
                 if "tensorflow" in sys.modules:
@@ -131,6 +136,17 @@ def _quiet_start(device: str) -> Iterator[None]:
             for line in held:
                 if not NOISE.search(line):
                     os.write(2, line)
+
+
+def _import_keras() -> None:
+    """Import Keras, and with it TensorFlow, as if what it can do without were not installed."""
+    absent = {name: None for name in OPTIONAL_OF_KERAS if name not in sys.modules}
+    sys.modules.update(absent)  # type: ignore[arg-type]
+    try:
+        importlib.import_module("keras")
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 @contextmanager

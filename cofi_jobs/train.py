@@ -78,7 +78,7 @@ def fit(
     found = [variable.numpy() for variable in learned]
     _check_finite(head, head.steps + 1, float(np.abs(found[0]).sum()))
     if head.exact_users:
-        found += user_rows.solve(head, found[0], *ratings, len(initial.W))
+        found += user_rows.solve(user_rows.Solver(head, found[0], slopes.item_counts), *ratings, len(initial.W))
     elif not head.bias:
         found.append(initial.b)
     return Fit(Factors(*found), losses)

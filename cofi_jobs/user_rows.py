@@ -18,6 +18,7 @@ from cofi_jobs.model import from_newest, tally
 
 SMALLEST_PENALTY = 1e-6  # by the trace of a user's products: without any penalty A could not be inverted
 USERS_AT_ONCE, RATINGS_AT_ONCE = 1024, 4096  # that a thread works on: few, so that they stay in cache
+LEAST_PARTS = 4  # of few users, so that no thread waits long for another
 SOLVED_AT_ONCE = 256  # users whose matrices A are held: many enough that Python's share of the time is small
 CLOSE, MOST_STEPS = 1e-6, 200  # conjugate gradients end where the residual is this share of the first one
 LEAST = 64  # as if each user had so many ratings at least: a matrix A takes memory, too
@@ -56,26 +57,26 @@ def sufficient(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
 
 
 def solve(
-    head: Head, X: np.ndarray, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
+    solver: "Solver", user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """W (n_users, n_features) and b (n_users,), float32: J's minimum for these `X`, the ratings weighted by recency.
+    """W (n_users, n_features) and b (n_users,), float32: J's minimum for the solver's X.
 
-    The ratings are sorted by user, each user's in order of time.
+    The ratings, weighted by recency, are sorted by user, each user's in order of time.
     """
-    solver = Solver(head, X, tally(item_index, len(X)))
+    size = min(USERS_AT_ONCE, -(-n_users // LEAST_PARTS))
     ends = np.concatenate([[0], np.cumsum(tally(user_index, n_users))])
 
     def solve_block(start: int) -> tuple[np.ndarray, np.ndarray]:
-        own = slice(ends[start], ends[min(start + USERS_AT_ONCE, n_users)])
-        size = min(USERS_AT_ONCE, n_users - start)
-        return solver.rows(user_index[own] - start, item_index[own], y[own], size)
+        end = min(start + size, n_users)
+        own = slice(ends[start], ends[end])
+        return solver.rows(user_index[own] - start, item_index[own], y[own], end - start)
 
-    blocks = list(in_parallel(solve_block, range(0, n_users, USERS_AT_ONCE)))
+    blocks = list(in_parallel(solve_block, range(0, n_users, size)))
     return np.concatenate([W for W, _ in blocks]), np.concatenate([b for _, b in blocks])
 
 
 class Solver:
-    """Exact rows of users for one X, in the calling thread. `item_counts` (n_items,): how often each item is rated."""
+    """What exact rows of users need of one X. `item_counts` (n_items,): how often each item is rated."""
 
     def __init__(self, head: Head, X: np.ndarray, item_counts: np.ndarray) -> None:
         # b_j is one more feature, that is 1 for every item. The last row is no item: it fills short users up.
@@ -89,7 +90,7 @@ class Solver:
     def rows(
         self, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `solve`, of some users that are numbered from 0 on."""
+        """As `solve`, in the calling thread."""
         n_features, counts = self.features.shape[1], np.bincount(user_index, minlength=n_users)
         root = np.sqrt(recency_weights(user_index, self.head.recency))
         target = np.append(root * y, 0).astype(np.float32)

@@ -19,9 +19,10 @@ from cofi_jobs.errors import DataError, StoreError
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings, to_environment
 from cofi_jobs.store import Store, sha256
-from cofi_jobs.tasks import TASKS, run_task
+from cofi_jobs.tasks import LEARNING, NEEDED, TASKS, run_task
 from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
+ROOT = Path(__file__).parents[1]
 TABLES = ("normalized", "trial", "model", "training", "evaluation", "similar_items", "recommendations", "popular_items")
 
 
@@ -208,7 +209,7 @@ from cofi_jobs.settings import load_settings
 from cofi_jobs.tasks import run_task
 run_task({task!r}, module.Store({str(night.root)!r}), load_settings(), "night-2")
 """
-    environment = {**os.environ, **to_environment(quick.model_dump()), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, **to_environment(quick.model_dump()), "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", script], env=environment).returncode == -signal.SIGKILL
     assert night.current() == "night-1"
     assert digests(night, "night-1") == yesterday
@@ -359,12 +360,21 @@ def test_distance_is_the_textbooks_measure(store: Store):
     )
 
 
-def test_tasks_that_can_do_without_tensorflow_do_not_import_it():
-    script = (
-        "import sys; from cofi_jobs import ingest, normalize, similar_items, recommend, evaluate, publish, cli, show; "
-    )
-    script += "sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1]).returncode == 0
+def test_only_tasks_that_learn_import_tensorflow():
+    script = "import sys, cofi_jobs.{}; sys.exit('tensorflow' in sys.modules)"
+
+    def imports_it(module):
+        return subprocess.run([sys.executable, "-c", script.format(module)], cwd=ROOT, stderr=subprocess.DEVNULL)
+
+    assert {name for name in (*NEEDED, "cli", "show") if imports_it(name).returncode} == set(LEARNING)
+
+
+def test_learning_does_without_what_keras_imports_to_draw_and_others_may_import_it_afterwards():
+    script = "import sys; from cofi_jobs import tasks; tasks._import_keras(); import cofi_jobs.train; "
+    script += "assert not {'matplotlib', 'pandas'} & set(sys.modules), sorted(sys.modules); "
+    script += "import pandas, pyarrow, matplotlib.pyplot; pyarrow.array([1]).to_pandas()"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_task_is_a_module_with_a_run_function():

@@ -192,7 +192,7 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
 
 
 @pytest.mark.parametrize("head", [Head(lambda_=0.5, nu=0.5), Head(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)])
-def test_a_step_is_the_same_however_its_users_are_dealt_to_threads(head, monkeypatch):
+def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(head, monkeypatch):
     truth, seen = planted()
     user, item = np.nonzero(seen)
     head = replace(head, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)

@@ -7,9 +7,9 @@ import tensorflow as tf
 from cofi_jobs.cost import cost
 from cofi_jobs.explain import contributions, inverse
 from cofi_jobs.heads import Head
-from cofi_jobs.model import initial_factors
+from cofi_jobs.model import initial_factors, tally
 from cofi_jobs.train import fit
-from cofi_jobs.user_rows import recency_weights, solve
+from cofi_jobs.user_rows import Solver, recency_weights, solve
 
 N_USERS, N_ITEMS = 1100, 30  # more users than one block
 HEADS = {
@@ -25,6 +25,10 @@ def problem():
     order = np.lexsort((rng.random(len(user)), user))  # each user's ratings in a random order of time
     y = rng.standard_normal(len(user), dtype=np.float32)
     return user, item[order], y
+
+
+def rows(head, X, user, item, y, n_users):
+    return solve(Solver(head, X, tally(item, len(X))), user, item, y, n_users)
 
 
 def test_weights_by_hand():
@@ -56,7 +60,7 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(head, problem):
 def test_a_user_without_ratings_gets_zeros_and_no_penalty_stays_finite():
     X = np.random.default_rng(0).standard_normal((6, 3), dtype=np.float32)
     head = Head(lambda_=0.0, recency=0.5)
-    W, b = solve(head, X, np.array([0, 2]), np.array([1, 4]), np.ones(2, np.float32), n_users=3)
+    W, b = rows(head, X, np.array([0, 2]), np.array([1, 4]), np.ones(2, np.float32), n_users=3)
     assert not W[1].any()
     assert b[1] == 0
     np.testing.assert_allclose(np.sum(W[[0, 2]] * X[[1, 4]], axis=1) + b[[0, 2]], 1, rtol=1e-4)
@@ -68,13 +72,13 @@ def test_without_penalty_more_features_than_items_still_fit():
     user, item = np.repeat(np.arange(40), 3), np.concatenate([rng.choice(6, 3, replace=False) for _ in range(40)])
     y = rng.standard_normal(120, dtype=np.float32)
     for head in (Head(lambda_=0.0), Head(lambda_=0.0, bias=False)):
-        W, b = solve(head, X, user, item, y, n_users=40)
+        W, b = rows(head, X, user, item, y, n_users=40)
         np.testing.assert_allclose(np.sum(W[user] * X[item], axis=1) + b[user], y, atol=1e-3)
 
 
 def test_an_offset_of_few_ratings_is_damped():
     X = np.zeros((5, 2), np.float32)  # nothing but the offset can explain a rating
-    _, b = solve(Head(bias_lambda=3.0, recency=0.5), X, np.zeros(3, int), np.arange(3), np.full(3, 2.0), n_users=1)
+    _, b = rows(Head(bias_lambda=3.0, recency=0.5), X, np.zeros(3, int), np.arange(3), np.full(3, 2.0), n_users=1)
     assert b[0] == pytest.approx(3 * 2 / (3 + 3))
 
 
@@ -108,7 +112,7 @@ def test_rows_of_few_and_many_ratings_are_those_of_a_direct_solution():
     item = np.concatenate([rng.choice(400, n, replace=False) for n in counts])
     y = rng.standard_normal(len(user))
     for head in (Head(lambda_=0.1, bias_lambda=0.5), Head(lambda_=0.1, alpha=2.0, bias=False)):
-        W, b = solve(head, X.astype(np.float32), user, item, y, len(counts))
+        W, b = rows(head, X.astype(np.float32), user, item, y, len(counts))
         features = np.hstack([X, np.ones((400, 1))]) if head.bias else X
         for u, n in enumerate(counts):
             own = features[item[user == u]]
