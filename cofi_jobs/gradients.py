@@ -11,7 +11,7 @@ from cofi_jobs.cost import cost
 from cofi_jobs.heads import Head
 from cofi_jobs.model import ranges, tally
 
-CHUNK = 65_536  # ratings at once: buffers of that size are used again, larger ones had anew from the system
+CHUNK = 100_000  # ratings at once: buffers of that size are used again, larger ones had anew from the system
 
 
 class Whole:
