@@ -91,6 +91,7 @@ def _when_ready(process: subprocess.Popen[bytes], log: Path, login: dict[str, st
         try:
             airflow = Airflow(login)
             health = airflow.call("GET", "/api/v2/monitor/health")
+            airflow.call("GET", "/execution/health")  # as docker-compose.yaml asks: the first answer takes seconds
             parsed = {dag["dag_id"] for dag in airflow.call("GET", "/api/v2/dags")["dags"]}
         except (OSError, RuntimeError):
             return None
