@@ -1,7 +1,6 @@
 """Training and scoring beside the peers, on the same data, in one run: one table of ratios, two plots, one JSON."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,6 @@ from benchmarks.measure import machine
 from benchmarks.training import MEASURES
 
 PACKAGES = ("faiss-cpu", "implicit", "lenskit", "numpy", "pyspark", "scikit-surprise", "scipy")
-VERSIONS = "import json, importlib.metadata as m; print(json.dumps({{name: m.version(name) for name in {}}}))"
 KINDS = {"lists": "top-20 lists", "similar": "similar items"}
 Row = dict[str, Any]
 
@@ -118,9 +116,7 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     trained = [row for which in sets.split(",") if which for row in training.run(folder, which)]
     scored = [row for shape in shapes.split(",") if shape for row in scoring.run(folder, *map(int, shape.split("x")))]
-    command = [str(contest.PEERS), "-c", VERSIONS.format(PACKAGES)]
-    peers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    stands = machine()
+    stands, peers = machine(), contest.versions(PACKAGES)
     record = {"machine": stands, "peers": peers, "threads": contest.THREADS, "training": trained, "scoring": scored}
     (folder / "compare.json").write_text(json.dumps(record, indent=2) + "\n")
     table = Table("what", "size", "peer", "its seconds", "ours", "ratio")

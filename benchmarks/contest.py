@@ -69,6 +69,16 @@ def joined(
     return items, scores
 
 
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of packages in the peers' environment."""
+    script = (
+        "import sys, json, importlib.metadata as m; print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+    )
+    done = subprocess.run([str(PEERS), "-c", script, *packages], check=True, capture_output=True, text=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
 def main(contestants: Mapping[str, Contestant]) -> None:
     """Run the contestant that the command line names."""
     name, data, found, options = sys.argv[1:]

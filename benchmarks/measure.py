@@ -74,7 +74,7 @@ def machine() -> dict[str, str | int]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "system": platform.platform(terse=True),
         "python": sys.version.split()[0],
-        **{name: version(name) for name in ("duckdb", "pyarrow", "numpy")},
+        **{name: version(name) for name in ("duckdb", "keras", "numpy", "pyarrow", "tensorflow")},
     }
 
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks import night_peers
+from benchmarks import contest, night_peers
 from benchmarks.ingest import NIGHTS, SETTINGS, files
 from benchmarks.measure import machine, measure, task_command
 from benchmarks.memory import Size, peaks
@@ -189,7 +189,7 @@ def main(
         for size, source in sources.items() if peers
         for row in night_peers.run(folder, source[NIGHTS[0]], minutes)
     ]  # fmt: skip
-    stands = machine()
+    stands = machine() | (contest.versions(["pyspark"]) if peers else {})
     record = {"machine": stands, "nightly": 0 if ratings else nightly, "steps": rows, "peers": beside}
     (folder / "night.json").write_text(json.dumps(record, indent=2) + "\n")
     plot(rows, image or folder / "night.png")
