@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cofi_jobs import user_rows
 from cofi_jobs.cost import cost
 from cofi_jobs.heads import Head
 from cofi_jobs.model import ranges, tally
+from cofi_jobs.user_rows import Solver
 
 CHUNK = 100_000  # ratings at once: buffers of that size are used again, larger ones had anew from the system
 
@@ -61,10 +61,10 @@ class Projection(Whole):
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at an X, as the next users tell."""
         (X,), users = parameters, next(self.drawn)
-        solver, n = user_rows.Solver(self.head, X.numpy(), self.item_counts), self.counts[users]
+        solver, n = Solver(self.head, X.numpy(), self.item_counts), self.counts[users]
         number, places = ranges(self.first[users], n)
         item_index, y = (column[places] for column in self.ratings[1:])
-        W, b = user_rows.solve(solver, number, item_index, y, len(users))
+        W, b = solver.solve(number, item_index, y, len(users))
         ends = np.concatenate([[0], np.cumsum(n)])
         J, total = tf.zeros(()), tf.zeros_like(X)
         # One after the other: TensorFlow has threads of its own, which would share the cores with ours.

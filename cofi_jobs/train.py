@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from cofi_jobs import tables, user_rows
+from cofi_jobs import tables
 from cofi_jobs.errors import TrainingError
 from cofi_jobs.gradients import Projection, Whole
 from cofi_jobs.heads import Head, liked_from, ranking_head, ranking_target, rating_head, rating_target, rating_unit
@@ -27,6 +27,7 @@ from cofi_jobs.settings import Settings
 from cofi_jobs.split import held_out_mask, read_ratings
 from cofi_jobs.store import Store
 from cofi_jobs.tables import Scale
+from cofi_jobs.user_rows import Solver
 from cofi_jobs.warm_start import Start, trial_start
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def fit(
     found = [variable.numpy() for variable in learned]
     _check_finite(head, head.steps + 1, float(np.abs(found[0]).sum()))
     if head.exact_users:
-        found += user_rows.solve(user_rows.Solver(head, found[0], slopes.item_counts), *ratings, len(initial.W))
+        found += Solver(head, found[0], slopes.item_counts).solve(*ratings, len(initial.W))
     elif not head.bias:
         found.append(initial.b)
     return Fit(Factors(*found), losses)

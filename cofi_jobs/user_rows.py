@@ -56,25 +56,6 @@ def sufficient(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
     return np.maximum(penalty, (SMALLEST_PENALTY * np.maximum(1, traces)).astype(products.dtype))
 
 
-def solve(
-    solver: "Solver", user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """W (n_users, n_features) and b (n_users,), float32: J's minimum for the solver's X.
-
-    The ratings, weighted by recency, are sorted by user, each user's in order of time.
-    """
-    size = min(USERS_AT_ONCE, -(-n_users // LEAST_PARTS))
-    ends = np.concatenate([[0], np.cumsum(tally(user_index, n_users))])
-
-    def solve_block(start: int) -> tuple[np.ndarray, np.ndarray]:
-        end = min(start + size, n_users)
-        own = slice(ends[start], ends[end])
-        return solver.rows(user_index[own] - start, item_index[own], y[own], end - start)
-
-    blocks = list(in_parallel(solve_block, range(0, n_users, size)))
-    return np.concatenate([W for W, _ in blocks]), np.concatenate([b for _, b in blocks])
-
-
 class Solver:
     """What exact rows of users need of one X. `item_counts` (n_items,): how often each item is rated."""
 
@@ -86,6 +67,24 @@ class Solver:
         self.gram = self.features.T @ self.features
         shares = np.append(item_counts / max(1, item_counts.sum()), 0).astype(X.dtype)
         self.of_a_rating = (self.features.T * shares) @ self.features  # the mean of x_i x_i' over all ratings
+
+    def solve(
+        self, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """W (n_users, n_features) and b (n_users,), float32: J's minimum for this X, the ratings weighted by recency.
+
+        The ratings are sorted by user, each user's in order of time. Users are dealt out to threads.
+        """
+        size = min(USERS_AT_ONCE, -(-n_users // LEAST_PARTS))
+        ends = np.concatenate([[0], np.cumsum(tally(user_index, n_users))])
+
+        def block(start: int) -> tuple[np.ndarray, np.ndarray]:
+            end = min(start + size, n_users)
+            own = slice(ends[start], ends[end])
+            return self.rows(user_index[own] - start, item_index[own], y[own], end - start)
+
+        W, b = zip(*in_parallel(block, range(0, n_users, size)), strict=True)
+        return np.concatenate(W), np.concatenate(b)
 
     def rows(
         self, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int

@@ -9,7 +9,7 @@ from cofi_jobs.explain import contributions, inverse
 from cofi_jobs.heads import Head
 from cofi_jobs.model import initial_factors, tally
 from cofi_jobs.train import fit
-from cofi_jobs.user_rows import Solver, recency_weights, solve
+from cofi_jobs.user_rows import Solver, recency_weights
 
 N_USERS, N_ITEMS = 1100, 30  # more users than one block
 HEADS = {
@@ -28,7 +28,7 @@ def problem():
 
 
 def rows(head, X, user, item, y, n_users):
-    return solve(Solver(head, X, tally(item, len(X))), user, item, y, n_users)
+    return Solver(head, X, tally(item, len(X))).solve(user, item, y, n_users)
 
 
 def test_weights_by_hand():
