@@ -174,7 +174,7 @@ def main(
     folder: Annotated[Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
     image: Annotated[Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")] = None,
     peers: Annotated[bool, typer.Option("--peers", help="DuckDB's COPY and Spark beside the first night.")] = False,
-    minutes: Annotated[float, typer.Option(help="When Spark is stopped, on each size.")] = 20,
+    minutes: Annotated[float, typer.Option(help="When Spark is stopped, on each size.")] = 10,
 ) -> None:
     """Print seconds, those before a step's work began or after it ended, peak memory and growth; also to night.json."""
     folder.mkdir(parents=True, exist_ok=True)
