@@ -93,13 +93,7 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    from cofi_jobs.cli import main
+    from cofi_jobs.__main__ import run
 
     _end_with_parent()
-    try:
-        main()
-    except SystemExit as end:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Python would first take everything apart that was imported: a second for TensorFlow.
-        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+    run()
