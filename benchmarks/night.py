@@ -183,16 +183,19 @@ def main(
             sources = {sum(1 for _ in file) - 1: {NIGHTS[0]: ratings}}
     else:
         sources = {int(size): files(folder, int(size), nightly) for size in sizes.split(",")}
-    rows = summarize({size: run(folder, source) for size, source in sources.items()})
-    beside = [
-        {"ratings": size, **row}
-        for size, source in sources.items() if peers
-        for row in night_peers.run(folder, source[NIGHTS[0]], minutes)
-    ]  # fmt: skip
     stands = machine() | (contest.versions(["pyspark"]) if peers else {})
+    rows = summarize({size: run(folder, source) for size, source in sources.items()})
+    beside: list[dict[str, Any]] = []
     record = {"machine": stands, "nightly": 0 if ratings else nightly, "steps": rows, "peers": beside}
-    (folder / "night.json").write_text(json.dumps(record, indent=2) + "\n")
+
+    def keep() -> None:
+        (folder / "night.json").write_text(json.dumps(record, indent=2) + "\n")
+
+    keep()
     plot(rows, image or folder / "night.png")
+    for size, source in sources.items() if peers else ():
+        beside += [{"ratings": size, **row} for row in night_peers.run(folder, source[NIGHTS[0]], minutes)]
+        keep()  # what is measured stays, however the next one ends
     console = Console(width=180)
     console.print(tabulate(rows, beside))
     console.print(", ".join(f"{name} {value}" for name, value in stands.items()))
