@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import contest
 from benchmarks.ingest import copy
 
-OF_SPARK = {"train": "Spark's reading and ALS", "recommend": "Spark's recommendForAllUsers"}
+OF_SPARK = {"train": "Spark's reading{} and ALS", "recommend": "Spark's recommendForAllUsers"}
 
 
 def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
@@ -24,11 +24,12 @@ def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
     contest.run("peers", "spark night", file, found, 60 * minutes)
     ends = json.loads((found / "ends.json").read_text())
     shutil.rmtree(found, ignore_errors=True)  # where Spark was stopped, its JVM may still be removing files
+    reading = f" ({ends['read']:.0f} s)" if "read" in ends else ""  # so that who is stopped shows how far it came
     begin = 0.0
     for step, peer in OF_SPARK.items():
         ended = step in ends
         end = ends.get(step, 60 * minutes)
-        rows.append({"step": step, "peer": peer, "seconds": end - begin, "ended": ended})
+        rows.append({"step": step, "peer": peer.format(reading), "seconds": end - begin, "ended": ended})
         if not ended:
             break
         begin = end

@@ -140,8 +140,8 @@ def _quiet_start(device: str) -> Iterator[None]:
 
 def _import_keras() -> None:
     """Import Keras, and with it TensorFlow, as if what it can do without were not installed."""
-    absent = {name: None for name in OPTIONAL_OF_KERAS if name not in sys.modules}
-    sys.modules.update(absent)  # type: ignore[arg-type]
+    absent: dict[str, Any] = {name: None for name in OPTIONAL_OF_KERAS if name not in sys.modules}
+    sys.modules.update(absent)  # an import of a module that is None fails
     try:
         importlib.import_module("keras")
     finally:
