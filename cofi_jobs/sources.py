@@ -10,7 +10,6 @@ import gzip
 import io
 import json
 import logging
-import mmap
 import re
 import time
 import zlib
@@ -43,6 +42,7 @@ CATALOGUE_COLUMNS = {
 }
 ABSENT = "NULL::VARCHAR"
 PARQUET = (".parquet", ".pq")
+HEAD = 1 << 12  # of a block, in which nearly always a line ends
 BLOCK = 1 << 19  # a line of four times this is seen: a block without a line end is within it
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -371,9 +371,11 @@ def _ends_of_lines(path: Path) -> Iterator[tuple[bool, int]]:
             while block := file.read(BLOCK):
                 yield b"\n" in block, len(block)
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for start in range(0, len(content), BLOCK):  # most are read only as far as their first line goes
-            yield content.find(b"\n", start, start + BLOCK) >= 0, min(BLOCK, len(content) - start)
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file:
+        for start in range(0, size, BLOCK):
+            file.seek(start)
+            yield b"\n" in file.read(HEAD) or b"\n" in file.read(BLOCK - HEAD), min(BLOCK, size - start)
 
 
 def _first_line(path: Path) -> str:
