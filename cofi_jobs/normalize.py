@@ -110,13 +110,11 @@ def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dic
         found = pq.read_metadata(path).num_rows if path.exists() else 0
         if found != expected:
             raise StoreError(f"found {found} rows in {path}, expected the {expected} that were put there")
-    arrival = pa.table({"filename": pa.array(map(str, parts), pa.string()), "arrival": np.arange(len(parts))})
-    connection.register("arrivals", arrival)
     sql.attach(connection, STAGING)
     connection.execute(f"""
         CREATE TABLE {STAGING}.newest AS
-        SELECT user_id, item_id, rating, timestamp, arrival, file_row_number AS row
-        FROM read_parquet({sql.files([*parts])}, filename = true, file_row_number = true) JOIN arrivals USING (filename)
+        SELECT user_id, item_id, rating, timestamp, file_index::INTEGER AS arrival, file_row_number AS row
+        FROM read_parquet({sql.files([*parts])})
         QUALIFY row_number() OVER (
             PARTITION BY user_id, item_id ORDER BY timestamp DESC NULLS LAST, arrival DESC, row DESC) = 1""")
     connection.execute(f"CREATE TEMP VIEW newest AS FROM {STAGING}.newest")
