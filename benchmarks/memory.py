@@ -11,7 +11,7 @@ from cofi_jobs.top_k import block_size
 MB = 1e6
 PYTHON, TENSORFLOW, PLOTS = 180 * MB, 760 * MB, 340 * MB  # a process with what it imports
 CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
-SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row in the window over a pair's ratings
+SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row being sorted
 TRAIN_ROW, EVALUATE_ROW = 30, 56  # columns and masks of all ratings that live at once
 OWN_ROW, COMPARED_ROW = 23, 30  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f features for each rating of a chunk

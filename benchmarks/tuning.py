@@ -33,8 +33,8 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "spark rating": ({"regParam": [0.05, 0.1]}, {"epochs": [[3, 6, 10]]}),
     "ours rating": (
         {
-            "rating_lambda": [0.6, 0.9, 1.2, 2.4], "rating_learning_rate": [0.06, 0.1], "recency": [0, 0.5],
-            "batch_size": [60_000, 160_000], "rating_steps": [40],
+            "rating_lambda": [0.6, 0.8, 1.2, 2.4], "rating_learning_rate": [0.03, 0.06, 0.1], "recency": [0, 0.5],
+            "batch_size": [60_000, 100_000, 160_000], "rating_steps": [20],
         },
         {},
     ),
