@@ -196,7 +196,7 @@ def main(
     for size, source in sources.items() if peers else ():
         beside += [{"ratings": size, **row} for row in night_peers.run(folder, source[NIGHTS[0]], minutes)]
         keep()  # what is measured stays, however the next one ends
-    console = Console(width=180)
+    console = Console(width=200)
     console.print(tabulate(rows, beside))
     console.print(", ".join(f"{name} {value}" for name, value in stands.items()))
     for line in (wrong := exceeded(rows)):
