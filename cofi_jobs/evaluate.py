@@ -43,11 +43,16 @@ class Data:
     scale: Scale
 
 
-def measure(data: Data, trial: Trial, settings: Settings) -> tuple[dict[str, dict[str, Mean]], dict[str, Lists]]:
-    """Means of every prediction and ranking, by model and measure; and the lists of every ranking."""
+def measure(
+    data: Data, trial: Trial, stars: np.ndarray, settings: Settings
+) -> tuple[dict[str, dict[str, Mean]], dict[str, Lists]]:
+    """Means of every prediction and ranking, by model and measure; and the lists of every ranking.
+
+    `stars` are what the trial model predicts for the held-out ratings.
+    """
     known, held_out = data.known, data.held_out
     predictions = {
-        "rating": trial.stars(held_out.user_index, held_out.item_index, data.scale),
+        "rating": stars,
         "global_mean": baselines.global_mean(known, held_out),
         "item_means": trial.means[held_out.item_index],
         "damped_means": np.clip(baselines.damped_means(known, held_out), *data.scale),
@@ -129,18 +134,17 @@ def by_activity(data: Data, means: Mapping[str, Mapping[str, Mean]], settings: S
     return result
 
 
-def by_popularity(data: Data, trial: Trial, lists: Mapping[str, Lists]) -> list[dict[str, Any]]:
+def by_popularity(data: Data, stars: np.ndarray, lists: Mapping[str, Lists]) -> list[dict[str, Any]]:
     """Items in three groups that hold a third of the known ratings each, from the most rated on.
 
-    `wanted` counts liked held-out ratings of the group, by users whose lists are measured, `recall` the share of them
-    that the lists found, `shown` the group's share of the places in the lists.
+    `stars` are predicted for the held-out ratings. `wanted` counts liked held-out ratings of the group, by users whose
+    lists are measured, `recall` the share of them that the lists found, `shown` the group's share of their places.
     """
     known, held_out = data.known, data.held_out
     counts = np.bincount(known.item_index, minlength=known.n_items)
     order = np.argsort(-counts, kind="stable")
     group = np.empty(known.n_items, int)
     group[order] = np.minimum((np.cumsum(counts[order]) - counts[order]) * 3 // max(1, counts.sum()), 2)
-    stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
     by_measured = data.measured[data.wanted.user_index]
     wanted = np.bincount(data.wanted.item_index[by_measured], minlength=known.n_items)
     result = []
@@ -235,7 +239,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     liking = known.where((known.rating >= liked) & measured[known.user_index])
     data = Data(known, held_out, wanted, liking, measured, (low, high))
     trial = Trial.read(store.table(run_key, "trial"))
-    means, lists = measure(data, trial, settings)
+    stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
+    means, lists = measure(data, trial, stars, settings)
 
     last = last_published(store, run_key)
     published: dict[str, dict[str, Mean]] = {}
@@ -258,7 +263,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     found["users_served"] = float((n_known > 0).mean())
     found["intervals"] = intervals
     found["by_activity"] = by_activity(data, means, settings)
-    found["by_popularity"] = by_popularity(data, trial, lists)
+    found["by_popularity"] = by_popularity(data, stars, lists)
     if published:
         found[PUBLISHED] = {"run_key": last, "users": int(compared.sum())}
     _log(found, settings)
