@@ -68,7 +68,7 @@ def ratios() -> list[float]:
         return [
             _ratio(lambda: top_k_unrated(W @ X.T, user, item, TOP_N), lambda: W @ X.T),
             _ratio(lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T),
-            _ratio(lambda: solver.rows(user, item, y, N_USERS), products),
+            _ratio(lambda: solver.rows(whole.counts, item, y), products),
             _ratio(lambda: whole.at(X, W), gradients),
             _ratio(many, few),
         ]

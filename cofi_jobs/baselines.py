@@ -49,7 +49,7 @@ def item_knn(liked: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
     item's score is the sum of its similarities to those of its nearest neighbours that the user liked. Of users who
     liked more than 500 items, the newest 500 count, to bound the number of pairs. `liked` is sorted by user.
     """
-    liked = liked.where(from_newest(liked.user_index) <= LONGEST_HISTORY)
+    liked = liked.where(from_newest(np.bincount(liked.user_index)) <= LONGEST_HISTORY)
     items_of = _Rows.of(liked.user_index, liked.item_index, liked.n_users)
     order = np.argsort(liked.item_index, kind="stable")
     users_of = _Rows.of(liked.item_index[order], liked.user_index[order], liked.n_items)

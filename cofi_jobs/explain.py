@@ -7,33 +7,45 @@ import numpy as np
 from cofi_jobs.heads import Head
 from cofi_jobs.user_rows import recency_weights, ridge_matrix
 
-SMALL = 16  # rows of a matrix that LAPACK inverts
+SMALL = 8  # rows of a matrix that LAPACK inverts
+
+
+def solved(
+    rated: np.ndarray, y: np.ndarray, weights: np.ndarray, gram: np.ndarray, alpha: np.ndarray, penalty: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The inverses of A (u, n_features, n_features) and the rows w (u, n_features) of `user_rows`, of u users.
+
+    Shapes: of n ratings each, which may be filled up with zeros, `rated` (u, n, n_features), `y` and `weights`, c,
+    (u, n); `alpha` and `penalty` (u,); `gram` = X'X of all items.
+    """
+    root = np.sqrt(weights)[..., None]
+    vectors = root * rated
+    turned = vectors.transpose(0, 2, 1)
+    A_inverse = inverse(ridge_matrix(turned @ vectors, gram, alpha, penalty[:, None]))
+    return A_inverse, (A_inverse @ (turned @ (root * y[..., None])))[..., 0]
 
 
 def contributions(
+    A_inverse: np.ndarray,
+    w: np.ndarray,
     rated: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray,
     candidates: np.ndarray,
-    gram: np.ndarray,
-    alpha: np.ndarray,
-    penalty: np.ndarray,
 ) -> np.ndarray:
     """By how much each candidate's score falls when one rating is taken away and the user's row is solved again.
 
-    The row is that of `user_rows`: A w = sum of c_i y_i x_i. Taking rating i away lowers A by c_i x_i x_i', and Sherman
-    and Morrison's formula gives the new row without solving again. Shapes, of u users with n ratings each, which may be
-    filled up with zeros: `rated` (u, n, n_features), `y` and `weights`, c, (u, n), `candidates` (u, m, n_features),
-    `alpha` and `penalty` (u,); `gram` = X'X of all items. Returns (u, n, m).
+    Taking rating i away lowers A by c_i x_i x_i', and Sherman and Morrison's formula gives the new row without solving
+    again. `A_inverse` and `w` are those of all of a user's ratings (`solved`); `rated`, `y` and `weights`, with shapes
+    as there, are of those that are asked about, `candidates` (u, m, n_features). Returns (u, n, m).
     """
-    root = np.sqrt(weights)
-    rated, y = root[..., None] * rated, root * y
-    by_rated = rated @ inverse(ridge_matrix(rated.transpose(0, 2, 1) @ rated, gram, alpha, penalty[:, None]))
-    leverage = np.einsum("unk,unk->un", by_rated, rated)
-    w = y[:, None] @ by_rated
-    residual = y - (rated @ w.transpose(0, 2, 1))[..., 0]
+    by_rated = rated @ A_inverse
+    leverage = weights * np.einsum("unk,unk->un", by_rated, rated)
+    residual = weights * (y - (rated @ w[..., None])[..., 0])
+    falls = by_rated @ candidates.transpose(0, 2, 1)
     # A rating that alone fixes a direction has leverage 1 up to rounding.
-    return (residual / np.maximum(1 - leverage, 1e-6))[..., None] * (by_rated @ candidates.transpose(0, 2, 1))
+    falls *= (residual / np.maximum(1 - leverage, 1e-6))[..., None]
+    return falls
 
 
 def inverse(A: np.ndarray) -> np.ndarray:
@@ -41,15 +53,18 @@ def inverse(A: np.ndarray) -> np.ndarray:
 
     The lower right block's inverse is that of Schur's complement.
     """
-    half = A.shape[-1] // 2
-    if half <= SMALL // 2:
+    n, half = A.shape[-1], A.shape[-1] // 2
+    if n <= SMALL:
         return np.linalg.inv(A)
     corner, side = inverse(A[:, :half, :half]), A[:, :half, half:]
     turned = corner @ side
     rest = inverse(A[:, half:, half:] - side.transpose(0, 2, 1) @ turned)
     across = -turned @ rest
-    top = np.concatenate([corner - across @ turned.transpose(0, 2, 1), across], axis=2)
-    return np.concatenate([top, np.concatenate([across.transpose(0, 2, 1), rest], axis=2)], axis=1)
+    found = np.empty_like(A)
+    found[:, :half, :half] = corner - across @ turned.transpose(0, 2, 1)
+    found[:, :half, half:], found[:, half:, :half] = across, across.transpose(0, 2, 1)
+    found[:, half:, half:] = rest
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,9 +86,10 @@ def explain(head: Head, X: np.ndarray, w: np.ndarray, rated: np.ndarray, y: np.n
     scores = X @ w
     unrated = np.ones(len(X), bool)
     unrated[rated] = False
-    counts, weights = np.array([len(rated)]), recency_weights(np.zeros(len(rated), np.int32), head.recency)
-    weighed = head.alphas(counts, len(X)), head.penalties(counts)
-    falls = contributions(X[rated][None], y[None], weights[None], X[None, [item]], X.T @ X, *weighed)[0, :, 0]
+    counts = np.array([len(rated)])
+    own = X[rated][None], y[None], recency_weights(counts, head.recency)[None]
+    row = solved(*own, X.T @ X, head.alphas(counts, len(X)), head.penalties(counts))
+    falls = contributions(*row, *own, X[None, [item]])[0, :, 0]
     before = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(X)) < item))
     return Explanation(float(scores[item]), 1 + int((before & unrated).sum()), int(unrated.sum()), falls)
 

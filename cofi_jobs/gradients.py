@@ -64,7 +64,7 @@ class Projection(Whole):
         solver, n = Solver(self.head, X.numpy(), self.item_counts), self.counts[users]
         number, places = ranges(self.first[users], n)
         item_index, y = (column[places] for column in self.ratings[1:])
-        W, b = solver.solve(number, item_index, y, len(users))
+        W, b = solver.solve(n, item_index, y)
         ends = np.concatenate([[0], np.cumsum(n)])
         J, total = tf.zeros(()), tf.zeros_like(X)
         # One after the other: TensorFlow has threads of its own, which would share the cores with ours.

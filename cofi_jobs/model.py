@@ -50,12 +50,13 @@ def predict(factors: Factors, user_index: np.ndarray, item_index: np.ndarray) ->
     return scores
 
 
-def from_newest(user_index: np.ndarray) -> np.ndarray:
+def from_newest(counts: np.ndarray) -> np.ndarray:
     """1 for the newest rating of its user, 2 for the one before, and so on.
 
-    `user_index` is sorted, and each user's ratings are in order of time.
+    Users have `counts` ratings, one user's after the other's, each user's in order of time.
     """
-    return np.cumsum(np.bincount(user_index))[user_index] - np.arange(len(user_index))
+    ends = np.cumsum(counts)
+    return np.repeat(ends, counts) - np.arange(ends[-1] if len(ends) else 0)
 
 
 def tally(index: np.ndarray, n: int, values: np.ndarray | None = None) -> np.ndarray:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs import tables
 from cofi_jobs.errors import DataError
-from cofi_jobs.explain import contributions
+from cofi_jobs.explain import contributions, solved
 from cofi_jobs.heads import Head, ranking_head, ranking_target
 from cofi_jobs.lists import allowed_items, choose, first_groups
 from cofi_jobs.machine import in_parallel
@@ -23,7 +23,7 @@ from cofi_jobs.progress import track
 from cofi_jobs.settings import Settings, of_run
 from cofi_jobs.store import Store
 from cofi_jobs.top_k import block_size, top_k
-from cofi_jobs.user_rows import alike, recency_weights
+from cofi_jobs.user_rows import alike, places, recency_weights
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +86,23 @@ def because(users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndar
     """For each recommended item the liked item without which its score would fall most; -1 where none lifts it."""
     reasons, counts = np.full(best.shape, -1, np.int32), np.bincount(users.row, minlength=len(best))
     alpha, penalty = head.alphas(counts, len(items.ranking)), head.penalties(counts)
-    weights = recency_weights(users.row, head.recency)
-    rated, y, liked, weights = (np.append(a, a.dtype.type(0)) for a in (users.item_index, y, liked, weights))
+    # The last one is no rating: it fills short users up.
+    rated, y = np.append(users.item_index, 0), np.append(y, np.float32(0))
+    weights = np.append(recency_weights(counts, head.recency), np.float32(0))
+    liked_ends = np.append(0, np.cumsum(np.bincount(users.row[liked], minlength=len(best))))
+    liked_place = np.append(np.flatnonzero(liked), len(liked))
+
+    def ratings(place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return items.ranking.take(rated.take(place), axis=0), y.take(place), weights.take(place)
+
     some = np.flatnonzero(counts)
     for group, place in alike(counts, some[np.argsort(counts[some])]):
-        own = rated.take(place)
-        vectors, candidates = items.ranking.take(own, axis=0), items.ranking.take(best[group], axis=0)
-        lift = contributions(vectors, y[place], weights[place], candidates, items.gram, alpha[group], penalty[group])
-        lift *= liked[place][..., None]
-        strongest = np.take_along_axis(own, lift.argmax(axis=1), axis=1)
-        reasons[group] = np.where(lift.max(axis=1) > 0, strongest, -1)
+        row = solved(*ratings(place), items.gram, alpha[group], penalty[group])
+        of_liked = liked_place.take(places(liked_ends, group))
+        lift = contributions(*row, *ratings(of_liked), items.ranking.take(best[group], axis=0))
+        strongest = lift.argmax(axis=1)
+        lifts = np.take_along_axis(lift, strongest[:, None], axis=1)[:, 0] > 0
+        reasons[group] = np.where(lifts, np.take_along_axis(rated.take(of_liked), strongest, axis=1), -1)
     return reasons
 
 

@@ -79,7 +79,7 @@ def fit(
     found = [variable.numpy() for variable in learned]
     _check_finite(head, head.steps + 1, float(np.abs(found[0]).sum()))
     if head.exact_users:
-        found += Solver(head, found[0], slopes.item_counts).solve(*ratings, len(initial.W))
+        found += Solver(head, found[0], slopes.item_counts).solve(slopes.counts, *ratings[1:])
     elif not head.bias:
         found.append(initial.b)
     return Fit(Factors(*found), losses)

@@ -14,7 +14,7 @@ import numpy as np
 
 from cofi_jobs.heads import Head
 from cofi_jobs.machine import in_parallel
-from cofi_jobs.model import from_newest, tally
+from cofi_jobs.model import from_newest
 
 SMALLEST_PENALTY = 1e-6  # by the trace of a user's products: without any penalty A could not be inverted
 USERS_AT_ONCE, RATINGS_AT_ONCE = 1024, 4096  # that a thread works on: few, so that they stay in cache
@@ -24,17 +24,17 @@ CLOSE, MOST_STEPS = 1e-6, 200  # conjugate gradients end where the residual is t
 LEAST = 64  # as if each user had so many ratings at least: a matrix A takes memory, too
 
 
-def recency_weights(user_index: np.ndarray, recency: float) -> np.ndarray:
+def recency_weights(counts: np.ndarray, recency: float) -> np.ndarray:
     """c of each rating, float32: (1 for the newest of its user, 2 for the one before, ...)^-recency, of mean 1 by user.
 
-    What a user rates next is more like what the user rated last. `user_index` is sorted, and each user's ratings are
-    in order of time. With `recency = 0` all weights are 1.
+    What a user rates next is more like what the user rated last. Users have `counts` ratings, as in `from_newest`. With
+    `recency = 0` all weights are 1.
     """
     if not recency:
-        return np.ones(len(user_index), np.float32)
-    counts = np.bincount(user_index)
-    weights = from_newest(user_index).astype(np.float64) ** -recency
-    return (weights * (counts / np.maximum(np.bincount(user_index, weights), 1))[user_index]).astype(np.float32)
+        return np.ones(counts.sum(), np.float32)
+    powers = np.arange(1.0, counts.max(initial=0) + 1) ** -recency
+    scale = counts / np.maximum(np.append(0, np.cumsum(powers))[counts], 1)
+    return (powers.take(from_newest(counts) - 1) * np.repeat(scale, counts)).astype(np.float32)
 
 
 def ridge_matrix(products: np.ndarray, gram: np.ndarray, alpha: np.ndarray, penalty: np.ndarray) -> np.ndarray:
@@ -68,30 +68,27 @@ class Solver:
         shares = np.append(item_counts / max(1, item_counts.sum()), 0).astype(X.dtype)
         self.of_a_rating = (self.features.T * shares) @ self.features  # the mean of x_i x_i' over all ratings
 
-    def solve(
-        self, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, counts: np.ndarray, item_index: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """W (n_users, n_features) and b (n_users,), float32: J's minimum for this X, the ratings weighted by recency.
 
-        The ratings are sorted by user, each user's in order of time. Users are dealt out to threads.
+        The users have `counts` ratings, as in `from_newest`. They are dealt out to threads.
         """
+        n_users = len(counts)
         size = min(USERS_AT_ONCE, -(-n_users // LEAST_PARTS))
-        ends = np.concatenate([[0], np.cumsum(tally(user_index, n_users))])
+        ends = np.append(0, np.cumsum(counts))
 
         def block(start: int) -> tuple[np.ndarray, np.ndarray]:
-            end = min(start + size, n_users)
-            own = slice(ends[start], ends[end])
-            return self.rows(user_index[own] - start, item_index[own], y[own], end - start)
+            some = counts[start : start + size]
+            own = slice(ends[start], ends[start + len(some)])
+            return self.rows(some, item_index[own], y[own])
 
         W, b = zip(*in_parallel(block, range(0, n_users, size)), strict=True)
         return np.concatenate(W), np.concatenate(b)
 
-    def rows(
-        self, user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, counts: np.ndarray, item_index: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `solve`, in the calling thread."""
-        n_features, counts = self.features.shape[1], np.bincount(user_index, minlength=n_users)
-        root = np.sqrt(recency_weights(user_index, self.head.recency))
+        n_features, n_users = self.features.shape[1], len(counts)
+        root = np.sqrt(recency_weights(counts, self.head.recency))
         target = np.append(root * y, 0).astype(np.float32)
         root, items = np.append(root, np.float32(0)), np.append(item_index, self.n_items)
         alpha, penalty = self.head.alphas(counts, self.n_items), np.tile(self.head.penalties(counts), (n_features, 1)).T
@@ -104,7 +101,8 @@ class Solver:
             done = 0
             for group, filled in alike(counts, users):
                 rated = self.features.take(items.take(filled), axis=0)  # faster than by brackets
-                rated *= root.take(filled)[..., None]
+                if self.head.recency:
+                    rated *= root.take(filled)[..., None]
                 turned = rated.transpose(0, 2, 1)
                 np.matmul(turned, rated, out=products[done : done + len(group)])
                 right[group] = (turned @ target.take(filled)[..., None])[..., 0]
@@ -157,16 +155,24 @@ def _dots(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def alike(counts: np.ndarray, users: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Groups of users with about as many ratings, and where their ratings stand among all, which are sorted by user.
 
-    `counts` (n_users,) are the numbers of ratings, `users` some users with ever more of them. Places are (users of the
-    group, most ratings of one of them); each user's are filled up with the number of all ratings, so that with one more
-    row of zeros they are one array.
+    `counts` (n_users,) are the numbers of ratings, `users` some users with ever more of them.
     """
-    ends, first = np.cumsum(counts), 0
+    ends, first = np.append(0, np.cumsum(counts)), 0
     while first < len(users):
         last = first + 1
         while last < len(users) and (last + 1 - first) * max(counts[users[last]], LEAST) <= RATINGS_AT_ONCE:
             last += 1
         group = users[first:last]
-        n, place = counts[group, None], np.arange(counts[group[-1]])
-        yield group, np.where(place < n, ends[group, None] - n + place, ends[-1])
+        yield group, places(ends, group)
         first = last
+
+
+def places(ends: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """Where ratings of some users stand among all, sorted by user: (len(users), most ratings of one of them, or 1).
+
+    User j's are those from `ends[j]` to `ends[j + 1]`; short users are filled up with the number of all ratings, so
+    that with one more row of zeros their ratings are one array.
+    """
+    start, n = ends[users, None], (ends[users + 1] - ends[users])[:, None]
+    place = np.arange(max(1, n.max()))
+    return np.where(place < n, start + place, ends[-1])

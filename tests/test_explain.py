@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cofi_jobs.explain import contributions, explain, shares
+from cofi_jobs.explain import contributions, explain, shares, solved
 from cofi_jobs.heads import Head
 from cofi_jobs.read import current_run
 from cofi_jobs.settings import load_settings
@@ -13,8 +13,9 @@ from tests.conftest import QUICK, random_ratings, run_night, write_ratings
 
 def of_one(rated, y, weights, candidates, gram, alpha, penalty):
     """`contributions` of a single user."""
-    own = np.array([alpha]), np.array([penalty])
-    return contributions(rated[None], y[None], weights[None], candidates[None], gram, *own)[0]
+    own = rated[None], y[None], weights[None]
+    row = solved(*own, gram, np.array([alpha]), np.array([penalty]))
+    return contributions(*row, *own, candidates[None])[0]
 
 
 def fitted_row(rated, y, weights, gram, alpha, penalty):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from cofi_jobs.cost import cost
-from cofi_jobs.explain import contributions, inverse
+from cofi_jobs.explain import contributions, inverse, solved
 from cofi_jobs.heads import Head
 from cofi_jobs.model import initial_factors, tally
 from cofi_jobs.train import fit
@@ -28,15 +28,15 @@ def problem():
 
 
 def rows(head, X, user, item, y, n_users):
-    return Solver(head, X, tally(item, len(X))).solve(user, item, y, n_users)
+    return Solver(head, X, tally(item, len(X))).solve(tally(user, n_users), item, y)
 
 
 def test_weights_by_hand():
-    weights = recency_weights(np.array([0, 0, 0, 0, 2]), 0.5)
+    weights = recency_weights(np.array([4, 0, 1]), 0.5)
     plain = np.array([1 / 2, 1 / np.sqrt(3), 1 / np.sqrt(2), 1])
     np.testing.assert_allclose(weights, [*(plain * 4 / plain.sum()), 1], rtol=1e-6)
-    np.testing.assert_array_equal(recency_weights(np.array([0, 0, 1]), 0), [1, 1, 1])
-    assert len(recency_weights(np.zeros(0, np.int32), 0.5)) == 0
+    np.testing.assert_array_equal(recency_weights(np.array([2, 1]), 0), [1, 1, 1])
+    assert len(recency_weights(np.zeros(0, np.int64), 0.5)) == 0
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
@@ -47,7 +47,7 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(head, problem):
     item_counts, user_counts = np.bincount(item), np.bincount(user)
     row_weights = (head.penalties(item_counts), head.penalties(user_counts), head.alphas(user_counts, N_ITEMS))
     item_penalty, user_penalty, alpha = (tf.constant(a, tf.float64) for a in row_weights)
-    weight = recency_weights(user, head.recency).astype(np.float64)
+    weight = recency_weights(user_counts, head.recency).astype(np.float64)
     with tf.GradientTape() as tape:
         J = cost(
             X, W, b, user, item, y.astype(np.float64), item_penalty, user_penalty, alpha,
@@ -87,16 +87,15 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
     head = HEADS["ranking"]
     factors = fit(head, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
     X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
-    rated, y, weights = X[item[own]], y[own], recency_weights(user[own] - 7, head.recency)
+    rated, y, weights = X[item[own]], y[own], recency_weights(np.array([own.sum()]), head.recency)
     n = np.array([own.sum()])
     alpha, penalty = head.alphas(n, N_ITEMS).astype(float), head.penalties(n).astype(float)
     # A user of more ratings beside this one, who is filled up with zeros.
     both = (np.stack([np.append(a, 0 * a[:1], axis=0), np.append(a, a[:1], axis=0)]) for a in (rated, y, weights))
     rows, targets, of_rating = both
-    candidates = np.stack([X[:3], X[:3]])
-    found = contributions(
-        rows, targets, of_rating, candidates, X.T @ X, alpha.repeat(2), penalty.repeat(2)
-    )[0]  # fmt: skip
+    row = solved(rows, targets, of_rating, X.T @ X, alpha.repeat(2), penalty.repeat(2))
+    np.testing.assert_allclose(row[1][0], factors.W[7], rtol=1e-3, atol=1e-5)
+    found = contributions(*row, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
     np.testing.assert_array_equal(found[-1], 0)
     A = alpha * X.T @ X + rated[rest].T @ (weights[rest, None] * rated[rest]) + penalty * np.eye(4)
     without = np.linalg.solve(A, rated[rest].T @ (weights[rest] * y[rest]))
