@@ -183,11 +183,12 @@ def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
 def _write_model(model: Model, users: pa.Table, items: pa.Table, n_features: int, folder: Path) -> None:
     rating, ranking = model.rating.factors, model.ranking.factors
     columns = [items["item_id"], to_column(rating.X), to_column(ranking.X), model.means, items["n_ratings"]]
-    schema = tables.item_factors(items["item_id"].type, n_features)
-    pq.write_table(pa.table(columns, schema=schema), folder / "item_factors.parquet", row_group_size=1 << 14)
+    of_items = pa.table(columns, schema=tables.item_factors(items["item_id"].type, n_features))
     columns = [users["user_id"], to_column(rating.W), to_column(ranking.W), rating.b, users["n_ratings"]]
-    schema = tables.user_factors(users["user_id"].type, n_features)
-    pq.write_table(pa.table(columns, schema=schema), folder / "user_factors.parquet", row_group_size=1 << 14)
+    of_users = pa.table(columns, schema=tables.user_factors(users["user_id"].type, n_features))
+    for table, name in ((of_items, "item_factors"), (of_users, "user_factors")):
+        # Without a dictionary: factors hardly ever repeat, and looking for those that do takes as long as all the rest.
+        pq.write_table(table, folder / f"{name}.parquet", row_group_size=1 << 14, use_dictionary=False)
 
 
 def _losses(models: dict[str, Model]) -> pa.Table:
