@@ -33,11 +33,11 @@ def merge(store: Store, settings: Settings) -> list[str]:
         parts = store.rating_parts(up_to=older[-1])
         store.merged_part(part).parent.mkdir(parents=True, exist_ok=True)
         with sql.connect(settings, store.root / "ratings") as connection:
-            counts = newest(connection, parts)
+            counts = newest(connection, parts, settings.memory_limit_mb)
             with store.replace_file(store.merged_part(part)) as target:
                 rows = sql.write_parquet(
                     connection,
-                    "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival, row",
+                    "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival",
                     target,
                 )
         superseded = merged.get("rows_superseded", 0) + counts["n_superseded"]

@@ -25,6 +25,7 @@ from cofi_jobs.store import Store
 log = logging.getLogger(__name__)
 
 STAGING = "staging"  # a database for the newest rows, in a file: it keeps them small, and memory free
+FEW = 0.2  # repeated pairs, by rows: with more, to compare all rows is faster than to look for theirs
 
 
 def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.ndarray:
@@ -50,13 +51,12 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
     ):
-        counts_of_rows = newest(connection, parts)
+        counts_of_rows = newest(connection, parts, settings.memory_limit_mb)
         connection.execute(f"DELETE FROM {STAGING}.newest WHERE rating IS NULL")
         n_ratings = connection.execute("SELECT count(*) FROM newest").fetchall()[0][0]
         if not n_ratings:
             raise nothing
-        _number_rows(connection)
-        counts, sums = _counts_and_sums(connection)
+        counts, sums = _number_rows(connection)
         means = pa.table({"item_index": np.arange(len(counts), dtype=np.int32),
                           "mean": damped_means(counts, sums, settings.damping)})  # fmt: skip
         connection.register("means", means)
@@ -64,7 +64,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         sql.write_parquet(
             connection,
             "SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp "
-            "FROM numbered JOIN means USING (item_index) ORDER BY user_index, timestamp NULLS FIRST, arrival, row",
+            "FROM numbered JOIN means USING (item_index) ORDER BY user_index, timestamp NULLS FIRST, arrival",
             folder / "ratings.parquet",
         )
         n_users = sql.write_parquet(connection, "FROM users ORDER BY user_index", folder / "users.parquet")
@@ -99,7 +99,7 @@ def account(store: Store, batches: Sequence[str], newest_rows: dict[str, int]) -
     return {"n_read": n_read, "n_refused": n_refused, "n_erased": n_erased, **newest_rows, **rows}
 
 
-def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dict[str, int]:
+def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int], memory_mb: int) -> dict[str, int]:
     """Make the table `newest`: the newest row of each (user, item), by time, then by order of arrival.
 
     No time counts as oldest; a row without a rating withdraws. `parts` gives the files in order of arrival, and the
@@ -110,40 +110,65 @@ def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> dic
         found = pq.read_metadata(path).num_rows if path.exists() else 0
         if found != expected:
             raise StoreError(f"found {found} rows in {path}, expected the {expected} that were put there")
+    n_rows = sum(parts.values())
+    connection.execute(f"""
+        CREATE TEMP VIEW taken AS
+        SELECT user_id, item_id, rating, timestamp, (file_index::BIGINT << 40) + file_row_number AS arrival,
+            hash(user_id, item_id) AS pair
+        FROM read_parquet({sql.files([*parts])})""")
+    repeated = _repeated(connection, n_rows, memory_mb * 1_000_000 // 2)
+    few = len(repeated) < n_rows * FEW
+    connection.register("repeated", pa.table({"pair": repeated}))
     sql.attach(connection, STAGING)
     connection.execute(f"""
         CREATE TABLE {STAGING}.newest AS
-        SELECT user_id, item_id, rating, timestamp, file_index::INTEGER AS arrival, file_row_number AS row
-        FROM read_parquet({sql.files([*parts])})
-        QUALIFY row_number() OVER (
-            PARTITION BY user_id, item_id ORDER BY timestamp DESC NULLS LAST, arrival DESC, row DESC) = 1""")
+        SELECT * EXCLUDE (pair) FROM taken {"SEMI JOIN repeated USING (pair)" if few else ""} QUALIFY
+            row_number() OVER (PARTITION BY user_id, item_id ORDER BY timestamp DESC NULLS LAST, arrival DESC) = 1""")
+    if few:
+        rest = "SELECT * EXCLUDE (pair) FROM taken ANTI JOIN repeated USING (pair)"
+        connection.execute(f"INSERT INTO {STAGING}.newest {rest}")
     connection.execute(f"CREATE TEMP VIEW newest AS FROM {STAGING}.newest")
     pairs, withdrawn = connection.execute(
         "SELECT count(*), count(*) FILTER (rating IS NULL) FROM newest"
     ).fetchall()[0]  # fmt: skip
-    n_rows = sum(parts.values())
     return {"n_rows": n_rows, "n_superseded": n_rows - pairs, "n_withdrawn": withdrawn}
 
 
-def _number_rows(connection: duckdb.DuckDBPyConnection) -> None:
-    """Row numbers from sorted ids, so that they repeat from run to run."""
-    for side in ("user", "item"):
+def _repeated(connection: duckdb.DuckDBPyConnection, n_rows: int, memory: int) -> np.ndarray:
+    """Hashes of the pairs that more than one row of `taken` has, uint64; and of pairs whose hashes are equal.
+
+    Most pairs have one row, and to find the others is to sort numbers, which takes a fraction of sorting rows; as many
+    times over the rows as `memory` bytes need.
+    """
+    rounds, found = -(-8 * n_rows // memory), [np.empty(0, np.uint64)]
+    for number in range(rounds):
+        some = connection.sql(f"SELECT pair FROM taken WHERE pair % {rounds} = {number}")
+        hashes, n = np.empty(n_rows, np.uint64), 0
+        for batch in some.to_arrow_reader():
+            hashes[n : n + len(batch)] = batch["pair"].to_numpy()
+            n += len(batch)
+        hashes = hashes[:n]
+        hashes.sort()
+        found.append(hashes[1:][hashes[1:] == hashes[:-1]])
+    return np.concatenate(found)
+
+
+def _number_rows(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers from sorted ids, so that they repeat from run to run. Returns number and sum of each item's ratings.
+
+    Sums are exact decimals: their order must not show in the result.
+    """
+    for side, more in (("user", ""), ("item", ", sum(rating::DECIMAL(18, 6))::DOUBLE AS total")):
         connection.execute(f"""
             CREATE TEMP TABLE {side}s AS
             SELECT (row_number() OVER (ORDER BY {side}_id) - 1)::INTEGER AS {side}_index, {side}_id,
-                count(*)::INTEGER AS n_ratings
+                count(*)::INTEGER AS n_ratings{more}
             FROM newest GROUP BY {side}_id""")
     connection.execute("""
-        CREATE TEMP VIEW numbered AS SELECT user_index, item_index, rating, timestamp, arrival, row
+        CREATE TEMP VIEW numbered AS SELECT user_index, item_index, rating, timestamp, arrival
         FROM newest JOIN users USING (user_id) JOIN items USING (item_id)""")
-
-
-def _counts_and_sums(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
-    """Number and sum of the ratings of each item. Sums are exact decimals: their order must not show in the result."""
-    columns = connection.execute("""
-        SELECT count(*) AS n, sum(rating::DECIMAL(18, 6))::DOUBLE AS total
-        FROM numbered GROUP BY item_index ORDER BY item_index""").fetchnumpy()
-    return columns["n"], columns["total"]
+    columns = connection.execute("SELECT n_ratings, total FROM items ORDER BY item_index").fetchnumpy()
+    return columns["n_ratings"], columns["total"]
 
 
 def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None:

@@ -1,16 +1,20 @@
 """Normalize: the newest rating of each (user, item), damped item means, row numbers; against pandas as the oracle."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cofi_jobs import normalize as normalize_module
+from cofi_jobs import sql
 from cofi_jobs.errors import DataError, StoreError
-from cofi_jobs.normalize import damped_means
+from cofi_jobs.normalize import _repeated, damped_means, newest
 from cofi_jobs.settings import load_settings
 from cofi_jobs.store import Store
 from cofi_jobs.tasks import run_task
@@ -19,6 +23,14 @@ from tests.conftest import random_ratings, settle, write_ratings
 COLUMNS = ["userId", "movieId", "rating", "timestamp"]
 SCALE = ["rating_low=1", "rating_high=5"]
 Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module", autouse=True, params=[normalize_module.FEW, 2.0], ids=["as it is", "as if few repeat"])
+def _way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways to the newest rows: most batches here repeat so many pairs that all rows would be compared."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalize_module, "FEW", request.param)
+        yield
 
 
 def frame(*rows: tuple[Any, ...]) -> pd.DataFrame:
@@ -184,6 +196,27 @@ def test_the_newest_rating_of_a_pair_counts(nights: list[list[pd.DataFrame]], ne
         ingest_night(store, f"night-{number}", *night)
     normalize(store, f"night-{len(nights) - 1}")
     assert ratings_by_id(tables(store, f"night-{len(nights) - 1}")) == [(1, 9, newest)]
+
+
+def test_pairs_of_one_hash_stay_apart(store: Store) -> None:
+    ingest_night(store, "night-0", random_ratings(seed=1), random_ratings(seed=2))
+    found = []
+    for hashed in ("", "CREATE TEMP MACRO hash(user, item) AS 1::UBIGINT"):
+        with sql.connect(load_settings(), store.root) as connection:
+            connection.execute(hashed)
+            counts = newest(connection, store.rating_parts("night-0"), memory_mb=256)
+            assert counts["n_superseded"] > 0
+            found.append(connection.execute("SELECT arrival, rating FROM newest ORDER BY ALL").fetchall())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("memory", [8, 20, 1_000_000])
+def test_hashes_of_several_rows_are_found_in_whatever_memory(memory: int) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TEMP VIEW taken AS SELECT unnest([3, 5, 3, 7, 0, 0, 5, 3, 9])::UBIGINT AS pair")
+        assert sorted(_repeated(connection, 9, memory)) == [0, 3, 3, 5]
+        connection.execute("CREATE OR REPLACE TEMP VIEW taken AS SELECT 1::UBIGINT AS pair")
+        assert len(_repeated(connection, 1, memory)) == 0
 
 
 def test_batches_without_new_files_between_others_change_nothing(store: Store) -> None:
