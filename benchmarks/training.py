@@ -3,14 +3,18 @@
 Both learn the same known ratings (see data.py) with 64 features and 2 threads; what is held out measures them: RMSE of
 stars, or NDCG@10 of the lists of some users. Seconds run from the start of the fit, compiling included, reading and
 measuring excluded. A peer shows its factors after each epoch or is fitted with ever more. A schedule of ours ends with
-its steps, so each of our points is a whole fit with fewer or more of them.
+its steps, so each of our points is a whole fit: with few large steps, or more and smaller ones. On small sets all
+contestants train in several rounds, in turn, since the machine's speed changes between them; the medians count.
 
 What each is set to is in training.json, the best of a small grid on the same ratings (tuning.py); the peers' best is so
 chosen in their favour.
 """
 
 import json
+import math
+import statistics
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +29,12 @@ MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
 PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
 CLOSE = 0.001  # as good as the best is what is within this share of it
 USERS, LIKED_FROM, NDCG_AT = 5000, 4.0, 10
-OUR_STEPS = (6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 120)
+OUR_STEPS = (5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 120)
 OUR_SECONDS = 240  # no more fits of ours once they took so many seconds together
 LIMIT = 300  # seconds of a contestant's process; what it has shown by then counts
 MOST_RATINGS = {"surprise": 2_000_000, "spark": 2_000_000}  # beyond which a peer would not come far
+ROUNDS, BIG = 3, 2_000_000  # one round with more ratings than BIG
+ONCE = ("spark",)  # too slow for several rounds
 MILLION = "ratings-1000000"  # whose options hold where none were sought
 CHOSEN = Path(__file__).parent / "training.json"
 Point = dict[str, float]
@@ -83,31 +89,53 @@ def compared(kind: str, peer: list[Point], ours: list[Point]) -> dict[str, float
     return {"goal": goal, "peer": theirs, "ours": own, "ratio": ratio, "our_best": best(kind, ours)}
 
 
+def middle(rounds: list[list[Point]]) -> list[Point]:
+    """One curve of several: at each number of epochs the medians of what the rounds have there."""
+    each: dict[float, list[Point]] = {}
+    for point in chain(*rounds):
+        each.setdefault(point["epochs"], []).append(point)
+    return [{key: statistics.median(point[key] for point in own) for key in own[0]} for _, own in sorted(each.items())]
+
+
 def run(folder: Path, which: str) -> list[dict[str, Any]]:
-    """A row for each measure and contestant: its options and its curve; of a peer also what `compared` gives."""
+    """A row for each measure and contestant: its options, its curves; of a peer also what `compared` gives."""
     source = data.prepared(folder, which)
     of_sets = json.loads(CHOSEN.read_text())
     chosen = of_sets[MILLION] | of_sets.get(source.name, {})
     size, rows = len(data.read(source, "known").rating), []
     for kind, peers in PEERS.items():
-        curves = {
-            name: trained(name, kind, source, folder, chosen[f"{name} {kind}"])
-            for name in peers
-            if size <= MOST_RATINGS.get(name, size)
-        }
-        goals = [best(kind, curve) for curve in curves.values() if curve]
-        ours: list[Point] = []
-        for steps in OUR_STEPS:
-            settings = chosen[f"ours {kind}"]["settings"] | {f"{kind}_steps": steps}
-            ours += trained("ours", kind, source, folder, {"settings": settings})
-            if sum(point["seconds"] for point in ours) > OUR_SECONDS or all(
-                seconds_to(kind, ours, goal) is not None for goal in goals
-            ):
-                break
-        for name, curve in {**curves, "ours": ours}.items():
+        rounds: dict[str, list[list[Point]]] = {}
+        for number in range(1 if size > BIG else ROUNDS):
+            for name in peers:
+                if size <= MOST_RATINGS.get(name, size) and not (number and name in ONCE):
+                    curve = trained(name, kind, source, folder, chosen[f"{name} {kind}"])
+                    rounds.setdefault(name, []).append(curve)
+            goals = [best(kind, curve) for [curve, *_] in rounds.values() if curve]
+            curve = _ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals)
+            rounds.setdefault("ours", []).append(curve)
+        curves = {name: middle(own) for name, own in rounds.items()}
+        for name, curve in curves.items():
             row = {"set": source.name, "kind": kind, "contestant": name, "options": chosen[f"{name} {kind}"]}
-            rows.append({**row, "curve": curve} | (compared(kind, curve, ours) if curve and name != "ours" else {}))
+            row |= {"curve": curve, "rounds": rounds[name]}
+            rows.append(row | (compared(kind, curve, curves["ours"]) if curve and name != "ours" else {}))
     return rows
+
+
+def _ours(kind: str, source: Path, folder: Path, settings: Mapping[str, Any], goals: list[float]) -> list[Point]:
+    """Our curve: fits with ever more steps, until all goals are reached or OUR_SECONDS are over.
+
+    The rate of the settings is that of a fit with as many steps as they say. Fewer have to be larger to come as far.
+    """
+    curve: list[Point] = []
+    for steps in OUR_STEPS:
+        rate = settings[f"{kind}_learning_rate"] * math.sqrt(settings[f"{kind}_steps"] / steps)
+        options = {**settings, f"{kind}_steps": steps, f"{kind}_learning_rate": rate}
+        curve += trained("ours", kind, source, folder, {"settings": options})
+        if sum(point["seconds"] for point in curve) > OUR_SECONDS or all(
+            seconds_to(kind, curve, goal) is not None for goal in goals
+        ):
+            break
+    return curve
 
 
 def trained(name: str, kind: str, source: Path, folder: Path, options: Mapping[str, Any]) -> list[Point]:

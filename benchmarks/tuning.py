@@ -41,7 +41,7 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "ours ranking": (
         {
             "ranking_lambda": [0.5, 1, 1.4, 2], "ranking_learning_rate": [0.1], "ranking_alpha": [50, 100],
-            "recency": [0, 0.5], "batch_size": [40_000, 80_000], "ranking_steps": [40],
+            "recency": [0, 0.5], "batch_size": [40_000, 80_000], "ranking_steps": [12, 20],
         },
         {},
     ),

@@ -64,6 +64,12 @@ def test_time_to_quality_is_the_first_point_as_good_as_the_peers_best() -> None:
     assert (missed["ours"], missed["ratio"], missed["our_best"]) == (None, None, 0.29)
 
 
+def test_the_medians_of_the_rounds_count_where_a_number_of_epochs_was_measured() -> None:
+    rounds = [curve((3, 0.5), (4, 0.6)), curve((1, 0.5)), curve((2, 0.8), (8, 0.6))]
+    assert training.middle(rounds) == curve((2, 0.5), (6, 0.6))
+    assert training.middle([[], []]) == []
+
+
 def test_rmse_is_that_of_the_clipped_sum_of_all_that_a_contestant_hands_back(tmp_path: Path) -> None:
     source = small_set(tmp_path)
     held_out, rng = data.read(source, "held-out"), np.random.default_rng(0)
