@@ -110,7 +110,7 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
                 if size <= MOST_RATINGS.get(name, size) and not (number and name in ONCE):
                     curve = trained(name, kind, source, folder, chosen[f"{name} {kind}"])
                     rounds.setdefault(name, []).append(curve)
-            goals = [best(kind, curve) for [curve, *_] in rounds.values() if curve]
+            goals = [best(kind, own[0]) for name, own in rounds.items() if name != "ours" and own[0]]
             curve = _ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals)
             rounds.setdefault("ours", []).append(curve)
         curves = {name: middle(own) for name, own in rounds.items()}
