@@ -111,6 +111,7 @@ def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int], memory
         if found != expected:
             raise StoreError(f"found {found} rows in {path}, expected the {expected} that were put there")
     n_rows = sum(parts.values())
+    # One number for the order of arrival: of the files, and of the rows in each.
     connection.execute(f"""
         CREATE TEMP VIEW taken AS
         SELECT user_id, item_id, rating, timestamp, (file_index::BIGINT << 40) + file_row_number AS arrival,
@@ -118,7 +119,9 @@ def newest(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int], memory
         FROM read_parquet({sql.files([*parts])})""")
     repeated = _repeated(connection, n_rows, memory_mb * 1_000_000 // 2)
     few = len(repeated) < n_rows * FEW
-    connection.register("repeated", pa.table({"pair": repeated}))
+    if few:
+        connection.register("repeated", pa.table({"pair": repeated}))
+    del repeated  # many would hold memory that the sort of all rows needs
     sql.attach(connection, STAGING)
     connection.execute(f"""
         CREATE TABLE {STAGING}.newest AS
