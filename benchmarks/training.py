@@ -103,16 +103,15 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
     of_sets = json.loads(CHOSEN.read_text())
     chosen = of_sets[MILLION] | of_sets.get(source.name, {})
     size, rows = len(data.read(source, "known").rating), []
-    for kind, peers in PEERS.items():
-        rounds: dict[str, list[list[Point]]] = {}
+    for kind, every in PEERS.items():
+        peers = [name for name in every if size <= MOST_RATINGS.get(name, size)]
+        rounds: dict[str, list[list[Point]]] = {name: [] for name in (*peers, "ours")}
         for number in range(1 if size > BIG else ROUNDS):
             for name in peers:
-                if size <= MOST_RATINGS.get(name, size) and not (number and name in ONCE):
-                    curve = trained(name, kind, source, folder, chosen[f"{name} {kind}"])
-                    rounds.setdefault(name, []).append(curve)
-            goals = [best(kind, own[0]) for name, own in rounds.items() if name != "ours" and own[0]]
-            curve = _ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals)
-            rounds.setdefault("ours", []).append(curve)
+                if number == 0 or name not in ONCE:
+                    rounds[name].append(trained(name, kind, source, folder, chosen[f"{name} {kind}"]))
+            goals = [best(kind, rounds[name][0]) for name in peers if rounds[name][0]]
+            rounds["ours"].append(_ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals))
         curves = {name: middle(own) for name, own in rounds.items()}
         for name, curve in curves.items():
             row = {"set": source.name, "kind": kind, "contestant": name, "options": chosen[f"{name} {kind}"]}
