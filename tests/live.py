@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -57,7 +56,6 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, by children too
         with (home / "log").open("w") as log:
             standalone = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "standalone"],
@@ -69,14 +67,12 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
         try:
             yield _when_ready(standalone, home / "log", {"UI_PORT": str(port), "ADMIN_PASSWORD": PASSWORD})
         finally:
+            # Killed: asked to stop, Airflow waits for the task that is running, and a run may have begun meanwhile.
             family = [process for process in psutil.process_iter() if _belongs(process, standalone.pid)]
-            standalone.send_signal(signal.SIGINT)
-            try:
-                standalone.wait(60)
-            finally:
-                for process in family:
-                    with suppress(psutil.NoSuchProcess):
-                        process.kill()
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            standalone.wait()
 
 
 def _belongs(process: psutil.Process, session: int) -> bool:
