@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 # Steps of a fit that goes on from an earlier one, and its learning rate, as shares of those of one from the start. At
 # the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
 WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
-# Adam's beta_1 where users' rows are exact. A gradient of many users' minimum is hardly noisy: at the usual 0.9 a fit
-# needs more steps to be as good.
-EXACT_BETA_1 = 0.5
+# Adam where users' rows are exact. A gradient of many users' minimum is hardly noisy: at the usual beta_1 of 0.9 a fit
+# needs more steps to be as good. Epsilon, usually near 0, is in units of the first gradient's root mean square. Without
+# it the first step moves all entries of X alike, however little their ratings tell.
+EXACT_BETA_1, EXACT_EPSILON = 0.5, 0.3
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def fit(
     losses: list[float] = []
     for rate in head.learning_rates(head.steps):
         J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
+        if head.exact_users and not losses:
+            optimizer.epsilon += EXACT_EPSILON * float(tf.sqrt(tf.reduce_mean(gradients[0] ** 2)))
         optimizer.learning_rate = rate
         step(gradients)
         losses.append(float(J))

@@ -176,7 +176,7 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     truth, seen = planted()
     user, item = np.nonzero(seen)
     start = initial_factors(60, 80, 3, seed=0)
-    head = Head(lambda_=1.0, bias_lambda=1.0, learning_rate=0.2, cosine_decay=True, steps=400)
+    head = Head(lambda_=1.0, bias_lambda=1.0, learning_rate=0.5, cosine_decay=True, steps=400)
     ending = fit(replace(head, exact_users=True), start, user, item, truth[seen])
     parts = [tf.Variable(part) for part in (ending.factors.X, ending.factors.W, ending.factors.b)]
     X, W, b = parts
@@ -189,6 +189,19 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     by_adam = fit(head, start, user, item, truth[seen])
     assert by_adam.losses[-1] == pytest.approx(ending.losses[-1], rel=1e-4)
     assert ending.losses[50] - float(J) < 0.5 * (by_adam.losses[50] - float(J))
+
+
+def test_with_exact_users_the_first_step_follows_the_gradient():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head, start = Head(exact_users=True, learning_rate=0.05, steps=1), initial_factors(60, 80, 3, seed=0)
+    _, [slope] = gradients.Projection(head, 80, 60, user, item, truth[seen], seed=0).at(tf.constant(start.X))
+    size, usual = np.sqrt(0.001) * np.abs(slope), np.sqrt(np.mean(np.square(slope)))
+    # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet scaled up.
+    expected = start.X - 0.05 * np.sign(slope) * size / (size + 0.3 * usual)
+    np.testing.assert_allclose(fit(head, start, user, item, truth[seen]).factors.X, expected, atol=1e-6)
+    still = fit(replace(head, lambda_=0.0), start, user, item, np.zeros(len(user), np.float32))
+    np.testing.assert_array_equal(still.factors.X, start.X)
 
 
 @pytest.mark.parametrize("head", [Head(lambda_=0.5, nu=0.5), Head(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)])

@@ -204,9 +204,9 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
         [
             "n_features=6",
             "batch_size=256",
-            "rating_steps=240",
-            "ranking_steps=240",
-            "rating_learning_rate=0.07",
+            "rating_steps=150",
+            "ranking_steps=150",
+            "rating_learning_rate=0.3",
             "rating_lambda=0.1",
             "recency=0",
         ]
@@ -216,7 +216,7 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
         user, item = (index.astype(np.int32) for index in np.nonzero(mask))
         ratings = Ratings(user, item, stars[mask], n_users, n_items)
         means = item_means(ratings, 1.0)
-        chosen = settings.model_copy(update={"rating_steps": 80, "ranking_steps": 80} if third else {})
+        chosen = settings.model_copy(update={"rating_steps": 50, "ranking_steps": 50} if third else {})
         model = fit_both(ratings, means, ratings.rating - means[item], chosen, (1, 5), start)
         at_user, at_item = np.nonzero(hidden)
         error = predict(model.rating.factors, at_user, at_item) + means[at_item] - stars[hidden]
@@ -235,5 +235,5 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
     _, cold_rmse, cold_rank = night(seen)
     _, warm_rmse, warm_rank = night(seen, start)
     _, third_rmse, _ = night(seen, third=True)
-    assert warm_rmse < cold_rmse + 0.01 < third_rmse - 0.005  # a third from the start is not enough
+    assert warm_rmse < cold_rmse + 0.015 < third_rmse - 0.005  # a third from the start is not enough
     assert warm_rank > cold_rank - 0.02
