@@ -11,7 +11,6 @@ chosen in their favour.
 """
 
 import json
-import math
 import statistics
 from collections.abc import Mapping
 from itertools import chain
@@ -123,11 +122,11 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
 def _ours(kind: str, source: Path, folder: Path, settings: Mapping[str, Any], goals: list[float]) -> list[Point]:
     """Our curve: fits with ever more steps, until all goals are reached or OUR_SECONDS are over.
 
-    The rate of the settings is that of a fit with as many steps as they say. Fewer have to be larger to come as far.
+    The rate of the settings is that of a fit with as many steps as they say. Fewer are larger, so that all come as far.
     """
     curve: list[Point] = []
     for steps in OUR_STEPS:
-        rate = settings[f"{kind}_learning_rate"] * math.sqrt(settings[f"{kind}_steps"] / steps)
+        rate = settings[f"{kind}_learning_rate"] * settings[f"{kind}_steps"] / steps
         options = {**settings, f"{kind}_steps": steps, f"{kind}_learning_rate": rate}
         curve += trained("ours", kind, source, folder, {"settings": options})
         if sum(point["seconds"] for point in curve) > OUR_SECONDS or all(
