@@ -68,10 +68,10 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
             yield _when_ready(standalone, home / "log", {"UI_PORT": str(port), "ADMIN_PASSWORD": PASSWORD})
         finally:
             # Killed: asked to stop, Airflow waits for the task that is running, and a run may have begun meanwhile.
-            family = [process for process in psutil.process_iter() if _belongs(process, standalone.pid)]
-            for process in family:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+            for process in psutil.process_iter():
+                if _belongs(process, standalone.pid):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
             standalone.wait()
 
 

@@ -235,5 +235,5 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
     _, cold_rmse, cold_rank = night(seen)
     _, warm_rmse, warm_rank = night(seen, start)
     _, third_rmse, _ = night(seen, third=True)
-    assert warm_rmse < cold_rmse + 0.015 < third_rmse - 0.005  # a third from the start is not enough
+    assert warm_rmse < cold_rmse + 0.01 < third_rmse - 0.005  # a third from the start is not enough
     assert warm_rank > cold_rank - 0.02
