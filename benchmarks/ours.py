@@ -25,10 +25,10 @@ Options = Mapping[str, Any]
 KEY = "night"
 
 
-def in_a_task(fit: Contestant, data: Path, found: Path, options: Options) -> None:
-    """A fit whose threads were set before, as a task's are."""
+def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options) -> None:
+    """A contestant of ours, limited to THREADS before its clock starts, as a task is before its work."""
     with limited(THREADS):
-        fit(data, found, options)
+        contestant(data, found, options)
 
 
 def rating(data: Path, found: Path, options: Options) -> None:
@@ -145,13 +145,14 @@ def _store(data: Path, found: Path) -> Store:
 if __name__ == "__main__":
     # As the tasks set TensorFlow up.
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
-    main({
-        "ours rating": partial(in_a_task, rating),
-        "ours ranking": partial(in_a_task, ranking),
+    ours: dict[str, Contestant] = {
+        "ours rating": rating,
+        "ours ranking": ranking,
         "ours lists": lists,
         "ours similar": similar,
         "task lists": partial(task, recommend.run),
         "task similar": partial(task, similar_items.run),
-        "product lists": product_lists,
-        "product similar": product_similar,
-    })  # fmt: skip
+    }
+    # The products are BLAS', which keeps its threads for them.
+    products: dict[str, Contestant] = {"product lists": product_lists, "product similar": product_similar}
+    main({name: partial(in_a_task, contestant) for name, contestant in ours.items()} | products)
