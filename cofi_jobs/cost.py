@@ -27,16 +27,21 @@ def cost(
     *,
     bias_penalty: float = 0.0,
     weight: tf.Tensor | float = 1.0,
+    dense: bool = False,
 ) -> tf.Tensor:
     """J of some users and all their observed ratings, a scalar.
 
     Shapes: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), `item_penalty` (n_items,),
     `user_penalty` and `alpha` (n_users,); `user_index`, `item_index`, `y` and `weight`, which is c, have one entry for
     each rating. Where `item_penalty` is scaled by the part that these ratings are of all, the J of disjoint groups of
-    users add up to that of all users.
+    users add up to that of all users. `dense` takes w_j.x_i of the ratings out of all users' and items' products:
+    sooner done where users rate many of the items.
     """
-    predicted = tf.reduce_sum(tf.gather(W, user_index) * tf.gather(X, item_index), axis=1) + tf.gather(b, user_index)
-    J = tf.reduce_sum(weight * (predicted - y) ** 2)
+    if dense:
+        products = tf.gather_nd(tf.matmul(W, X, transpose_b=True), tf.stack([user_index, item_index], axis=1))
+    else:
+        products = tf.reduce_sum(tf.gather(W, user_index) * tf.gather(X, item_index), axis=1)
+    J = tf.reduce_sum(weight * (products + tf.gather(b, user_index) - y) ** 2)
     J += tf.reduce_sum(item_penalty[:, None] * X**2) + tf.reduce_sum(user_penalty[:, None] * W**2)
     J += bias_penalty * tf.reduce_sum(b**2)
     if alpha is not None:

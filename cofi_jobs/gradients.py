@@ -26,22 +26,28 @@ class Whole:
         item_index: np.ndarray,
         y: np.ndarray,
     ) -> None:
-        self.head, self.n_items, self.ratings = head, n_items, (user_index, item_index, y)
+        self.head, self.n_items = head, n_items
+        self.ratings = np.asarray(user_index, np.int32), np.asarray(item_index, np.int32), y
         self.counts = tally(user_index, n_users)
         self.item_counts = tally(item_index, n_items)
         self.item_penalty = head.penalties(self.item_counts)
         self.bias_penalty = np.float32(head.bias_lambda)
 
-    def weights(self, counts: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What weighs the penalties, and the pairs, of users with so many ratings."""
-        share = np.float32(counts.sum() / len(self.ratings[0]))
-        alphas = (self.head.alphas(counts, self.n_items),) if self.head.alpha else ()
-        return share * self.item_penalty, self.head.penalties(counts), *alphas
-
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradients at these parameters."""
         rest = () if self.head.bias else (tf.zeros(len(self.counts)),)
-        return _gradients(parameters, rest, self.ratings, self.weights(self.counts), self.bias_penalty)
+        return self.gradients(parameters, rest, self.ratings, self.counts)
+
+    def gradients(
+        self, learned: tuple[tf.Tensor, ...], rest: tuple[Any, ...], ratings: tuple[np.ndarray, ...], counts: np.ndarray
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J of users with so many ratings, these, and its gradients by what is learned; `rest` of them is not."""
+        share = np.float32(counts.sum() / len(self.ratings[0]))
+        alphas = (self.head.alphas(counts, self.n_items),) if self.head.alpha else ()
+        weights = share * self.item_penalty, self.head.penalties(counts), *alphas
+        # Then all products take no more memory than a row of features for each rating, and less time.
+        dense = len(self.counts) * self.n_items <= learned[0].shape[1] * len(self.ratings[0])
+        return _gradients(dense, learned, rest, ratings, weights, self.bias_penalty)
 
 
 class Projection(Whole):
@@ -70,22 +76,23 @@ class Projection(Whole):
         # One after the other: TensorFlow has threads of its own, which would share the cores with ours.
         for part in split(np.arange(len(users)), n, -(-len(y) // CHUNK)):
             own, at = slice(part[0], part[-1] + 1), slice(ends[part[0]], ends[part[-1] + 1])
-            ratings = number[at] - part[0], item_index[at], y[at]
-            of_part, [gradient] = _gradients((X,), (W[own], b[own]), ratings, self.weights(n[own]), self.bias_penalty)
+            ratings = number[at] - number[at.start], item_index[at], y[at]
+            of_part, [gradient] = self.gradients((X,), (W[own], b[own]), ratings, n[own])
             J, total = J + of_part, total + gradient
         scale = len(self.ratings[0]) / len(y)
         return scale * J, [scale * total]
 
 
-def _gradients(*arguments: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+def _gradients(dense: bool, *arguments: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """`_traced` for arrays of any sizes, so that it is traced once; left alone it would be for the first sizes, too."""
     sizes = tf.nest.map_structure(lambda array: tf.TensorSpec([None] * np.ndim(array), array.dtype), arguments)
-    traced: tuple[tf.Tensor, list[tf.Tensor]] = _traced.get_concrete_function(*sizes)(*arguments)
+    traced: tuple[tf.Tensor, list[tf.Tensor]] = _traced.get_concrete_function(dense, *sizes)(dense, *arguments)
     return traced
 
 
 @tf.function(autograph=False)
 def _traced(
+    dense: bool,
     learned: tuple[tf.Tensor, ...],
     rest: tuple[tf.Tensor, ...],
     ratings: tuple[tf.Tensor, ...],
@@ -95,7 +102,7 @@ def _traced(
     """J, and its gradients by what is learned: X, or X and W, or all; `rest` is what of them is not."""
     with tf.GradientTape() as tape:
         tape.watch(learned)
-        J = cost(*learned, *rest, *ratings, *weights, bias_penalty=bias_penalty)
+        J = cost(*learned, *rest, *ratings, *weights, bias_penalty=bias_penalty, dense=dense)
     # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
     return J, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, learned)]
 

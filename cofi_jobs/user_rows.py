@@ -158,9 +158,10 @@ def alike(counts: np.ndarray, users: np.ndarray) -> Iterator[tuple[np.ndarray, n
     `counts` (n_users,) are the numbers of ratings, `users` some users with ever more of them.
     """
     ends, first = np.append(0, np.cumsum(counts)), 0
+    sizes = counts[users].clip(LEAST).tolist()  # as Python's numbers: no other thread runs meanwhile
     while first < len(users):
         last = first + 1
-        while last < len(users) and (last + 1 - first) * max(counts[users[last]], LEAST) <= RATINGS_AT_ONCE:
+        while last < len(users) and (last + 1 - first) * sizes[last] <= RATINGS_AT_ONCE:
             last += 1
         group = users[first:last]
         yield group, places(ends, group)

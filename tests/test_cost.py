@@ -44,7 +44,7 @@ def problem():
     return X, W, b, rng.normal(size=R.shape) * 2, R, rng.uniform(0.5, 2, R.shape)
 
 
-def cost_of(head: Head, parameters: Any, data: Any, users: slice = slice(None)) -> Any:
+def cost_of(head: Head, parameters: Any, data: Any, users: slice = slice(None), *, dense: bool = False) -> Any:
     """The cost of some users, numbered from 0 on."""
     X, W, b = parameters
     Y, R, C = (matrix[:, users] for matrix in data)
@@ -55,15 +55,17 @@ def cost_of(head: Head, parameters: Any, data: Any, users: slice = slice(None)) 
     alpha = tf.constant(head.alphas(R.sum(axis=0), N_ITEMS), tf.float64)
     return cost(
         X, W[users], b[users], user, item, Y[item, user], item_penalty, user_penalty, alpha,
-        bias_penalty=head.bias_lambda, weight=C[item, user],
+        bias_penalty=head.bias_lambda, weight=C[item, user], dense=dense,
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
-def test_cost_is_the_formula(head, problem):
+def test_cost_is_the_formula(head, dense, problem):
     X, W, b, *data = problem
     parameters = [tf.constant(a) for a in (X, W, b)]
-    assert float(cost_of(head, parameters, data)) == pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
+    expected = pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
+    assert float(cost_of(head, parameters, data, dense=dense)) == expected
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
@@ -74,12 +76,13 @@ def test_the_costs_of_groups_of_users_add_up_to_that_of_all(head, problem):
     assert float(sum(parts)) == pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
 
 
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
-def test_gradients_are_those_of_small_differences(head, problem):
+def test_gradients_are_those_of_small_differences(head, dense, problem):
     X, W, b, *data = problem
     variables = [tf.Variable(a) for a in (X, W, b)]
     with tf.GradientTape() as tape:
-        J = cost_of(head, variables, data)
+        J = cost_of(head, variables, data, dense=dense)
     for position, gradient in enumerate(tape.gradient(J, variables)):
         numeric = np.zeros_like((X, W, b)[position])
         for index in np.ndindex(numeric.shape):

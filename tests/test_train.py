@@ -217,6 +217,15 @@ def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(head, mon
     np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
 
 
+@pytest.mark.parametrize("exact_users", [False, True])
+def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users):
+    n, rng = 1000, np.random.default_rng(0)  # all products would be 320 GB
+    user, item = np.sort(rng.integers(0, 400_000, n)), rng.integers(0, 200_000, n)
+    head = Head(lambda_=0.1, exact_users=exact_users, steps=1, learning_rate=0.01)
+    found = fit(head, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
+    assert np.isfinite(found.losses).all()
+
+
 def test_steps_of_all_sizes_share_one_trace():
     truth, seen = planted()
     user, item = np.nonzero(seen)
