@@ -14,7 +14,7 @@ from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, Contestant, join
 from benchmarks.data import SCALE, read
 from cofi_jobs import recommend, similar_items, tables
 from cofi_jobs.heads import ranking_head, ranking_target, rating_head, rating_target, rating_unit
-from cofi_jobs.machine import in_parallel, limited
+from cofi_jobs.machine import in_parallel, limited, set_up_tensorflow
 from cofi_jobs.model import initial_factors, to_column, to_unit_length
 from cofi_jobs.settings import Settings, load_settings
 from cofi_jobs.similar_items import nearest
@@ -36,6 +36,7 @@ def rating(data: Path, found: Path, options: Options) -> None:
     from cofi_jobs.train import fit, item_means
 
     known, settings = read(data, "known"), _settings(options)
+    set_up_tensorflow("cpu")
     clock = Clock(found)
     means = item_means(known, settings.damping)
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
@@ -50,6 +51,7 @@ def ranking(data: Path, found: Path, options: Options) -> None:
     from cofi_jobs.train import fit
 
     known, settings = read(data, "known"), _settings(options)
+    set_up_tensorflow("cpu")
     clock = Clock(found)
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
     y = ranking_target(known.rating, SCALE)

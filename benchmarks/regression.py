@@ -36,6 +36,7 @@ LIMITS = {
     "a block of similar items, by the product": 3.0,
     "exact rows of users, by their products one by one": 8.0,
     "a gradient, by NumPy's": 1.0,
+    "a gradient of ratings of few items, by one of many": 0.8,
     "ingest of a night on 1,000,000 ratings, by one on 100,000": 1.3,
     "Airflow's start with the parsing of our DAGs, by one without": 1.3,
 }
@@ -51,7 +52,7 @@ def ratios() -> list[float]:
     y = rng.standard_normal(len(user), dtype=np.float32)
     ends = np.searchsorted(user, np.arange(N_USERS + 1))
     head = Head(bias=False)
-    whole = Whole(head, N_USERS, N_ITEMS, user, item, y)
+    whole, dense = Whole(head, N_USERS, N_ITEMS, user, item, y), Whole(head, N_USERS, 2000, user, item % 2000, y)
     solver = Solver(head, X, whole.item_counts)
 
     def products() -> None:
@@ -73,6 +74,7 @@ def ratios() -> list[float]:
             _ratio(lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T),
             _ratio(lambda: solver.rows(whole.counts, item, y), products),
             _ratio(lambda: whole.at(X, W), gradients),
+            _ratio(lambda: dense.at(X[:2000], W), lambda: whole.at(X, W)),
             _ratio(many, few),
             _ratio(_start_of_airflow(Path(folder), DAGS), _start_of_airflow(Path(folder), Path(folder) / "none"), 3),
         ]
