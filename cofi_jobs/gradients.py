@@ -41,7 +41,7 @@ class Whole:
     def gradients(
         self, learned: tuple[tf.Tensor, ...], rest: tuple[Any, ...], ratings: tuple[np.ndarray, ...], counts: np.ndarray
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J of users with so many ratings, these, and its gradients by what is learned; `rest` of them is not."""
+        """J of users that have `counts` ratings, all in `ratings`, and its gradients by `learned`; `rest` stays."""
         share = np.float32(counts.sum() / len(self.ratings[0]))
         alphas = (self.head.alphas(counts, self.n_items),) if self.head.alpha else ()
         weights = share * self.item_penalty, self.head.penalties(counts), *alphas
