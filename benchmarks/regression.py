@@ -30,6 +30,7 @@ from cofi_jobs.user_rows import Solver
 
 ROUNDS = 7
 N_USERS, N_ITEMS, N_FEATURES, TOP_N = 300, 20_000, 64, 20
+FEW_ITEMS = 2_000  # of which the same users' ratings are dense
 DAGS = Path(__file__).parents[1] / "dags"
 LIMITS = {
     "a block of lists, by the product of its factors": 3.0,
@@ -52,7 +53,8 @@ def ratios() -> list[float]:
     y = rng.standard_normal(len(user), dtype=np.float32)
     ends = np.searchsorted(user, np.arange(N_USERS + 1))
     head = Head(bias=False)
-    whole, dense = Whole(head, N_USERS, N_ITEMS, user, item, y), Whole(head, N_USERS, 2000, user, item % 2000, y)
+    whole = Whole(head, N_USERS, N_ITEMS, user, item, y)
+    dense = Whole(head, N_USERS, FEW_ITEMS, user, item % FEW_ITEMS, y)
     solver = Solver(head, X, whole.item_counts)
 
     def products() -> None:
@@ -67,16 +69,17 @@ def ratios() -> list[float]:
         np.add.at(np.zeros_like(X), item, error[:, None] * of_user)
         np.add.at(np.zeros_like(W), user, error[:, None] * of_item)
 
-    with threadpool_limits(1, "blas"), tempfile.TemporaryDirectory() as folder:
-        few, many = (_nightly_ingest(Path(folder), size) for size in (100_000, 1_000_000))
+    with threadpool_limits(1, "blas"), tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        few, many = (_nightly_ingest(folder, size) for size in (100_000, 1_000_000))
         return [
             _ratio(lambda: top_k_unrated(W @ X.T, user, item, TOP_N), lambda: W @ X.T),
             _ratio(lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T),
             _ratio(lambda: solver.rows(whole.counts, item, y), products),
             _ratio(lambda: whole.at(X, W), gradients),
-            _ratio(lambda: dense.at(X[:2000], W), lambda: whole.at(X, W)),
+            _ratio(lambda: dense.at(X[:FEW_ITEMS], W), lambda: whole.at(X, W)),
             _ratio(many, few),
-            _ratio(_start_of_airflow(Path(folder), DAGS), _start_of_airflow(Path(folder), Path(folder) / "none"), 3),
+            _ratio(_start_of_airflow(folder, DAGS), _start_of_airflow(folder, folder / "none"), rounds=3),
         ]
 
 
@@ -110,8 +113,7 @@ def _nightly_ingest(folder: Path, size: int) -> Callable[[], None]:
 
 
 def _start_of_airflow(home: Path, dags: Path) -> Callable[[], None]:
-    """Starts Airflow and parses a folder's DAG files, in a process of its own."""
-    dags.mkdir(exist_ok=True)
+    """Starts Airflow and parses a folder's DAG files, in a process of its own; none where there is no such folder."""
     parse = "import sys; from airflow.dag_processing.dagbag import DagBag; DagBag(sys.argv[1])"
     environment = {**os.environ, "AIRFLOW_HOME": str(home)}
 

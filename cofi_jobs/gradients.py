@@ -45,7 +45,7 @@ class Whole:
         share = np.float32(counts.sum() / len(self.ratings[0]))
         alphas = (self.head.alphas(counts, self.n_items),) if self.head.alpha else ()
         weights = share * self.item_penalty, self.head.penalties(counts), *alphas
-        # Then all products take no more memory than a row of features for each rating, and less time.
+        # Up to there all products take no more memory than a row of features for each rating, and less time.
         dense = len(self.counts) * self.n_items <= learned[0].shape[1] * len(self.ratings[0])
         return _gradients(dense, learned, rest, ratings, weights, self.bias_penalty)
 
