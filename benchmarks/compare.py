@@ -47,11 +47,28 @@ def rows_of_scoring(found: list[Row]) -> list[list[str]]:
         if row["contestant"] == "ours":
             continue
         same = ("kind", "users", "items", "write")
-        [ours] = [own for own in found if own["contestant"] == "ours" and all(own[k] == row[k] for k in same)]
+        [ours] = [
+            own
+            for own in found
+            if own["contestant"] == "ours" and all(own[k] == row[k] for k in same)
+        ]
         what = KINDS[row["kind"]] + (", written" if row["write"] else "")
-        size = f"{row['users']:,} × {row['items']:,}" if row["kind"] == "lists" else f"{row['items']:,}"
+        size = (
+            f"{row['users']:,} × {row['items']:,}"
+            if row["kind"] == "lists"
+            else f"{row['items']:,}"
+        )
         ratio = ours["seconds"] / row["seconds"]
-        cells.append([what, size, _name(row), f"{row['seconds']:.2f}", f"{ours['seconds']:.2f}", f"{ratio:.2f}"])
+        cells.append(
+            [
+                what,
+                size,
+                _name(row),
+                f"{row['seconds']:.2f}",
+                f"{ours['seconds']:.2f}",
+                f"{ratio:.2f}",
+            ]
+        )
     return cells
 
 
@@ -69,7 +86,12 @@ def plot_training(found: list[Row], path: Path) -> None:
                 x, y = ([point[key] for point in row["curve"]] for key in ("seconds", "value"))
                 bold = {"linewidth": 2.5, "color": "black"} if row["contestant"] == "ours" else {}
                 own.plot(x, y, "o-", markersize=3, label=row["contestant"], **bold)
-        own.set(xscale="log", xlabel="seconds of training", ylabel=f"held-out {MEASURES[kind]}", title=name)
+        own.set(
+            xscale="log",
+            xlabel="seconds of training",
+            ylabel=f"held-out {MEASURES[kind]}",
+            title=name,
+        )
         own.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         own.xaxis.set_major_formatter("{x:g}")
         own.xaxis.set_minor_formatter("")
@@ -83,7 +105,11 @@ def plot_scoring(found: list[Row], path: Path) -> None:
     panels = list(dict.fromkeys((row["kind"], row["users"], row["items"]) for row in found))
     axes = _figure(len(panels))
     for (kind, users, items), own in zip(panels, axes, strict=True):
-        rows = [row for row in found if (row["kind"], row["users"], row["items"]) == (kind, users, items)]
+        rows = [
+            row
+            for row in found
+            if (row["kind"], row["users"], row["items"]) == (kind, users, items)
+        ]
         names = [_name(row) + (", written" if row["write"] else "") for row in rows]
         colors = ["black" if row["contestant"] in ("ours", "task") else "tab:blue" for row in rows]
         own.barh(names, [row["seconds"] for row in rows], color=colors)
@@ -105,24 +131,44 @@ def _figure(panels: int) -> list[Any]:
 
 
 def main(
-    sets: Annotated[str, typer.Option(help="Sets to train on, by commas: made-up ratings or a ratings.csv.")] = (
-        "1000000,20000000"
-    ),
-    shapes: Annotated[str, typer.Option(help="Users x items to score, by commas.")] = "138000x26700,8192x50000",
-    folder: Annotated[Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
-    images: Annotated[Path | None, typer.Option(help="Where the plots go; beside the figures if left out.")] = None,
+    sets: Annotated[
+        str, typer.Option(help="Sets to train on, by commas: made-up ratings or a ratings.csv.")
+    ] = ("1000000,20000000"),
+    shapes: Annotated[
+        str, typer.Option(help="Users x items to score, by commas.")
+    ] = "138000x26700,8192x50000",
+    folder: Annotated[
+        Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")
+    ] = FOLDER,
+    images: Annotated[
+        Path | None, typer.Option(help="Where the plots go; beside the figures if left out.")
+    ] = None,
 ) -> None:
     """Print the table; `ratio` is our time by the peer's, below 1 we are faster."""
     folder.mkdir(parents=True, exist_ok=True)
     trained = [row for which in sets.split(",") if which for row in training.run(folder, which)]
-    scored = [row for shape in shapes.split(",") if shape for row in scoring.run(folder, *map(int, shape.split("x")))]
+    scored = [
+        row
+        for shape in shapes.split(",")
+        if shape
+        for row in scoring.run(folder, *map(int, shape.split("x")))
+    ]
     stands, peers = machine(), contest.versions(PACKAGES)
-    record = {"machine": stands, "peers": peers, "threads": contest.THREADS, "training": trained, "scoring": scored}
+    record = {
+        "machine": stands,
+        "peers": peers,
+        "threads": contest.THREADS,
+        "training": trained,
+        "scoring": scored,
+    }
     (folder / "compare.json").write_text(json.dumps(record, indent=2) + "\n")
     table = Table("what", "size", "peer", "its seconds", "ours", "ratio")
     for cells in rows_of_training(trained) + rows_of_scoring(scored):
         table.add_row(*cells)
-    for found, plot, name in ((trained, plot_training, "training.png"), (scored, plot_scoring, "scoring.png")):
+    for found, plot, name in (
+        (trained, plot_training, "training.png"),
+        (scored, plot_scoring, "scoring.png"),
+    ):
         if found:
             plot(found, (images or folder) / name)
     console = Console(width=110)

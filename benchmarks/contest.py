@@ -43,7 +43,9 @@ class Clock:
         self.since = time.perf_counter()
 
 
-def timed(found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]) -> None:
+def timed(
+    found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]
+) -> None:
     """Warm up, then run once; write the seconds, and the lists if there are any (items and their scores)."""
     warm()
     start = time.perf_counter()
@@ -63,7 +65,11 @@ def joined(
     if options["write"]:
         n, k = items.shape
         rank = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
-        columns = {"id": np.repeat(np.arange(n), k), "rank": rank, "item_id": items.ravel().astype(np.int64)}
+        columns = {
+            "id": np.repeat(np.arange(n), k),
+            "rank": rank,
+            "item_id": items.ravel().astype(np.int64),
+        }
         table = pa.table({**columns, "score": scores.ravel()})
         pq.write_table(table, found / "lists.parquet", compression="zstd", row_group_size=20 << 10)
     return items, scores
@@ -71,10 +77,10 @@ def joined(
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of packages in the peers' environment."""
-    script = (
-        "import sys, json, importlib.metadata as m; print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+    script = "import sys, json, importlib.metadata as m; print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+    done = subprocess.run(
+        [str(PEERS), "-c", script, *packages], check=True, capture_output=True, text=True
     )
-    done = subprocess.run([str(PEERS), "-c", script, *packages], check=True, capture_output=True, text=True)
     found: dict[str, str] = json.loads(done.stdout)
     return found
 
@@ -95,9 +101,21 @@ def run(module: str, name: str, data: Path, found: Path, limit: float, **options
     found.mkdir(parents=True)
     blas = 1 if name.partition(" ")[0] in OWN_THREADS else THREADS
     names = {"OMP_NUM_THREADS": THREADS, "OPENBLAS_NUM_THREADS": blas, "RAYON_NUM_THREADS": THREADS}
-    environment = os.environ | {key: str(value) for key, value in names.items()} | {"PYTHONWARNINGS": "ignore"}
+    environment = (
+        os.environ
+        | {key: str(value) for key, value in names.items()}
+        | {"PYTHONWARNINGS": "ignore"}
+    )
     python = PEERS if module == "peers" else sys.executable
-    command = [str(python), "-m", f"benchmarks.{module}", name, str(data), str(found), json.dumps(options)]
+    command = [
+        str(python),
+        "-m",
+        f"benchmarks.{module}",
+        name,
+        str(data),
+        str(found),
+        json.dumps(options),
+    ]
     try:
         done = subprocess.run(
             command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

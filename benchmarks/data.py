@@ -13,26 +13,35 @@ import pyarrow as pa
 import pyarrow.csv
 
 from benchmarks.synthetic import ratings
-from cofi_jobs.model import Ratings
-from cofi_jobs.split import newest_of_each_user
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.evaluation.split import newest_of_each_user
 
 HELD_OUT, SCALE = 0.2, (0.5, 5.0)
-SHAPES = {1_000_000: (6_000, 3_700), 20_000_000: (138_000, 26_700)}  # users and items, as MovieLens has them
+SHAPES = {
+    1_000_000: (6_000, 3_700),
+    20_000_000: (138_000, 26_700),
+}  # users and items, as MovieLens has them
 PARTS, COLUMNS = ("known", "held-out"), ("user", "item", "rating")
 
 
 def prepared(folder: Path, which: str) -> Path:
     """The folder of a set, made once: of so many made-up ratings, or of a `ratings.csv` as MovieLens has it."""
     if which.isdigit():
-        return _made_once(folder / f"ratings-{which}", lambda: ratings(int(which), *SHAPES[int(which)]))
+        return _made_once(
+            folder / f"ratings-{which}", lambda: ratings(int(which), *SHAPES[int(which)])
+        )
     source = Path(which).resolve()
-    names = pyarrow.csv.ReadOptions(column_names=["user_id", "item_id", "rating", "timestamp"], skip_rows=1)
+    names = pyarrow.csv.ReadOptions(
+        column_names=["user_id", "item_id", "rating", "timestamp"], skip_rows=1
+    )
     return _made_once(folder / source.parent.name, lambda: [pyarrow.csv.read_csv(source, names)])
 
 
 def split(table: pa.Table) -> tuple[Ratings, Ratings]:
     """Known and held-out ratings of a table with user_id, item_id, rating and timestamp."""
-    ids = [np.unique(table[f"{side}_id"].to_numpy(), return_inverse=True) for side in ("user", "item")]
+    ids = [
+        np.unique(table[f"{side}_id"].to_numpy(), return_inverse=True) for side in ("user", "item")
+    ]
     (users, user), (items, item) = ids
     rating, time = table["rating"].to_numpy().astype(np.float32), table["timestamp"].to_numpy()
     order = np.lexsort([time, user])
@@ -58,7 +67,9 @@ def _made_once(folder: Path, blocks: Callable[[], Iterable[pa.Table]]) -> Path:
     partial = folder.with_suffix(".part")
     partial.mkdir(parents=True, exist_ok=True)
     for part, own in zip(PARTS, split(pa.concat_tables(blocks())), strict=True):
-        for column, values in zip(COLUMNS, (own.user_index, own.item_index, own.rating), strict=True):
+        for column, values in zip(
+            COLUMNS, (own.user_index, own.item_index, own.rating), strict=True
+        ):
             np.save(partial / f"{part}-{column}.npy", values)
     (partial / "shape.json").write_text(json.dumps({"users": own.n_users, "items": own.n_items}))
     return partial.rename(folder)

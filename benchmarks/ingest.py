@@ -23,9 +23,13 @@ from rich.table import Table
 
 from benchmarks.measure import Measured, machine, measure, task_command
 from benchmarks.synthetic import ratings, write_csv
-from cofi_jobs.settings import load_settings
+from cofi_jobs.settings.fields import load_settings
 
-USERS_PER_RATING, N_ITEMS, BAD = 480_000 / 100_000_000, 17_800, 1e-4  # as the Netflix prize; share of bad rows
+USERS_PER_RATING, N_ITEMS, BAD = (
+    480_000 / 100_000_000,
+    17_800,
+    1e-4,
+)  # as the Netflix prize; share of bad rows
 SETTINGS = {"rating_low": 0.5, "rating_high": 5}
 NIGHTS = ("first", "nightly")
 COPY = "COPY by DuckDB"
@@ -101,7 +105,10 @@ def summarize(found: dict[int, dict[str, list[Measured]]]) -> list[dict[str, Any
         for size in sizes:
             each = found[size][step]
             seconds = statistics.median(one.seconds for one in each)
-            ratios = [one.seconds / copy.seconds for one, copy in zip(each, found[size][COPY], strict=True)]
+            ratios = [
+                one.seconds / copy.seconds
+                for one, copy in zip(each, found[size][COPY], strict=True)
+            ]
             row: dict[str, Any] = {
                 "step": step,
                 "ratings": size,
@@ -110,7 +117,9 @@ def summarize(found: dict[int, dict[str, list[Measured]]]) -> list[dict[str, Any
             }
             row |= {"peak_mb": max(one.peak_mb for one in each), "growth": None}
             if before is not None:
-                row["growth"] = float(np.log(seconds / before["seconds"]) / np.log(size / before["ratings"]))
+                row["growth"] = float(
+                    np.log(seconds / before["seconds"]) / np.log(size / before["ratings"])
+                )
             rows.append(row)
             before = row
     return rows
@@ -124,7 +133,9 @@ def plot(rows: list[dict[str, Any]], nightly: int, path: Path) -> None:
     for step in dict.fromkeys(row["step"] for row in rows):
         own = [row for row in rows if row["step"] == step]
         style = "k--" if step == COPY else "o-"
-        axes.plot([row["ratings"] for row in own], [row["seconds"] for row in own], style, label=step)
+        axes.plot(
+            [row["ratings"] for row in own], [row["seconds"] for row in own], style, label=step
+        )
     sizes = np.array(sorted({row["ratings"] for row in rows}), float)
     last = max(row["seconds"] for row in rows if row["ratings"] == sizes[-1])
     axes.plot(sizes, 1.5 * last * sizes / sizes[-1], ":", color="grey", label="linear, slope 1")
@@ -136,11 +147,19 @@ def plot(rows: list[dict[str, Any]], nightly: int, path: Path) -> None:
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="Ratings of the first load, by commas.")] = "1000000,10000000,100000000",
+    sizes: Annotated[
+        str, typer.Option(help="Ratings of the first load, by commas.")
+    ] = "1000000,10000000,100000000",
     nightly: Annotated[int, typer.Option(help="Ratings of the night on top.")] = 200_000,
-    repeats: Annotated[int, typer.Option(help="How often all of it is measured; the median counts.")] = 3,
-    folder: Annotated[Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
-    image: Annotated[Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")] = None,
+    repeats: Annotated[
+        int, typer.Option(help="How often all of it is measured; the median counts.")
+    ] = 3,
+    folder: Annotated[
+        Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")
+    ] = FOLDER,
+    image: Annotated[
+        Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")
+    ] = None,
 ) -> None:
     """Print seconds, their ratio to COPY's, peak memory and growth of each step; the figures also go to ingest.json."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +169,9 @@ def main(
     record = {"machine": stands, "nightly": nightly, "repeats": repeats, "steps": rows}
     (folder / "ingest.json").write_text(json.dumps(record, indent=2) + "\n")
     plot(rows, nightly, image or folder / "growth.png")
-    table = Table("step", *(f"{name}" for name in ("ratings", "seconds", "× COPY", "peak MB", "growth")))
+    table = Table(
+        "step", *(f"{name}" for name in ("ratings", "seconds", "× COPY", "peak MB", "growth"))
+    )
     for row in rows:
         growth = "" if row["growth"] is None else f"{row['growth']:.2f}"
         table.add_row(

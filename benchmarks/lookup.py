@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cofi_jobs import read, tables
-from cofi_jobs.publish import describe
-from cofi_jobs.recommend import write_whole
-from cofi_jobs.store import Store
+from cofi_jobs.store import reader as read
+from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.publish import describe
+from cofi_jobs.tasks.recommend import write_whole
 
 TOP_N, N_ITEMS, USERS_PER_BLOCK = 20, 26_700, 1024
 KEY = "night"
@@ -48,7 +49,9 @@ def main(
     looks: Annotated[int, typer.Option(help="Look-ups to measure, after one to warm up.")] = 50,
 ) -> None:
     """Print the median and the slowest look-up, and what one reads."""
-    table = Table("user_id", "users", "MB on disk", "median ms", "slowest ms", "MB read by one", "peak MB")
+    table = Table(
+        "user_id", "users", "MB on disk", "median ms", "slowest ms", "MB read by one", "peak MB"
+    )
     for kind in ("integer", "string"):
         with tempfile.TemporaryDirectory() as folder:
             store = Store(folder).create()
@@ -56,7 +59,9 @@ def main(
                 write_whole(lists(users, kind), target)
             files = sorted(store.table(KEY, "recommendations").iterdir())
             described = [describe(path, store.table(KEY, "")) for path in files]
-            store.write_manifest(KEY, {"run_key": KEY, "id_types": {"user_id": kind}, "files": described})
+            store.write_manifest(
+                KEY, {"run_key": KEY, "id_types": {"user_id": kind}, "files": described}
+            )
             store.set_current(KEY)
             size = sum(file["bytes"] for file in described)
             chosen = np.random.default_rng(1).integers(0, users, looks + 1)

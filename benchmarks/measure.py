@@ -50,10 +50,23 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
 
 
 def task_command(
-    task: str, store: Path, run_key: str, settings: Mapping[str, object], ratings: Path | None = None
+    task: str,
+    store: Path,
+    run_key: str,
+    settings: Mapping[str, object],
+    ratings: Path | None = None,
 ) -> list[str]:
     """The command that runs one task of the job with these settings; `ratings` is a file for ingest to read."""
-    command = [sys.executable, "-m", "cofi_jobs", task.replace("_", "-"), "--store", str(store), "--run-key", run_key]
+    command = [
+        sys.executable,
+        "-m",
+        "cofi_jobs",
+        task.replace("_", "-"),
+        "--store",
+        str(store),
+        "--run-key",
+        run_key,
+    ]
     command += [f"--set={name}={value}" for name, value in settings.items()]
     return [*command, "--ratings", str(ratings)] if ratings else command
 

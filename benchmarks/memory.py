@@ -5,23 +5,42 @@ Each formula adds up what is alive at a step's highest point. docs/model.md expl
 
 from dataclasses import dataclass
 
-from cofi_jobs.baselines import LONGEST_HISTORY, USERS_AT_ONCE
-from cofi_jobs.top_k import block_size
+from cofi_jobs.evaluation.baselines import LONGEST_HISTORY, USERS_AT_ONCE
+from cofi_jobs.ranking.top_k import block_size
 
 MB = 1e6
 PYTHON, TENSORFLOW, PLOTS = 180 * MB, 760 * MB, 340 * MB  # a process with what it imports
-CSV_THREAD, CSV_ROW, KEPT_ROW = 140 * MB, 75, 8  # ingest: rows on their way into a row group, rows staged
+CSV_THREAD, CSV_ROW, KEPT_ROW = (
+    140 * MB,
+    75,
+    8,
+)  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row being sorted
 TRAIN_ROW, EVALUATE_ROW = 30, 56  # columns and masks of all ratings that live at once
-OWN_ROW, COMPARED_ROW = 23, 30  # train, while it looks what an earlier run knew: its own, and that run's
+OWN_ROW, COMPARED_ROW = (
+    23,
+    30,
+)  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f features for each rating of a chunk
 TRAINED = 8  # copies of a head's factors: of both heads the trial's, where the final ones start, and what is solved
 LEARNED = 30  # copies of X besides: Adam's moments, gradients and what they are made of
-FREED, MOST_FREED = 140, 700 * MB  # copies of X that are freed and not yet given back, and what that is at most
-SCORED, KEPT = 1.25, 1  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
-LISTED, REPORTED = 1150, 230  # bytes of a user: rows of lists on their way into files, and what plots show of users
+FREED, MOST_FREED = (
+    140,
+    700 * MB,
+)  # copies of X that are freed and not yet given back, and what that is at most
+SCORED, KEPT = (
+    1.25,
+    1,
+)  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
+LISTED, REPORTED = (
+    1150,
+    230,
+)  # bytes of a user: rows of lists on their way into files, and what plots show of users
 USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
-PAIR, COUNTED = 28, 3  # evaluate: another like of who likes an item, while item-kNN counts them; blocks of counts
+PAIR, COUNTED = (
+    28,
+    3,
+)  # evaluate: another like of who likes an item, while item-kNN counts them; blocks of counts
 
 
 @dataclass(frozen=True)
@@ -43,14 +62,25 @@ def peaks(size: Size) -> dict[str, float]:
     limit, threads, n = size.memory_limit_mb * MB, size.threads, size.ratings
     X = 4 * size.items * size.features
     head = 4 * (size.users + size.items) * (size.features + 1)
-    users, items = (4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items))  # blocks
+    users, items = (
+        4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
+    )  # blocks
     chunk = min(n, CHUNK) * 4 * size.features
-    fitted = TRAIN_ROW * n + CHUNK_ROW * chunk + TRAINED * head + LEARNED * X + min(FREED * X, MOST_FREED)
-    measured = EVALUATE_ROW * n + threads * (PAIR * min(n, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items)
+    fitted = (
+        TRAIN_ROW * n
+        + CHUNK_ROW * chunk
+        + TRAINED * head
+        + LEARNED * X
+        + min(FREED * X, MOST_FREED)
+    )
+    measured = EVALUATE_ROW * n + threads * (
+        PAIR * min(n, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items
+    )
     compared = COMPARED_ROW * size.earlier
     listed = USER_ROWS * 8 * size.features + LISTED * size.users
     bytes_of = {
-        "ingest": PYTHON + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
+        "ingest": PYTHON
+        + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
         "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
         "train": TENSORFLOW + max(fitted, OWN_ROW * n + compared + 4 * head),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,

@@ -25,10 +25,10 @@ from benchmarks import contest, night_peers
 from benchmarks.ingest import NIGHTS, SETTINGS, files
 from benchmarks.measure import machine, measure, task_command
 from benchmarks.memory import Size, peaks
-from cofi_jobs.machine import cores
-from cofi_jobs.mirror import open_store
-from cofi_jobs.store import Store
-from cofi_jobs.tasks import TASKS
+from cofi_jobs.core.machine import cores
+from cofi_jobs.store.remote import open_store
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.registry import TASKS
 
 # Whatever the gate thinks of made-up ratings, the night goes on.
 FORCED = {**SETTINGS, "force_publish": True}
@@ -49,7 +49,9 @@ def run(folder: Path, source: dict[str, Path]) -> list[dict[str, Any]]:
     for night in NIGHTS:
         steps = [_step(store, task, night, source.get(night)) for task in TASKS]
         size = _size(store, night)
-        rows += [{**row, "formula_mb": peaks(size)[row["step"]], "size": asdict(size)} for row in steps]
+        rows += [
+            {**row, "formula_mb": peaks(size)[row["step"]], "size": asdict(size)} for row in steps
+        ]
     shutil.rmtree(place)
     return rows
 
@@ -87,7 +89,9 @@ def _size(store: Store, night: str) -> Size:
 
 def _step(store: Store, task: str, night: str, file: Path | None) -> dict[str, Any]:
     key = _key(night)
-    measured = measure(task_command(task, store.root, key, FORCED, file if task == "ingest" else None))
+    measured = measure(
+        task_command(task, store.root, key, FORCED, file if task == "ingest" else None)
+    )
     overhead = measured.seconds - store.required_outcome(key, task)["seconds"]
     return {
         "step": task, "night": night, "seconds": measured.seconds, "overhead": overhead, "peak_mb": measured.peak_mb
@@ -111,7 +115,10 @@ def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 earlier = before.get((row["step"], night))
                 growth = None
                 if earlier:
-                    growth = float(np.log(row["seconds"] / earlier["seconds"]) / np.log(size / earlier["ratings"]))
+                    growth = float(
+                        np.log(row["seconds"] / earlier["seconds"])
+                        / np.log(size / earlier["ratings"])
+                    )
                 before[row["step"], night] = complete = {**row, "ratings": size, "growth": growth}
                 rows.append(complete)
     return rows
@@ -136,7 +143,11 @@ def tabulate(rows: list[dict[str, Any]], peers: list[dict[str, Any]]) -> Table:
             for night in NIGHTS:
                 row = of[step, size, night]
                 growth = "" if row["growth"] is None else f"{row['growth']:.2f}"
-                cells += [f"{row['seconds']:.1f}", f"{row['overhead']:.1f}", f"{row['peak_mb']:,.0f}"]
+                cells += [
+                    f"{row['seconds']:.1f}",
+                    f"{row['overhead']:.1f}",
+                    f"{row['peak_mb']:,.0f}",
+                ]
                 cells += [f"{row['peak_mb'] / row['formula_mb']:.2f}", growth]
             if peer := peer_of.get((step, size)):
                 ratio = f"{of[step, size, NIGHTS[0]]['seconds'] / peer['seconds']:.2f}"
@@ -156,8 +167,16 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         for step in (*TASKS, ALL):
             own = [row for row in rows if (row["step"], row["night"]) == (step, night)]
             style = "k--" if step == ALL else "o-"
-            axes.plot([row["ratings"] for row in own], [row["seconds"] for row in own], style, label=step)
-        axes.plot(sizes, 1.5 * own[-1]["seconds"] * sizes / sizes[-1], ":", color="grey", label="linear, slope 1")
+            axes.plot(
+                [row["ratings"] for row in own], [row["seconds"] for row in own], style, label=step
+            )
+        axes.plot(
+            sizes,
+            1.5 * own[-1]["seconds"] * sizes / sizes[-1],
+            ":",
+            color="grey",
+            label="linear, slope 1",
+        )
         axes.set(xscale="log", yscale="log", xlabel="ratings", title=f"{night} run")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("seconds")
@@ -169,11 +188,18 @@ def main(
     sizes: Annotated[str, typer.Option(help="Ratings of the first night, by commas.")] = "1000000",
     nightly: Annotated[int, typer.Option(help="New ratings of the second night.")] = 200_000,
     ratings: Annotated[
-        Path | None, typer.Option(help="A file for the first night instead; the second finds nothing new.")
+        Path | None,
+        typer.Option(help="A file for the first night instead; the second finds nothing new."),
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
-    image: Annotated[Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")] = None,
-    peers: Annotated[bool, typer.Option("--peers", help="DuckDB's COPY and Spark beside the first night.")] = False,
+    folder: Annotated[
+        Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")
+    ] = FOLDER,
+    image: Annotated[
+        Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")
+    ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="DuckDB's COPY and Spark beside the first night.")
+    ] = False,
     minutes: Annotated[float, typer.Option(help="When Spark is stopped, on each size.")] = 10,
 ) -> None:
     """Print seconds, those before a step's work began or after it ended, peak memory and growth; also to night.json."""
@@ -186,7 +212,12 @@ def main(
     stands = machine() | (contest.versions(["pyspark"]) if peers else {})
     rows = summarize({size: run(folder, source) for size, source in sources.items()})
     beside: list[dict[str, Any]] = []
-    record = {"machine": stands, "nightly": 0 if ratings else nightly, "steps": rows, "peers": beside}
+    record = {
+        "machine": stands,
+        "nightly": 0 if ratings else nightly,
+        "steps": rows,
+        "peers": beside,
+    }
 
     def keep() -> None:
         (folder / "night.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -194,7 +225,9 @@ def main(
     keep()
     plot(rows, image or folder / "night.png")
     for size, source in sources.items() if peers else ():
-        beside += [{"ratings": size, **row} for row in night_peers.run(folder, source[NIGHTS[0]], minutes)]
+        beside += [
+            {"ratings": size, **row} for row in night_peers.run(folder, source[NIGHTS[0]], minutes)
+        ]
         keep()  # what is measured stays, however the next one ends
     console = Console(width=200)
     console.print(tabulate(rows, beside))

@@ -19,17 +19,30 @@ OF_SPARK = {"train": "Spark's reading{} and ALS", "recommend": "Spark's recommen
 def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
     """A row for each step of ours that a peer has come to: the peer, its seconds, and whether it ended in them."""
     target, found = folder / "copy.parquet", folder / "spark-night"
-    rows = [{"step": "ingest", "peer": "DuckDB's COPY", "seconds": copy(file, target).seconds, "ended": True}]
+    rows = [
+        {
+            "step": "ingest",
+            "peer": "DuckDB's COPY",
+            "seconds": copy(file, target).seconds,
+            "ended": True,
+        }
+    ]
     target.unlink()
     contest.run("peers", "spark night", file, found, 60 * minutes)
     ends = json.loads((found / "ends.json").read_text())
-    shutil.rmtree(found, ignore_errors=True)  # where Spark was stopped, its JVM may still be removing files
-    reading = f" ({ends['read']:.0f} s)" if "read" in ends else ""  # so that who is stopped shows how far it came
+    shutil.rmtree(
+        found, ignore_errors=True
+    )  # where Spark was stopped, its JVM may still be removing files
+    reading = (
+        f" ({ends['read']:.0f} s)" if "read" in ends else ""
+    )  # so that who is stopped shows how far it came
     begin = 0.0
     for step, peer in OF_SPARK.items():
         ended = step in ends
         end = ends.get(step, 60 * minutes)
-        rows.append({"step": step, "peer": peer.format(reading), "seconds": end - begin, "ended": ended})
+        rows.append(
+            {"step": step, "peer": peer.format(reading), "seconds": end - begin, "ended": ended}
+        )
         if not ended:
             break
         begin = end

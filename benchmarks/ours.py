@@ -12,14 +12,23 @@ import pyarrow.parquet as pq
 
 from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, Contestant, joined, main, timed
 from benchmarks.data import SCALE, read
-from cofi_jobs import recommend, similar_items, tables
-from cofi_jobs.heads import ranking_head, ranking_target, rating_head, rating_target, rating_unit
-from cofi_jobs.machine import in_parallel, limited, set_up_tensorflow
-from cofi_jobs.model import initial_factors, to_column, to_unit_length
-from cofi_jobs.settings import Settings, load_settings
-from cofi_jobs.similar_items import nearest
-from cofi_jobs.store import Store
-from cofi_jobs.top_k import block_size, top_k_unrated
+from cofi_jobs.core.arrays import to_unit_length
+from cofi_jobs.core.factors import initial_factors
+from cofi_jobs.core.machine import in_parallel, limited, set_up_tensorflow
+from cofi_jobs.model.objectives import (
+    ranking_head,
+    ranking_target,
+    rating_head,
+    rating_target,
+    rating_unit,
+)
+from cofi_jobs.ranking.top_k import block_size, top_k_unrated
+from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.store import Store
+from cofi_jobs.store.vectors import to_column
+from cofi_jobs.tasks import recommend, similar_items
+from cofi_jobs.tasks.similar_items import nearest
 
 Options = Mapping[str, Any]
 KEY = "night"
@@ -33,7 +42,8 @@ def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options)
 
 def rating(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the rating head, its items' means included; in stars."""
-    from cofi_jobs.train import fit, item_means
+    from cofi_jobs.model.fit import fit
+    from cofi_jobs.model.item_means import item_means
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
@@ -41,21 +51,27 @@ def rating(data: Path, found: Path, options: Options) -> None:
     means = item_means(known, settings.damping)
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
     y = rating_target(known.rating - means[known.item_index], SCALE)
-    factors = fit(rating_head(settings), start, known.user_index, known.item_index, y, settings.seed).factors
+    factors = fit(
+        rating_head(settings), start, known.user_index, known.item_index, y, settings.seed
+    ).factors
     unit = np.float32(rating_unit(SCALE))
-    clock.keep(settings.rating_steps, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means)
+    clock.keep(
+        settings.rating_steps, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means
+    )
 
 
 def ranking(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the ranking head."""
-    from cofi_jobs.train import fit
+    from cofi_jobs.model.fit import fit
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
     clock = Clock(found)
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
     y = ranking_target(known.rating, SCALE)
-    factors = fit(ranking_head(settings), start, known.user_index, known.item_index, y, settings.seed).factors
+    factors = fit(
+        ranking_head(settings), start, known.user_index, known.item_index, y, settings.seed
+    ).factors
     clock.keep(settings.ranking_steps, W=factors.W, X=factors.X)
 
 
@@ -69,7 +85,11 @@ def lists(data: Path, found: Path, options: Options) -> None:
         rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
         return top_k_unrated(W[start : start + size] @ X.T, rows, items[ends[0] : ends[-1]], TOP_N)
 
-    timed(found, lambda: joined(in_parallel(block, range(0, len(W), size)), found, options), lambda: block(0))
+    timed(
+        found,
+        lambda: joined(in_parallel(block, range(0, len(W), size)), found, options),
+        lambda: block(0),
+    )
 
 
 def similar(data: Path, found: Path, options: Options) -> None:
@@ -80,10 +100,16 @@ def similar(data: Path, found: Path, options: Options) -> None:
     def block(start: int) -> tuple[np.ndarray, np.ndarray]:
         return nearest(unit, slice(start, min(start + size, len(X))), TOP_N, "cosine")
 
-    timed(found, lambda: joined(in_parallel(block, range(0, len(X), size)), found, options), lambda: block(0))
+    timed(
+        found,
+        lambda: joined(in_parallel(block, range(0, len(X), size)), found, options),
+        lambda: block(0),
+    )
 
 
-def task(run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options) -> None:
+def task(
+    run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options
+) -> None:
     """A task of the job as a whole: it reads the model, and for lists the ratings, adds stars and reasons, writes."""
     store, settings = _store(data, found), _settings(options)
 
@@ -132,21 +158,43 @@ def _store(data: Path, found: Path) -> Store:
     rated = pa.table({"user_index": user, "item_index": items, "rating": stars})
     pq.write_table(rated, normalized / "ratings.parquet", row_group_size=1 << 20)
     counts = np.bincount(items, minlength=len(X)).clip(1).astype(np.int32)
-    columns = [np.arange(len(X)), to_column(X), to_column(X), np.full(len(X), 3, np.float32), counts]
+    columns = [
+        np.arange(len(X)),
+        to_column(X),
+        to_column(X),
+        np.full(len(X), 3, np.float32),
+        counts,
+    ]
     schema = tables.item_factors(pa.int64(), X.shape[1])
-    pq.write_table(pa.table(columns, schema=schema), model / "item_factors.parquet", row_group_size=1 << 14)
+    pq.write_table(
+        pa.table(columns, schema=schema), model / "item_factors.parquet", row_group_size=1 << 14
+    )
     rated_by = np.diff(starts).astype(np.int32)
-    columns = [np.arange(len(W)), to_column(W), to_column(W), np.zeros(len(W), np.float32), rated_by]
+    columns = [
+        np.arange(len(W)),
+        to_column(W),
+        to_column(W),
+        np.zeros(len(W), np.float32),
+        rated_by,
+    ]
     schema = tables.user_factors(pa.int64(), W.shape[1])
-    pq.write_table(pa.table(columns, schema=schema), model / "user_factors.parquet", row_group_size=1 << 14)
+    pq.write_table(
+        pa.table(columns, schema=schema), model / "user_factors.parquet", row_group_size=1 << 14
+    )
     store.write_outcome(KEY, "ingest", {"scale": SCALE})
-    store.write_outcome(KEY, "train", {"liked_from": 4.0, "settings": settings.model_dump(), "tuned": None})
+    store.write_outcome(
+        KEY, "train", {"liked_from": 4.0, "settings": settings.model_dump(), "tuned": None}
+    )
     return store
 
 
 if __name__ == "__main__":
     # As the tasks set TensorFlow up.
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
+    os.environ |= {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     ours: dict[str, Contestant] = {
         "ours rating": rating,
         "ours ranking": ranking,
@@ -156,5 +204,8 @@ if __name__ == "__main__":
         "task similar": partial(task, similar_items.run),
     }
     # The products are BLAS', which keeps its threads for them.
-    products: dict[str, Contestant] = {"product lists": product_lists, "product similar": product_similar}
+    products: dict[str, Contestant] = {
+        "product lists": product_lists,
+        "product similar": product_similar,
+    }
     main({name: partial(in_a_task, contestant) for name, contestant in ours.items()} | products)

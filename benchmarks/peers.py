@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, joined, main, timed
 from benchmarks.data import SCALE, read
-from cofi_jobs.model import Ratings, to_unit_length
+from cofi_jobs.core.arrays import to_unit_length
+from cofi_jobs.core.ratings import Ratings
 
 Options = Mapping[str, Any]
 Offsets = Callable[[Any], dict[str, Any]]
@@ -26,7 +27,9 @@ def implicit_ranking(data: Path, found: Path, options: Options) -> None:
     model.fit(
         matrix,
         show_progress=False,
-        callback=lambda number, *_: clock.keep(number + 1, W=model.user_factors, X=model.item_factors),
+        callback=lambda number, *_: clock.keep(
+            number + 1, W=model.user_factors, X=model.item_factors
+        ),
     )
 
 
@@ -34,7 +37,9 @@ def lenskit_ranking(data: Path, found: Path, options: Options) -> None:
     """lenskit's ALS for implicit feedback, exact."""
     from lenskit.als import ImplicitMFScorer
 
-    _lenskit(ImplicitMFScorer, _positive(read(data, "known"), options), found, options, lambda _: {})
+    _lenskit(
+        ImplicitMFScorer, _positive(read(data, "known"), options), found, options, lambda _: {}
+    )
 
 
 def lenskit_rating(data: Path, found: Path, options: Options) -> None:
@@ -61,12 +66,17 @@ def surprise_rating(data: Path, found: Path, options: Options) -> None:
     from surprise import SVD, Dataset, Reader
 
     known = read(data, "known")
-    frame = pd.DataFrame({"user": known.user_index, "item": known.item_index, "rating": known.rating})
+    frame = pd.DataFrame(
+        {"user": known.user_index, "item": known.item_index, "rating": known.rating}
+    )
     train = Dataset.load_from_df(frame, Reader(rating_scale=SCALE)).build_full_trainset()
     users = known.n_users, [train.to_raw_uid(n) for n in range(train.n_users)]
     items = known.n_items, [train.to_raw_iid(n) for n in range(train.n_items)]
     for epochs in options["epochs"]:
-        model, clock = SVD(n_factors=FEATURES, n_epochs=epochs, random_state=0, **options["settings"]), Clock(found)
+        model, clock = (
+            SVD(n_factors=FEATURES, n_epochs=epochs, random_state=0, **options["settings"]),
+            Clock(found),
+        )
         model.fit(train)
         clock.keep(
             epochs, W=_placed(*users, model.pu), X=_placed(*items, model.qi), user=_placed(*users, model.bu),
@@ -80,7 +90,13 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
 
     known = read(data, "known")
     mean = float(known.rating.mean())
-    table = pa.table({"user": known.user_index, "item": known.item_index, "rating": known.rating - np.float32(mean)})
+    table = pa.table(
+        {
+            "user": known.user_index,
+            "item": known.item_index,
+            "rating": known.rating - np.float32(mean),
+        }
+    )
     path = found / "known.parquet"
     pq.write_table(table, path, row_group_size=1 << 20)
     spark = _spark("10g", {"spark.sql.shuffle.partitions": str(THREADS)})
@@ -118,7 +134,9 @@ def spark_night(data: Path, found: Path, options: Options) -> None:
     ratings = spark.read.csv(str(data), schema=schema, header=True).drop("time").dropna().cache()
     ratings.count()
     ended("read")
-    als = ALS(rank=FEATURES, userCol="user", itemCol="item", ratingCol="rating", regParam=0.05, seed=0)
+    als = ALS(
+        rank=FEATURES, userCol="user", itemCol="item", ratingCol="rating", regParam=0.05, seed=0
+    )
     factors = als.fit(ratings)
     factors.userFactors.count()
     ended("train")
@@ -137,7 +155,11 @@ def _spark(memory: str, settings: Mapping[str, str]) -> Any:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
     }
-    return SparkSession.builder.master(f"local[{THREADS}]").config(map={**fixed, **settings}).getOrCreate()
+    return (
+        SparkSession.builder.master(f"local[{THREADS}]")
+        .config(map={**fixed, **settings})
+        .getOrCreate()
+    )
 
 
 def implicit_lists(data: Path, found: Path, options: Options) -> None:
@@ -147,7 +169,9 @@ def implicit_lists(data: Path, found: Path, options: Options) -> None:
 
     def batch(start: int) -> tuple[np.ndarray, np.ndarray]:
         users = np.arange(start, min(start + size, n))
-        return model.recommend(users, rated[users[0] : users[-1] + 1], N=TOP_N, filter_already_liked_items=True)
+        return model.recommend(
+            users, rated[users[0] : users[-1] + 1], N=TOP_N, filter_already_liked_items=True
+        )
 
     def lists() -> tuple[np.ndarray, np.ndarray]:
         return joined([batch(start) for start in range(0, n, size)], found, options)
@@ -193,7 +217,9 @@ def masked_lists(data: Path, found: Path, options: Options) -> None:
         seen = np.zeros((len(users), len(X)), bool)
         own = rated[users]
         seen[np.repeat(np.arange(len(users)), np.diff(own.indptr)), own.indices] = True
-        first = np.argsort(np.take_along_axis(seen, items, axis=1), axis=1, kind="stable")[:, :TOP_N]
+        first = np.argsort(np.take_along_axis(seen, items, axis=1), axis=1, kind="stable")[
+            :, :TOP_N
+        ]
         return np.take_along_axis(items, first, axis=1), np.take_along_axis(scores, first, axis=1)
 
     def lists() -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +254,9 @@ def _faiss(queries: np.ndarray, vectors: np.ndarray, k: int, found: Path, option
 def _implicit(settings: Options) -> Any:
     from implicit.cpu.als import AlternatingLeastSquares
 
-    return AlternatingLeastSquares(factors=FEATURES, dtype=np.float32, num_threads=THREADS, random_state=0, **settings)
+    return AlternatingLeastSquares(
+        factors=FEATURES, dtype=np.float32, num_threads=THREADS, random_state=0, **settings
+    )
 
 
 def _implicit_model(data: Path) -> Any:
@@ -251,7 +279,9 @@ def _positive(known: Ratings, options: Options) -> Ratings:
 
 
 def _matrix(known: Ratings) -> csr_matrix:
-    return csr_matrix((known.rating, (known.user_index, known.item_index)), (known.n_users, known.n_items))
+    return csr_matrix(
+        (known.rating, (known.user_index, known.item_index)), (known.n_users, known.n_items)
+    )
 
 
 def _lenskit(scorer: Any, known: Ratings, found: Path, options: Options, offsets: Offsets) -> None:

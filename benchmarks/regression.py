@@ -22,11 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.ingest import SETTINGS, files
 from benchmarks.measure import task_command
-from cofi_jobs.gradients import Whole
-from cofi_jobs.heads import Head
-from cofi_jobs.similar_items import nearest
-from cofi_jobs.top_k import top_k_unrated
-from cofi_jobs.user_rows import Solver
+from cofi_jobs.model.gradients import Whole
+from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.ridge import Solver
+from cofi_jobs.ranking.top_k import top_k_unrated
+from cofi_jobs.tasks.similar_items import nearest
 
 ROUNDS = 7
 N_USERS, N_ITEMS, N_FEATURES, TOP_N = 300, 20_000, 64, 20
@@ -74,12 +74,18 @@ def ratios() -> list[float]:
         few, many = (_nightly_ingest(folder, size) for size in (100_000, 1_000_000))
         return [
             _ratio(lambda: top_k_unrated(W @ X.T, user, item, TOP_N), lambda: W @ X.T),
-            _ratio(lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T),
+            _ratio(
+                lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T
+            ),
             _ratio(lambda: solver.rows(whole.counts, item, y), products),
             _ratio(lambda: whole.at(X, W), gradients),
             _ratio(lambda: dense.at(X[:FEW_ITEMS], W), lambda: whole.at(X, W)),
             _ratio(many, few),
-            _ratio(_start_of_airflow(folder, DAGS), _start_of_airflow(folder, folder / "none"), rounds=3),
+            _ratio(
+                _start_of_airflow(folder, DAGS),
+                _start_of_airflow(folder, folder / "none"),
+                rounds=3,
+            ),
         ]
 
 
@@ -105,7 +111,9 @@ def _nightly_ingest(folder: Path, size: int) -> Callable[[], None]:
     def ingest(ratings: Path) -> None:
         nonlocal number
         number += 1
-        command = task_command("ingest", folder / f"store-{size}", f"{number:03}", SETTINGS, ratings)
+        command = task_command(
+            "ingest", folder / f"store-{size}", f"{number:03}", SETTINGS, ratings
+        )
         subprocess.run(command, check=True, capture_output=True)
 
     ingest(source["first"])
@@ -118,14 +126,21 @@ def _start_of_airflow(home: Path, dags: Path) -> Callable[[], None]:
     environment = {**os.environ, "AIRFLOW_HOME": str(home)}
 
     def start() -> None:
-        subprocess.run([sys.executable, "-c", parse, str(dags)], env=environment, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-c", parse, str(dags)],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
 
     return start
 
 
 def main() -> None:
     """Print each ratio with its limit; fail where one is exceeded."""
-    table = Table("processor time of", Column("ratio", justify="right"), Column("limit", justify="right"))
+    table = Table(
+        "processor time of", Column("ratio", justify="right"), Column("limit", justify="right")
+    )
     slow = []
     for (what, limit), ratio in zip(LIMITS.items(), ratios(), strict=True):
         table.add_row(what, f"{ratio:.2f}", f"{limit:.2f}")

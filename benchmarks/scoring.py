@@ -15,9 +15,13 @@ import pyarrow as pa
 from benchmarks import contest, data
 from benchmarks.contest import FEATURES, TOP_N
 from benchmarks.synthetic import ratings
-from cofi_jobs.model import Ratings
+from cofi_jobs.core.ratings import Ratings
 
-ROUNDS, BIG, LIMIT = 3, 1e9, 900  # one round where there are more scores than BIG; seconds of a process
+ROUNDS, BIG, LIMIT = (
+    3,
+    1e9,
+    900,
+)  # one round where there are more scores than BIG; seconds of a process
 BATCH = 1000  # users of one call of implicit
 # What runs, in turn: kind, contestant, and whether the lists are written to Parquet.
 PLAN = (
@@ -72,14 +76,18 @@ def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
         for kind, name, write in PLAN:
             found = folder / "found" / f"{name}-{kind}"
             module = "ours" if name in ("ours", "product", "task") else "peers"
-            if contest.run(module, f"{name} {kind}", source, found, LIMIT, write=write, batch=BATCH):
+            if contest.run(
+                module, f"{name} {kind}", source, found, LIMIT, write=write, batch=BATCH
+            ):
                 seconds = json.loads((found / "seconds.json").read_text())
                 each.setdefault((kind, name, write), []).append(seconds)
             if (found / "items.npy").exists():
                 lists[kind, name] = np.load(found / "items.npy")
     for (kind, name), own in lists.items():
         if (kind, name) != ("lists", "faiss"):  # which has what was rated
-            check_same(name, own[:, -TOP_N:], lists[kind, "ours"])  # a peer's similar items begin with the item itself
+            check_same(
+                name, own[:, -TOP_N:], lists[kind, "ours"]
+            )  # a peer's similar items begin with the item itself
     return [
         {
             **{"kind": kind, "users": users, "items": items, "contestant": name, "write": write},
@@ -94,7 +102,9 @@ def check_same(name: str, own: np.ndarray, expected: np.ndarray) -> None:
     some = np.random.default_rng(0).integers(0, len(expected), 500)
     same = np.mean([len(np.intersect1d(own[row], expected[row])) for row in some]) / TOP_N
     if same < SAME:
-        raise RuntimeError(f"found {same:.1%} of our items in the lists of {name}, expected {SAME:.1%}")
+        raise RuntimeError(
+            f"found {same:.1%} of our items in the lists of {name}, expected {SAME:.1%}"
+        )
 
 
 def _sorted(every: Ratings) -> Ratings:

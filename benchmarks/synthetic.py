@@ -17,7 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 N_FACTORS = 6
-MEAN, USER_SPREAD, ITEM_SPREAD, TASTE_SPREAD, NOISE = 3.5, 0.4, 0.45, 0.5, 0.75  # stars, standard deviations
+MEAN, USER_SPREAD, ITEM_SPREAD, TASTE_SPREAD, NOISE = (
+    3.5,
+    0.4,
+    0.45,
+    0.5,
+    0.75,
+)  # stars, standard deviations
 ACTIVITY = 1.25  # standard deviation of the logarithm of a user's number of ratings
 ZIPF, FLAT_HEAD = 1.2, 150  # popularity ~ (rank + n_items / FLAT_HEAD)^-ZIPF
 BUSIEST = 1 / 3  # share of the items that a user rates at most
@@ -49,21 +55,32 @@ class World:
         """Items, each as often as it is popular: one drawn evenly from here is an item drawn by popularity."""
         weights = (np.arange(self.n_items) + self.n_items / FLAT_HEAD) ** -ZIPF
         size = max(1 << 20, 64 * self.n_items)
-        by_rank = np.searchsorted(np.cumsum(weights / weights.sum()), (np.arange(size) + 0.5) / size)
-        return self._rng(1).permutation(self.n_items).astype(np.int32)[np.minimum(by_rank, self.n_items - 1)]
+        by_rank = np.searchsorted(
+            np.cumsum(weights / weights.sum()), (np.arange(size) + 0.5) / size
+        )
+        return (
+            self._rng(1)
+            .permutation(self.n_items)
+            .astype(np.int32)[np.minimum(by_rank, self.n_items - 1)]
+        )
 
     @cached_property
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """Stars that each user and each item stands above the mean."""
         rng = self._rng(2)
-        users, items = (rng.standard_normal(size, np.float32) for size in (self.n_users, self.n_items))
+        users, items = (
+            rng.standard_normal(size, np.float32) for size in (self.n_users, self.n_items)
+        )
         return users * np.float32(USER_SPREAD), items * np.float32(ITEM_SPREAD)
 
     @cached_property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
         """Planted factors, (n_users, N_FACTORS) and (n_items, N_FACTORS); their products have the spread of taste."""
         rng, scale = self._rng(3), np.float32((TASTE_SPREAD**2 / N_FACTORS) ** 0.25)
-        users, items = (rng.standard_normal((size, N_FACTORS), np.float32) for size in (self.n_users, self.n_items))
+        users, items = (
+            rng.standard_normal((size, N_FACTORS), np.float32)
+            for size in (self.n_users, self.n_items)
+        )
         return users * scale, items * scale
 
     def taste(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -75,7 +92,9 @@ class World:
         return np.random.default_rng([self.seed, part])
 
 
-def ratings(n: int, n_users: int, n_items: int, seed: int = 0, night: int = 0) -> Iterator[pa.Table]:
+def ratings(
+    n: int, n_users: int, n_items: int, seed: int = 0, night: int = 0
+) -> Iterator[pa.Table]:
     """`n` ratings in blocks: user_id, item_id (int64, from 1), rating (float32), timestamp (int64, seconds since 1970).
 
     Night 0 is the history, in order of user and time; a later night has other ratings of the same users and items, all
@@ -91,7 +110,9 @@ def ratings(n: int, n_users: int, n_items: int, seed: int = 0, night: int = 0) -
     full = np.searchsorted(np.cumsum(counts + again), np.arange(BLOCK, n, BLOCK), side="right")
     for stop in np.unique(np.concatenate([full, np.arange(USERS, n_users, USERS), [n_users]])):
         if counts[start:stop].any():
-            yield _block(world, rng, np.arange(start, stop), counts[start:stop], again[start:stop], night)
+            yield _block(
+                world, rng, np.arange(start, stop), counts[start:stop], again[start:stop], night
+            )
         start = stop
 
 
@@ -120,11 +141,15 @@ def write_csv(path: Path, blocks: Iterable[pa.Table], bad: float = 0.0, seed: in
     return n_bad
 
 
-def _spread(rng: np.random.Generator, n: int, weights: np.ndarray, most: int | np.ndarray) -> np.ndarray:
+def _spread(
+    rng: np.random.Generator, n: int, weights: np.ndarray, most: int | np.ndarray
+) -> np.ndarray:
     """`n` things over users by weight, none of whom gets more than `most`."""
     counts = np.zeros(len(weights), np.int64)
     if n > np.broadcast_to(most, counts.shape).sum():
-        raise ValueError(f"found {n} ratings of {len(weights)} users, expected at most {most} of each")
+        raise ValueError(
+            f"found {n} ratings of {len(weights)} users, expected at most {most} of each"
+        )
     while (left := n - counts.sum()) > 0:
         open_weights = np.where(counts < most, weights, 0)
         counts = np.minimum(counts + rng.multinomial(left, open_weights / open_weights.sum()), most)
@@ -132,7 +157,12 @@ def _spread(rng: np.random.Generator, n: int, weights: np.ndarray, most: int | n
 
 
 def _block(
-    world: World, rng: np.random.Generator, users: np.ndarray, counts: np.ndarray, again: np.ndarray, night: int
+    world: World,
+    rng: np.random.Generator,
+    users: np.ndarray,
+    counts: np.ndarray,
+    again: np.ndarray,
+    night: int,
 ) -> pa.Table:
     """The ratings of some users, sorted by user and time."""
     pairs = _pairs(world, rng, users, counts)
@@ -154,7 +184,9 @@ def _block(
     return pa.table({"user_id": user + 1, "item_id": item + 1, "rating": rating, "timestamp": time})
 
 
-def _pairs(world: World, rng: np.random.Generator, users: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _pairs(
+    world: World, rng: np.random.Generator, users: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
     """Pairs without repetition as user * n_items + item, sorted: `counts` items for each, popular and liked ones more.
 
     Items are drawn until each user has enough different ones.
@@ -164,7 +196,9 @@ def _pairs(world: World, rng: np.random.Generator, users: np.ndarray, counts: np
     while len(wanting := np.flatnonzero(missing)):
         row = np.repeat(wanting, 3 * missing[wanting])
         item = world.drawn_items[rng.integers(0, len(world.drawn_items), len(row))]
-        liked = rng.random(len(row), np.float32) < 1 / (1 + np.exp(-2 * world.taste(users[row], item)))
+        liked = rng.random(len(row), np.float32) < 1 / (
+            1 + np.exp(-2 * world.taste(users[row], item))
+        )
         row, item = row[liked], item[liked]
         enough = _rank(np.bincount(row, minlength=len(users))) < missing[row]
         rated[row[enough], item[enough]] = True

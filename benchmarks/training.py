@@ -21,8 +21,9 @@ import numpy as np
 
 from benchmarks import contest, data
 from benchmarks.data import SCALE
-from cofi_jobs import metrics
-from cofi_jobs.model import Factors, Ratings, predict
+from cofi_jobs.core.factors import Factors, predict
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.evaluation import metrics
 
 MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
 PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
@@ -44,14 +45,21 @@ def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> floa
     held_out = data.read(source, "held-out")
     if kind == "rating":
         b = factors.get("user", np.zeros(len(factors["W"]), np.float32))
-        stars = predict(Factors(factors["X"], factors["W"], b), held_out.user_index, held_out.item_index)
-        stars += factors.get("mean", 0) + factors.get("item", np.zeros(len(factors["X"])))[held_out.item_index]
+        stars = predict(
+            Factors(factors["X"], factors["W"], b), held_out.user_index, held_out.item_index
+        )
+        stars += (
+            factors.get("mean", 0)
+            + factors.get("item", np.zeros(len(factors["X"])))[held_out.item_index]
+        )
         return float(np.sqrt(np.mean((np.clip(stars, *SCALE) - held_out.rating) ** 2)))
     known, wanted = data.read(source, "known"), held_out.where(held_out.rating >= LIKED_FROM)
     rng = np.random.default_rng(0)
     users = np.sort(rng.choice(known.n_users, min(USERS, known.n_users), replace=False))
     W, X = factors["W"][users], factors["X"]
-    lists = metrics.rank(lambda block: W[block] @ X.T, _of(known, users), _of(wanted, users), X, NDCG_AT)
+    lists = metrics.rank(
+        lambda block: W[block] @ X.T, _of(known, users), _of(wanted, users), X, NDCG_AT
+    )
     return float(np.nanmean(lists.by_user["ndcg"]))
 
 
@@ -62,7 +70,9 @@ def points(kind: str, source: Path, found: Path) -> list[Point]:
         with np.load(path) as arrays:
             factors = dict(arrays)
         seconds, epochs = float(factors.pop("seconds")), int(factors.pop("epochs"))
-        curve.append({"epochs": epochs, "seconds": seconds, "value": measured(kind, source, factors)})
+        curve.append(
+            {"epochs": epochs, "seconds": seconds, "value": measured(kind, source, factors)}
+        )
     return curve
 
 
@@ -93,7 +103,10 @@ def middle(rounds: list[list[Point]]) -> list[Point]:
     each: dict[float, list[Point]] = {}
     for point in chain(*rounds):
         each.setdefault(point["epochs"], []).append(point)
-    return [{key: statistics.median(point[key] for point in own) for key in own[0]} for _, own in sorted(each.items())]
+    return [
+        {key: statistics.median(point[key] for point in own) for key in own[0]}
+        for _, own in sorted(each.items())
+    ]
 
 
 def run(folder: Path, which: str) -> list[dict[str, Any]]:
@@ -108,18 +121,31 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
         for number in range(1 if size > BIG else ROUNDS):
             for name in peers:
                 if number == 0 or name not in ONCE:
-                    rounds[name].append(trained(name, kind, source, folder, chosen[f"{name} {kind}"]))
+                    rounds[name].append(
+                        trained(name, kind, source, folder, chosen[f"{name} {kind}"])
+                    )
             goals = [best(kind, rounds[name][0]) for name in peers if rounds[name][0]]
-            rounds["ours"].append(_ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals))
+            rounds["ours"].append(
+                _ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals)
+            )
         curves = {name: middle(own) for name, own in rounds.items()}
         for name, curve in curves.items():
-            row = {"set": source.name, "kind": kind, "contestant": name, "options": chosen[f"{name} {kind}"]}
+            row = {
+                "set": source.name,
+                "kind": kind,
+                "contestant": name,
+                "options": chosen[f"{name} {kind}"],
+            }
             row |= {"curve": curve, "rounds": rounds[name]}
-            rows.append(row | (compared(kind, curve, curves["ours"]) if curve and name != "ours" else {}))
+            rows.append(
+                row | (compared(kind, curve, curves["ours"]) if curve and name != "ours" else {})
+            )
     return rows
 
 
-def _ours(kind: str, source: Path, folder: Path, settings: Mapping[str, Any], goals: list[float]) -> list[Point]:
+def _ours(
+    kind: str, source: Path, folder: Path, settings: Mapping[str, Any], goals: list[float]
+) -> list[Point]:
     """Our curve: fits with ever more steps, until all goals are reached or OUR_SECONDS are over.
 
     The rate of the settings is that of a fit with as many steps as they say. Fewer are larger, so that all come as far.
@@ -136,10 +162,14 @@ def _ours(kind: str, source: Path, folder: Path, settings: Mapping[str, Any], go
     return curve
 
 
-def trained(name: str, kind: str, source: Path, folder: Path, options: Mapping[str, Any]) -> list[Point]:
+def trained(
+    name: str, kind: str, source: Path, folder: Path, options: Mapping[str, Any]
+) -> list[Point]:
     """The curve of one contestant, as far as it came."""
     found = folder / "found" / f"{name}-{kind}"
-    contest.run("ours" if name == "ours" else "peers", f"{name} {kind}", source, found, LIMIT, **options)
+    contest.run(
+        "ours" if name == "ours" else "peers", f"{name} {kind}", source, found, LIMIT, **options
+    )
     return points(kind, source, found)
 
 

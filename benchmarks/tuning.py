@@ -53,7 +53,10 @@ def grid(name: str) -> Iterator[dict[str, Any]]:
     settings, rest = GRIDS[name]
     for own in itertools.product(*settings.values()):
         for others in itertools.product(*rest.values()):
-            yield {"settings": dict(zip(settings, own, strict=True)), **dict(zip(rest, others, strict=True))}
+            yield {
+                "settings": dict(zip(settings, own, strict=True)),
+                **dict(zip(rest, others, strict=True)),
+            }
 
 
 def first_varied(name: str, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -64,7 +67,9 @@ def first_varied(name: str, options: Mapping[str, Any]) -> Iterator[dict[str, An
 
 
 def main(
-    which: Annotated[str, typer.Option(help="So many made-up ratings, or a ratings.csv.")] = "1000000",
+    which: Annotated[
+        str, typer.Option(help="So many made-up ratings, or a ratings.csv.")
+    ] = "1000000",
     names: Annotated[str, typer.Option(help="Contestants, by commas.")] = ",".join(GRIDS),
     folder: Annotated[Path, typer.Option(envvar="BENCHMARK_FOLDER")] = FOLDER,
 ) -> None:

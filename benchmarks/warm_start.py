@@ -14,15 +14,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cofi_jobs.settings import load_settings
-from cofi_jobs.store import Store
-from cofi_jobs.tasks import TASKS, run_task
+from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.runner import run_task
 
 COLUMNS = ["userId", "movieId", "rating", "timestamp"]
 MEASURES = (("rating", "rmse"), ("ranking", "ndcg@10"), ("ranking", "recall@20"))
 
 
-def last_night(ratings: pd.DataFrame, folder: Path, nights: int, size: int, warm: bool, seed: int) -> dict[str, float]:
+def last_night(
+    ratings: pd.DataFrame, folder: Path, nights: int, size: int, warm: bool, seed: int
+) -> dict[str, float]:
     """Run the nights in a store of their own; the last one's measures and what its training took.
 
     Without a warm start what happened before the last night does not matter, so only that one is run.
@@ -38,13 +41,19 @@ def last_night(ratings: pd.DataFrame, folder: Path, nights: int, size: int, warm
             run_task(task, store, settings, f"night-{night:04}")
     key = f"night-{night:04}"
     found, trained = (store.required_outcome(key, task) for task in ("evaluate", "train"))
-    steps = len(pd.read_parquet(store.table(key, "training")).query("fit == 'held-out' and head == 'ranking'"))
+    steps = len(
+        pd.read_parquet(store.table(key, "training")).query(
+            "fit == 'held-out' and head == 'ranking'"
+        )
+    )
     measured = {name: found["metrics"][head][name] for head, name in MEASURES}
     return {"steps": steps, **measured, "seconds": trained["seconds"]}
 
 
 def main(
-    ratings: Annotated[Path | None, typer.Option(help="CSV of ratings; a MovieLens sample if left out.")] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="CSV of ratings; a MovieLens sample if left out.")
+    ] = None,
     nights: Annotated[int, typer.Option(help="Nights after the first.")] = 5,
     size: Annotated[int, typer.Option(help="Ratings of a night after the first.")] = 200,
     seeds: Annotated[int, typer.Option(help="How often all of it is repeated.")] = 3,
@@ -56,9 +65,17 @@ def main(
     for seed in range(seeds):
         for warm in (False, True):
             with tempfile.TemporaryDirectory() as folder:
-                rows.append({"warm": warm, "seed": seed, **last_night(frame, Path(folder), nights, size, warm, seed)})
+                rows.append(
+                    {
+                        "warm": warm,
+                        "seed": seed,
+                        **last_night(frame, Path(folder), nights, size, warm, seed),
+                    }
+                )
     found = pd.DataFrame(rows)
-    table = Table("start", "seed", "steps of the trial", *(name for _, name in MEASURES), "seconds of train")
+    table = Table(
+        "start", "seed", "steps of the trial", *(name for _, name in MEASURES), "seconds of train"
+    )
     names = {False: "anew", True: f"warm, night {nights + 1}"}
     for row in found.to_dict("records"):
         table.add_row(names[row["warm"]], str(row["seed"]), *_cells(row))
@@ -68,7 +85,11 @@ def main(
 
 
 def _cells(row: dict[str, float] | pd.Series) -> list[str]:
-    return [f"{row['steps']:.0f}", *(f"{row[name]:.4f}" for _, name in MEASURES), f"{row['seconds']:.1f}"]
+    return [
+        f"{row['steps']:.0f}",
+        *(f"{row[name]:.4f}" for _, name in MEASURES),
+        f"{row['seconds']:.1f}",
+    ]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 def run() -> NoReturn:
     """Run the command line and end the process, with what is written written."""
-    from cofi_jobs.cli import main
+    from cofi_jobs.cli.app import main
 
     code: object = None
     try:

@@ -15,10 +15,10 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from cofi_jobs import connection
-from cofi_jobs.alerts import task_failed
-from cofi_jobs.child import call_in_child
-from cofi_jobs.dag import form, note, our_errors_are_final
+from cofi_jobs.airflow_integration import connections as connection
+from cofi_jobs.airflow_integration.alerts import task_failed
+from cofi_jobs.airflow_integration.child import call_in_child
+from cofi_jobs.airflow_integration.dags import form, note, our_errors_are_final
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,18 @@ log = logging.getLogger(__name__)
     max_active_runs=1,
     params={
         **form(),
-        "users": Param("", type="string", format="multiline", minLength=1, description="Ids of the users, one a line."),
-        "now": Param(False, type="boolean", description="Clean what readers see at once, not at the next publication."),
+        "users": Param(
+            "",
+            type="string",
+            format="multiline",
+            minLength=1,
+            description="Ids of the users, one a line.",
+        ),
+        "now": Param(
+            False,
+            type="boolean",
+            description="Clean what readers see at once, not at the next publication.",
+        ),
     },
     default_args={
         "retries": 2,
@@ -60,7 +70,9 @@ def cofi_erase() -> None:
             store, options = connection.resolve(params["store"])
         # In the environment: the command line is shown to every user of the machine.
         variables = {"COFI_ERASE": json.dumps(users)}
-        code = call_in_child(["erase", *(["--now"] if params["now"] else [])], store, variables, log.info, options)
+        code = call_in_child(
+            ["erase", *(["--now"] if params["now"] else [])], store, variables, log.info, options
+        )
         if code:
             raise RuntimeError(f"erase ended with exit code {code}, see the lines above")
 

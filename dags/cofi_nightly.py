@@ -21,10 +21,10 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowSkipException
 
-from cofi_jobs import lineage
-from cofi_jobs.alerts import run_late, task_failed
-from cofi_jobs.dag import FIELDS, TRAIN_POOL, counts, form, note, run_task
-from cofi_jobs.store import run_key_at
+from cofi_jobs.airflow_integration import lineage
+from cofi_jobs.airflow_integration.alerts import run_late, task_failed
+from cofi_jobs.airflow_integration.dags import FIELDS, TRAIN_POOL, counts, form, note, run_task
+from cofi_jobs.store.store import run_key_at
 
 RECOMMENDATIONS = Asset("cofi_recommendations")
 # A run that takes longer is reported, and goes on. 0: never.
@@ -186,7 +186,15 @@ def cofi_nightly() -> None:
         return run("deliver", context)
 
     normalized, evaluated, published = normalize(), evaluate(), publish()
-    ingest() >> normalized >> train() >> [similar_items(), recommend()] >> evaluated >> published >> deliver()
+    (
+        ingest()
+        >> normalized
+        >> train()
+        >> [similar_items(), recommend()]
+        >> evaluated
+        >> published
+        >> deliver()
+    )
     # There is something to report once there are ratings, however the tasks after that end.
     [normalized, evaluated] >> report() >> published
 

@@ -16,17 +16,19 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from cofi_jobs.alerts import task_failed
-from cofi_jobs.dag import FIELDS, TRAIN_POOL, counts, form, note, run_task
-from cofi_jobs.errors import StoreError
-from cofi_jobs.store import Store
+from cofi_jobs.airflow_integration.alerts import task_failed
+from cofi_jobs.airflow_integration.dags import FIELDS, TRAIN_POOL, counts, form, note, run_task
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store.store import Store
 
 
 def current_run(store: Store) -> str:
     """Key of the run that readers use. Raises StoreError if there is none."""
     current = store.current()
     if current is None:
-        raise StoreError(f"found no published run in {store.location}, expected one to tune on; run cofi_nightly first")
+        raise StoreError(
+            f"found no published run in {store.location}, expected one to tune on; run cofi_nightly first"
+        )
     return current
 
 

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".cofi" / "airflow"
 LOG = ROOT / ".cofi" / "airflow.log"
 # A line worth showing from Airflow's log: what the job itself wrote, or the error that ended a task.
-JOB_LINE = re.compile(r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(\w+)|error): (.*?) *\[cofi_jobs\.dag")
+JOB_LINE = re.compile(
+    r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(?:\w+\.)*(\w+)|error): (.*?) *\[cofi_jobs\.airflow_integration\.dags"
+)
 
 
 def main() -> None:
@@ -22,7 +24,9 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--ratings", type=Path, action="append", default=[])
     parser.add_argument("--items", type=Path)
-    parser.add_argument("--ui", action="store_true", help="start Airflow with its UI instead of one run")
+    parser.add_argument(
+        "--ui", action="store_true", help="start Airflow with its UI instead of one run"
+    )
     arguments = parser.parse_args()
     store = arguments.store.resolve()
     environment = airflow_environment(store)
@@ -33,7 +37,9 @@ def main() -> None:
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:
         print("preparing Airflow's database")
-        subprocess.run([*airflow, "db", "migrate"], env=environment, stdout=log, stderr=log, check=True)
+        subprocess.run(
+            [*airflow, "db", "migrate"], env=environment, stdout=log, stderr=log, check=True
+        )
         if arguments.ui:
             os.execve(sys.executable, [*airflow, "standalone"], environment)
         print(f"running the DAG cofi_nightly; Airflow's log: {LOG}")
@@ -53,10 +59,16 @@ def main() -> None:
             copy.unlink()
         last_lines = "" if explained else ", its last lines are\n" + "".join(tail(LOG, 15))
         sys.exit(f"the DAG run failed; its log is {LOG}{last_lines}")
-    subprocess.run([sys.executable, "-m", "cofi_jobs", "summary", "--store", store], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "cofi_jobs", "summary", "--store", store],
+        env=environment,
+        check=True,
+    )
     python = Path(sys.executable)
     python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
-    print(f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or {python} -m cofi_jobs --help")
+    print(
+        f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or {python} -m cofi_jobs --help"
+    )
 
 
 def airflow_environment(store: Path) -> dict[str, str]:
@@ -73,7 +85,9 @@ def airflow_environment(store: Path) -> dict[str, str]:
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         # `airflow standalone` looks for `airflow` itself.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        ),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "COFI_STORE": str(store),
         "COFI_DEADLINE_MINUTES": "0",  # `airflow dags test` stumbles over deadlines
@@ -85,16 +99,22 @@ def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
     landing, catalogue = store / "landing", store / "catalogue"
     for folder in (landing, catalogue):
         folder.mkdir(parents=True, exist_ok=True)
-    targets = [(file, landing / file.name) for file in ratings] + ([(items, catalogue / items.name)] if items else [])
+    targets = [(file, landing / file.name) for file in ratings] + (
+        [(items, catalogue / items.name)] if items else []
+    )
     for file, _ in targets:
         if not file.is_file():
             sys.exit(f"found no file {file}; RATINGS and ITEMS name files")
     if len({target for _, target in targets}) < len(targets):
-        sys.exit(f"found two files of one name in {', '.join(str(file) for file in ratings)}; rename one")
+        sys.exit(
+            f"found two files of one name in {', '.join(str(file) for file in ratings)}; rename one"
+        )
     new = [target for _, target in targets if target.parent == landing and not target.exists()]
     for file, target in targets:
         if file.resolve() != target:
-            part = target.with_name(f"{target.name}.part")  # the job leaves files alone that are still written
+            part = target.with_name(
+                f"{target.name}.part"
+            )  # the job leaves files alone that are still written
             shutil.copyfile(file, part)
             part.replace(target)
     if not ratings and not (landing / "ratings.csv").exists():

@@ -40,7 +40,9 @@ class Airflow:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+            raise RuntimeError(
+                f"{method} {path}: {error.code} {error.read().decode(errors='replace')}"
+            ) from None
 
     def trigger(self, conf: dict[str, Any]) -> str:
         """Start a run with params that differ from their defaults; returns its id.
@@ -64,7 +66,18 @@ class Airflow:
 def put(compose: list[str], file: Path, folder: str) -> None:
     """Copy a file into a folder of the stack's store; it appears there once complete."""
     script = 'mkdir -p "$1" && cat >"$1/.$2.part" && mv "$1/.$2.part" "$1/$2"'
-    command = [*compose, "exec", "-T", "airflow-scheduler", "sh", "-ec", script, "-", f"{STORE}/{folder}", file.name]
+    command = [
+        *compose,
+        "exec",
+        "-T",
+        "airflow-scheduler",
+        "sh",
+        "-ec",
+        script,
+        "-",
+        f"{STORE}/{folder}",
+        file.name,
+    ]
     with file.open("rb") as content:
         if subprocess.run(command, stdin=content).returncode:
             raise RuntimeError(f"{file} could not be put into {folder}/ of the store")
@@ -82,7 +95,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ratings", type=Path, action="append", default=[])
     parser.add_argument("--items", type=Path, action="append", default=[])
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a param of the run")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a param of the run"
+    )
     arguments = parser.parse_args()
     conf = {}
     for name, _, value in (text.partition("=") for text in arguments.set):
@@ -113,7 +128,11 @@ def main() -> None:
             if task["state"] and seen.get(name) != task["state"]:
                 seen[name] = task["state"]
                 print(f"  {name}: {task['state']}")
-    sys.exit(0 if state == "success" else f"the run ended as {state}; the tasks' logs are at the address above")
+    sys.exit(
+        0
+        if state == "success"
+        else f"the run ended as {state}; the tasks' logs are at the address above"
+    )
 
 
 if __name__ == "__main__":

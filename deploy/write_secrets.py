@@ -10,7 +10,9 @@ def main() -> None:
     """Write the file named on the command line, never over one that exists."""
     path = sys.argv[1]
     values = {
-        "FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),  # the form that Fernet wants
+        "FERNET_KEY": base64.urlsafe_b64encode(
+            secrets.token_bytes(32)
+        ).decode(),  # the form that Fernet wants
         "JWT_SECRET": secrets.token_hex(32),
         "API_SECRET_KEY": secrets.token_hex(32),
         "POSTGRES_PASSWORD": secrets.token_hex(16),  # stands in a URL: letters and digits only

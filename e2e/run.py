@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
 
-from cofi_jobs.store import TEMPORARY, Store
+from cofi_jobs.store.store import TEMPORARY, Store
 from deploy.trigger import STORE, Airflow, put, read_environment
-from tests.conftest import free_port, random_ratings, write_ratings
+from tests.support.data import random_ratings, write_ratings
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "cofi:e2e"
@@ -71,7 +72,9 @@ def engine_answers() -> bool:
     """Whether there is an engine, and Compose."""
     try:
         checks = (["docker", "version"], ["docker", "compose", "version"])
-        return all(subprocess.run(c, capture_output=True, timeout=20).returncode == 0 for c in checks)
+        return all(
+            subprocess.run(c, capture_output=True, timeout=20).returncode == 0 for c in checks
+        )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
 
@@ -89,7 +92,10 @@ def build_images() -> None:
     texts = Path("docker-compose.yaml").read_text() + Path("Dockerfile").read_text()
     public = re.findall(r"(?:image:|FROM) ([a-z/]+:\S+)", texts)
     for image in public:
-        if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0:
+        if (
+            subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode
+            == 0
+        ):
             continue
         say(f"pulling {image}")
         if call("timeout", "300", "docker", "pull", "--quiet", image).returncode:
@@ -112,13 +118,20 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     """The running stack: the Compose command for it and the variables of its .env."""
     files = ["--file", "docker-compose.yaml", "--file", "e2e/override.yaml"]
     refused = subprocess.run(
-        ["docker", "compose", "--env-file", "/dev/null", *files, "config"], capture_output=True, text=True
+        ["docker", "compose", "--env-file", "/dev/null", *files, "config"],
+        capture_output=True,
+        text=True,
     )
-    check(refused.returncode != 0 and "make secrets writes it" in refused.stderr, "Compose refuses without secrets")
+    check(
+        refused.returncode != 0 and "make secrets writes it" in refused.stderr,
+        "Compose refuses without secrets",
+    )
 
     env_file = folder / ".env"
     for code in (0, 1):  # a second time it refuses to overwrite
-        written = subprocess.run([sys.executable, "deploy/write_secrets.py", env_file], capture_output=True)
+        written = subprocess.run(
+            [sys.executable, "deploy/write_secrets.py", env_file], capture_output=True
+        )
         check(written.returncode == code, f"make secrets ends with {code}")
     check(env_file.stat().st_mode & 0o777 == 0o600, "only the owner reads the secrets")
     with env_file.open("a") as file:
@@ -128,8 +141,19 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     compose = ["docker", "compose", "--env-file", str(env_file), "--project-name", project, *files]
     try:
         say("starting the stack, with two workers")
-        up = ["up", "--detach", "--wait", "--wait-timeout", "600", "--no-build", "--scale", "airflow-worker=2"]
-        check(call(*compose, "--progress", "quiet", *up).returncode == 0, "every service is healthy")
+        up = [
+            "up",
+            "--detach",
+            "--wait",
+            "--wait-timeout",
+            "600",
+            "--no-build",
+            "--scale",
+            "airflow-worker=2",
+        ]
+        check(
+            call(*compose, "--progress", "quiet", *up).returncode == 0, "every service is healthy"
+        )
         yield compose, read_environment(env_file)
     except BaseException:
         signal.alarm(0)
@@ -159,7 +183,14 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
 
     def read_store(name: str) -> Store:
         check(
-            call(*compose, "--progress", "quiet", "cp", f"airflow-scheduler:{STORE}", str(folder / name)).returncode
+            call(
+                *compose,
+                "--progress",
+                "quiet",
+                "cp",
+                f"airflow-scheduler:{STORE}",
+                str(folder / name),
+            ).returncode
             == 0,
             "store is read",
         )
@@ -179,16 +210,31 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     put(compose, write_ratings(folder / "second.csv", second), "landing")
     run_id = airflow.trigger({"rating_steps": 5000})  # long enough to be met in the middle
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
-    wait(lambda: "rating head: step" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log), "training", 400)
+    wait(
+        lambda: "rating head: step" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log),
+        "training",
+        400,
+    )
     worker = airflow.tasks(run_id)["train"]["hostname"]
     # From inside, as if memory had run out: `docker kill` would count as wanted, and nothing would restart it.
-    subprocess.run(["docker", "exec", worker, "python", "-c", "import os; os.kill(-1, 9)"], capture_output=True)
-    check(airflow.tasks(run_id)["train"]["state"] == "running", "the worker died in the middle of train")
+    subprocess.run(
+        ["docker", "exec", worker, "python", "-c", "import os; os.kill(-1, 9)"], capture_output=True
+    )
+    check(
+        airflow.tasks(run_id)["train"]["state"] == "running",
+        "the worker died in the middle of train",
+    )
     say(f"killed {worker}")
 
     def ended() -> bool:
-        key, tasks = current(), airflow.tasks(run_id)  # in this order: the key is not newer than the states
-        check(key == first_key or tasks["publish"]["state"] in ("running", "success"), "readers stay on the first run")
+        key, tasks = (
+            current(),
+            airflow.tasks(run_id),
+        )  # in this order: the key is not newer than the states
+        check(
+            key == first_key or tasks["publish"]["state"] in ("running", "success"),
+            "readers stay on the first run",
+        )
         return airflow.state(run_id) not in ("queued", "running")
 
     wait(ended, "end of the second night", 900)
@@ -201,7 +247,10 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     check_outputs(store, first_key, set(first["userId"]), top_n=7)
     left = [str(path) for path in store.root.rglob(f"{TEMPORARY}*")]
     check(not left, f"nothing temporary is left: {left}")
-    check(output("docker", "inspect", "--format", "{{.RestartCount}}", worker) == "1", "the worker was restarted")
+    check(
+        output("docker", "inspect", "--format", "{{.RestartCount}}", worker) == "1",
+        "the worker was restarted",
+    )
     health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", worker]
     wait(lambda: output(*health) == "healthy", "the worker's health", 200)
 
@@ -215,9 +264,14 @@ def check_outputs(store: Store, run_key: str, users: set[int], top_n: int) -> No
         check(rows == file["rows"], f"{file['path']} has {file['rows']} rows")
     lists = pq.read_table(store.table(run_key, "recommendations")).to_pandas()
     check(set(lists["user_id"]) == users, "every user has a list")
-    check(lists["rank"].max() <= top_n and manifest["settings"]["top_n"] == top_n, f"top_n is {top_n}")
+    check(
+        lists["rank"].max() <= top_n and manifest["settings"]["top_n"] == top_n, f"top_n is {top_n}"
+    )
     similar = pq.read_table(store.table(run_key, "similar_items")).to_pandas()
-    check(similar.groupby("item_id").size().eq(4).all(), "similar_n is 4, as the environment of the stack says")
+    check(
+        similar.groupby("item_id").size().eq(4).all(),
+        "similar_n is 4, as the environment of the stack says",
+    )
 
 
 # ---- small things

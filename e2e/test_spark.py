@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.settings import load_settings
-from cofi_jobs.store import Store
-from tests.conftest import QUICK, random_ratings, run_night, write_ratings
+from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.store.store import Store
+from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.nights import run_night
 
 ROOT = Path(__file__).parents[1]
 SPARK = ROOT / os.environ["SPARK_VENV"] / "bin" / "python"
@@ -46,7 +47,9 @@ def test_spark_reads_every_file_and_the_documents_code_runs(tmp_path: Path, kind
     program += f"for statement in {statements!r}:\n    found = spark.sql(statement)\n"
     program += 'print("sql", [int(row["user_id"]) for row in found.collect()])\n' + EVERY_TABLE
     program = program.replace("STORE", str(store.root)).replace("RUN", "runs/n1")
-    done = subprocess.run([SPARK, "-c", program], capture_output=True, text=True, timeout=280, cwd=tmp_path)
+    done = subprocess.run(
+        [SPARK, "-c", program], capture_output=True, text=True, timeout=280, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert f"one {[42] * 5}" in lines

@@ -12,12 +12,12 @@ from typing import Literal
 import pytest
 from playwright.sync_api import ConsoleMessage, Frame, Locator, Page, expect, sync_playwright
 
-from cofi_jobs.settings import form_fields, to_environment
-from cofi_jobs.store import Store
-from cofi_jobs.tasks import TASKS
+from cofi_jobs.settings.fields import form_fields, to_environment
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.registry import TASKS
 from deploy.trigger import DAG, Airflow
-from tests.conftest import QUICK_VALUES, random_ratings, write_ratings
-from tests.live import PASSWORD, ROOT, live_airflow
+from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
+from tests.support.live import PASSWORD, ROOT, live_airflow
 
 PICTURES = ROOT / "screenshots"
 # Without a sandbox, for tests often run as root; without the services that look for the internet.
@@ -49,18 +49,26 @@ class Ui:
         return self.page.get_by_role("dialog")
 
     def runs(self) -> list[str]:
-        return [run["dag_run_id"] for run in self.airflow.call("GET", f"{DAG}/dagRuns?run_type=manual")["dag_runs"]]
+        return [
+            run["dag_run_id"]
+            for run in self.airflow.call("GET", f"{DAG}/dagRuns?run_type=manual")["dag_runs"]
+        ]
 
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     chromium = shutil.which("chromium")
-    assert chromium, "found no Chromium, expected one on the path (Debian: apt-get install chromium)"
+    assert chromium, (
+        "found no Chromium, expected one on the path (Debian: apt-get install chromium)"
+    )
     home = tmp_path_factory.mktemp("ui")
     store = Store(home / "store").create()
     write_ratings(store.landing / "ratings.csv", random_ratings())
     PICTURES.mkdir(exist_ok=True)
-    with live_airflow(home, **to_environment(QUICK_VALUES)) as airflow, sync_playwright() as playwright:
+    with (
+        live_airflow(home, **to_environment(QUICK_VALUES)) as airflow,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(180_000)
@@ -97,7 +105,9 @@ def test_each_task_has_a_note(ui: Ui, task: str) -> None:
 
 
 def test_form_shows_every_param(ui: Ui) -> None:
-    fields = {name: field for name, field in form_fields().items() if field["section"] != "tune"}  # cofi_tune's
+    fields = {
+        name: field for name, field in form_fields().items() if field["section"] != "tune"
+    }  # cofi_tune's
     form = ui.form()
     form.get_by_role("button", name="store", exact=True).click()
     expect(form.get_by_text("Folder of the store")).to_be_visible()
@@ -106,11 +116,15 @@ def test_form_shows_every_param(ui: Ui) -> None:
         for name, field in fields.items():
             if field["section"] != section:
                 continue
-            expect(form.get_by_text(re.compile(rf"^{name} ?\*?$"))).to_be_visible()  # a star: needs a value
+            expect(
+                form.get_by_text(re.compile(rf"^{name} ?\*?$"))
+            ).to_be_visible()  # a star: needs a value
             expect(form.get_by_text(field["description"], exact=True)).to_be_visible()
             for bound, attribute in (("minimum", "aria-valuemin"), ("maximum", "aria-valuemax")):
                 if bound in field:
-                    expect(form.locator(f"[name=element_{name}]")).to_have_attribute(attribute, f"{field[bound]:.15g}")
+                    expect(form.locator(f"[name=element_{name}]")).to_have_attribute(
+                        attribute, f"{field[bound]:.15g}"
+                    )
         ui.picture(f"4-form-{section}")
 
 
@@ -126,7 +140,9 @@ def test_value_out_of_range_is_refused(ui: Ui) -> None:
     form.locator("[name=element_held_out_share]").fill("0")
     form.locator("[name=element_held_out_share]").press("Tab")
     form.get_by_role("button", name="Trigger", exact=True).click()
-    reason = form.get_by_text("Invalid input for param held_out_share: 0 is less than or equal to the minimum of 0")
+    reason = form.get_by_text(
+        "Invalid input for param held_out_share: 0 is less than or equal to the minimum of 0"
+    )
     reason.scroll_into_view_if_needed()
     expect(reason).to_be_visible()
     ui.picture("5-refused")
@@ -145,7 +161,9 @@ def test_run_with_a_changed_param_succeeds(ui: Ui) -> None:
     expect(form).to_be_hidden()
     [run_id] = ui.runs()
     ui.open(f"/dags/cofi_nightly/runs/{run_id}")
-    expect(ui.page.get_by_text("Success").nth(len(TASKS))).to_be_visible(timeout=300_000)  # the run's and its tasks'
+    expect(ui.page.get_by_text("Success").nth(len(TASKS))).to_be_visible(
+        timeout=300_000
+    )  # the run's and its tasks'
     ui.picture("6-run")
     manifest = ui.store.manifest(str(ui.store.current())) or {}
     assert manifest["settings"]["top_n"] == 7
@@ -153,7 +171,11 @@ def test_run_with_a_changed_param_succeeds(ui: Ui) -> None:
 
 
 def no_wider_than_the_window(frame: Frame) -> bool:
-    return bool(frame.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+    return bool(
+        frame.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
@@ -175,7 +197,9 @@ def test_report_is_a_tab_of_the_run_and_in_the_menu(
     ui.open(f"/dags/cofi_nightly/runs/{run_id}")
     ui.page.get_by_role("link", name="CoFi report", exact=True).click()
     frame = ui.page.frame_locator("iframe[title='CoFi report']")
-    expect(frame.get_by_role("heading", name="How good it is on ratings that it had not seen")).to_be_visible()
+    expect(
+        frame.get_by_role("heading", name="How good it is on ratings that it had not seen")
+    ).to_be_visible()
     [report] = [frame for frame in ui.page.frames if frame.parent_frame]
     assert no_wider_than_the_window(report)
     ui.picture(f"9-report-{width}-{scheme}")
@@ -190,7 +214,9 @@ def test_report_is_a_tab_of_the_run_and_in_the_menu(
     assert no_wider_than_the_window(runs)
     ui.picture(f"9-reports-{width}-{scheme}")
     frame.get_by_role("link").first.click()
-    expect(frame.get_by_role("heading", name="How good it is on ratings that it had not seen")).to_be_visible()
+    expect(
+        frame.get_by_role("heading", name="How good it is on ratings that it had not seen")
+    ).to_be_visible()
     assert no_wider_than_the_window(runs)
     ui.picture(f"9-report-of-list-{width}-{scheme}")
     assert said == []
@@ -202,7 +228,9 @@ def test_reports_are_in_the_menu(ui: Ui) -> None:
     ui.open("/")
     ui.page.get_by_role("link", name="CoFi", exact=True).click()
     expect(
-        ui.page.frame_locator("iframe[title='CoFi']").get_by_role("heading", name="All runs of CoFi")
+        ui.page.frame_locator("iframe[title='CoFi']").get_by_role(
+            "heading", name="All runs of CoFi"
+        )
     ).to_be_visible()
 
 

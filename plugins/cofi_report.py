@@ -11,8 +11,8 @@ PREFIX = "cofi"  # without a slash in the links, which are relative to where Air
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """The ASGI app of cofi_jobs.report.pages, imported when it is first needed."""
-    from cofi_jobs.report.pages import pages
+    """The ASGI app of cofi_jobs.airflow_integration.report_pages, imported when it is first needed."""
+    from cofi_jobs.airflow_integration.report_pages import pages
 
     await pages()(scope, receive, send)
 
@@ -29,5 +29,10 @@ class CofiReport(AirflowPlugin):
             "destination": "dag_run",
             "url_route": "cofi-report",
         },
-        {"name": "CoFi", "href": f"{PREFIX}/runs", "destination": "nav", "url_route": "cofi-reports"},
+        {
+            "name": "CoFi",
+            "href": f"{PREFIX}/runs",
+            "destination": "nav",
+            "url_route": "cofi-reports",
+        },
     ]

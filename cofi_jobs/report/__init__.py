@@ -12,15 +12,3 @@ Each module of this package has one subject:
     page.py, template.py         sections -> HTML
     overview.py, pages.py        all runs at a glance; both over HTTP, for Airflow
 """
-
-from typing import Any
-
-from cofi_jobs.settings import Settings
-from cofi_jobs.store import Store
-
-
-def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
-    """Write `report/report.html` of a run; returns its path, its size and how many sections could not be made."""
-    from cofi_jobs.report import write  # here, as Airflow's API server imports this package and needs no Matplotlib
-
-    return write.run(store, settings, run_key)

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cofi_jobs.evaluate import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.night import NAMES, Night
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.section import Section
-from cofi_jobs.status import measure_names
+from cofi_jobs.store.status import measure_names
+from cofi_jobs.tasks.evaluate import RANKINGS
 
 FEW_RATINGS = 20  # users with up to so many known ratings are shown number by number
 
@@ -34,7 +34,9 @@ def activity_section(night: Night) -> Section:
         "few ratings should get a list no worse than the popular items."
     )
     of = metrics["by_activity"]
-    labels = [f"{g['ratings']}: {g['from']:,} to {g['to']:,}\nratings,\n{g['users']:,} users" for g in of]
+    labels = [
+        f"{g['ratings']}: {g['from']:,} to {g['to']:,}\nratings,\n{g['users']:,} users" for g in of
+    ]
 
     def dot(model: str, group: Mapping[str, Any]) -> Dot | None:
         if group[model][ndcg] is None:
@@ -42,7 +44,12 @@ def activity_section(night: Night) -> Section:
         own = measured & (known >= group["from"]) & (known <= group["to"])
         margin = _margin(users[f"{model}_ndcg"].to_numpy()[own])
         value = group[model][ndcg]
-        return Dot(group["ratings"], value, None if margin is None else value - margin, value + (margin or 0))
+        return Dot(
+            group["ratings"],
+            value,
+            None if margin is None else value - margin,
+            value + (margin or 0),
+        )
 
     series = {NAMES[model]: [dot(model, group) for group in of] for model in RANKINGS}
     if any(any(found) for found in series.values()):
@@ -76,7 +83,10 @@ def _few_ratings(users: pa.Table, known: np.ndarray, ndcg: str) -> list[Plot]:
     curves = {}
     for model in RANKINGS:
         values = users[f"{model}_ndcg"].to_numpy()
-        curves[NAMES[model]] = (x, np.bincount(known[few], np.nan_to_num(values[few]), FEW_RATINGS + 1)[x] / counts[x])
+        curves[NAMES[model]] = (
+            x,
+            np.bincount(known[few], np.nan_to_num(values[few]), FEW_RATINGS + 1)[x] / counts[x],
+        )
     return [
         plots.lines(
             f"{ndcg.upper()} of users with up to {FEW_RATINGS} known ratings, number by number",

@@ -4,8 +4,8 @@ from typing import Any
 
 from cofi_jobs.report.night import Night
 from cofi_jobs.report.section import Section, Table
-from cofi_jobs.settings import Settings
-from cofi_jobs.settings import section as task_of
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.fields import section as task_of
 
 
 def settings_section(night: Night) -> Section:
@@ -17,8 +17,12 @@ def settings_section(night: Night) -> Section:
     for name, value in used.items():
         changed = "changed" if value != defaults.get(name) else ""
         meaning = str(Settings.model_fields[name].description)
-        rows.setdefault(task_of(name), []).append((name, "empty" if value is None else str(value), changed, meaning))
-    section.tables = [Table(task, ("setting", "value", "", "meaning"), found) for task, found in rows.items()]
+        rows.setdefault(task_of(name), []).append(
+            (name, "empty" if value is None else str(value), changed, meaning)
+        )
+    section.tables = [
+        Table(task, ("setting", "value", "", "meaning"), found) for task, found in rows.items()
+    ]
     return section
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from cofi_jobs import sql
-from cofi_jobs.evaluate import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.night import NAMES, Night, parquet_below
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.section import Section
-from cofi_jobs.status import measure_names
+from cofi_jobs.store import sql
+from cofi_jobs.store.status import measure_names
+from cofi_jobs.tasks.evaluate import RANKINGS
 
 
 def coverage_section(night: Night) -> Section:
@@ -30,7 +30,10 @@ def coverage_section(night: Night) -> Section:
     order = np.argsort(-n_ratings, kind="stable")
     place = np.unique(np.linspace(0, len(order), min(len(order), 200) + 1).astype(int))
     curves = {
-        name: (place / len(order), np.concatenate([[0], np.cumsum(values[order])])[place] / max(values.sum(), 1))
+        name: (
+            place / len(order),
+            np.concatenate([[0], np.cumsum(values[order])])[place] / max(values.sum(), 1),
+        )
         for name, values in (("places in lists", shown), ("ratings", n_ratings))
     }
     section.plots.append(
@@ -70,9 +73,15 @@ def coverage_section(night: Night) -> Section:
                 )
             )
         groups = metrics["by_popularity"]
-        labels = [f"{g['items']}:\n{g['n_items']:,} items\nof {g['from']:,} to {g['to']:,}" for g in groups]
+        labels = [
+            f"{g['items']}:\n{g['n_items']:,} items\nof {g['from']:,} to {g['to']:,}"
+            for g in groups
+        ]
         series = {
-            NAMES[model]: [None if g[model]["recall"] is None else Dot("", 100 * g[model]["recall"]) for g in groups]
+            NAMES[model]: [
+                None if g[model]["recall"] is None else Dot("", 100 * g[model]["recall"])
+                for g in groups
+            ]
             for model in RANKINGS
         }
         if groups:

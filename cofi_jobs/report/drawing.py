@@ -19,7 +19,9 @@ from matplotlib.legend import Legend
 N_COLOURS = 9
 INK, MUTED, GRID = "#010203", "#010204", "#010205"
 SERIES = [f"#0102{0x10 + number:02x}" for number in range(N_COLOURS)]
-VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {c: f"--series-{n}" for n, c in enumerate(SERIES)}
+VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+    c: f"--series-{n}" for n, c in enumerate(SERIES)
+}
 MARKERS = "osD^v<>pP"
 DASHES = ("-", "--", ":", "-.")
 STYLE: Any = {
@@ -54,10 +56,14 @@ class Plot:
     note: str = ""
 
 
-def draw_plot(title: str, draw: Callable[[Axes], None], xlabel: str, ylabel: str, height: float, note: str) -> Plot:
+def draw_plot(
+    title: str, draw: Callable[[Axes], None], xlabel: str, ylabel: str, height: float, note: str
+) -> Plot:
     """What `draw` puts between labelled axes, `height` inches high."""
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has its own fonts
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # the reader's browser has its own fonts
         figure = Figure((WIDTH, height))
         ax = figure.add_subplot()
         ax.set_xlabel(xlabel, loc="right")  # where labels are wide, a centred one would not fit
@@ -80,7 +86,9 @@ def legend(ax: Axes, most: int = 3) -> Legend:
     """A legend above the axes, with up to `most` names in a line, as far as they fit."""
     handles, names = ax.get_legend_handles_labels()
     names = [short(name, 40) for name in names]
-    fitting = LINE // (max(map(len, names), default=0) + 5)  # a name's symbol takes the room of five letters
+    fitting = LINE // (
+        max(map(len, names), default=0) + 5
+    )  # a name's symbol takes the room of five letters
     return ax.legend(handles, names, loc="lower left", bbox_to_anchor=(-0.02, 1),
                      ncols=max(1, min(most, fitting, len(names))), columnspacing=1.2, handletextpad=0.4,
                      borderaxespad=0.2, fontsize=9)  # fmt: skip
@@ -89,9 +97,13 @@ def legend(ax: Axes, most: int = 3) -> Legend:
 def _svg(text: str) -> str:
     """What Matplotlib wrote, fit to stand inside a page: no prologue, size or style of its own, the page's colours."""
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL
+    )
     text = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 role="img">', text, count=1)
-    return _in_tags(text, {"xlink:href": "href"} | {c: f"var({name})" for c, name in VARIABLES.items()})
+    return _in_tags(
+        text, {"xlink:href": "href"} | {c: f"var({name})" for c, name in VARIABLES.items()}
+    )
 
 
 def unique(svg: str, prefix: str) -> str:

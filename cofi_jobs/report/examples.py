@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from cofi_jobs.read import Run
 from cofi_jobs.report.night import Night
 from cofi_jobs.report.section import Card, Section
+from cofi_jobs.store.reader import Run
 
 
 def people_section(night: Night) -> Section:
@@ -47,7 +47,9 @@ def user_cards(run: Run, titles: Sequence[str], wanted: int = 10, n: int = 5) ->
             Card(
                 f"User {user_id}, {len(rated):,} {_plural('rating', len(rated))}",
                 {
-                    "liked most": [(titles[row["item_index"]], f"{row['rating']:g}", "") for row in liked],
+                    "liked most": [
+                        (titles[row["item_index"]], f"{row['rating']:g}", "") for row in liked
+                    ],
                     "is recommended (predicted rating)": [
                         (
                             title_of[row["item_id"]],
@@ -70,7 +72,10 @@ def item_cards(run: Run, titles: Sequence[str], wanted: int = 10, n: int = 6) ->
     order = items.sort_by([("n_ratings", "descending"), ("item_id", "ascending")])
     cards = []
     for place in spread(len(order), wanted, logarithmic=True):
-        row = {name: order[name][place].as_py() for name in ("item_id", "name", "n_ratings", "mean", "groups")}
+        row = {
+            name: order[name][place].as_py()
+            for name in ("item_id", "name", "n_ratings", "mean", "groups")
+        }
         similar = run.similar_items(str(row["item_id"]))
         measure = similar.column_names[-1]
         groups = f" · {row['groups'].replace('|', ', ')}" if row["groups"] else ""

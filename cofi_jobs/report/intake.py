@@ -1,10 +1,10 @@
 """What came in and what was refused."""
 
-from cofi_jobs import sql
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import short
 from cofi_jobs.report.night import NIGHTS, Night, night_label, parquet_below
 from cofi_jobs.report.section import Section, Table
+from cofi_jobs.store import sql
 
 
 def input_section(night: Night) -> Section:
@@ -21,7 +21,10 @@ def input_section(night: Night) -> Section:
         plots.nights(
             "New ratings taken and refused, night by night",
             [night_label(key) for key in keys],
-            {"taken": [b["rows_taken"] for b in batches], "refused": [b["rows_refused"] for b in batches]},
+            {
+                "taken": [b["rows_taken"] for b in batches],
+                "refused": [b["rows_refused"] for b in batches],
+            },
             "rows (logarithmic)",
             "A night without a point had none.",
             log=True,
@@ -46,7 +49,10 @@ def input_section(night: Night) -> Section:
                 f"Files of this run{rest}",
                 ("file", "rows read", "taken", "refused"),
                 [
-                    (f["name"], *(f"{f[key]:,}" for key in ("rows_read", "rows_taken", "rows_refused")))
+                    (
+                        f["name"],
+                        *(f"{f[key]:,}" for key in ("rows_read", "rows_taken", "rows_refused")),
+                    )
                     for f in files[:12]
                 ],
             )

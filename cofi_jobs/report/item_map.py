@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cofi_jobs.model import from_column, to_unit_length
+from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.report import plots
 from cofi_jobs.report.night import Night
 from cofi_jobs.report.section import Section
+from cofi_jobs.store.vectors import from_column
 
 MAPPED_ITEMS, MAPPED_GROUPS, MAPPED_TITLES = 1500, 8, 12
 
@@ -19,7 +20,9 @@ def map_section(night: Night) -> Section:
     section = Section("map", "A map of the items")
     items = night.run.items()
     X = from_column(
-        pq.read_table(night.file("model", "item_factors.parquet"), columns=["ranking_factors"])["ranking_factors"]
+        pq.read_table(night.file("model", "item_factors.parquet"), columns=["ranking_factors"])[
+            "ranking_factors"
+        ]
     )
     n_ratings = items["n_ratings"].to_numpy()
     most = np.argsort(-n_ratings, kind="stable")[:MAPPED_ITEMS]
@@ -31,7 +34,9 @@ def map_section(night: Night) -> Section:
     by_group = " coloured by genre (the catalogue's first group)" if any(groups) else ""
     section.plots.append(
         plots.scatter(
-            f"The {len(most):,} most rated items as the ranking head sees them,{by_group}".rstrip(","),
+            f"The {len(most):,} most rated items as the ranking head sees them,{by_group}".rstrip(
+                ","
+            ),
             points,
             size,
             colour,

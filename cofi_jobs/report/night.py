@@ -7,13 +7,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cofi_jobs import sql
-from cofi_jobs.read import Run
 from cofi_jobs.report.drawing import short
-from cofi_jobs.settings import Settings
-from cofi_jobs.status import evaluation_of
-from cofi_jobs.store import Store, run_time
-from cofi_jobs.tasks import TASKS
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import sql
+from cofi_jobs.store.reader import Run
+from cofi_jobs.store.status import evaluation_of
+from cofi_jobs.store.store import Store, run_time
+from cofi_jobs.tasks.registry import TASKS
 
 NIGHTS = 14  # so many stand beside each other
 NAMES = {
@@ -36,7 +36,9 @@ class Night:
     settings: Settings
     key: str
     outcomes: dict[str, dict[str, Any]]  # of the tasks that have ended well
-    evaluation: dict[str, Any] | None  # metrics, comparisons and gate, also of a run that was refused
+    evaluation: (
+        dict[str, Any] | None
+    )  # metrics, comparisons and gate, also of a run that was refused
     failures: dict[str, str]  # why tasks have failed
     titles: list[str]  # of the items, in the order of their row numbers
 
@@ -44,9 +46,15 @@ class Night:
     def run(self) -> Run:
         """The run's tables, whether it is published or not."""
         root = self.store.table(self.key, "")
-        paths = (path for table in ("recommendations", "similar_items") for path in (root / table).rglob("*.parquet"))
+        paths = (
+            path
+            for table in ("recommendations", "similar_items")
+            for path in (root / table).rglob("*.parquet")
+        )
         files = [{"path": str(path.relative_to(root))} for path in sorted(paths)]
-        return Run(self.store, self.key, {"id_types": self.outcomes["ingest"]["id_types"], "files": files})
+        return Run(
+            self.store, self.key, {"id_types": self.outcomes["ingest"]["id_types"], "files": files}
+        )
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -61,14 +69,26 @@ class Night:
 
 def read_night(store: Store, settings: Settings, run_key: str) -> Night:
     """What a run has recorded so far."""
-    outcomes = {task: outcome for task in TASKS["report"] if (outcome := store.outcome(run_key, task))}
-    failures = {task: failure["error"] for task in TASKS["report"] if (failure := store.failure(run_key, task))}
-    items = pq.read_table(store.table(run_key, "normalized") / "items.parquet", columns=["item_id", "title"])
+    outcomes = {
+        task: outcome for task in TASKS["report"] if (outcome := store.outcome(run_key, task))
+    }
+    failures = {
+        task: failure["error"]
+        for task in TASKS["report"]
+        if (failure := store.failure(run_key, task))
+    }
+    items = pq.read_table(
+        store.table(run_key, "normalized") / "items.parquet", columns=["item_id", "title"]
+    )
     titles = [
         title or f"item {item_id}"
-        for item_id, title in zip(items["item_id"].to_pylist(), items["title"].to_pylist(), strict=True)
+        for item_id, title in zip(
+            items["item_id"].to_pylist(), items["title"].to_pylist(), strict=True
+        )
     ]
-    return Night(store, settings, run_key, outcomes, evaluation_of(store, run_key), failures, titles)
+    return Night(
+        store, settings, run_key, outcomes, evaluation_of(store, run_key), failures, titles
+    )
 
 
 def parquet_below(folder: Path) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from cofi_jobs.status import evaluation_of, measure_names, state_of
-from cofi_jobs.store import Store, run_time
+from cofi_jobs.store.status import evaluation_of, measure_names, state_of
+from cofi_jobs.store.store import Store, run_time
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from cofi_jobs.report.drawing import unique
 from cofi_jobs.report.night import NAMES, Night, measure_label
 from cofi_jobs.report.section import Section
 from cofi_jobs.report.template import fill
-from cofi_jobs.status import measure_names
-from cofi_jobs.store import run_time
+from cofi_jobs.store.status import measure_names
+from cofi_jobs.store.store import run_time
 
 
 def verdict(night: Night) -> tuple[str, str, list[str]]:
@@ -17,13 +17,21 @@ def verdict(night: Night) -> tuple[str, str, list[str]]:
     if night.evaluation is None:
         task, reason = next(iter(night.failures.items()), ("", ""))
         where = f"Failed in {task}" if task else "Not finished"
-        return "refused", f"{where}: readers stay on the lists they have", [reason] if reason else []
+        return (
+            "refused",
+            f"{where}: readers stay on the lists they have",
+            [reason] if reason else [],
+        )
     gate = night.evaluation["gate"]
     if gate["passed"]:
         return "passed", f"The gate lets this run pass, after {len(gate['checks'])} checks", []
     if gate["forced"]:
         return "forced", "The gate refused this run; force_publish overrides it", gate["refusals"]
-    return "refused", "The gate refused this run: readers stay on the lists they have", gate["refusals"]
+    return (
+        "refused",
+        "The gate refused this run: readers stay on the lists they have",
+        gate["refusals"],
+    )
 
 
 def tiles(night: Night) -> list[tuple[str, str, str]]:
@@ -31,7 +39,11 @@ def tiles(night: Night) -> list[tuple[str, str, str]]:
     took, now = night.outcomes["ingest"], night.outcomes["normalize"]
     found = [
         ("new ratings", f"{took['rows_taken']:,}", f"{took['rows_refused']:,} refused"),
-        ("current ratings", f"{now['n_ratings']:,}", f"{now['n_users']:,} users, {now['n_items']:,} items"),
+        (
+            "current ratings",
+            f"{now['n_ratings']:,}",
+            f"{now['n_users']:,} users, {now['n_items']:,} items",
+        ),
     ]
     if night.evaluation:
         metrics = night.evaluation["metrics"]

@@ -38,7 +38,9 @@ class Dot:
     high: float | None = None
 
 
-def dots(title: str, rows: Sequence[Dot], xlabel: str, ylabel: str, note: str = "", zero: bool = False) -> Plot:
+def dots(
+    title: str, rows: Sequence[Dot], xlabel: str, ylabel: str, note: str = "", zero: bool = False
+) -> Plot:
     """One value a line, the first on top and in colour; with `zero` each that lies above or below 0 is."""
 
     def draw(ax: Axes) -> None:
@@ -70,7 +72,9 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], xlabel: str
 
     def draw(ax: Axes) -> None:
         drawn = ax.barh(range(len(values)), values, color=SERIES[0], height=0.6)
-        ax.bar_label(drawn, [form.format(value) for value in values], padding=4, fontsize=9, color=INK)
+        ax.bar_label(
+            drawn, [form.format(value) for value in values], padding=4, fontsize=9, color=INK
+        )
         ax.set_yticks(range(len(labels)), [two_lines(label) for label in labels], color=INK)
         ax.set_ylim(len(values) - 0.5, -0.5)
         ax.set_xlim(0, max([*values, 0]) * 1.2 or 1)
@@ -88,7 +92,14 @@ def columns(title: str, centres: np.ndarray, width: float, series: Mapping[str, 
             if number == 0:
                 ax.bar(centres, heights, width * 0.92, color=SERIES[0], alpha=0.55, label=name)
             else:
-                ax.plot(centres, heights, DASHES[number - 1], color=SERIES[number], linewidth=2, label=name)
+                ax.plot(
+                    centres,
+                    heights,
+                    DASHES[number - 1],
+                    color=SERIES[number],
+                    linewidth=2,
+                    label=name,
+                )
         if len(series) > 1:
             legend(ax, 1)
 
@@ -102,7 +113,15 @@ def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabe
     def draw(ax: Axes) -> None:
         for number, (name, (x, y)) in enumerate(series.items()):
             few: Any = {"marker": MARKERS[number], "markersize": 4} if len(x) <= 40 else {}
-            ax.plot(x, y, DASHES[number % 4], color=SERIES[number % N_COLOURS], linewidth=2, label=name, **few)
+            ax.plot(
+                x,
+                y,
+                DASHES[number % 4],
+                color=SERIES[number % N_COLOURS],
+                linewidth=2,
+                label=name,
+                **few,
+            )
         if percent:
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_formatter(PercentFormatter(1, 0))
@@ -120,11 +139,24 @@ def nights(title: str, labels: Sequence[str], series: Mapping[str, Values], ylab
     def draw(ax: Axes) -> None:
         x = np.arange(len(labels))
         for number, (name, values) in enumerate(series.items()):
-            y = np.array([np.nan if value is None or (log and not value) else value for value in values], float)
+            y = np.array(
+                [np.nan if value is None or (log and not value) else value for value in values],
+                float,
+            )
             for place, (low, high) in enumerate((intervals or {}).get(name, [])):
                 if low is not None and high is not None:
-                    ax.plot([place, place], [low, high], color=SERIES[number], linewidth=5, alpha=0.3)
-            ax.plot(x, y, DASHES[number % 4], marker=MARKERS[number], color=SERIES[number], linewidth=1.6, label=name)
+                    ax.plot(
+                        [place, place], [low, high], color=SERIES[number], linewidth=5, alpha=0.3
+                    )
+            ax.plot(
+                x,
+                y,
+                DASHES[number % 4],
+                marker=MARKERS[number],
+                color=SERIES[number],
+                linewidth=1.6,
+                label=name,
+            )
         if log:
             ax.set_yscale("log")
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -176,12 +208,21 @@ def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarra
             own = colour == number
             x, y = points[own].T
             ax.scatter(
-                x, y, s=sizes[own], c=SERIES[number], marker=MARKERS[number], alpha=0.55, linewidths=0, label=name
+                x,
+                y,
+                s=sizes[own],
+                c=SERIES[number],
+                marker=MARKERS[number],
+                alpha=0.55,
+                linewidths=0,
+                label=name,
             )
         if len(names) > 1:
             for handle in legend(ax, 3).legend_handles:
                 handle.set(sizes=[36])  # type: ignore[union-attr]
-        low, high = np.percentile(points, (0.5, 99.5), axis=0) if len(points) else (np.zeros(2), np.ones(2))
+        low, high = (
+            np.percentile(points, (0.5, 99.5), axis=0) if len(points) else (np.zeros(2), np.ones(2))
+        )
         pad = np.maximum(high - low, 1e-6) * 0.08
         ax.set_xlim(low[0] - pad[0], high[0] + pad[0])
         ax.set_ylim(low[1] - pad[1], high[1] + pad[1])
@@ -202,7 +243,12 @@ def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -
                                fontsize=9, color=INK)  # fmt: skip
             text.set_in_layout(False)
             box = text.get_window_extent()
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            inside = (
+                frame.x0 <= box.x0
+                and box.x1 <= frame.x1
+                and frame.y0 <= box.y0
+                and box.y1 <= frame.y1
+            )
             if inside and not any(box.padded(2).overlaps(other) for other in taken):
                 ax.plot(*point, "o", color=INK, markersize=3)
                 taken.append(box)

@@ -8,7 +8,7 @@ from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.night import NAMES, NIGHTS, Night, measure_label, night_label
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.section import Section, Table
-from cofi_jobs.status import evaluation_of, measure_names
+from cofi_jobs.store.status import evaluation_of, measure_names
 
 
 def quality_section(night: Night) -> Section:
@@ -38,11 +38,18 @@ def quality_section(night: Night) -> Section:
     ):
         rows = [(NAMES[head], metrics[head][measure], *of[head][measure])]
         others = [c for c in comparisons if (c["head"], c["measure"]) == (head, measure)]
-        rows += [(NAMES[c["against"]], c["other"], None, None) for c in others if c["against"] != "published"]
+        rows += [
+            (NAMES[c["against"]], c["other"], None, None)
+            for c in others
+            if c["against"] != "published"
+        ]
         for c in others:
             if c["against"] == "published":  # measured on the users whom both know
                 on = f"on {metrics['published']['users']:,} users"
-                rows += [(f"published before, {on}", c["other"], None, None), (f"CoFi, {on}", c["own"], None, None)]
+                rows += [
+                    (f"published before, {on}", c["other"], None, None),
+                    (f"CoFi, {on}", c["own"], None, None),
+                ]
         found = [Dot(*row) for row in rows if row[1] is not None]
         if found:
             section.plots.append(plots.dots(title, found, unit, "model"))
@@ -66,7 +73,12 @@ def quality_section(night: Night) -> Section:
                 "The gate's checks",
                 ("", "measure", "value", "bound"),
                 [
-                    ("passed" if c["passed"] else "REFUSED", c["name"], f"{c['value']:.4g}", f"{c['bound']:.4g}")
+                    (
+                        "passed" if c["passed"] else "REFUSED",
+                        c["name"],
+                        f"{c['value']:.4g}",
+                        f"{c['bound']:.4g}",
+                    )
                     for c in gate["checks"]
                 ],
             )

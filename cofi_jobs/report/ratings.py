@@ -3,11 +3,12 @@
 import numpy as np
 import pyarrow.parquet as pq
 
-from cofi_jobs import sql
-from cofi_jobs.model import Factors, from_column, predict
+from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.report import plots
 from cofi_jobs.report.night import Night, parquet_below
 from cofi_jobs.report.section import Section
+from cofi_jobs.store import sql
+from cofi_jobs.store.vectors import from_column
 
 SAMPLE = 100_000  # pairs of which stars are predicted
 
@@ -23,7 +24,9 @@ def distribution_section(night: Night) -> Section:
         edges = bins(given["rating"], low, high)
         counts = {"given ratings": np.histogram(given["rating"], edges, weights=given["n"])[0]}
         if "train" in night.outcomes:
-            counts["predicted, users and items at random"] = np.histogram(_predicted(night), edges)[0]
+            counts["predicted, users and items at random"] = np.histogram(_predicted(night), edges)[
+                0
+            ]
         if "recommend" in night.outcomes:
             step, last = edges[1] - edges[0], len(edges) - 2
             lists = parquet_below(night.store.table(night.key, "recommendations"))
@@ -54,7 +57,9 @@ def bins(ratings: np.ndarray, low: float, high: float) -> np.ndarray:
     values = np.unique(ratings.astype(float))
     step = np.diff(values).min() if len(values) > 1 else high - low
     n = round((high - low) / step) if step > 0 else 0
-    if 1 <= n <= 41 and np.allclose((values - low) / step, np.round((values - low) / step), atol=1e-3):
+    if 1 <= n <= 41 and np.allclose(
+        (values - low) / step, np.round((values - low) / step), atol=1e-3
+    ):
         return low + (np.arange(n + 2) - 0.5) * step
     return np.linspace(low, high, 26)
 
@@ -62,7 +67,9 @@ def bins(ratings: np.ndarray, low: float, high: float) -> np.ndarray:
 def _predicted(night: Night) -> np.ndarray:
     """Stars that the final model predicts for users and items drawn at random, clipped to the scale."""
     rng = np.random.default_rng(0)
-    items = pq.read_table(night.file("model", "item_factors.parquet"), columns=["rating_factors", "mean"])
+    items = pq.read_table(
+        night.file("model", "item_factors.parquet"), columns=["rating_factors", "mean"]
+    )
     file = pq.ParquetFile(night.file("model", "user_factors.parquet"))
     W, b = [], []
     for number in range(file.num_row_groups):  # a block of users at a time

@@ -17,7 +17,10 @@ def training_section(night: Night) -> Section:
         curves = {}
         for fit in pc.unique(own["fit"]).to_pylist():
             rows = own.filter(pc.equal(own["fit"], fit))
-            name = {"held-out": "trial, without the held-out ratings", "final": "final, on all ratings"}.get(fit, fit)
+            name = {
+                "held-out": "trial, without the held-out ratings",
+                "final": "final, on all ratings",
+            }.get(fit, fit)
             curves[name] = (rows["step"].to_numpy(), rows["J"].to_numpy())
         section.plots.append(
             plots.lines(

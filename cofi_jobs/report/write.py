@@ -16,8 +16,8 @@ from cofi_jobs.report.quality import quality_section
 from cofi_jobs.report.ratings import distribution_section
 from cofi_jobs.report.section import Section
 from cofi_jobs.report.training import training_section
-from cofi_jobs.settings import Settings
-from cofi_jobs.store import Store
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             log.exception("the section %s of the report could not be made", make.__name__)
             broken += 1
             name = make.__name__.removesuffix("_section")
-            sections.append(Section(name, name.capitalize(), [f"This part could not be made: {error!r}"]))
+            sections.append(
+                Section(name, name.capitalize(), [f"This part could not be made: {error!r}"])
+            )
     page = render(night, sections)
     with store.replace_folder(store.table(run_key, "report")) as folder:
         (folder / "report.html").write_text(page, encoding="utf-8")

@@ -1,0 +1,69 @@
+"""What people are told when a night fails or is late.
+
+It is always in the log. It also goes to Slack and by e-mail where Airflow has the connection for it.
+"""
+
+import html
+import logging
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import Connection
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowNotFoundException
+from asgiref.sync import sync_to_async
+
+log = logging.getLogger(__name__)
+
+SLACK = "cofi_slack"  # a connection of type "Slack Incoming Webhook"
+MAIL = "cofi_mail"  # a connection of type "SMTP"; {"to": ...} in its extra
+
+
+def task_failed(context: Any) -> None:
+    """Tell that a task has failed for good: run, task, reason, and where its log is."""
+    ti = context["ti"]
+    reason = (
+        context.get("exception") or "it ended without an error of its own, as when it is killed"
+    )
+    _tell(f"{ti.dag_id}: {ti.task_id} failed in run {ti.run_id}", str(reason), ti.log_url)
+
+
+async def run_late(context: Any, minutes: float) -> None:
+    """Tell that a run has not ended in time; it goes on.
+
+    Runs in the triggerer: of the two places for it only that one may read connections (Airflow 3.3).
+    """
+    run = context["dag_run"]
+    url = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
+    reason = (
+        f"it is {run['state']}, expected its end within {minutes:g} minutes of {run['queued_at']}"
+    )
+    await sync_to_async(_tell)(f"{run['dag_id']}: run {run['dag_run_id']} is late", reason, url)
+
+
+def _tell(subject: str, reason: str, url: str) -> None:
+    log.error("%s: %s; log: %s", subject, reason, url)
+    for connection_id, send in ((SLACK, _slack), (MAIL, _mail)):
+        try:
+            connection = Connection.get(connection_id)
+        except AirflowNotFoundException:
+            continue
+        try:
+            send(connection, subject, reason, url)
+        except Exception:  # the night's own failure is what matters
+            log.exception("the alert could not be sent by the connection %s", connection_id)
+
+
+def _slack(connection: Any, subject: str, reason: str, url: str) -> None:
+    from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
+
+    text = html.escape(f"{subject}\n{reason}", quote=False)  # Slack's own rule for &, < and >
+    SlackWebhookHook(slack_webhook_conn_id=connection.conn_id).send_text(f"{text}\n<{url}|log>")
+
+
+def _mail(connection: Any, subject: str, reason: str, url: str) -> None:
+    from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+    body = f'<p>{html.escape(reason)}</p><p><a href="{html.escape(url)}">{html.escape(url)}</a></p>'
+    with SmtpHook(smtp_conn_id=connection.conn_id) as server:
+        server.send_email_smtp(to=connection.extra_dejson["to"], subject=subject, html_content=body)

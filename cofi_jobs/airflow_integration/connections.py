@@ -1,0 +1,156 @@
+"""The store and databases through Airflow connections. Only DAGs use this: the rest of CoFi works without Airflow.
+
+A connection is looked up by the task that needs it, in its own process, never while a DAG is parsed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from cofi_jobs.core.credentials import DATABASE, SOURCE_DATABASE, SOURCE_FILES
+from cofi_jobs.core.errors import SettingsError
+
+PREFIX = "connection:"
+FOLDER_TYPES = ("fs", "file", "generic")
+# Setting of each task that names the connection of a database, and the variable that the task takes its address from.
+DATABASES = {"ingest": ("source_connection", SOURCE_DATABASE), "deliver": ("deliver_to", DATABASE)}
+# Extra fields of connections to buckets, with the option of s3fs or gcsfs that says the same, if any.
+EXTRAS = {
+    "aws": {
+        "aws_access_key_id": "key",
+        "aws_secret_access_key": "secret",
+        "aws_session_token": "token",
+        "endpoint_url": "endpoint_url",
+        "profile_name": "profile",
+        "config_kwargs": "config_kwargs",
+        "region_name": "client_kwargs.region_name",
+        "verify": "client_kwargs.verify",
+        "path": "",
+    },
+    "google_cloud_platform": {
+        "keyfile_dict": "token",
+        "key_path": "token",
+        "project": "project",
+        "endpoint_url": "endpoint_url",
+        "scope": "",
+        "num_retries": "",
+        "path": "",
+    },
+}
+# What the path of a store starts with; else a folder.
+PLACES = {
+    "aws": ("s3://",),
+    "google_cloud_platform": ("gs://",),
+    "generic": ("/", "s3://", "gs://"),
+}
+LOGINS = {"aws": ("key", "secret")}
+# Extra fields of a connection that are Airflow's own; the others are libpq's parameters, such as sslmode.
+NOT_LIBPQ = (
+    "cursor",
+    "iam",
+    "redshift",
+    "aws_conn_id",
+    "region_name",
+    "sqlalchemy_scheme",
+    "sqlalchemy_query",
+)
+
+
+def resolve(store: str) -> tuple[str, dict[str, Any]]:
+    """Location of a store, and the options of its file system, from a folder or "connection:<id>".
+
+    Raises SettingsError if there is no such connection or it names no store that CoFi can use; the message shows
+    nothing that the connection holds but its type.
+    """
+    if not store.startswith(PREFIX):
+        return store, {}
+    name = store.removeprefix(PREFIX)
+    connection = _get(name, "the store")
+    options = _options(connection, (*FOLDER_TYPES, *EXTRAS))
+    # Of a URI such as file:///srv/cofi Airflow makes the schema srv/cofi.
+    schema = f"/{connection.schema}" if connection.schema and not connection.host else ""
+    path = connection.extra_dejson.get("path", "") or schema
+    if not path.startswith(PLACES.get(connection.conn_type or "", ("/",))):
+        raise SettingsError(
+            f"connection {name!r} names no folder, expected an absolute path in its extra field 'path', "
+            "or the URI file:///<path>; in a bucket s3://<bucket>/<folder> or gs://<bucket>/<folder>"
+        )
+    return path, options
+
+
+def variables(task: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """Addresses of databases and options of the source of files that a task needs, by the variable for its process.
+
+    Raises SettingsError as `resolve` does.
+    """
+    setting, variable = DATABASES.get(task, ("", ""))
+    found = {variable: _address(params[setting])} if params.get(setting) else {}
+    if task == "ingest" and params.get("source_files_connection"):
+        connection = _get(params["source_files_connection"], "the source of files")
+        found[SOURCE_FILES] = json.dumps(_options(connection, (*EXTRAS, "generic")))
+    return found
+
+
+def _options(connection: Connection, types: tuple[str, ...]) -> dict[str, Any]:
+    """Options of fsspec's file system with what a connection says; those of `generic` are as fsspec names them."""
+    name, kind, extra = connection.conn_id, connection.conn_type, dict(connection.extra_dejson)
+    if kind not in types:
+        raise SettingsError(
+            f"connection {name!r} has the type {kind!r}, expected one of {', '.join(types)}"
+        )
+    login = dict(
+        zip(
+            LOGINS.get(kind, ("username", "password")),
+            (connection.login, connection.password),
+            strict=True,
+        )
+    )
+    options: dict[str, Any] = {key: value for key, value in login.items() if value}
+    for key, value in extra.items():
+        key = key.removeprefix("extra__google_cloud_platform__")
+        if kind in EXTRAS and key not in EXTRAS[kind]:
+            raise SettingsError(
+                f"connection {name!r} has the extra field {key!r}, expected some of {', '.join(EXTRAS[kind])}"
+            )
+        option = EXTRAS[kind][key] if kind in EXTRAS else ("" if key == "path" else key)
+        if option.startswith("client_kwargs."):
+            options.setdefault("client_kwargs", {})[option.partition(".")[2]] = value
+        elif option and value not in (None, ""):
+            options[option] = (
+                json.loads(value) if key == "keyfile_dict" and isinstance(value, str) else value
+            )
+    return options
+
+
+def _address(name: str) -> str:
+    """A PostgreSQL connection as libpq's URI."""
+    connection = _get(name, "the database")
+    if connection.conn_type != "postgres":
+        raise SettingsError(
+            f"connection {name!r} has the type {connection.conn_type!r}, expected postgres"
+        )
+    login = ":".join(
+        quote(part or "", safe="") for part in (connection.login, connection.password)
+    ).rstrip(":")
+    host = quote(connection.host or "", safe="[:]") + (
+        f":{connection.port}" if connection.port else ""
+    )
+    extra = {key: value for key, value in connection.extra_dejson.items() if key not in NOT_LIBPQ}
+    return (
+        f"postgresql://{login}{'@' if login else ''}{host}/{quote(connection.schema or '', safe='')}"
+        f"{'?' if extra else ''}{urlencode(extra, quote_via=quote)}"
+    )
+
+
+def _get(name: str, what: str) -> Connection:
+    try:
+        return Connection.get(name)
+    except AirflowNotFoundException:
+        raise SettingsError(
+            f"found no readable Airflow connection {name!r}, expected one that says where {what} is "
+            f"(in the UI under Admin, Connections, or in AIRFLOW_CONN_{name.upper()})"
+        ) from None

@@ -1,0 +1,45 @@
+"""NumPy on arrays that are grouped by user or item: counts, ranges, samples, unit vectors."""
+
+import numpy as np
+
+
+def from_newest(counts: np.ndarray) -> np.ndarray:
+    """1 for the newest rating of its user, 2 for the one before, and so on.
+
+    Users have `counts` ratings, one user's after the other's, each user's in order of time.
+    """
+    ends = np.cumsum(counts)
+    return np.repeat(ends, counts) - np.arange(ends[-1] if len(ends) else 0)
+
+
+def tally(index: np.ndarray, n: int, values: np.ndarray | None = None) -> np.ndarray:
+    """How often each number below `n` occurs in `index`, or the sums of its values: np.bincount in bounded memory.
+
+    That makes copies of both in 8 bytes.
+    """
+    total, block = np.zeros(n, np.int64 if values is None else np.float64), 1 << 20
+    for start in range(0, len(index), block):
+        part = slice(start, start + block)
+        total += np.bincount(index[part], None if values is None else values[part], minlength=n)
+    return total
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of all ranges [start, start + length) after each other: which range each is of, and the number."""
+    which = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)
+    return which, np.arange(len(which)) + (starts - np.cumsum(lengths) + lengths)[which]
+
+
+def sample(n: int, most: int, seed: int) -> np.ndarray:
+    """Mask (n,) of `most` of n, drawn at random; of all where there are no more."""
+    chosen = np.full(n, n <= most)
+    if n > most:
+        chosen[np.random.default_rng(seed).choice(n, most, replace=False)] = True
+    return chosen
+
+
+def to_unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, n_features) scaled to length 1, so that products are cosines; zeros stay."""
+    return vectors / np.maximum(
+        np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny
+    )

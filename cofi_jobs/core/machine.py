@@ -1,0 +1,104 @@
+"""What of the machine a task uses: threads, the same number of its own, in DuckDB and in TensorFlow, and the GPU."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from cofi_jobs.core.errors import SettingsError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+_threads = 0
+
+
+def cores() -> int:
+    """Cores that this process may use: those of its affinity, or of its control group's quota if that is less."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+    except (OSError, ValueError):  # no control groups here
+        return n
+    return n if quota == "max" else max(1, min(n, int(quota) // int(period)))
+
+
+def threads() -> int:
+    """Threads that the running task may use."""
+    return _threads or cores()
+
+
+def set_up_tensorflow(device: str) -> None:
+    """Threads and device of TensorFlow, for a task that uses it; once a process, before anything is computed.
+
+    Memory of a GPU is taken as it is needed, so that others can use it too. Raises SettingsError where the setting
+    `device` wants a GPU and there is none.
+    """
+    import tensorflow as tf  # here: it takes seconds, and few tasks need it
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise SettingsError(
+            "setting device: found no GPU that TensorFlow can use, expected one; auto and cpu do without"
+        )
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads())
+        tf.config.threading.set_inter_op_parallelism_threads(threads())
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.set_visible_devices([] if device == "cpu" else gpus, "GPU")
+    except RuntimeError:  # it has computed before and cannot be changed any more
+        log.warning(
+            "TensorFlow keeps the threads and the device of an earlier task of this process"
+        )
+
+
+@contextmanager
+def limited(n: int) -> Iterator[None]:
+    """Use `n` threads meanwhile, 0: one for each core."""
+    global _threads
+    before, _threads = _threads, n
+    _one_blas_thread()
+    try:
+        yield
+    finally:
+        _threads = before
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`work` on each of `items`, in threads; results in the order of `items`.
+
+    Few results wait to be taken, so memory does not grow with `items`. NumPy lets other threads run while it computes;
+    many small matrices are faster so than with BLAS' own threads, which wait for each other after every product.
+    """
+    _one_blas_thread()
+    n = threads()
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(n) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > n:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@cache
+def _one_blas_thread() -> None:
+    """BLAS without threads of its own, in this process, from now on.
+
+    Those stay awake for some time after a product, in case there is another, and take the cores from ours meanwhile.
+    Once: looking for loaded libraries takes milliseconds, and training asks in every step. NumPy has loaded BLAS now.
+    """
+    threadpool_limits(1, user_api="blas")

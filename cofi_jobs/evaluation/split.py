@@ -1,0 +1,80 @@
+"""What is held out of a run's ratings to measure the model on; train and evaluate must agree on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from cofi_jobs.core.arrays import tally
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.ratings import Ratings
+
+DAY = np.timedelta64(24 * 60 * 60, "s")
+
+
+def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
+    """Mask of each user's last `share` of ratings, at least one, but never a user's only rating.
+
+    `user_index` is sorted, and each user's ratings are in order of time.
+    """
+    counts = tally(user_index, user_index[-1] + 1 if len(user_index) else 0)
+    held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1).astype(np.int64)
+    ends, some = np.cumsum(counts), held_out > 0
+    # 1 from the first one held out of a user on, 0 again from the next user on: a byte a rating.
+    steps = np.zeros(len(user_index) + 1, np.int8)
+    steps[(ends - held_out)[some]] += 1
+    steps[ends[some]] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+
+
+def newest_days(time: np.ndarray, days: float) -> np.ndarray:
+    """Mask of the ratings of the last `days` before the newest; `time` is datetime64, and one without is old.
+
+    Raises DataError if nothing would be left to learn from.
+    """
+    if np.isnat(time).all():
+        return np.zeros(len(time), bool)
+    newest = time[~np.isnat(time)].max()
+    mask = time > newest - np.timedelta64(int(days * DAY.astype(int)), "s")
+    if mask.all():
+        raise DataError(
+            f"found no rating older than the {days:g} days that held_out_days holds out; lower it"
+        )
+    return mask
+
+
+def read_ratings(normalized: Path) -> Ratings:
+    """All current ratings of a run, by user, each user's newest last."""
+    sizes = (
+        pq.read_metadata(normalized / f"{side}.parquet").num_rows for side in ("users", "items")
+    )
+    table = pq.read_table(
+        normalized / "ratings.parquet", columns=["user_index", "item_index", "rating"]
+    )
+    return Ratings(*(column.to_numpy() for column in table.columns), *sizes)
+
+
+def held_out_mask(
+    normalized: Path, user_index: np.ndarray, settings: Mapping[str, Any]
+) -> np.ndarray:
+    """Mask of a run's ratings that its trial model does not see, by the settings that train ran with."""
+    return newest(user_index, read_times(normalized, settings), settings)
+
+
+def read_times(normalized: Path, settings: Mapping[str, Any]) -> np.ndarray | None:
+    """When a run's ratings were given, datetime64; None where the settings split without."""
+    if settings.get("held_out_days") is None:
+        return None
+    time = pq.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]
+    return time.cast("timestamp[us]").to_numpy()
+
+
+def newest(
+    user_index: np.ndarray, time: np.ndarray | None, settings: Mapping[str, Any]
+) -> np.ndarray:
+    """Mask of the newest ratings: of the last `held_out_days` if `time` is given, else a share of each user's."""
+    if time is None:
+        return newest_of_each_user(user_index, settings["held_out_share"])
+    return newest_days(time, settings["held_out_days"])

@@ -1,0 +1,25 @@
+"""Damped mean ratings of items, by which ratings are mean-normalised."""
+
+import numpy as np
+
+from cofi_jobs.core.arrays import tally
+from cofi_jobs.core.ratings import Ratings
+
+
+def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.ndarray:
+    """Mean rating of each item, (sum + damping * global mean) / (count + damping), float32.
+
+    `damping` is as if each item had that many more ratings at the global mean; 0 gives plain means. An item without
+    ratings gets the global mean.
+    """
+    global_mean = sums.sum() / counts.sum()
+    weight = counts + damping
+    means = np.full(len(counts), global_mean)
+    np.divide(sums + damping * global_mean, weight, out=means, where=weight > 0)
+    return means.astype(np.float32)
+
+
+def item_means(ratings: Ratings, damping: float) -> np.ndarray:
+    """Damped mean of each item over these ratings alone."""
+    item, n_items = ratings.item_index, ratings.n_items
+    return damped_means(tally(item, n_items), tally(item, n_items, ratings.rating), damping)

@@ -1,0 +1,501 @@
+"""Every setting, once. The environment (COFI_<NAME>), `--set name=value` and the Airflow form all come from here."""
+
+import difflib
+import functools
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cofi_jobs.core.errors import SettingsError
+
+PREFIX = "COFI_"
+# Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
+# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase, and how a store in
+# a bucket is worked on.
+NOT_SETTINGS = {
+    *(
+        "COFI_STORE",
+        "COFI_STORE_OPTIONS",
+        "COFI_DATABASE",
+        "COFI_SOURCE_DATABASE",
+        "COFI_SOURCE_FILES_OPTIONS",
+    ),
+    *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
+    *("COFI_CACHE", "COFI_LEASE_SECONDS"),
+}
+
+
+def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
+    """One setting: the task it belongs to, its default, what it means, and pydantic's bounds (`ge`, `gt`, `le`)."""
+    return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+class Settings(BaseSettings):
+    """The settings of a run."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
+    )
+
+    rating_low: float | None = setting(
+        "ingest",
+        None,
+        "Lowest rating of the scale. Empty: taken from the first night's ratings and kept.",
+    )
+    rating_high: float | None = setting(
+        "ingest",
+        None,
+        "Highest rating of the scale. Empty: taken from the first night's ratings and kept.",
+    )
+    id_type: Literal["auto", "integer", "string"] = setting(
+        "ingest",
+        "auto",
+        "Type of user and item ids. auto: integer if all ids of the first night are, else string.",
+    )
+    max_refused: float = setting(
+        "ingest",
+        0.5,
+        "Share of a night's rows that may be refused; if more are, nothing is taken.",
+        ge=0,
+        le=1,
+    )
+    settle_seconds: float = setting(
+        "ingest",
+        2.0,
+        "A file in landing/ is read once it is unchanged for so many seconds.",
+        ge=0,
+        le=600,
+    )
+
+    source_connection: str | None = setting(
+        "ingest",
+        None,
+        "Airflow connection of a PostgreSQL database to read ratings from, beside files. Empty: none.",
+    )
+    source_query: str | None = setting(
+        "ingest",
+        None,
+        "SQL query that gives the ratings: the columns of a rating file, and the watermark.",
+    )
+    source_watermark: str = setting(
+        "ingest",
+        "updated_at",
+        "Column of the query that grows with each new or changed row: a time or a number.",
+    )
+    source_overlap: float = setting(
+        "ingest",
+        3600,
+        "Seconds (of a number: units) below the last watermark that are read again, for rows that were committed late.",
+        ge=0,
+    )
+
+    source_files: str | None = setting(
+        "ingest",
+        None,
+        "Folder or pattern of rating files elsewhere: s3://bucket/drop/, gs://..., file:///drop/*.csv. Empty: none.",
+    )
+    source_files_connection: str | None = setting(
+        "ingest",
+        None,
+        "Airflow connection with the credentials for source_files. Empty: the worker's own.",
+    )
+
+    damping: float = setting(
+        "normalize",
+        5.0,
+        "Ratings' worth of the global mean mixed into each item's mean. 0: plain means.",
+        ge=0,
+        le=1e6,
+    )
+
+    n_features: int = setting(
+        "train", 64, "Number of features that describe an item or a user.", ge=1, le=1024
+    )
+    batch_size: int | None = setting(
+        "train",
+        None,
+        "Ratings in one step of Adam, those of whole users. Empty: a hundredth of all, at least 16,384. 0: all.",
+        ge=0,
+    )
+    learning_rate_schedule: Literal["cosine", "constant"] = setting(
+        "train", "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
+    )
+    seed: int = setting(
+        "train", 0, "Seed of the first factors and of the shuffling.", ge=0, le=2**31 - 1
+    )
+    warm_start: bool = setting(
+        "train",
+        True,
+        "Go on from the last published run's factors, in a third of the steps. false: learn anew.",
+    )
+    held_out_share: float = setting(
+        "train",
+        0.2,
+        "Share of each user's ratings, the newest, that is held out to measure the model.",
+        gt=0,
+        le=0.5,
+    )
+    held_out_days: float | None = setting(
+        "train",
+        None,
+        "Hold out all ratings of the last so many days instead. Empty: a share of each user's.",
+        gt=0,
+    )
+    liked_from: float | None = setting(
+        "train",
+        None,
+        "Rating from which an item counts as liked. Empty: three quarters up the scale.",
+    )
+    exact_users: bool = setting(
+        "train",
+        True,
+        "Set users' rows to J's exact minimum in each step. false: Adam learns them too, each step from all ratings.",
+    )
+    recency: float = setting(
+        "train",
+        0.5,
+        "In a user's exact row the n-th newest rating weighs n^-recency. 0: all alike.",
+        ge=0,
+        le=5,
+    )
+    rating_lambda: float = setting(
+        "train", 1.2, "Rating head: weight λ of the L2 penalty.", ge=0, le=1e6
+    )
+    rating_nu: float = setting(
+        "train", 0.5, "Rating head: λ grows with (number of ratings)^ν.", ge=0, le=1
+    )
+    rating_bias_lambda: float = setting(
+        "train",
+        3.0,
+        "Rating head: weight of the L2 penalty of a user's offset b. 0: none.",
+        ge=0,
+        le=1e6,
+    )
+    rating_learning_rate: float = setting(
+        "train", 0.02, "Rating head: Adam's learning rate.", gt=0, le=10
+    )
+    rating_steps: int = setting("train", 60, "Rating head: steps of Adam.", ge=1, le=100_000)
+    ranking_alpha: float = setting(
+        "train",
+        25.0,
+        "Ranking head: how many random items of target 0 come with each rating.",
+        ge=0,
+        le=10_000,
+    )
+    ranking_lambda: float = setting(
+        "train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6
+    )
+    ranking_nu: float = setting(
+        "train", 0.5, "Ranking head: λ grows with (number of ratings)^ν.", ge=0, le=1
+    )
+    ranking_learning_rate: float = setting(
+        "train", 0.06, "Ranking head: Adam's learning rate.", gt=0, le=10
+    )
+    ranking_steps: int = setting("train", 40, "Ranking head: steps of Adam.", ge=1, le=100_000)
+
+    use_tuned: bool = setting(
+        "train",
+        True,
+        "Use the store's settings.json, which tuning writes, for settings that are left at their defaults.",
+    )
+
+    similarity: Literal["cosine", "distance"] = setting(
+        "similar_items",
+        "cosine",
+        "Measure of similar items: cosine, or the textbook's squared distance.",
+    )
+    similar_n: int = setting("similar_items", 20, "Similar items for each item.", ge=1, le=1000)
+
+    top_n: int = setting("recommend", 20, "Recommended items for each user.", ge=1, le=1000)
+    popular_n: int = setting(
+        "recommend", 100, "Items in the list for users without ratings.", ge=1, le=10_000
+    )
+    min_item_ratings: int = setting(
+        "recommend",
+        1,
+        "Ratings that an item needs to be recommended or to be among the popular items.",
+        ge=1,
+    )
+    max_per_group: int = setting(
+        "recommend",
+        0,
+        "Items of one group (the catalogue's first for each item) in a user's list. 0: any number.",
+        ge=0,
+    )
+    diversity: float = setting(
+        "recommend",
+        0.0,
+        "Weight of being unlike the items before in a user's list, against the score.",
+        ge=0,
+        le=1,
+    )
+    recommendation_files: Literal["whole", "per-user"] = setting(
+        "recommend",
+        "whole",
+        "whole: files of many users. per-user: one file a user, for small numbers of users.",
+    )
+
+    evaluate_users: int = setting(
+        "evaluate",
+        50_000,
+        "Most users whose lists are measured; of more, so many drawn at random.",
+        ge=1,
+    )
+    ndcg_at: int = setting(
+        "evaluate", 10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000
+    )
+    recall_at: int = setting(
+        "evaluate",
+        20,
+        "How many items recall, coverage, novelty and similarity look at.",
+        ge=1,
+        le=1000,
+    )
+    ranking_margin: float = setting(
+        "evaluate",
+        0.05,
+        "Share by which NDCG may lie below the published model's before the night is refused.",
+        ge=0,
+        le=1,
+    )
+    rating_margin: float = setting(
+        "evaluate",
+        0.01,
+        "Share by which RMSE may lie above the published model's before the night is refused.",
+        ge=0,
+        le=1,
+    )
+    min_coverage: float = setting(
+        "evaluate", 0.001, "Least share of the items that must be in someone's list.", ge=0, le=1
+    )
+    min_users_served: float = setting(
+        "evaluate",
+        0.5,
+        "Least share of the users of whom the trial model must know a rating.",
+        ge=0,
+        le=1,
+    )
+    min_rows: float = setting(
+        "evaluate",
+        0.5,
+        "Least share of rows, against full lists and the last publication's users and items.",
+        ge=0,
+        le=1,
+    )
+    min_input: float = setting(
+        "evaluate", 0.01, "Least new ratings, as a multiple of a usual night's. None at all are no reason to refuse.",
+        ge=0, le=1,
+    )  # fmt: skip
+    max_input: float = setting(
+        "evaluate", 20.0, "Most new ratings, as a multiple of a usual night's.", ge=1, le=1e9
+    )
+    force_publish: bool = setting(
+        "evaluate",
+        False,
+        "Publish although the evaluation refuses it. The manifest records what was overridden.",
+    )
+
+    keep_runs: int = setting(
+        "publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000
+    )
+
+    grace_hours: float = setting(
+        "publish",
+        24.0,
+        "A run is kept for so many hours after readers were pointed elsewhere.",
+        ge=0,
+        le=10_000,
+    )
+    max_batches: int = setting(
+        "publish",
+        60,
+        "Batches of ratings kept apart; beyond it all but the newer half are merged.",
+        ge=2,
+        le=10_000,
+    )
+
+    deliver_to: str | None = setting(
+        "deliver",
+        None,
+        "Airflow connection of the PostgreSQL database that gets the lists as tables. Empty: none.",
+    )
+    deliver_schema: str = setting(
+        "deliver", "cofi", "Schema in that database, for this store's lists alone."
+    )
+
+    tune_minutes: float = setting(
+        "tune",
+        20.0,
+        "Minutes of trials, for both heads together, on one run's ratings.",
+        gt=0,
+        le=600,
+    )
+    tune_users: int = setting(
+        "tune",
+        20_000,
+        "Users whose ratings tuning works on, drawn at random where there are more.",
+        ge=10,
+        le=10**9,
+    )
+
+    memory_limit_mb: int = setting(
+        "machine", 3072, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256
+    )
+    threads: int = setting(
+        "machine",
+        0,
+        "Threads of a task: its own, DuckDB's, TensorFlow's. 0: one for each core.",
+        ge=0,
+        le=1024,
+    )
+
+    device: Literal["auto", "cpu", "gpu"] = setting(
+        "machine",
+        "auto",
+        "What train and tune compute on. auto: a GPU if TensorFlow can use one, else the CPU.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_none(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: None if value in ("", "null") else value for name, value in values.items()}
+
+    @model_validator(mode="after")
+    def _scale_has_two_ends(self) -> "Settings":
+        low, high = self.rating_low, self.rating_high
+        if low is not None and high is not None and low >= high:
+            raise ValueError(
+                f"rating_low is {low:g} and rating_high is {high:g}; rating_low must be the smaller"
+            )
+        return self
+
+
+def load_settings(overrides: Iterable[str] = ()) -> Settings:
+    """The settings from the environment, with `overrides` of the form "name=value" on top.
+
+    Raises SettingsError, naming the setting, the value found and what is allowed.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            raise SettingsError(
+                f"unknown environment variable {variable}{_did_you_mean(variable, known)}"
+            )
+    values: dict[str, Any] = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"found {text!r}, expected a setting as name=value")
+        if name not in Settings.model_fields:
+            raise SettingsError(
+                f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}"
+            )
+        values[name] = value
+    return check(values)
+
+
+def of_run(values: Mapping[str, Any]) -> Settings:
+    """The settings that a run was made with, as its records have them; names that are no longer known are left out."""
+    return Settings(
+        **{name: value for name, value in values.items() if name in Settings.model_fields}
+    )
+
+
+def check(values: Mapping[str, Any]) -> Settings:
+    """The settings from the environment, with these values on top. Raises SettingsError as `load_settings` does."""
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from None
+
+
+def section(name: str) -> str:
+    """The task that a setting belongs to, or "machine"."""
+    return _properties()[name]["section"]
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Least and greatest value that a number may have."""
+    schema = _schema(name)
+    return schema.get("minimum", schema.get("exclusiveMinimum", -math.inf)), schema.get(
+        "maximum", math.inf
+    )
+
+
+def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as environment variables for a child process."""
+    return {
+        PREFIX + name.upper(): "null" if value is None else str(value)
+        for name, value in values.items()
+        if name in Settings.model_fields
+    }
+
+
+def form_fields() -> dict[str, dict[str, Any]]:
+    """Fields of the Airflow trigger form: for each setting its default here, JSON schema, description and section.
+
+    The description ends with what is allowed: the form does not show bounds by itself.
+    """
+    fields = {}
+    for name, default in load_settings().model_dump().items():
+        schema = _schema(name)
+        fields[name] = {
+            **schema,
+            "default": default,
+            "description": f"{schema['description']} [{_allowed(name)}]",
+        }
+    return fields
+
+
+@functools.cache  # made once: the DAG's file asks for every setting each time it is parsed
+def _properties() -> dict[str, dict[str, Any]]:
+    return Settings.model_json_schema()["properties"]
+
+
+def _schema(name: str) -> dict[str, Any]:
+    field = _properties()[name]
+    schema = {
+        key: value for key, value in field.items() if key not in ("title", "default", "anyOf")
+    }
+    for option in field.get(
+        "anyOf", []
+    ):  # an optional setting: merge "number or null" into one field
+        schema |= {**option, "type": [*schema.get("type", []), option["type"]]}
+    return schema
+
+
+def _allowed(name: str) -> str:
+    schema = _schema(name)
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    kind = schema["type"]
+    text = (
+        kind if isinstance(kind, str) else " or ".join("empty" if k == "null" else k for k in kind)
+    )
+    for key, words in (
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "at most"),
+    ):
+        if key in schema:
+            text += f", {words} {schema[key]:g}"
+    return text
+
+
+def _explain(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    name = error["loc"][0]
+    found = "nothing" if error["input"] is None else repr(error["input"])
+    return f"setting {name}: found {found}, allowed is: {_allowed(name)}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"; did you mean {close[0]}?" if close else f"; the settings are {', '.join(sorted(known))}"
+    )

@@ -1,0 +1,141 @@
+"""Reading what a store publishes. CURRENT is resolved once, so that one reader sees one run."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.remote import open_store
+from cofi_jobs.store.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """A published run of a store."""
+
+    store: Store
+    key: str
+    manifest: dict[str, Any]
+
+    def recommendations(self, user_id: str) -> pa.Table:
+        """A user's list, empty if the run does not know the user. `user_id` may be given as text."""
+        return self._of("recommendations", "user_id", user_id).sort_by("rank")
+
+    def similar_items(self, item_id: str) -> pa.Table:
+        """An item's similar items, empty if the run does not know the item."""
+        return self._of("similar_items", "item_id", item_id).sort_by("rank")
+
+    def popular_items(self) -> pa.Table:
+        """The list for users without ratings."""
+        return self._read("popular_items")
+
+    def items(self) -> pa.Table:
+        """All items with titles and groups, as far as the catalogue has them."""
+        return self._read("normalized/items.parquet")
+
+    def users(self) -> pa.Table:
+        """All users with their number of ratings."""
+        return self._read("normalized/users.parquet")
+
+    def rated(self, user_id: str) -> pa.Table:
+        """What a user rated: item_index and rating, newest first."""
+        user = self._dataset("normalized/users.parquet").to_table(
+            filter=self._is("user_id", user_id)
+        )
+        index = ds.field("user_index").isin(user["user_index"])
+        return self._dataset("normalized/ratings.parquet").to_table(
+            ["item_index", "rating"], index
+        )[::-1]
+
+    def item_factors(self) -> pa.Table:
+        """Both heads' factors of all items, in the order of their row numbers."""
+        return self._read("model/item_factors.parquet")
+
+    def user_factors(self, user_id: str) -> pa.Table:
+        """Both heads' factors of a user: one row, none if the run does not know the user."""
+        return self._dataset("model/user_factors.parquet").to_table(
+            filter=self._is("user_id", user_id)
+        )
+
+    def _read(self, name: str) -> pa.Table:
+        path, filesystem = self.store.readable(self.key, name)
+        return pq.read_table(path, filesystem=filesystem)
+
+    def _dataset(self, name: str) -> ds.Dataset:
+        path, filesystem = self.store.readable(self.key, name)
+        return ds.dataset(path, filesystem=filesystem)
+
+    def _of(self, table: str, column: str, value: str) -> pa.Table:
+        """The rows of one id; only files that may hold it are opened."""
+        (root, filesystem), wanted = self.store.readable(self.key, ""), self._id(column, value)
+        files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
+        own = [file for file in files if _may_hold(file, column, wanted)] or files[
+            :1
+        ]  # one, for the columns
+        # The type of what stands in a folder's name is not for Arrow to guess.
+        in_names = ds.partitioning(pa.schema([(column, self._type(column))]), flavor="hive")
+        paths = [f"{root.rstrip('/')}/{file['path']}" for file in own]
+        dataset = ds.dataset(
+            paths, filesystem=filesystem, partitioning=in_names, partition_base_dir=root
+        )
+        return dataset.to_table(filter=ds.field(column) == wanted)
+
+    def _type(self, column: str) -> pa.DataType:
+        return tables.ID_TYPES[self.manifest["id_types"][column]]
+
+    def _is(self, column: str, value: str) -> ds.Expression:
+        return ds.field(column) == self._id(column, value)
+
+    def _id(self, column: str, value: str) -> int | str:
+        """The id in the store's type. Raises StoreError for text where all ids are integers."""
+        if self.manifest["id_types"][column] == "string":
+            return str(value)
+        try:
+            return int(value)
+        except ValueError:
+            raise StoreError(
+                f"found the {column} {value!r}, expected an integer, as all ids of this store are"
+            ) from None
+
+
+def _may_hold(file: dict[str, Any], column: str, wanted: int | str) -> bool:
+    """Whether a file of the manifest can have rows of an id, by its folder's name or its range of ids."""
+    folder = PurePath(file["path"]).parent.name
+    if folder.startswith(f"{column}="):
+        return folder == tables.folder_of(column, wanted)
+    return "first_id" not in file or file["first_id"] <= wanted <= file["last_id"]
+
+
+def current_run(store: Store, run_key: str | None = None) -> Run:
+    """The run that readers use now, or a given published run. Raises StoreError if there is none."""
+    key = run_key or store.current()
+    if key is None:
+        raise StoreError(f"found no published run in {store.location}; run the job first")
+    manifest = store.manifest(key)
+    if manifest is None:
+        raise StoreError(
+            f"run {key} is not published in {store.location}; published are: {', '.join(store.published())}"
+        )
+    return Run(store, key, manifest)
+
+
+def recommendations(
+    store: Path | str, user_id: str, options: dict[str, Any] | None = None
+) -> pa.Table:
+    """A user's list in the run that readers use now, empty if that does not know the user.
+
+    `options` are those of fsspec for a store in a bucket; without, COFI_STORE_OPTIONS or the environment's own.
+    """
+    return current_run(open_store(store, options)).recommendations(user_id)
+
+
+def similar_items(
+    store: Path | str, item_id: str, options: dict[str, Any] | None = None
+) -> pa.Table:
+    """An item's similar items in the run that readers use now, empty if that does not know the item."""
+    return current_run(open_store(store, options)).similar_items(item_id)

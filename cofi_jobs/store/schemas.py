@@ -1,0 +1,151 @@
+"""Arrow schemas of the tables that readers rely on.
+
+Descriptions of the columns travel in the files: with Arrow's fields, and for other readers in the Parquet file's own
+key-value metadata, under the column's name.
+"""
+
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cofi_jobs.store.store import sha256
+
+SCHEMA_VERSION = 1
+PUBLISHED = (
+    "recommendations",
+    "similar_items",
+    "popular_items",
+    "model",
+    "evaluation",
+)  # what readers see of a run
+ID_TYPES = {"integer": pa.int64(), "string": pa.string()}
+
+
+def describe(path: Path, folder: Path) -> dict[str, Any]:
+    """What the manifest says of a file of a run, whose path is taken below `folder`."""
+    metadata = pq.read_metadata(path)
+    return {
+        "path": str(path.relative_to(folder)),
+        "rows": metadata.num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        **_id_range(metadata),
+    }
+
+
+def _id_range(metadata: pq.FileMetaData) -> dict[str, Any]:
+    """First and last id of a file that is sorted by its first column, an id; so a look-up opens one file only."""
+    if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
+        return {}
+    first, last = (
+        metadata.row_group(n).column(0).statistics for n in (0, metadata.num_row_groups - 1)
+    )
+    if first.min is None or last.max is None:  # Parquet keeps no bounds of very long texts
+        return {}
+    return {"first_id": first.min, "last_id": last.max}
+
+
+def _field(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable, {"description": description})
+
+
+def _described(fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, {field.name: field.metadata[b"description"] for field in fields})
+
+
+def folder_of(column: str, value: int | str) -> str:
+    """Name of the folder that holds the rows of one id, in the way of Hive."""
+    return f"{column}={quote(str(value), safe='')}"
+
+
+def users_in(path: PurePath | str) -> set[str]:
+    """Ids of the users whose own folders a path goes through, as `folder_of` names them."""
+    folders = (part.partition("=") for part in PurePath(path).parts)
+    return {unquote(value) for column, _, value in folders if column == "user_id"}
+
+
+def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
+    """One row for each user and rank, sorted by both."""
+    return _described(
+        [
+            _field("user_id", user_id, "the user, as in the source"),
+            _field("rank", pa.int32(), "place in the user's list, 1 is best"),
+            _field("item_id", item_id, "the recommended item; never one that the user has rated"),
+            _field(
+                "score", pa.float32(), "ranking head: larger is better, comparable within one user"
+            ),
+            _field(
+                "predicted_rating",
+                pa.float32(),
+                "rating head, in the source's scale and clipped to it",
+            ),
+            _field(
+                "because_item_id",
+                item_id,
+                "liked item that contributed most to the score",
+                nullable=True,
+            ),
+        ]
+    )
+
+
+def similar_items(item_id: pa.DataType, measure: str) -> pa.Schema:
+    """One row for each item and rank, sorted by both; `measure` is "similarity" or "distance"."""
+    meaning = {
+        "similarity": "cosine of the two items' ranking factors, at most 1",
+        "distance": "squared distance of the two items' ranking factors, 0 is identical",
+    }
+    return _described(
+        [
+            _field("item_id", item_id, "the item, as in the source"),
+            _field("rank", pa.int32(), "place in the item's list, 1 is most similar"),
+            _field("similar_item_id", item_id, "the similar item; never the item itself"),
+            _field(measure, pa.float32(), meaning[measure]),
+        ]
+    )
+
+
+def popular_items(item_id: pa.DataType) -> pa.Schema:
+    """The list for users without ratings."""
+    return _described(
+        [
+            _field("rank", pa.int32(), "place in the list, 1 is best"),
+            _field("item_id", item_id, "the item, as in the source"),
+            _field("score", pa.float32(), "number of users who liked the item"),
+        ]
+    )
+
+
+def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
+    """One row for each item, sorted by id."""
+    vector = pa.list_(pa.float32(), n_features)
+    return _described(
+        [
+            _field("item_id", item_id, "the item, as in the source"),
+            _field(
+                "rating_factors",
+                vector,
+                "x of the rating head: predicted rating = w.x + bias + mean",
+            ),
+            _field("ranking_factors", vector, "x of the ranking head: score = w.x"),
+            _field("mean", pa.float32(), "damped mean rating of the item"),
+            _field("n_ratings", pa.int32(), "number of ratings of the item"),
+        ]
+    )
+
+
+def user_factors(user_id: pa.DataType, n_features: int) -> pa.Schema:
+    """One row for each user, sorted by id."""
+    vector = pa.list_(pa.float32(), n_features)
+    return _described(
+        [
+            _field("user_id", user_id, "the user, as in the source"),
+            _field("rating_factors", vector, "w of the rating head"),
+            _field("ranking_factors", vector, "w of the ranking head"),
+            _field("bias", pa.float32(), "b of the rating head"),
+            _field("n_ratings", pa.int32(), "number of ratings by the user"),
+        ]
+    )

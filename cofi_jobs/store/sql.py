@@ -1,0 +1,70 @@
+"""A DuckDB connection set up for one task: bounded memory, spilling to the store's disk, time in UTC."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from cofi_jobs.core.machine import cores
+from cofi_jobs.settings.fields import Settings
+
+SPILL = ".spill"
+# zstd at its first level: files hardly larger than at its usual one, in clearly less time
+PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880"
+
+
+@contextmanager
+def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory database that spills into `folder` beyond the memory limit, and leaves nothing there."""
+    spill = folder / SPILL
+    with duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")
+        connection.execute(f"SET temp_directory = {quote(str(spill))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(
+            "SET enable_progress_bar = false"
+        )  # it would write to standard output, terminal or not
+        connection.execute(f"SET threads = {settings.threads or cores()}")
+        yield connection
+    shutil.rmtree(spill, ignore_errors=True)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """A database of this name in a file where the connection spills, which goes as that does.
+
+    Its tables are compressed and may be larger than memory, at less than what spilling costs.
+    """
+    [(folder,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    Path(folder).mkdir(exist_ok=True)
+    for left in Path(folder).glob(f"{name}.duckdb*"):  # by one that was killed
+        left.unlink()
+    connection.execute(f"ATTACH {quote(f'{folder}/{name}.duckdb')} AS {name}")
+
+
+def quote(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def name(text: str) -> str:
+    """A text as an SQL identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def files(paths: list[Path]) -> str:
+    """Paths as an SQL list. Their order is kept."""
+    return "[" + ", ".join(quote(str(path)) for path in paths) + "]"
+
+
+def file(path: Path) -> str:
+    """A path as an SQL string that names this one file: * and ? in it are no wildcards."""
+    return quote(re.sub(r"[*?]", r"[\g<0>]", str(path)))
+
+
+def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Write a query's rows to a Parquet file in the query's order; returns how many."""
+    copy = f"COPY ({query}) TO {quote(str(path))} ({PARQUET})"
+    return connection.execute(copy).fetchall()[0][0]

@@ -1,0 +1,122 @@
+"""Publish: write the manifest and point readers to this run, last and atomically; then remove old runs."""
+
+import logging
+import time
+from typing import Any
+
+from cofi_jobs.erasure import tombstones as erasure
+from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.store.compaction import merge
+from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION, describe
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
+COUNTS = {
+    "ingest": ("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),
+    "normalize": (
+        *("n_read", "n_refused", "n_erased", "n_rows", "n_superseded", "n_withdrawn"),
+        *("n_ratings", "n_users", "n_items"),
+    ),
+    "similar_items": ("rows",),
+    "recommend": ("rows", "users", "popular_items", "barred_items"),
+}
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Publish a finished run.
+
+    A run older than the current one is published too, but readers stay with the newer one (`rollback` moves them).
+    """
+    if store.manifest(run_key) is None:
+        store.write_manifest(run_key, manifest(store, settings, run_key))
+    current = store.current()
+    if current is None or current <= run_key:
+        store.set_current(run_key)
+        log.info(
+            "published %s, readers use it from now on",
+            store.shown(store.table(run_key, "recommendations")),
+        )
+    else:
+        log.warning("published run %s, but readers stay with the newer run %s", run_key, current)
+    removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
+    if removed:
+        log.info("removed old runs: %s", ", ".join(removed))
+    cleaned = erasure.finish(store)
+    if cleaned:
+        log.info("removed erased users from the published runs %s", ", ".join(cleaned))
+    with store.lock("ingest"):
+        landed = erasure.remove_landed(store)
+    if landed:
+        log.info(
+            "removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed)
+        )
+    merge(store, settings)
+    recommended = store.required_outcome(run_key, "recommend")
+    return {
+        "path": store.shown(store.table(run_key, "recommendations")),
+        **{key: recommended[key] for key in COUNTS["recommend"]},
+        "current": store.current(),
+        "removed": removed,
+    }
+
+
+def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """What the run was made from and with, and what it made (docs/outputs.md describes each field)."""
+    outcomes = {
+        task: store.required_outcome(run_key, task)
+        for task in ("ingest", "normalize", "train", "evaluate", *COUNTS)
+    }
+    used = {
+        name: outcomes.get(section(name), {}).get("settings", {})
+        for name in type(settings).model_fields
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_key": run_key,
+        # A setting belongs to one task: what that task ran with counts.
+        "settings": {
+            name: used[name].get(name, value) for name, value in settings.model_dump().items()
+        },
+        "tuned": outcomes["train"].get("tuned"),
+        "id_types": outcomes["ingest"]["id_types"],
+        "scale": outcomes["ingest"]["scale"],
+        "liked_from": outcomes["train"]["liked_from"],
+        "batches": outcomes["normalize"]["batches"],
+        "input_files": [
+            {key: file[key] for key in ("name", "sha256")} for file in outcomes["ingest"]["files"]
+        ],
+        "counts": {
+            task: {key: outcomes[task][key] for key in keys} for task, keys in COUNTS.items()
+        },
+        **{key: outcomes["evaluate"][key] for key in ("metrics", "comparisons", "gate")},
+        "files": [
+            describe(path, store.table(run_key, ""))
+            for table in PUBLISHED
+            for path in sorted(store.table(run_key, table).rglob("*.parquet"))
+        ],
+    }
+
+
+def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) -> list[str]:
+    """Remove published runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
+
+    The current run and the one just published always stay, and runs that readers were pointed to within the last
+    `grace_hours`: somebody may still be reading.
+    """
+    published = store.published()
+    given_up = time.time() - DAYS_TO_FINISH * 86_400
+    old = [
+        key
+        for key in store.run_keys()
+        if (
+            key in published[:-keep_runs]
+            or (key not in published and store.last_change(key) < given_up)
+        )
+        and key not in (run_key, store.current())
+        and store.left_at(key) < time.time() - grace_hours * 3600
+    ]
+    for key in old:
+        store.remove_run(key)
+    return old

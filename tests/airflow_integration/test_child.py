@@ -1,0 +1,235 @@
+"""A task in its child process: what it hands back, how its failures are told apart, and that it dies with its task."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cofi_jobs.airflow_integration.child import ROOT, run_in_child
+from cofi_jobs.core.errors import CofiError
+from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.runner import run_task
+from tests.support.data import QUICK, random_ratings, write_ratings
+
+KEY = "night-1"
+# As a task of Airflow is run: SIGTERM becomes an exception, and SIGKILL can be met by nothing.
+PARENT = f"""
+import signal, sys
+from cofi_jobs.airflow_integration.child import run_in_child
+
+def stop(*_):
+    raise SystemExit(3)
+
+signal.signal(signal.SIGTERM, stop)
+settings = dict(text.split("=") for text in sys.argv[2:])
+run_in_child("train", sys.argv[1], settings, "{KEY}", lambda line: print(line, flush=True))
+"""
+
+
+@pytest.fixture
+def normalized(store: Store, quick: Settings) -> Store:
+    """A store whose run is ready for `train`."""
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    for task in ("ingest", "normalize"):
+        run_task(task, store, quick, KEY)
+    return store
+
+
+def in_child(
+    task: str, store: Store | str, log_line: Callable[[str], None] = print, **settings: Any
+) -> dict[str, Any]:
+    root = store.root if isinstance(store, Store) else store
+    return run_in_child(
+        task, str(root), {**dict(text.split("=") for text in QUICK), **settings}, KEY, log_line
+    )
+
+
+def only_child(pid: int | None = None) -> psutil.Process:
+    [child] = (
+        p
+        for p in psutil.Process(pid).children()
+        if "cofi_jobs.airflow_integration.child" in p.cmdline()
+    )
+    return child
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_outcome_and_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    monkeypatch.setenv("COFI_THREADS", "1")
+    monkeypatch.setenv("COFI_RATING_HIGH", "7")
+    lines: list[str] = []
+    outcome = in_child("ingest", store, lines.append, rating_low=-1.5, rating_high=None)
+    assert outcome == store.outcome(KEY, "ingest")
+    assert outcome["rows_taken"] == len(random_ratings())
+    assert any(f"{len(random_ratings())} taken, 0 refused" in line for line in lines)
+    expected = load_settings([*QUICK, "rating_low=-1.5", "threads=1", "rating_high="])
+    assert (
+        outcome["settings"] == expected.model_dump()
+    )  # the given ones first, then the environment's
+
+
+def test_bad_data_is_not_to_be_retried(store: Store) -> None:
+    (store.landing / "ratings.csv").write_text("shop,price\n1,2\n")
+    with pytest.raises(
+        CofiError, match=r"ratings\.csv: found the columns 'shop', 'price', expected"
+    ):
+        in_child("ingest", store)
+
+
+def test_bad_settings_are_not_to_be_retried(store: Store) -> None:
+    lines: list[str] = []
+    with pytest.raises(CofiError, match="ingest"):
+        in_child("ingest", store, lines.append, top_n=0)
+    assert any("top_n" in line and "at least 1" in line for line in lines)
+
+
+def test_missing_task_is_not_to_be_retried(store: Store) -> None:
+    with pytest.raises(CofiError, match="needs the task ingest of the same run"):
+        in_child("normalize", store)
+
+
+def test_unusable_store_is_to_be_retried() -> None:
+    with pytest.raises(RuntimeError, match="ingest ended with exit code 1"):
+        in_child("ingest", "/proc/cofi-store")  # where not even root can write
+
+
+def test_crash_is_not_taken_for_an_earlier_failure(store: Store) -> None:
+    store.write_failure(KEY, "ingest", {"error": "bad data of long ago", "permanent": True})
+    store.landing.rmdir()
+    store.landing.write_text("in the way of the folder")
+    with pytest.raises(RuntimeError, match=r"exit code 1$"):
+        in_child("ingest", store)
+
+
+@pytest.fixture
+def endless(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store in which `ingest` waits for ever, with lines to see: Python tells what it imports."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    with store.lock("ingest"):
+        yield store
+
+
+def test_killed_child_is_to_be_retried(endless: Store) -> None:
+    killed: list[psutil.Process] = []
+
+    def kill(_: str) -> None:
+        if not killed:
+            killed.append(only_child())
+            killed[0].kill()
+
+    with pytest.raises(RuntimeError, match=r"ingest ended with exit code -9$"):
+        in_child("ingest", endless, kill)
+
+
+def test_child_dies_when_the_task_raises(endless: Store) -> None:
+    children: list[psutil.Process] = []
+
+    def time_out(_: str) -> None:
+        children.append(only_child())  # the line came while the child works
+        raise TimeoutError("as Airflow's execution_timeout does")
+
+    with pytest.raises(TimeoutError):
+        in_child("ingest", endless, time_out)
+    assert is_gone(children[0])
+
+
+def test_settings_and_store_are_not_on_the_command_line(endless: Store) -> None:
+    """There every user of the machine would see them."""
+    commands: list[list[str]] = []
+    environments: list[dict[str, str]] = []
+
+    def look(_: str) -> None:
+        commands.append(only_child().cmdline())
+        environments.append(only_child().environ())
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        in_child("ingest", endless, look, rating_high=None)
+    assert commands[0][1:] == [
+        *("-m", "cofi_jobs.airflow_integration.child", "ingest"),
+        *("--run-key", KEY),
+    ]
+    sent = {name: value for name, value in environments[0].items() if name.startswith("COFI_")}
+    expected = dict(text.split("=") for text in [*QUICK, "rating_high=null"])
+    store = {"COFI_STORE": str(endless.root), "COFI_STORE_OPTIONS": "{}"}
+    assert sent == {"COFI_" + name.upper(): value for name, value in expected.items()} | store
+
+
+def test_credentials_reach_the_child_and_nothing_else(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This child tells all that it was given, in its lines and in the error that it leaves."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os; print('given', os.environ['COFI_STORE_OPTIONS'])"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("COFI_STORE_OPTIONS", '{"password": "of another store"}')
+    options = {
+        "username": "night",
+        "password": "canary-1",
+        "client_kwargs": {"secret_access_key": ["canary-2"], "region": "north-1"},
+        "keyfile": {"lines": "-----\ncanary-3\n"},
+    }
+    (store.landing / "ratings.csv").write_text("canary-1,canary-2,canary-3\n1,2,3\n")
+    lines: list[str] = []
+    with pytest.raises(CofiError, match=r"'\*\*\*', '\*\*\*', '\*\*\*'") as raised:
+        run_in_child("ingest", str(store.root), {}, KEY, lines.append, options)
+    [given] = (line for line in lines if line.startswith("given"))
+    assert '"night"' in given
+    assert '"north-1"' in given
+    assert given.count("***") == 4
+    left = [
+        *lines,
+        str(raised.value),
+        *(path.read_text() for path in store.root.glob("tasks/**/*.json")),
+    ]
+    assert "found the columns" in left[-1]
+    assert not [text for text in left if "canary" in text or "another" in text]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 3), (signal.SIGKILL, -9)])
+def test_child_dies_with_the_task_process(
+    normalized: Store, sent: int, code: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", PARENT, str(normalized.root), *QUICK, "rating_steps=100000"]
+    child = None
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        try:
+            assert parent.stdout is not None
+            # It has started to learn, for minutes. This comes first: what TensorFlow says at its start is held back.
+            assert parent.stdout.readline().startswith("INFO cofi_jobs.tasks.train: trial")
+            child = only_child(parent.pid)
+            parent.send_signal(sent)
+            assert parent.wait(10) == code
+            deadline = time.monotonic() + 10
+            while not is_gone(child):
+                assert time.monotonic() < deadline, "the child outlived its task"
+                time.sleep(0.02)
+        finally:
+            parent.kill()
+            if child is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+    assert normalized.outcome(KEY, "train") is None

@@ -1,0 +1,483 @@
+"""The DAGs as Airflow sees and runs them, on a fresh SQLite database.
+
+Airflow's configuration is fixed by its first import, so Airflow runs in processes of their own: this file run as a
+script (`examine`, `nights`). They leave JSON, a log and Airflow's database for the tests to look at.
+"""
+
+import json
+import re
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.dataset
+import pytest
+
+from cofi_jobs.settings.fields import Settings, form_fields, section
+from cofi_jobs.store.reader import current_run
+from cofi_jobs.store.store import Store, run_key_at
+from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.runner import run_task
+from tests.support.airflow import DAGS, in_airflow
+from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
+
+LIGHT = {
+    "cofi_jobs",
+    "pydantic_settings",
+    "dotenv",
+    "asgiref",
+}  # all that DAG files may import beyond Airflow's start
+EDGES = {
+    "ingest": ["normalize"],
+    "normalize": ["report", "train"],
+    "train": ["recommend", "similar_items"],
+    "similar_items": ["evaluate"],
+    "recommend": ["evaluate"],
+    "evaluate": ["publish", "report"],
+    "report": ["publish"],
+    "publish": ["deliver"],
+    "deliver": [],
+}
+# Parses each DAG file, in forks as Airflow's own parser does. A script, for nothing of the tests or of CoFi may be
+# imported before.
+PARSE = """
+import json, sys
+from multiprocessing import get_context
+from pathlib import Path
+import airflow.sdk
+from airflow.dag_processing.dagbag import DagBag
+
+def packages():
+    return {module.split(".")[0] for module in sys.modules}
+
+def parse(file):
+    before = packages()
+    bag = DagBag(file)
+    return {"dags": list(bag.dags), "packages": sorted(packages() - before - sys.stdlib_module_names)}
+
+home, dags = map(Path, sys.argv[1:])
+(home / "empty").mkdir()
+DagBag(home / "empty")
+with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+    (home / "result.json").write_text(json.dumps(pool.map(parse, sorted(dags.glob("*.py")), chunksize=1)))
+"""
+
+
+# ---- what runs inside Airflow
+
+
+def examine(home: Path) -> dict[str, Any]:
+    """All that the tests want to know of the DAGs, as JSON."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(DAGS)
+    nightly: Any = bag.dags["cofi_nightly"]
+    reader: Any = bag.dags["cofi_reader_example"]
+    weekly: Any = bag.dags["cofi_tune"]
+    [tune] = weekly.tasks
+    return {
+        "errors": bag.import_errors,
+        "dags": list(bag.dags),
+        "schedule": nightly.schedule,
+        "catchup": nightly.catchup,
+        "max_active_runs": nightly.max_active_runs,
+        "deadlines": [deadline.interval.total_seconds() for deadline in nightly.deadline],
+        "tasks": {
+            task.task_id: {
+                "downstream": sorted(task.downstream_task_ids),
+                "retries": task.retries,
+                "backoff": task.retry_exponential_backoff,
+                "seconds": task.execution_timeout and task.execution_timeout.total_seconds(),
+                "outlets": [asset.name for asset in task.outlets],
+                "pool": task.pool,
+            }
+            for task in nightly.tasks
+        },
+        "params": {
+            name: {"value": param.value, "description": param.description, "schema": param.schema}
+            for name, param in ((name, nightly.params.get_param(name)) for name in nightly.params)
+        },
+        "tune": {
+            "schedule": weekly.schedule,
+            "catchup": weekly.catchup,
+            "max_active_runs": weekly.max_active_runs,
+            "params": {name: weekly.params[name] for name in weekly.params},
+            "retries": tune.retries,
+            "seconds": tune.execution_timeout.total_seconds(),
+        },
+        "reader_schedule": [asset.name for asset in reader.schedule],
+    }
+
+
+def nights(home: Path) -> dict[str, Any]:
+    """A good night and the reader's run that it sets off; nights of bad data, refused by the gate, hung, misset."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk.exceptions import ParamValidationError
+    from airflow.utils import db
+
+    db.initdb()
+    bag, store = DagBag(DAGS), Store(home / "store").create()
+    nightly = bag.dags["cofi_nightly"]
+    nightly.deadline = None  # dag.test stumbles over deadlines
+    conf = {"store": str(store.root), **QUICK_VALUES}
+    store.write_tuned({"settings": {"n_features": 8, "recency": 0.25}, "run_key": "earlier"})
+    seen: dict[str, Any] = {}
+
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    run = nightly.test(run_conf=conf, logical_date=None)  # None: as runs from the API or an asset
+    seen["good"] = {
+        "run_id": run.run_id,
+        "run_after": run.run_after.isoformat(),
+        "state": str(run.state),
+    }
+    seen["reader"] = {"run_id": _run_on_asset(bag.dags["cofi_reader_example"])}
+
+    # The others have a logical date: dag.test replaces a run of the same date, None too.
+    (store.landing / "bad.csv").write_text("shop,price\n1,2\n")
+    run = nightly.test(run_conf=conf, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+    seen["bad"] = {"run_id": run.run_id, "current": store.current()}
+    (store.landing / "bad.csv").unlink()
+
+    worse = {
+        **conf,
+        "recall_at": 1,
+        "min_coverage": 1,
+        "force_publish": False,
+    }  # no night has all items in first places
+    run = nightly.test(run_conf=worse, logical_date=datetime(2026, 1, 5, tzinfo=UTC))
+    seen["worse"] = {"run_id": run.run_id, "current": store.current()}
+
+    with store.lock("ingest"):  # its next ingest waits for ever
+        ingest = nightly.task_dict["ingest"]
+        ingest.execution_timeout, ingest.retries = timedelta(seconds=4), 0
+        run = nightly.test(run_conf=conf, logical_date=datetime(2026, 1, 3, tzinfo=UTC))
+        seen["hung"] = {
+            "run_id": run.run_id,
+            "processes": [p.cmdline() for p in psutil.Process().children()],
+        }
+
+    erased = Store(Path(shutil.copytree(store.root, home / "erased", symlinks=True)))
+    forget = bag.dags["cofi_erase"]
+    for name, users in (("erased", "13\n 10 \n"), ("nobody", " \n")):
+        conf_of = {"store": str(erased.root), "users": users, "now": True}
+        run = forget.test(run_conf=conf_of, logical_date=datetime(2026, 1, 6, tzinfo=UTC))
+        seen[name] = {
+            "state": run.state,
+            "users": current_run(erased).users()["user_id"].to_pylist(),
+        }
+
+    with pytest.raises(ParamValidationError) as refused:
+        nightly.test(run_conf={**conf, "top_n": 0}, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
+    seen["refused"] = str(refused.value)
+    return seen
+
+
+def tuning(home: Path) -> dict[str, Any]:
+    """The tuning DAG on a store without a published run, then on one with."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.utils import db
+
+    db.initdb()
+    weekly, store = DagBag(DAGS).dags["cofi_tune"], Store(home / "store").create()
+    conf = {"store": str(store.root), "tune_minutes": 0.001}
+    seen = {"too early": {"run_id": weekly.test(run_conf=conf, logical_date=None).run_id}}
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    for task in ("ingest", "normalize"):
+        run_task(task, store, Settings(), "night-1")
+    store.write_manifest("night-1", {})
+    store.set_current("night-1")
+    run = weekly.test(run_conf=conf, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
+    seen["good"] = {"run_id": run.run_id}
+    return seen
+
+
+def _run_on_asset(dag: Any) -> str:
+    """Let the scheduler's own code make the run that an asset's event asks for, and run its tasks."""
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        model = session.get_one(DagModel, dag.dag_id)
+        SchedulerJobRunner(job=Job())._create_dag_runs_asset_triggered(
+            dag_models=[model], session=session
+        )
+        session.flush()
+        [run] = DagRun.find(dag_id=dag.dag_id, session=session)
+        run_id, instances = str(run.run_id), run.get_task_instances(session=session)
+    for instance in instances:
+        _run_task(ti=instance, task=dag.task_dict[instance.task_id])
+    return run_id
+
+
+# ---- the graph
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp("examine")
+    return in_airflow(home, "-m", "tests.airflow_integration.test_dag", "examine", str(home))
+
+
+def test_no_import_errors(dags: Any) -> None:
+    assert dags["errors"] == {}
+    assert set(dags["dags"]) == {"cofi_nightly", "cofi_erase", "cofi_reader_example", "cofi_tune"}
+
+
+def test_edges(dags: Any) -> None:
+    assert {name: task["downstream"] for name, task in dags["tasks"].items()} == EDGES
+    assert set(EDGES) == {*TASKS, "deliver"}, "one task for each of the job's"
+
+
+def test_schedule(dags: Any) -> None:
+    minute, hour, *every_day = dags["schedule"].split()
+    assert minute.isdigit()
+    assert int(hour) < 6, "by morning every user has a list"
+    assert every_day == ["*", "*", "*"]
+    assert dags["catchup"] is False
+    assert dags["max_active_runs"] == 1
+    assert dags["deadlines"] == [3 * 3600]
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_each_task_is_retried_and_timed(dags: Any, name: str) -> None:
+    task = dags["tasks"][name]
+    assert task["retries"] >= 1
+    assert task["backoff"] > 1
+    assert task["seconds"] > 0
+
+
+def test_tuning_once_a_week(dags: Any) -> None:
+    tune = dags["tune"]
+    _, hour, *rest = tune["schedule"].split()
+    assert int(hour) > 3, "when the night is over"
+    assert rest == ["*", "*", "0"]
+    assert tune["catchup"] is False
+    assert tune["max_active_runs"] == 1
+    assert tune["retries"] >= 1
+    assert tune["seconds"] > 2 * 60 * Settings().tune_minutes
+    tune["params"].pop("store")
+    assert tune["params"] == {
+        n: v for n, v in Settings().model_dump().items() if section(n) == "tune"
+    }
+
+
+def test_no_pool_must_exist(dags: Any) -> None:
+    assert {task["pool"] for task in dags["tasks"].values()} == {"default_pool"}
+
+
+def test_asset(dags: Any) -> None:
+    assert {name: task["outlets"] for name, task in dags["tasks"].items() if task["outlets"]} == {
+        "publish": ["cofi_recommendations"]
+    }
+    assert dags["reader_schedule"] == ["cofi_recommendations"]
+
+
+def test_params_are_the_settings_and_the_store(dags: Any) -> None:
+    params = dict(dags["params"])
+    store = params.pop("store")
+    expected = {
+        name: value for name, value in Settings().model_dump().items() if section(name) != "tune"
+    }
+    assert {name: param["value"] for name, param in params.items()} == expected
+    assert {name: param["schema"]["section"] for name, param in params.items()} == {
+        n: section(n) for n in params
+    }
+    assert {name: param["description"] for name, param in params.items()} == {
+        name: field["description"] for name, field in form_fields().items() if name in expected
+    }
+    assert Path(store["value"]).is_absolute()
+    assert store["description"]
+    assert store["schema"]["section"]
+
+
+def test_parsing_imports_little(tmp_path: Path) -> None:
+    parsed = in_airflow(tmp_path, "-c", PARSE, str(tmp_path), str(DAGS))
+    assert all(len(result["dags"]) == 1 for result in parsed)
+    imported = {package for result in parsed for package in result["packages"]}
+    assert not {
+        package for package in imported - LIGHT if not package.startswith("unusual_prefix")
+    }  # the file itself
+
+
+# ---- real runs
+
+
+@dataclass(frozen=True)
+class Nights:
+    """What the runs of `nights` left."""
+
+    seen: Any
+    log: str
+    store: Store
+    database: sqlite3.Connection
+
+    def states(self, night: str) -> dict[str, tuple[str, int]]:
+        """State and number of tries of each task."""
+        query = "SELECT task_id, state, try_number FROM task_instance WHERE run_id = ?"
+        return {task: (state, tries) for task, state, tries in self._rows(query, night)}
+
+    def xcoms(self, night: str) -> dict[str, Any]:
+        query = "SELECT task_id, value FROM xcom WHERE run_id = ? AND key = 'return_value'"
+        return {task: json.loads(value) for task, value in self._rows(query, night)}
+
+    def _rows(self, query: str, night: str) -> list[Any]:
+        return self.database.execute(query, (self.seen[night]["run_id"],)).fetchall()
+
+
+def nights_in(home: Path, what: str) -> Iterator[Nights]:
+    seen = in_airflow(home, "-m", "tests.airflow_integration.test_dag", what, str(home))
+    database = sqlite3.connect(home / "airflow.db")
+    yield Nights(seen, (home / "log").read_text(), Store(home / "store"), database)
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    yield from nights_in(tmp_path_factory.mktemp("nights"), "nights")
+
+
+@pytest.fixture(scope="module")
+def after_tuning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    yield from nights_in(tmp_path_factory.mktemp("tuning"), "tuning")
+
+
+def rows(store: Store, run_key: str, table: str) -> Any:
+    return pyarrow.dataset.dataset(store.table(run_key, table), format="parquet").to_table()
+
+
+def test_good_night_publishes(after: Nights) -> None:
+    states = after.states("good")
+    assert states.pop("deliver")[0] == "skipped", "off by default, and the run is green"
+    assert after.seen["good"]["state"] == "success"
+    assert states == dict.fromkeys(TASKS, ("success", 1))
+    key = run_key_at(datetime.fromisoformat(after.seen["good"]["run_after"]))
+    assert after.store.current() == key
+    assert after.store.published() == [key]
+    users = set(random_ratings()["userId"])
+    lists = rows(after.store, key, "recommendations")
+    assert set(lists["user_id"].to_pylist()) == users
+    assert max(lists["rank"].to_pylist()) == 5, "as the run's parameter top_n says"
+    assert set(rows(after.store, key, "similar_items")["item_id"].to_pylist()) == set(
+        random_ratings()["movieId"]
+    )
+
+
+def test_a_night_uses_tuned_settings_but_what_was_changed_in_the_form_counts_more(
+    after: Nights,
+) -> None:
+    manifest = after.store.manifest(str(after.store.current()))
+    assert manifest is not None
+    assert (manifest["settings"]["recency"], manifest["settings"]["n_features"]) == (0.25, 4)
+    assert manifest["tuned"] == {"settings": {"recency": 0.25}, "run_key": "earlier"}
+
+
+def test_tuning_by_its_dag(after_tuning: Nights) -> None:
+    assert after_tuning.states("too early") == {"tune": ("failed", 1)}, "no second try"
+    assert re.search(
+        r"found no published run in .*/store, expected one to tune on", after_tuning.log
+    )
+    assert after_tuning.states("good") == {"tune": ("success", 1)}
+    outcome = after_tuning.store.required_outcome("night-1", "tune")
+    assert outcome["trials"] == {"ranking": 1, "rating": 1}, "no time for more than one"
+    assert after_tuning.xcoms("good")["tune"]["held_out_ratings"] == outcome["held_out_ratings"] > 0
+
+
+def test_xcoms_carry_run_key_and_counts(after: Nights) -> None:
+    xcoms, key = after.xcoms("good"), after.store.current()
+    assert set(xcoms) == set(TASKS)
+    assert {xcom["run_key"] for xcom in xcoms.values()} == {key}
+    assert all(
+        isinstance(value, int | float | str) for xcom in xcoms.values() for value in xcom.values()
+    )
+    assert xcoms["ingest"]["rows_taken"] == xcoms["normalize"]["n_ratings"] == len(random_ratings())
+
+
+def test_lines_of_the_job_are_in_the_tasks_log(after: Nights) -> None:
+    assert f"INFO cofi_jobs.tasks.normalize: {len(random_ratings())} current ratings" in after.log
+    assert "INFO cofi_jobs.tasks.evaluate: held-out rmse" in after.log
+
+
+def test_asset_event_tells_run_path_and_counts(after: Nights) -> None:
+    [(extra, task, run_id)] = after.database.execute(
+        "SELECT extra, source_task_id, source_run_id FROM asset_event"
+    )
+    assert (task, run_id) == ("publish", after.seen["good"]["run_id"]), "of the good night only"
+    extra, key = json.loads(extra), after.store.current()
+    assert key is not None
+    lists = rows(after.store, key, "recommendations")
+    assert extra["run_key"] == key
+    assert extra["path"] == str(after.store.table(key, "recommendations"))
+    assert extra["users"] == random_ratings()["userId"].nunique()
+    assert extra["rows"] == len(lists)
+
+
+def test_reader_runs_on_the_event_and_reads_that_run(after: Nights) -> None:
+    assert after.states("reader") == {"read": ("success", 0)}
+    assert after.xcoms("reader")["read"] == {
+        "run_key": after.store.current(),
+        "users": random_ratings()["userId"].nunique(),
+        "rows": len(rows(after.store, str(after.store.current()), "recommendations")),
+    }
+
+
+def test_bad_data_fails_at_once_and_leaves_yesterdays_lists(after: Nights) -> None:
+    states = after.states("bad")
+    assert states.pop("ingest") == ("failed", 1), "no second try"
+    assert set(states.values()) == {("upstream_failed", 0)}
+    assert "AirflowFailException" in after.log
+    assert (
+        "bad.csv: found the columns 'shop', 'price', expected one for each of user_id, item_id, rating"
+        in after.log
+    )
+    [good] = after.store.published()
+    assert after.seen["bad"]["current"] == good
+
+
+def test_a_night_that_the_gate_refuses_is_not_tried_again_and_leaves_yesterdays_lists(
+    after: Nights,
+) -> None:
+    states = after.states("worse")
+    assert [states.pop(task) for task in ("publish", "deliver")] == [("upstream_failed", 0)] * 2
+    assert states.pop("evaluate") == ("failed", 1), "no second try"
+    assert set(states.values()) == {("success", 1)}, "the report too"
+    report = after.xcoms("worse")["report"]
+    assert "The gate refused this run" in Path(report["path"]).read_text()
+    assert re.search(
+        r"catalogue coverage@1 is 0\.\d+, expected at least 1 \(setting min_coverage\)", after.log
+    )
+    [good] = after.store.published()
+    assert after.seen["worse"]["current"] == good
+
+
+def test_time_out_ends_the_child(after: Nights) -> None:
+    assert after.states("hung")["ingest"] == ("failed", 1)
+    assert "AirflowTaskTimeout" in after.log
+    assert after.seen["hung"]["processes"] == []
+
+
+def test_wrong_parameter_is_refused(after: Nights) -> None:
+    assert "top_n" in after.seen["refused"]
+    assert "less than the minimum of 1" in after.seen["refused"]
+
+
+def test_the_form_of_cofi_erase_erases(after: Nights) -> None:
+    left = set(random_ratings()["userId"]) - {10, 13}
+    assert after.seen["erased"] == {"state": "success", "users": sorted(left)}
+    assert after.seen["nobody"] == {"state": "failed", "users": sorted(left)}
+    assert "found no trace" in after.log
+
+
+if __name__ == "__main__":
+    what, where = sys.argv[1], Path(sys.argv[2])
+    result = {"examine": examine, "nights": nights, "tuning": tuning}[what](where)
+    (where / "result.json").write_text(json.dumps(result))

@@ -1,0 +1,161 @@
+"""Plain files: reading numbers gives what reading text gives, whatever is in the file."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.store import sql
+from cofi_jobs.tasks import ingest
+from cofi_jobs.tasks.ingest import Bounds
+
+HEADER = "userId,movieId,rating,timestamp\n"
+SCALE = Bounds(low=0.5, high=5)
+# What may be in a cell. Many look like a number to a reader of numbers, and are none, or another.
+IDS = ["1", "23", "0", "120", "999999999999999999", "007", "00", "7.5", "7.", ".5", "1e2", "12e-1", "+7", "-5", "-0",
+       "1_000", "0x10", "0b1", "", "abc", "a7", "7a", "NULL", "nan", "9223372036854775807", "9223372036854775808",
+       "4,0", " 7", "7 ", "\t7", '"7"', "٣", "é"]  # fmt: skip
+RATINGS = [
+    "4",
+    "4.0",
+    "0.5",
+    "5",
+    "4.25",
+    "05",
+    "4,5",
+    "99",
+    "0.4",
+    "-1",
+    "nan",
+    "inf",
+    "1e0",
+    "",
+    "abc",
+    " 4",
+    '"4"',
+]
+TIMES = ["1000000000", "0", "-86400", "978300760250", "99999999999", "100000000000", "978300760.25", "1e9", "",
+         "2000-12-31", "2000-12-31T22:12:40Z", "infinity", "01", "soon"]  # fmt: skip
+PLAIN = ("1,10,4,1000000000", "23,10,0.5,0", "120,20,4.0,1000000001")
+ODD = [
+    "17,42",
+    "1,2,3,4,5",
+    "",
+    "1",
+    ",,,",
+    "1,10,4,1000000000,",
+    '1,"10,4,1000000000',
+    "\r",
+    "1,10,4,1000000000\r",
+]
+lines = st.one_of(
+    st.sampled_from(PLAIN),
+    st.sampled_from(ODD),
+    st.tuples(*map(st.sampled_from, (IDS, IDS, RATINGS, TIMES))).map(",".join),
+    st.tuples(
+        st.sampled_from(["1", "23"]), st.just("10"), st.sampled_from(RATINGS), st.just("5")
+    ).map(",".join),
+)
+
+
+def read(path: Path, plainly: bool) -> tuple[bool, list[Any], list[Any]]:
+    """Whether a file was read as plain, its good rows, and its refused ones, or the error."""
+    taken = path.with_name("taken.parquet")
+    with sql.connect(load_settings(), path.parent) as connection:
+        sql.attach(connection, ingest.STAGING)
+        try:
+            staged = ingest._stage(connection, 0, path, SCALE, taken if plainly else None)
+        except DataError as error:
+            return False, [], [str(error)]
+        good = f"FROM {staged.view} WHERE reason IS NULL"
+        ids = ", ".join(ingest._id_as(column, "string") for column in ("user_id", "item_id"))
+        rows = f"SELECT {ids}, value, epoch_us(time) {good}"
+        if staged.plain:
+            assert connection.execute(f"SELECT count(*) {good}").fetchall() == [(0,)]
+            rows = f"SELECT user_id::VARCHAR, item_id::VARCHAR, rating, epoch_us(timestamp) FROM {sql.file(taken)}"
+        refused = connection.execute(f"SELECT row, reason, raw, user_id, item_id, user_number, item_number FROM "
+                                     f"{staged.view} WHERE reason IS NOT NULL").fetchall()  # fmt: skip
+        return staged.plain is not None, connection.execute(rows).fetchall(), refused
+
+
+def write(folder: Path, content: str, name: str = "a.csv") -> Path:
+    path = folder / name
+    path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plain")
+
+
+@given(st.lists(lines, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@example(
+    ["1,10,4,1000000000", "17,42", "2,10,99,5", "abc,10,4,5", ",10,4,5", "1,2,3,4,5", "3,10,4,5"],
+    "\n",
+    True,
+)
+@example(["1,10,4,1", "007,10,4,1"], "\n", True)
+@example(["1,10,4,1", "1e2,10,4,1"], "\n", True)
+@settings(max_examples=60, deadline=None)
+def test_a_file_is_read_the_same_as_numbers_and_as_text(
+    folder: Path, body: list[str], newline: str, ends: bool
+) -> None:
+    path = write(folder, newline.join([HEADER.strip(), *PLAIN, *body]) + newline * ends)
+    found, expected = read(path, plainly=True), read(path, plainly=False)
+    assert found[1:] == expected[1:]
+
+
+BAD = ["17,42", "1,10,99,5", "1,10,abc,5", "1,10,,5", ",10,4,5", "1,10,4,5,6"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.csv.gz", "a.tsv", "u.data", "ratings.dat", "semicolons.csv"]
+)
+def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(name: str, tmp_path: Path) -> None:
+    separator = {"a.tsv": "\t", "u.data": "\t", "ratings.dat": "::", "semicolons.csv": ";"}.get(
+        name, ","
+    )
+    header = "" if name in ("u.data", "ratings.dat") else HEADER
+    path = write(
+        tmp_path, (header + "\n".join([*PLAIN, *BAD, *PLAIN])).replace(",", separator), name
+    )
+    found = read(path, plainly=True)
+    assert found[0] is True
+    assert found[1:] == read(path, plainly=False)[1:]
+    assert (len(found[1]), len(found[2])) == (2 * len(PLAIN), len(BAD))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["007,10,4,5", "7.5,10,4,5", "1e2,10,4,5", "1,+7,4,5", "1,-0,4,5", "1_0,10,4,5", "0x10,10,4,5", '"1",10,4,5',
+     "1,10,4,978300760250", "1,10,4,2000-12-31", "ann,10,4,5", '1,10,"4,5",5'],
+)  # fmt: skip
+def test_a_file_with_a_good_line_of_another_kind_is_not_plain(line: str, tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "\n".join([*PLAIN, line]))
+    found = read(path, plainly=True)
+    assert found[0] is False
+    assert len(found[1]) + len(found[2]) == len(PLAIN) + 1
+
+
+def test_rows_of_a_large_plain_file_are_kept_in_order(tmp_path: Path) -> None:
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    items, stars = (
+        rng.integers(0, 5000, n),
+        rng.choice(["0.5", "3", "4.0", "99"], n, p=[0.3, 0.3, 0.3999, 0.0001]),
+    )
+    rows = [
+        f"{user},{item},{star},{user}"
+        for user, (item, star) in enumerate(zip(items, stars, strict=True))
+    ]
+    is_plain, taken, refused = read(write(tmp_path, HEADER + "\n".join(rows)), plainly=True)
+    assert is_plain
+    assert [int(row[0]) for row in taken] == np.flatnonzero(stars != "99").tolist()
+    assert [row[0] - 1 for row in refused] == np.flatnonzero(stars == "99").tolist()

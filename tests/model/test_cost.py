@@ -1,0 +1,110 @@
+"""J against a double loop, and its gradients against differences."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cofi_jobs.model.cost import cost
+from cofi_jobs.model.objectives import Head
+
+N_USERS, N_ITEMS, N_FEATURES = 5, 4, 3
+HEADS = {
+    "textbook": Head(lambda_=1.5),
+    "penalty grows with ratings": Head(lambda_=0.7, nu=0.5, bias_lambda=2.5),
+    "all pairs": Head(lambda_=0.7, nu=0.5, alpha=3.0, bias=False),
+}
+
+
+def loop_cost(head: Head, parameters: Any, Y: Any, R: Any, C: Any) -> float:
+    """The formula, pair by pair."""
+    X, W, b = parameters
+    J = 0.0
+    n_items, n_users = R.shape
+    for i in range(n_items):
+        for j in range(n_users):
+            score = sum(W[j][k] * X[i][k] for k in range(N_FEATURES))
+            if R[i, j]:
+                J += C[i, j] * (score + b[j] - Y[i, j]) ** 2 / 2
+            J += head.alpha * R[:, j].sum() / n_items * score**2 / 2
+    for i in range(n_items):
+        J += head.lambda_ * R[i].sum() ** head.nu * sum(x * x for x in X[i]) / 2
+    for j in range(n_users):
+        J += head.lambda_ * R[:, j].sum() ** head.nu * sum(w * w for w in W[j]) / 2
+        J += head.bias_lambda * b[j] ** 2 / 2
+    return J
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(7)
+    X, W, b = (
+        rng.normal(size=(N_ITEMS, N_FEATURES)),
+        rng.normal(size=(N_USERS, N_FEATURES)),
+        rng.normal(size=N_USERS),
+    )
+    R = rng.random((N_ITEMS, N_USERS)) < 0.6
+    return X, W, b, rng.normal(size=R.shape) * 2, R, rng.uniform(0.5, 2, R.shape)
+
+
+def cost_of(
+    head: Head, parameters: Any, data: Any, users: slice = slice(None), *, dense: bool = False
+) -> Any:
+    """The cost of some users, numbered from 0 on."""
+    X, W, b = parameters
+    Y, R, C = (matrix[:, users] for matrix in data)
+    item, user = np.nonzero(R)
+    share = R.sum() / data[1].sum()
+    item_penalty = tf.constant(share * head.penalties(data[1].sum(axis=1)), tf.float64)
+    user_penalty = tf.constant(head.penalties(R.sum(axis=0)), tf.float64)
+    alpha = tf.constant(head.alphas(R.sum(axis=0), N_ITEMS), tf.float64)
+    return cost(
+        X, W[users], b[users], user, item, Y[item, user], item_penalty, user_penalty, alpha,
+        bias_penalty=head.bias_lambda, weight=C[item, user], dense=dense,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_cost_is_the_formula(head, dense, problem):
+    X, W, b, *data = problem
+    parameters = [tf.constant(a) for a in (X, W, b)]
+    expected = pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
+    assert float(cost_of(head, parameters, data, dense=dense)) == expected
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_the_costs_of_groups_of_users_add_up_to_that_of_all(head, problem):
+    X, W, b, *data = problem
+    parameters = [tf.constant(a) for a in (X, W, b)]
+    parts = [
+        cost_of(head, parameters, data, users) for users in (slice(2), slice(2, 3), slice(3, None))
+    ]
+    assert float(sum(parts)) == pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_gradients_are_those_of_small_differences(head, dense, problem):
+    X, W, b, *data = problem
+    variables = [tf.Variable(a) for a in (X, W, b)]
+    with tf.GradientTape() as tape:
+        J = cost_of(head, variables, data, dense=dense)
+    for position, gradient in enumerate(tape.gradient(J, variables)):
+        numeric = np.zeros_like((X, W, b)[position])
+        for index in np.ndindex(numeric.shape):
+            ends = []
+            for step in (1e-6, -1e-6):
+                moved = [X.copy(), W.copy(), b.copy()]
+                moved[position][index] += step
+                ends.append(loop_cost(head, moved, *data))
+            numeric[index] = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(tf.convert_to_tensor(gradient), numeric, rtol=1e-5, atol=1e-6)
+
+
+def test_penalties_and_alphas_by_hand():
+    counts = np.array([0, 4, 9])
+    np.testing.assert_allclose(Head(lambda_=2.0).penalties(counts), [2, 2, 2])
+    np.testing.assert_allclose(Head(lambda_=2.0, nu=0.5).penalties(counts), [0, 4, 6])
+    np.testing.assert_allclose(Head(alpha=25.0).alphas(counts, n_items=100), [0, 1, 2.25])

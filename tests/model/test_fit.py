@@ -1,0 +1,309 @@
+"""The training loop: the textbook's, and what both heads learn."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cofi_jobs.core.errors import TrainingError
+from cofi_jobs.core.factors import Factors, initial_factors, predict
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.model import gradients
+from cofi_jobs.model.cost import cost
+from cofi_jobs.model.fit import fit, fit_both
+from cofi_jobs.model.objectives import Head, ranking_target, rating_head, rating_target
+from cofi_jobs.model.warm_start import Start
+from cofi_jobs.settings.fields import load_settings
+
+
+def course_data(seed: int = 3):
+    """Y, R as in the course (items x users), and given first values."""
+    rng = np.random.default_rng(seed)
+    n_items, n_users, n_features = 40, 25, 6
+    R = rng.random((n_items, n_users)) < 0.3
+    Y = rng.integers(1, 6, R.shape) * R
+    start = Factors(
+        rng.standard_normal((n_items, n_features), dtype=np.float32),
+        rng.standard_normal((n_users, n_features), dtype=np.float32),
+        rng.standard_normal(n_users, dtype=np.float32),
+    )
+    return Y.astype(np.float32), R, start
+
+
+def dense_losses(
+    Y_norm, R, start: Factors, lambda_: float, iterations: int
+) -> tuple[list[float], Factors]:
+    """The course's loop on the dense formula, minimised by the same Adam."""
+    X, W, b = tf.Variable(start.X), tf.Variable(start.W), tf.Variable(start.b[None, :])
+    mask = tf.constant(R, tf.float32)
+    optimizer = keras.optimizers.Adam(learning_rate=0.1)
+    losses = []
+    for _ in range(iterations):
+        with tf.GradientTape() as tape:
+            error = (tf.matmul(X, W, transpose_b=True) + b - Y_norm) * mask
+            J = 0.5 * tf.reduce_sum(error**2) + lambda_ / 2 * (
+                tf.reduce_sum(X**2) + tf.reduce_sum(W**2)
+            )
+        optimizer.apply_gradients(zip(tape.gradient(J, [X, W, b]), [X, W, b], strict=True))
+        losses.append(float(J))
+    return losses, Factors(X.numpy(), W.numpy(), b.numpy()[0])
+
+
+def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
+    Y, R, start = course_data()
+    Y_norm = (Y - (Y.sum(axis=1) / np.maximum(R.sum(axis=1), 1))[:, None]) * R
+    item, user = np.nonzero(R)
+    result = fit(Head(lambda_=1.0), start, user, item, Y_norm[R])
+    expected, factors = dense_losses(Y_norm, R, start, lambda_=1.0, iterations=200)
+    assert len(result.losses) == 200
+    np.testing.assert_allclose(result.losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        result.factors.X @ result.factors.W.T + result.factors.b,
+        factors.X @ factors.W.T + factors.b,
+        atol=2e-2,
+    )
+
+
+def test_the_textbooks_loop_is_reached_by_settings_too():
+    names = "batch_size=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1 rating_learning_rate=0.1".split()
+    names += ["rating_steps=200", "rating_bias_lambda=0", "exact_users=false", "recency=0"]
+    assert rating_head(load_settings(names)) == Head("rating", lambda_=1.0)
+
+
+def planted(n_users: int = 80, n_items: int = 60, rank: int = 3, seed: int = 1):
+    """A low-rank matrix, 60 % observed."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.normal(size=(n_users, rank)) @ rng.normal(size=(rank, n_items))).astype(np.float32)
+    seen = rng.random(truth.shape) < 0.6
+    return truth, seen
+
+
+def test_the_rating_head_recovers_a_planted_low_rank_matrix():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = Head(lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True)
+    result = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    user, item = np.nonzero(~seen)
+    error = predict(result.factors, user, item) - truth[~seen]
+    assert np.sqrt(np.mean(error**2)) < 0.1 * truth.std()
+
+
+def test_the_ranking_head_recovers_the_order_of_a_planted_low_rank_matrix():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = Head(
+        "ranking",
+        lambda_=0.02,
+        alpha=0.0017,
+        bias=False,
+        learning_rate=0.05,
+        steps=300,
+        batch_size=256,
+    )
+    factors = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]).factors
+    scores = factors.W @ factors.X.T
+    for row in range(80):
+        hidden = ~seen[row]
+        assert np.corrcoef(scores[row][hidden], truth[row][hidden])[0, 1] > 0.95
+
+
+def test_the_ranking_head_finds_planted_groups():
+    # Users and items of two groups; a user rates half of the own group's items and none of the other's.
+    rng = np.random.default_rng(2)
+    own = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
+    seen = own & (rng.random(own.shape) < 0.5)
+    user, item = np.nonzero(seen)
+    head = Head(
+        "ranking",
+        lambda_=0.1,
+        nu=0.5,
+        alpha=1.2,
+        bias=False,
+        learning_rate=0.02,
+        steps=200,
+        batch_size=128,
+    )
+    factors = fit(
+        head, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)
+    ).factors
+    scores = factors.W @ factors.X.T
+    assert scores[own & ~seen].min() > scores[~own].max()
+
+
+@pytest.mark.parametrize("name", ["rating", "ranking"])
+def test_both_heads_complete_a_checkerboard(name):
+    board = (np.indices((16, 16)).sum(axis=0) % 2 * 4 + 1).astype(np.float32)  # 1 and 5 stars
+    seen = np.random.default_rng(5).random(board.shape) < 0.7
+    user, item = np.nonzero(seen)
+    if name == "rating":
+        head, y = Head("rating", lambda_=0.05, learning_rate=0.05, steps=200), board[seen] - 3
+    else:
+        head = Head("ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, steps=200)
+        y = ranking_target(board[seen], (1, 5))
+    factors = fit(head, initial_factors(16, 16, 4, seed=1), user, item, y).factors
+    scores = factors.W @ factors.X.T + factors.b[:, None]
+    for row in range(16):
+        hidden = ~seen[row]
+        fives, ones = (
+            scores[row][hidden & (board[row] == 5)],
+            scores[row][hidden & (board[row] == 1)],
+        )
+        assert not len(fives) or not len(ones) or fives.min() > ones.max()
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = Head(exact_users=True, steps=7, batch_size=256)
+
+    def train(seed):
+        return fit(head, initial_factors(60, 80, 8, seed), user, item, truth[seen], seed)
+
+    first, again, other = train(1), train(1), train(2)
+    assert first.losses == again.losses
+    for name in ("X", "W", "b"):
+        np.testing.assert_array_equal(getattr(first.factors, name), getattr(again.factors, name))
+    assert first.losses != other.losses
+
+
+def test_given_factors_are_where_training_starts():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = Head(lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True)
+    cold = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    warm = fit(
+        Head(lambda_=0.02, learning_rate=1e-6, steps=1), cold.factors, user, item, truth[seen]
+    )
+    assert warm.losses[0] == pytest.approx(cold.losses[-1], rel=0.02)
+
+
+def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    targets = truth[seen].copy()
+    targets[5] = 1e30  # its square is beyond float32
+    with pytest.raises(
+        TrainingError, match=r"J of the rating head is inf in step 1, .* rating_learning_rate"
+    ):
+        fit(Head("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
+
+
+@pytest.mark.parametrize("scale", [(1, 5), (-10, 10), (0.5, 5)])
+def test_targets_are_the_same_on_every_scale(scale):
+    low, high = scale
+    quarters = np.linspace(low, high, 5)
+    np.testing.assert_allclose(
+        ranking_target(quarters, scale), [-1 / 3, 0, 1 / 3, 2 / 3, 1], rtol=1e-6, atol=1e-7
+    )
+    np.testing.assert_allclose(
+        rating_target(quarters - quarters[2], scale), [-2, -1, 0, 1, 2], rtol=1e-6, atol=1e-7
+    )
+
+
+def test_batches_follow_the_number_of_ratings():
+    sizes = {n: n / Head(batch_size=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
+    assert sizes == {10: 10, 80_000: 16_000, 10**7: 10**5, 10**8: 10**6}
+    assert Head(batch_size=0).batches(10**6) == 1
+    assert Head(batch_size=1000).batches(10_400) == 11
+
+
+def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    start = initial_factors(60, 80, 3, seed=0)
+    head = Head(lambda_=1.0, bias_lambda=1.0, learning_rate=0.5, cosine_decay=True, steps=400)
+    ending = fit(replace(head, exact_users=True), start, user, item, truth[seen])
+    parts = [tf.Variable(part) for part in (ending.factors.X, ending.factors.W, ending.factors.b)]
+    X, W, b = parts
+    with tf.GradientTape() as tape:
+        J = cost(X, W, b, user, item, truth[seen], tf.ones(60), tf.ones(80), bias_penalty=1.0)
+    for gradient, part in zip(tape.gradient(J, parts), parts, strict=True):
+        slope = np.abs(tf.convert_to_tensor(gradient)).max()
+        assert slope < 0.001 * np.abs(part).max(), slope
+    assert float(J) == pytest.approx(ending.losses[-1], rel=1e-4)
+    by_adam = fit(head, start, user, item, truth[seen])
+    assert by_adam.losses[-1] == pytest.approx(ending.losses[-1], rel=1e-4)
+    assert ending.losses[50] - float(J) < 0.5 * (by_adam.losses[50] - float(J))
+
+
+def test_with_exact_users_the_first_step_follows_the_gradient():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head, start = (
+        Head(exact_users=True, learning_rate=0.05, steps=1),
+        initial_factors(60, 80, 3, seed=0),
+    )
+    _, [slope] = gradients.Projection(head, 80, 60, user, item, truth[seen], seed=0).at(
+        tf.constant(start.X)
+    )
+    size, usual = np.sqrt(0.001) * np.abs(slope), np.sqrt(np.mean(np.square(slope)))
+    # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet scaled up.
+    expected = start.X - 0.05 * np.sign(slope) * size / (size + 0.3 * usual)
+    np.testing.assert_allclose(
+        fit(head, start, user, item, truth[seen]).factors.X, expected, atol=1e-6
+    )
+    still = fit(replace(head, lambda_=0.0), start, user, item, np.zeros(len(user), np.float32))
+    np.testing.assert_array_equal(still.factors.X, start.X)
+
+
+@pytest.mark.parametrize(
+    "head", [Head(lambda_=0.5, nu=0.5), Head(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)]
+)
+def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(head, monkeypatch):
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = replace(head, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
+    found = []
+    for chunk in (10**6, 100):
+        monkeypatch.setattr(gradients, "CHUNK", chunk)
+        found.append(fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
+    np.testing.assert_allclose(found[0].losses, found[1].losses, rtol=1e-4)
+    np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
+
+
+@pytest.mark.parametrize("exact_users", [False, True])
+def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users):
+    n, rng = 1000, np.random.default_rng(0)  # all products would be 320 GB
+    user, item = np.sort(rng.integers(0, 400_000, n)), rng.integers(0, 200_000, n)
+    head = Head(lambda_=0.1, exact_users=exact_users, steps=1, learning_rate=0.01)
+    found = fit(head, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
+    assert np.isfinite(found.losses).all()
+
+
+def test_steps_of_all_sizes_share_one_trace():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    head = Head(exact_users=True, batch_size=700, steps=20)
+    before = gradients._traced.experimental_get_tracing_count()
+    fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    traces = gradients._traced.experimental_get_tracing_count()
+    assert traces <= before + 1  # none if another test has had it traced
+    fit(
+        head,
+        initial_factors(60, 70, 4, seed=0),
+        user[user < 70],
+        item[user < 70],
+        truth[:70][seen[:70]],
+    )
+    assert gradients._traced.experimental_get_tracing_count() == traces
+
+
+def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
+    counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
+    drawn = gradients.drawn(counts, 5, seed=0)
+    for _ in range(2):
+        parts = [next(drawn) for _ in range(5)]
+        assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
+        assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
+    assert [len(part) for part in gradients.split(np.array([0]), np.array([9]), 4)] == [1]
+
+
+def test_a_warm_fit_takes_a_third_of_the_steps():
+    truth, seen = planted()
+    user, item = (index.astype(np.int32) for index in np.nonzero(seen))
+    ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
+    settings = load_settings(["n_features=3", "rating_steps=7", "ranking_steps=2"])
+    warm = fit_both(ratings, np.zeros(60), truth[seen], settings, (1, 5), Start(start, start))
+    assert [len(head.losses) for head in (warm.rating, warm.ranking)] == [3, 1]

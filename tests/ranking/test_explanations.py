@@ -1,0 +1,129 @@
+"""A contribution is what the score really loses when the rating is taken away and the user's row is solved again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cofi_jobs.model.objectives import Head
+from cofi_jobs.ranking.explanations import contributions, explain, shares, solved
+from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.store.reader import current_run
+from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.nights import run_night
+
+
+def of_one(rated, y, weights, candidates, gram, alpha, penalty):
+    """`contributions` of a single user."""
+    own = rated[None], y[None], weights[None]
+    row = solved(*own, gram, np.array([alpha]), np.array([penalty]))
+    return contributions(*row, *own, candidates[None])[0]
+
+
+def fitted_row(rated, y, weights, gram, alpha, penalty):
+    A = alpha * gram + rated.T @ (weights[:, None] * rated) + penalty * np.eye(len(gram))
+    return np.linalg.solve(A, rated.T @ (weights * y))
+
+
+def test_contributions_are_the_falls_of_a_refit():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 6))
+    rated, candidates = X[:8], X[20:25]
+    y, weights, gram, alpha, penalty = (
+        rng.uniform(1, 5, 8),
+        rng.uniform(0.3, 3, 8),
+        X.T @ X,
+        0.3,
+        2.0,
+    )
+    found = of_one(rated, y, weights, candidates, gram, alpha, penalty)
+    whole = candidates @ fitted_row(rated, y, weights, gram, alpha, penalty)
+    for gone in range(8):
+        rest = np.arange(8) != gone
+        without = candidates @ fitted_row(rated[rest], y[rest], weights[rest], gram, alpha, penalty)
+        np.testing.assert_allclose(found[gone], whole - without, rtol=1e-9)
+
+
+def test_a_user_without_ratings_has_no_contributions():
+    X = np.eye(3)
+    assert of_one(X[:0], np.zeros(0), np.zeros(0), X, X.T @ X, 0.3, 1.0).shape == (0, 3)
+
+
+def test_without_any_penalty_contributions_stay_finite():
+    X = np.eye(3)
+    found = of_one(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
+    assert np.isfinite(found).all()
+
+
+def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty):
+    """All items' scores by the row that fits the ratings kept, everything else as it was: J written out."""
+    A, right = alpha * X.T @ X + penalty * np.eye(X.shape[1]), np.zeros(X.shape[1])
+    for item, target, weight, kept in zip(rated, y, weights, keep, strict=True):
+        if kept:
+            A += weight * np.outer(X[item], X[item])
+            right += weight * target * X[item]
+    return X @ np.linalg.solve(A, right)
+
+
+def test_without_the_reason_a_recommended_item_loses_most(store):
+    write_ratings(store.landing / "ratings.csv", random_ratings(n_items=40))
+    settings = load_settings([*QUICK, "ranking_steps=20"])
+    run_night(store, settings, "n1")
+    run = current_run(store)
+    items, X = (
+        run.items().to_pandas(),
+        np.stack(run.item_factors().to_pandas()["ranking_factors"]).astype(float),
+    )
+    row_of = dict(zip(items["item_id"], items["item_index"], strict=True))
+    ratings, reasons = pd.read_parquet(store.table("n1", "normalized") / "ratings.parquet"), 0
+    for user in run.users().to_pylist():
+        own = ratings[ratings["user_index"] == user["user_index"]]
+        rated, stars = own["item_index"].to_numpy(), own["rating"].to_numpy()
+        age = np.arange(len(own), 0, -1) ** -settings.recency
+        weights, y = age * len(own) / age.sum(), ((stars - 1) / 4 - 0.25) / 0.75
+        row = (X, y, weights, rated)
+        strength = (
+            settings.ranking_alpha * len(own) / len(X),
+            settings.ranking_lambda * len(own) ** settings.ranking_nu,
+        )
+        whole = scores_after_a_refit(*row, np.ones(len(own), bool), *strength)
+        falls = np.array(
+            [whole - scores_after_a_refit(*row, rated != gone, *strength) for gone in rated]
+        )
+        falls[stars < run.manifest["liked_from"]] = -np.inf
+        for recommended in run.recommendations(str(user["user_id"])).to_pylist():
+            assert recommended["score"] == pytest.approx(
+                whole[row_of[recommended["item_id"]]], abs=1e-4
+            )
+            fall = falls[:, row_of[recommended["item_id"]]]
+            if recommended["because_item_id"] is None:
+                assert fall.max() <= 1e-5
+            else:
+                [place] = np.flatnonzero(rated == row_of[recommended["because_item_id"]])
+                assert fall[place] >= fall.max() - 1e-5
+                assert fall[place] > 0
+                reasons += 1
+    assert reasons > 100
+
+
+def test_an_explanation_by_hand():
+    rng = np.random.default_rng(3)
+    X, w = rng.normal(size=(9, 3)), rng.normal(size=3)
+    X[4] = X[7]  # equal scores: the lower row stands first
+    rated, y = np.array([0, 8]), np.array([1.0, 0.5])
+    scores = X @ w
+    order = [
+        item
+        for item in sorted(range(9), key=lambda item: (-scores[item], item))
+        if item not in (0, 8)
+    ]
+    for item in order:
+        found = explain(Head(alpha=2.0), X, w, rated, y, item)
+        assert (found.rank, found.n_unrated) == (order.index(item) + 1, 7)
+        assert found.score == pytest.approx(scores[item])
+        falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0)
+        np.testing.assert_allclose(found.falls, falls[:, 0], rtol=1e-5)
+
+
+def test_shares_of_what_speaks_for_an_item_add_up_to_one():
+    np.testing.assert_allclose(shares(np.array([3.0, -1.0, 1.0, 0.0])), [0.75, -0.25, 0.25, 0])
+    assert not shares(np.array([-1.0, 0.0])).any()

@@ -1,0 +1,312 @@
+"""Settings: from the environment, from name=value, as the fields of a form; wrong ones are refused in one sentence."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.settings.fields import Settings, form_fields, load_settings, section, to_environment
+from tests.support.repository import ROOT
+
+NAMES = sorted(Settings.model_fields)
+FIELDS = form_fields()
+OPTIONAL = {
+    *("rating_low", "rating_high", "liked_from", "batch_size", "held_out_days"),
+    *("source_connection", "source_query", "source_files", "source_files_connection", "deliver_to"),
+}
+TEXTS = {
+    name for name, field in FIELDS.items() if "string" in field["type"] and "enum" not in field
+}
+
+# (setting, text, its value): one of each type
+VALID = [
+    ("n_features", "32", 32),
+    ("damping", "0", 0.0),
+    ("learning_rate_schedule", "constant", "constant"),
+    ("recommendation_files", "per-user", "per-user"),
+    ("rating_low", "-10", -10.0),
+    ("rating_low", "", None),
+    ("rating_high", "null", None),
+    ("batch_size", "", None),
+    ("batch_size", "0", 0),
+    ("held_out_share", "0.5", 0.5),
+]
+# (setting, text, what the message says is allowed): each type, each kind of bound
+INVALID = [
+    ("n_features", "many", "integer, at least 1, at most 1024"),
+    ("n_features", "0", "integer, at least 1, at most 1024"),
+    ("n_features", "1025", "integer, at least 1, at most 1024"),
+    ("n_features", "2.5", "integer, at least 1, at most 1024"),
+    ("batch_size", "-1", "integer or empty, at least 0"),
+    ("memory_limit_mb", "255", "integer, at least 256"),
+    ("damping", "-0.1", "number, at least 0, at most 1e+06"),
+    ("damping", "inf", "number, at least 0, at most 1e+06"),
+    ("damping", "nan", "number, at least 0, at most 1e+06"),
+    ("held_out_share", "0", "number, above 0, at most 0.5"),
+    ("rating_learning_rate", "10.1", "number, above 0, at most 10"),
+    ("liked_from", "good", "number or empty"),
+    ("rating_low", "-inf", "number or empty"),
+    ("similarity", "Cosine", "one of cosine, distance"),
+    ("id_type", "int", "one of auto, integer, string"),
+    ("recommendation_files", "peruser", "one of whole, per-user"),
+]
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(("name", "text", "value"), VALID)
+def test_a_setting_comes_from_the_environment_or_an_override(
+    name: str, text: str, value: Any, monkeypatch
+) -> None:
+    assert getattr(load_settings([f"{name}={text}"]), name) == value
+    monkeypatch.setenv(f"COFI_{name.upper()}", text)
+    assert getattr(load_settings(), name) == value
+
+
+def test_an_override_counts_more_than_the_environment_and_the_last_override_most(
+    monkeypatch,
+) -> None:
+    monkeypatch.setenv("COFI_TOP_N", "7")
+    monkeypatch.setenv("COFI_SEED", "3")
+    found = load_settings(["top_n=8", "top_n=9"])
+    assert (found.top_n, found.seed) == (9, 3)
+
+
+def test_an_override_can_empty_what_the_environment_sets(monkeypatch) -> None:
+    monkeypatch.setenv("COFI_RATING_LOW", "1")
+    assert load_settings(["rating_low="]).rating_low is None
+
+
+@pytest.mark.parametrize(("name", "text", "allowed"), INVALID)
+def test_an_invalid_override_is_refused_with_name_value_and_what_is_allowed(
+    name: str, text: str, allowed: str
+) -> None:
+    assert refusal(f"{name}={text}") == f"setting {name}: found {text!r}, allowed is: {allowed}"
+
+
+@pytest.mark.parametrize(("name", "text", "allowed"), INVALID)
+def test_an_invalid_variable_is_refused_with_name_value_and_what_is_allowed(
+    name: str, text: str, allowed: str, monkeypatch
+) -> None:
+    monkeypatch.setenv(f"COFI_{name.upper()}", text)
+    assert refusal() == f"setting {name}: found {text!r}, allowed is: {allowed}"
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OPTIONAL))
+def test_a_setting_that_is_not_optional_cannot_be_empty(name: str) -> None:
+    assert f"setting {name}: found" in refusal(f"{name}=")
+
+
+def test_all_invalid_settings_are_named_at_once(monkeypatch) -> None:
+    monkeypatch.setenv("COFI_SEED", "first")
+    message = refusal("top_n=0", "similarity=near")
+    assert all(
+        part in message
+        for part in ("seed: found 'first'", "top_n: found '0'", "similarity: found 'near'")
+    )
+
+
+@pytest.mark.parametrize("ends", [("5", "1"), ("3", "3")])
+def test_a_scale_whose_low_end_is_not_the_lower_one_is_refused(ends: tuple[str, str]) -> None:
+    message = refusal(f"rating_low={ends[0]}", f"rating_high={ends[1]}")
+    assert (
+        message
+        == f"rating_low is {ends[0]} and rating_high is {ends[1]}; rating_low must be the smaller"
+    )
+
+
+def test_an_unknown_setting_is_refused_with_the_likely_name() -> None:
+    assert refusal("topn=5") == "unknown setting 'topn'; did you mean top_n?"
+
+
+def test_a_setting_unlike_any_other_is_refused_with_the_list_of_all() -> None:
+    message = refusal("zzzzzz=5")
+    assert "'zzzzzz'" in message
+    assert all(name in message for name in NAMES)
+
+
+@pytest.mark.parametrize("text", ["top_n", "--top_n", ""])
+def test_an_override_without_a_value_is_refused(text: str) -> None:
+    assert refusal(text) == f"found {text!r}, expected a setting as name=value"
+
+
+def test_only_the_first_equals_sign_ends_the_name() -> None:
+    assert "similarity: found 'cosine=yes'" in refusal("similarity=cosine=yes")
+
+
+def test_an_unknown_variable_is_refused_with_the_likely_name(monkeypatch) -> None:
+    monkeypatch.setenv("COFI_TOPN", "5")
+    assert refusal() == "unknown environment variable COFI_TOPN; did you mean COFI_TOP_N?"
+
+
+def test_variables_that_are_not_settings_are_let_be(monkeypatch) -> None:
+    for name in ("COFI_STORE", "COFI_TRACEBACK", "COFFEE", "TOP_N"):
+        monkeypatch.setenv(name, "x")
+    assert load_settings().top_n == FIELDS["top_n"]["default"]
+
+
+def test_settings_cannot_be_changed_after_they_are_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().top_n = 3
+
+
+# ---- the form
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_is_a_field_of_the_form(name: str) -> None:
+    field = FIELDS[name]
+    types = {"integer": int, "number": float, "string": str, "boolean": bool, "null": type(None)}
+    kinds = [field["type"]] if isinstance(field["type"], str) else field["type"]
+    assert ("null" in kinds) == (name in OPTIONAL)
+    assert isinstance(field["default"], tuple(types[kind] for kind in kinds))
+    assert field["default"] == getattr(load_settings(), name)
+    assert re.fullmatch(r"[A-Z0-9a-z].{10,}[.] \[.+\]", field["description"]), (
+        "a sentence, and what is allowed"
+    )
+    assert field["section"] == section(name)
+    assert field["section"] in {
+        "ingest",
+        "normalize",
+        "train",
+        "similar_items",
+        "recommend",
+        "evaluate",
+        "publish",
+        "deliver",
+        "tune",
+        "machine",
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bounds_in_the_form_are_those_that_are_checked(name: str) -> None:
+    field = FIELDS[name]
+    for key, step in (("minimum", -1), ("maximum", 1)):
+        if key in field:
+            assert getattr(load_settings([f"{name}={field[key]}"]), name) == field[key]
+            refusal(f"{name}={field[key] + step}")
+    if "exclusiveMinimum" in field:
+        refusal(f"{name}={field['exclusiveMinimum']}")
+    for choice in field.get("enum", []):
+        assert getattr(load_settings([f"{name}={choice}"]), name) == choice
+    # A scale lies anywhere, and a text may be any.
+    if field["type"] != "boolean" and name not in (
+        "rating_low",
+        "rating_high",
+        "liked_from",
+        *TEXTS,
+    ):
+        assert {"minimum", "exclusiveMinimum", "enum"} & set(field)
+
+
+def test_the_form_starts_from_the_environment(monkeypatch) -> None:
+    monkeypatch.setenv("COFI_TOP_N", "7")
+    monkeypatch.setenv("COFI_RATING_HIGH", "10")
+    fields = form_fields()
+    assert (fields["top_n"]["default"], fields["rating_high"]["default"]) == (7, 10.0)
+
+
+AIRFLOW_FORM = """
+from airflow.sdk import Param
+from airflow.sdk.exceptions import ParamValidationError
+from cofi_jobs.settings.fields import form_fields
+
+def accepts(field, value):
+    try:
+        return Param(**{**field, "default": value}).resolve() == value
+    except ParamValidationError:
+        return False
+
+for name, field in form_fields().items():
+    good, bad = [field["default"], *field.get("enum", [])], [[]]
+    (good if "string" in field["type"] and "enum" not in field else bad).append("no such choice")
+    if "minimum" in field:
+        good.append(field["minimum"]), bad.append(field["minimum"] - 1)
+    if "exclusiveMinimum" in field:
+        bad.append(field["exclusiveMinimum"])
+    if "maximum" in field:
+        good.append(field["maximum"]), bad.append(field["maximum"] + 1)
+    (good if "null" in field["type"] else bad).append(None)
+    assert all(accepts(field, value) for value in good), (name, good)
+    assert not any(accepts(field, value) for value in bad), (name, bad)
+    print(name)
+"""
+
+
+def test_airflow_takes_each_field_as_a_param_and_checks_its_bounds(tmp_path: Path) -> None:
+    # In a process of its own: the first import of Airflow fixes its home for all other tests.
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", AIRFLOW_FORM], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(NAMES) <= set(done.stdout.split())
+
+
+# ---- to a child process
+
+
+def any_value(field: dict[str, Any]) -> st.SearchStrategy:
+    """Values that a setting may have, from its field in the form."""
+    if "enum" in field:
+        return st.sampled_from(field["enum"])
+    if field["type"] == "boolean":
+        return st.booleans()
+    low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
+    if "string" in field["type"]:
+        values: st.SearchStrategy = st.text(
+            st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
+        )
+        values = values.filter(lambda text: text != "null")
+    elif "integer" in field["type"]:
+        values = st.integers(low, high)
+    else:
+        values = st.floats(
+            low,
+            high,
+            exclude_min="exclusiveMinimum" in field,
+            allow_nan=False,
+            allow_infinity=False,
+        )
+    return st.none() | values if "null" in field["type"] else values
+
+
+def has_two_ends(values: dict[str, Any]) -> bool:
+    low, high = values["rating_low"], values["rating_high"]
+    return low is None or high is None or low < high
+
+
+@given(
+    st.fixed_dictionaries({name: any_value(field) for name, field in FIELDS.items()}).filter(
+        has_two_ends
+    )
+)
+@settings(deadline=None)
+def test_any_settings_reach_a_child_process_unchanged(values: dict[str, Any]) -> None:
+    environment = to_environment({**values, "store": "not a setting"})
+    assert set(environment) == {f"COFI_{name.upper()}" for name in NAMES}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in environment.items():
+            patch.setenv(name, text)
+        assert load_settings().model_dump() == values
+
+
+def test_none_reaches_a_child_process_over_a_value_of_its_own_environment(monkeypatch) -> None:
+    monkeypatch.setenv("COFI_LIKED_FROM", "4")
+    for name, text in to_environment({"liked_from": None}).items():
+        monkeypatch.setenv(name, text)
+    assert load_settings().liked_from is None

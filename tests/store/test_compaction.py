@@ -1,0 +1,161 @@
+"""Merging batches: what a night computes from them stays the same, whenever a process is killed."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.store.compaction import merge
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.publish import prune
+from cofi_jobs.tasks.runner import run_task
+from tests.support.data import random_ratings, settle, write_ratings
+from tests.support.kills import die_before, killed_at_each_step
+
+SCALE = load_settings(["rating_low=1", "rating_high=5"])
+TWO = load_settings(["max_batches=2"])
+KEYS = [f"night-{number}" for number in range(7)]
+
+
+def ingest(store: Store, key: str, frame: pd.DataFrame) -> None:
+    write_ratings(store.landing / f"{key}.csv", frame)
+    run_task("ingest", store, SCALE, key)
+
+
+@pytest.fixture
+def nights(store: Store) -> Store:
+    """Seven batches in which ratings are changed, tie, come late, have no time, and are withdrawn."""
+    for number, key in enumerate(KEYS):
+        frame = random_ratings(n_users=12, n_items=8, share=0.6, seed=number)
+        frame["timestamp"] = 1_000_000_000 + frame.index % 3 * 10 + number % 2
+        frame["op"] = ["d" if row % 9 == number else "u" for row in frame.index]
+        ingest(store, key, frame.drop(columns="timestamp") if number == 3 else frame)
+    return store
+
+
+def normalized(store: Store, key: str = KEYS[-1]) -> dict[str, Any]:
+    """The tables of a run, and what it counted."""
+    outcome = run_task("normalize", store, SCALE, key)
+    folder = store.table(key, "normalized")
+    tables = {path.name: pd.read_parquet(path).to_csv() for path in sorted(folder.iterdir())}
+    shutil.rmtree(folder.parent)  # a run under way would hold merging up
+    return tables | {
+        name: value for name, value in outcome.items() if name.startswith(("n_", "batches"))
+    }
+
+
+def test_a_night_is_the_same_before_and_after_merging(nights: Store) -> None:
+    before, taken = normalized(nights), nights.taken()
+    assert merge(nights, load_settings(["max_batches=7"])) == []
+    assert merge(nights, load_settings(["max_batches=4"])) == KEYS[:5]
+    assert merge(nights, load_settings(["max_batches=4"])) == []
+    assert normalized(nights) == before
+    assert (nights.batches(), nights.taken()) == (KEYS, taken)
+    assert sorted(path.name for path in nights.root.glob("ratings/*")) == [
+        f"batch={k}" for k in KEYS[5:]
+    ] + ["merged"]
+    ingest(nights, "night-7", random_ratings(12, 8, 0.6, seed=7))
+    before = normalized(nights, "night-7")
+    assert merge(nights, TWO) == ["night-5", "night-6"]
+    assert normalized(nights, "night-7") == before
+    assert len(list(nights.merged_part("").iterdir())) == 1
+
+
+ROW = st.tuples(
+    st.integers(1, 2), st.integers(10, 11), st.sampled_from(["1", "2", "5", ""]), st.integers(0, 2)
+)
+
+
+@given(
+    st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=3, max_size=6, unique_by=str),
+    st.data(),
+)
+@settings(max_examples=8, deadline=None)
+def test_whenever_is_merged_the_newest_rating_counts(
+    tmp_path_factory: Any, rows: Any, data: Any
+) -> None:
+    stores = [Store(tmp_path_factory.mktemp("store")).create() for _ in range(2)]
+    for number, night in enumerate([[(9, 9, "1", 0), (9, 8, "5", 0)], *rows]):
+        lines = [
+            f"{user},{item},{stars},{time},{'u' if stars else 'd'}"
+            for user, item, stars, time in night
+        ]
+        for store in stores:
+            path = store.landing / f"{number}.csv"
+            path.write_text("\n".join(["user,item,rating,time,op", *lines]) + "\n")
+            settle(path)
+            run_task("ingest", store, SCALE, f"night-{number}")
+        if data.draw(st.booleans()):
+            merge(stores[0], TWO)
+    apart, merged = (normalized(store, f"night-{len(rows)}") for store in stores)
+    assert merged == apart
+
+
+def test_what_a_run_under_way_needs_stays_apart(nights: Store) -> None:
+    run_task("normalize", nights, SCALE, KEYS[2])
+    before = pd.read_parquet(nights.table(KEYS[2], "normalized") / "ratings.parquet")
+    assert merge(nights, TWO) == KEYS[:2]
+    run_task("normalize", nights, SCALE, KEYS[2])  # again, as when its task is cleared
+    assert pd.read_parquet(nights.table(KEYS[2], "normalized") / "ratings.parquet").equals(before)
+
+
+@pytest.mark.parametrize("key", [KEYS[0], KEYS[4], "earlier"])
+def test_runs_of_merged_batches_cannot_be_made_again(nights: Store, key: str) -> None:
+    merge(nights, TWO)
+    with pytest.raises(StoreError, match=f"merged, so run {key} can take no more"):
+        run_task("ingest", nights, SCALE, key)
+    nights.write_outcome(key, "ingest", nights.outcome(KEYS[0], "ingest") or {})
+    with pytest.raises(StoreError, match=f"merged, so a run {key} cannot be made any more"):
+        run_task("normalize", nights, SCALE, key)
+
+
+def test_files_of_merged_batches_are_not_taken_again(nights: Store) -> None:
+    merge(nights, TWO)
+    shutil.copy(nights.landing / "night-1.csv", nights.landing / "copy.csv")
+    assert run_task("ingest", nights, SCALE, "night-8")["files"] == []
+
+
+def test_pruning_leaves_merged_batches(nights: Store) -> None:
+    before = normalized(nights)
+    merge(nights, TWO)
+    prune(nights, keep_runs=2, run_key=KEYS[-1])
+    assert normalized(nights) == before
+
+
+def merge_and_die(root: str, step: int) -> None:
+    """Merge, killed before the step-th change of the store; ends with code 0 if there are fewer."""
+    die_before(
+        step, [*((Path, name) for name in ("replace", "rename", "unlink")), (shutil, "rmtree")]
+    )
+    merge(Store(root), TWO)
+
+
+def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(
+    nights: Store, tmp_path: Path
+) -> None:
+    merge(nights, load_settings(["max_batches=6"]))  # so that a merged file is merged again
+    before, steps = normalized(nights), 0
+
+    def fresh(step: int) -> Store:
+        return Store(shutil.copytree(nights.root, tmp_path / f"store-{step}"))
+
+    for store, _ in killed_at_each_step(
+        merge_and_die, fresh, ["cofi_jobs.store.compaction", "tests.store.test_compaction"]
+    ):
+        steps += 1
+        assert normalized(store) == before
+        merge(store, TWO)
+        assert normalized(store) == before
+        assert not list(store.root.glob(".tmp-*"))
+        assert len(list(store.merged_part("").iterdir())) == 1
+        assert sorted(path.name for path in store.root.glob("ratings/*")) == [
+            f"batch={KEYS[-1]}",
+            "merged",
+        ]
+    assert steps > 8

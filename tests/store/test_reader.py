@@ -1,0 +1,199 @@
+"""What readers rely on: look-ups that open one file, a manifest with a schema, columns that explain themselves."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jsonschema
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cofi_jobs.cli import show
+from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.store import reader as read
+from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks import recommend
+from cofi_jobs.tasks.publish import describe
+from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.nights import run_night
+from tests.support.repository import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "manifest.schema.json").read_text())
+FIRST = json.loads(
+    (ROOT / "tests" / "data" / "first_manifest.json").read_text()
+)  # kept as the first version wrote it
+GONE = ("rating_epochs", "ranking_epochs")  # settings of that version that training has no more
+KEY = "n1"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with one published run; not to be changed."""
+    store = Store(tmp_path_factory.mktemp("published") / "store").create()
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    run_night(store, load_settings(QUICK), KEY)
+    return store
+
+
+# ---- look-ups
+
+
+def write_lists(store: Store, ids: list[Any], kind: str) -> None:
+    """A published run with the lists of these users, two rows each, in files of four users."""
+    schema = tables.recommendations(tables.ID_TYPES[kind], pa.int64())
+    blocks = (ids[start : start + 2] for start in range(0, len(ids), 2))
+    rows = (
+        pa.table(
+            [
+                pa.array(np.repeat(np.array(block, object), 2)),
+                *([1, 2] * len(block), [7, 8] * len(block)),
+                *([0.5] * 2 * len(block),) * 2,
+                [None] * 2 * len(block),
+            ],
+            schema=schema,
+        )
+        for block in blocks
+    )
+    with store.replace_folder(store.table(KEY, "recommendations")) as folder:
+        recommend.write_whole(rows, folder)
+    files = sorted(store.table(KEY, "recommendations").iterdir())
+    described = [describe(path, store.table(KEY, "")) for path in files]
+    store.write_manifest(
+        KEY, {"id_types": {"user_id": kind, "item_id": "integer"}, "files": described}
+    )
+    store.set_current(KEY)
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind", "unknown"),
+    [
+        (list(range(-5, 30, 3)), "integer", [-6, 0, 31]),
+        (
+            sorted(
+                ["", "a", "a b", "A", "user_id=1", "Zoë", "z" * 50, "é", "日本", "0", "00", "1/2"]
+            ),
+            "string",
+            ["b"],
+        ),
+    ],
+)
+def test_a_look_up_finds_each_user_and_opens_one_file_only(
+    monkeypatch, store: Store, ids, kind, unknown
+):
+    monkeypatch.setattr(recommend, "USERS_PER_FILE", 4)
+    write_lists(store, ids, kind)
+    files = sorted(store.table(KEY, "recommendations").iterdir())
+    assert len(files) == 3
+    for user_id in unknown:
+        assert read.recommendations(store.root, str(user_id)).num_rows == 0
+    for number, file in enumerate(files):
+        for other in files:
+            shutil.move(other, other.with_suffix(".away"))
+        shutil.move(file.with_suffix(".away"), file)
+        for user_id in ids[4 * number : 4 * number + 4]:
+            found = read.recommendations(str(store.root), user_id)
+            assert found.select(["user_id", "rank"]).to_pylist() == [
+                {"user_id": user_id, "rank": r} for r in (1, 2)
+            ]
+        for other in files:
+            if other != file:
+                shutil.move(other.with_suffix(".away"), other)
+
+
+def test_an_id_too_long_for_parquets_bounds_is_found(store: Store):
+    write_lists(store, ["a", "z" * 5000], "string")
+    assert read.recommendations(store.root, "z" * 5000).num_rows == 2
+
+
+def test_look_ups_agree_with_the_tables(published: Store):
+    for name, column, look_up in (
+        ("recommendations", "user_id", read.recommendations),
+        ("similar_items", "item_id", read.similar_items),
+    ):
+        table = pd.read_parquet(published.table(KEY, name))
+        for value, own in table.groupby(column):
+            found = look_up(published.root, str(value)).to_pandas()
+            pd.testing.assert_frame_equal(found, own.reset_index(drop=True), check_dtype=False)
+
+
+# ---- the manifest
+
+
+@pytest.fixture
+def manifest(published: Store) -> dict[str, Any]:
+    found = published.manifest(KEY)
+    assert found is not None
+    return found
+
+
+def test_manifests_old_and_new_follow_the_schema_of_their_version(manifest: dict[str, Any]):
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for each in (FIRST, manifest, manifest | {"added": {"later": 1}}):
+        jsonschema.validate(each, SCHEMA)
+
+
+@pytest.mark.parametrize("field", SCHEMA["required"])
+def test_the_schema_notices_what_is_missing(manifest: dict[str, Any], field: str):
+    del manifest[field]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(manifest, SCHEMA)
+
+
+def test_every_field_of_the_first_manifest_is_still_there(manifest: dict[str, Any]):
+    """Additions alone keep a version: what an old reader looks for has its place and its type."""
+    kept = {name: value for name, value in FIRST["settings"].items() if name not in GONE}
+    same_type(FIRST | {"settings": kept}, manifest, "")
+
+
+def same_type(old: Any, new: Any, where: str) -> None:
+    numbers = (int, float)
+    assert old is None or isinstance(new, numbers if isinstance(old, numbers) else type(old)), where
+    if isinstance(old, dict):
+        for name, value in old.items():
+            assert name in new, f"{where}/{name}"
+            same_type(value, new[name], f"{where}/{name}")
+    elif isinstance(old, list):
+        same_type(old[0], new[0], f"{where}/0")
+
+
+def test_readers_of_today_read_what_the_first_release_published(
+    published: Store, tmp_path: Path, capsys
+):
+    store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
+    store.write_manifest(KEY, FIRST | {"run_key": KEY})
+    run = read.current_run(store)
+    assert run.recommendations("10").num_rows == 5
+    assert run.similar_items("100").num_rows == 4
+    show.summary(run)
+    item = run.recommendations("10")["item_id"][0].as_py()
+    show.explain(run, "10", str(item))
+    show.runs(store)
+    assert "33 ratings read" in capsys.readouterr().out
+
+
+# ---- the files
+
+
+@pytest.mark.parametrize(
+    ("table", "file"),
+    [
+        ("recommendations", "*"),
+        ("similar_items", "*"),
+        ("popular_items", "*"),
+        ("model", "item_factors"),
+        ("model", "user_factors"),
+    ],
+)
+def test_every_column_is_described_in_the_file_for_any_reader(
+    published: Store, table: str, file: str
+):
+    [path] = published.table(KEY, table).glob(f"{file}.parquet")
+    query = f"SELECT decode(key), decode(value) FROM parquet_kv_metadata('{path}')"
+    described = dict(duckdb.execute(query).fetchall())
+    assert all(len(described[name]) > 10 for name in pq.read_schema(path).names)
