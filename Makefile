@@ -20,10 +20,11 @@ ui: $(VENV)/.ready ## Start Airflow with its UI on http://localhost:8080, on the
 test: lint ## Run all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.ready ## Check format, style and types
+lint: $(VENV)/.ready ## Check format, style, types, and which room imports which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 browser: $(VENV)/.ready ## Drive Airflow's UI in a real browser; needs Chromium (Debian: apt-get install chromium)
 	$(BIN)/python -m pytest -n 0 e2e/test_ui.py
@@ -81,7 +82,7 @@ clean: ## Remove the environment, the private Airflow home and the demo stores
 $(VENV)/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"found Python {v[0]}.{v[1]}, expected 3.11 to 3.13; say which: make PYTHON=python3.12 ...") if not (3, 11) <= v[:2] <= (3, 13) else 0'
 	@echo "installing into $(VENV), once, a few minutes"
-	@if command -v uv >/dev/null; then uv venv --quiet --clear --python $(PYTHON) $(VENV); else \
+	@{ test -x $(BIN)/python && { command -v uv || test -x $(BIN)/uv; } >/dev/null; } || if command -v uv >/dev/null; then uv venv --quiet --clear --python $(PYTHON) $(VENV); else \
 		$(PYTHON) -m venv --clear $(VENV) || { echo "found no working venv module, expected one (Debian: apt-get install python3-venv)"; exit 1; }; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"; fi
 	@uv=$$(command -v uv || echo $(BIN)/uv); UV_PYTHON= $$uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt requirements-dev.txt
