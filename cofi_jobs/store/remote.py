@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,9 @@ class MirroredStore(Store):
         self.local: dict[str, Any] = {}  # files of the folder that are as the bucket has them
 
     @contextmanager
-    def lock(self, task: str, run_key: str | None = None) -> Iterator[None]:
+    def lock(
+        self, task: str, run_key: str | None = None, needs: Collection[str] | None = None
+    ) -> Iterator[None]:
         """The lease on the whole store, whatever the task: the folder is as the bucket within, the bucket as it after.
 
         Raises RuntimeError if the lease is lost on the way: then nothing is written any more.
@@ -96,9 +98,10 @@ class MirroredStore(Store):
         if self.remote is not None:
             yield
             return
+        self.run_key = run_key
         with super().lock("mirror"), Lease(self.objects, self.seconds) as lease:
             try:
-                self._pull(task, run_key)
+                self._pull(task, run_key, needs)
                 try:
                     yield
                 except Exception:
@@ -142,7 +145,15 @@ class MirroredStore(Store):
 
     # ---- the bucket into the folder, and back
 
-    def _pull(self, task: str, run_key: str | None) -> None:
+    def fetch(self, *needs: str) -> None:
+        """Download these folders as well."""
+        assert self.remote is not None
+        runs = None if self.run_key is None else self._runs(self.run_key)
+        self._fetch(
+            [name for name in self.remote if _is_in(name, needs, runs, self.current() or "")]
+        )
+
+    def _pull(self, task: str, run_key: str | None, needs: Collection[str] | None) -> None:
         remote = self.objects.tree()
         if not remote and task not in ("ingest", "catalogue"):
             raise StoreError(
@@ -176,7 +187,12 @@ class MirroredStore(Store):
             if run_key is None or (task == "publish" and self._pending())
             else self._runs(run_key)
         )
-        self._fetch([name for name in remote if _is_needed(name, task if run_key else None, runs)])
+        if needs is None:
+            self._fetch(
+                [name for name in remote if _is_needed(name, task if run_key else None, runs)]
+            )
+        else:
+            self.fetch(*needs)
         for name in remote:  # a run is there though its files are not; if it is removed, they are
             if name.startswith("runs/"):
                 (self.root / "runs" / name.split("/")[1]).mkdir(parents=True, exist_ok=True)
@@ -287,6 +303,19 @@ def _rank(name: str) -> int:
     if name.endswith("/publish.json") or name == TOMBSTONES:
         return len(RECORDS) + 1
     return RECORDS.index(top) + 1 if top in RECORDS else 0
+
+
+def _is_in(name: str, needs: Collection[str], runs: set[str | None] | None, current: str) -> bool:
+    """Whether a file is in one of the folders, of these runs; without `runs` of all."""
+    top, *rest = name.split("/")
+    if top != "runs":
+        return top in needs
+    run_key, table = rest[0], rest[1] if len(rest) > 2 else ""
+    return (
+        "runs" in needs
+        or (f"runs/*/{table}" in needs and (runs is None or run_key in runs))
+        or (f"current/{table}" in needs and run_key == current)
+    )
 
 
 def _is_needed(name: str, task: str | None, runs: set[str | None] | None) -> bool:

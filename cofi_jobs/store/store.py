@@ -32,7 +32,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -383,14 +383,23 @@ class Store:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def lock(self, task: str, run_key: str | None = None) -> Iterator[None]:
+    def lock(
+        self, task: str, run_key: str | None = None, needs: Collection[str] | None = None
+    ) -> Iterator[None]:
         """Held by one process at a time; the system releases it when the process ends, however it ends.
 
-        `run_key` says whose task it is, for a store that is not here: without, all of it may be needed.
+        `needs` names the folders that are read or written within, for a store in a bucket, which
+        downloads no others: "landing", "ratings", "rejected", or tables such as
+        "runs/*/normalized", where `*` stands for the run `run_key`, the one published before it and
+        the one that readers use, and "current/model" for the latter alone; "runs" are all tables of
+        all runs. Records, catalogue, lists and tunings are always there. None: everything.
         """
         with (self.root / f".lock-{task}").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def fetch(self, *needs: str) -> None:
+        """Within `lock`: have these folders here as well, named as in its `needs`."""
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Write a record in one step: a reader finds the old one or the new one."""
