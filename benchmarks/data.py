@@ -14,9 +14,10 @@ import pyarrow.csv
 
 from benchmarks.synthetic import ratings
 from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import newest_of_each_user
 
-HELD_OUT, SCALE = 0.2, (0.5, 5.0)
+HELD_OUT, SCALE = 0.2, Scale(0.5, 5.0)
 SHAPES = {
     1_000_000: (6_000, 3_700),
     20_000_000: (138_000, 26_700),

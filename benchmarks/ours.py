@@ -20,7 +20,6 @@ from cofi_jobs.model.objectives import (
     ranking_target,
     rating_head,
     rating_target,
-    rating_unit,
 )
 from cofi_jobs.ranking.top_k import block_size, top_k_unrated
 from cofi_jobs.settings.fields import Settings, load_settings
@@ -54,7 +53,7 @@ def rating(data: Path, found: Path, options: Options) -> None:
     factors = fit(
         rating_head(settings), start, known.user_index, known.item_index, y, settings.seed
     ).factors
-    unit = np.float32(rating_unit(SCALE))
+    unit = np.float32(SCALE.unit)
     clock.keep(
         settings.rating_steps, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means
     )

@@ -52,7 +52,7 @@ def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> floa
             factors.get("mean", 0)
             + factors.get("item", np.zeros(len(factors["X"])))[held_out.item_index]
         )
-        return float(np.sqrt(np.mean((np.clip(stars, *SCALE) - held_out.rating) ** 2)))
+        return float(np.sqrt(np.mean((SCALE.clip(stars) - held_out.rating) ** 2)))
     known, wanted = data.read(source, "known"), held_out.where(held_out.rating >= LIKED_FROM)
     rng = np.random.default_rng(0)
     users = np.sort(rng.choice(known.n_users, min(USERS, known.n_users), replace=False))

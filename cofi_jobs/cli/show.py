@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import ranking_head, ranking_target
 from cofi_jobs.ranking.explanations import explain as explanation
 from cofi_jobs.ranking.explanations import shares
@@ -106,11 +107,11 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
         raise StoreError(
             f"user {user_id} has rated {_name(own)} with {stars[own['item_index']]:g}; only other items are recommended"
         )
-    low, high = run.manifest["scale"]
+    scale = Scale(*run.manifest["scale"])
     head = ranking_head(of_run(run.manifest["settings"]))
     model, user = run.item_factors(), run.user_factors(user_id)
     X, W = (from_column(table["ranking_factors"]) for table in (model, user))
-    y = ranking_target(np.array(list(stars.values())), (low, high))
+    y = ranking_target(np.array(list(stars.values())), scale)
     found = explanation(head, X, W[0], np.array(list(stars)), y, own["item_index"])
     expected = (
         from_column(user["rating_factors"])[0]
@@ -127,8 +128,8 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
     console = _console()
     console.print(
         f"{_name(own)} for user {user_id}: score {found.score:.3f}, rank {found.rank:,} of {found.n_unrated:,} items "
-        f"that the user has not rated, {place}; predicted rating {min(max(expected, low), high):.1f} "
-        f"({low:g} to {high:g})",
+        f"that the user has not rated, {place}; predicted rating {scale.clip(expected):.1f} "
+        f"({scale.low:g} to {scale.high:g})",
         soft_wrap=True,
     )
     share = shares(found.falls)

@@ -45,9 +45,7 @@ class Trial:
 
     def stars(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
         """Predicted ratings of pairs, clipped to the scale."""
-        return np.clip(
-            predict(self.rating, user_index, item_index) + self.means[item_index], *scale
-        )
+        return scale.clip(predict(self.rating, user_index, item_index) + self.means[item_index])
 
 
 def kept_trial(store: Store, run_key: str) -> Trial | None:

@@ -19,7 +19,6 @@ from cofi_jobs.model.objectives import (
     ranking_target,
     rating_head,
     rating_target,
-    rating_unit,
 )
 from cofi_jobs.model.ridge import Solver
 from cofi_jobs.model.warm_start import Start
@@ -121,7 +120,7 @@ def fit_both(
 
     From `initial` on (factors of the same rows) it takes a third of the steps, at half the learning rate.
     """
-    unit = np.float32(rating_unit(scale))
+    unit = np.float32(scale.unit)
     heads = [rating_head(settings), ranking_head(settings)]
     if initial is None:
         starts = [

@@ -94,14 +94,8 @@ def ranking_head(settings: Settings) -> Head:
 
 
 def rating_target(y_norm: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the rating head: the rating less its item's mean, in units that fit every scale (see `rating_unit`)."""
-    return (y_norm / rating_unit(scale)).astype(np.float32)
-
-
-def rating_unit(scale: Scale) -> float:
-    """A quarter of the scale, so that a penalty means the same on every scale; 1 where ratings go from 1 to 5."""
-    low, high = scale
-    return (high - low) / 4
+    """y of the rating head: the rating less its item's mean, in units that fit every scale (`Scale.unit`)."""
+    return (y_norm / scale.unit).astype(np.float32)
 
 
 def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
@@ -115,5 +109,4 @@ def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
 
 def liked_from(settings: Settings, scale: Scale) -> float:
     """Rating from which an item counts as liked: the setting, else three quarters up the scale."""
-    low, high = scale
-    return low + 0.75 * (high - low) if settings.liked_from is None else settings.liked_from
+    return scale.relevant_from if settings.liked_from is None else settings.liked_from

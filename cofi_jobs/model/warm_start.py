@@ -11,7 +11,6 @@ from cofi_jobs.core.factors import Factors, initial_factors
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.holdout_model import kept_trial, learned_from, row_numbers
-from cofi_jobs.model.objectives import rating_unit
 from cofi_jobs.settings.fields import Settings, section
 from cofi_jobs.store.store import Store
 
@@ -64,10 +63,10 @@ def trial_start(
     if not settings.warm_start or not earlier_keys:
         return None, None
     last = earlier_keys[-1]
-    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     reason = _differs(
-        settings.model_dump() | {"damping": damping}, (low, high), store.manifest(last) or {}
+        settings.model_dump() | {"damping": damping}, scale, store.manifest(last) or {}
     )
     earlier = None if reason else kept_trial(store, last)
     if not earlier:
@@ -80,7 +79,7 @@ def trial_start(
     log.info("going on from the trial model of run %s; new are %d of %d users and %d of %d items",
              last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
     fresh = initial_factors(len(items), len(users), settings.n_features, settings.seed)
-    in_units = Factors(fresh.X, fresh.W * np.float32(rating_unit((low, high))), fresh.b)
+    in_units = Factors(fresh.X, fresh.W * np.float32(scale.unit), fresh.b)
     return last, Start(
         carry_over(in_units, earlier.rating, users, items),
         carry_over(fresh, earlier.ranking, users, items),
@@ -102,5 +101,5 @@ def _differs(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> str
         if name not in before or before[name] != now[name]:
             return f"{name} is {now[name]}, there it was {before.get(name, 'no setting')}"
     if tuple(manifest["scale"]) != scale:
-        return f"the scale is {scale}, there it was {tuple(manifest['scale'])}"
+        return f"the scale is {tuple(scale)}, there it was {tuple(manifest['scale'])}"
     return None

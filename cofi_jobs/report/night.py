@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.report.drawing import short
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -57,10 +58,9 @@ class Night:
         )
 
     @property
-    def scale(self) -> tuple[float, float]:
+    def scale(self) -> Scale:
         """Lowest and highest rating."""
-        low, high = self.outcomes["ingest"]["scale"]
-        return low, high
+        return Scale(*self.outcomes["ingest"]["scale"])
 
     def file(self, table: str, name: str) -> Path:
         """A file of a table of the run."""

@@ -79,4 +79,4 @@ def _predicted(night: Night) -> np.ndarray:
         b.append(block["bias"].to_numpy()[row])
     factors = Factors(from_column(items["rating_factors"]), np.concatenate(W), np.concatenate(b))
     user, item = rng.integers(len(factors.W), size=SAMPLE), rng.integers(len(items), size=SAMPLE)
-    return np.clip(predict(factors, user, item) + items["mean"].to_numpy()[item], *night.scale)
+    return night.scale.clip(predict(factors, user, item) + items["mean"].to_numpy()[item])

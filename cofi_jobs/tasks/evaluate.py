@@ -57,7 +57,7 @@ def measure(
         "rating": stars,
         "global_mean": baselines.global_mean(known, held_out),
         "item_means": trial.means[held_out.item_index],
-        "damped_means": np.clip(baselines.damped_means(known, held_out), *data.scale),
+        "damped_means": data.scale.clip(baselines.damped_means(known, held_out)),
     }
     W, X, users = trial.ranking.W, trial.ranking.X, np.flatnonzero(data.measured)
     rankings: dict[str, Scores] = {
@@ -251,7 +251,7 @@ def last_published(store: Store, run_key: str) -> str | None:
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Measure the trial model, write `evaluation`, and judge the night. Raises QualityError if the gate refuses it."""
     trained = store.required_outcome(run_key, "train")
-    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     normalized = store.table(run_key, "normalized")
     ratings = read_ratings(normalized)
     hidden = held_out_mask(normalized, ratings.user_index, trained["settings"])
@@ -261,7 +261,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     wanted = held_out.where(held_out.rating >= liked)
     # What item-kNN learns from: its pairs of items are many, so likes of those who are measured are enough.
     liking = known.where((known.rating >= liked) & measured[known.user_index])
-    data = Data(known, held_out, wanted, liking, measured, (low, high))
+    data = Data(known, held_out, wanted, liking, measured, scale)
     trial = Trial.read(store.table(run_key, "trial"))
     stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
     means, lists = measure(data, trial, stars, settings)

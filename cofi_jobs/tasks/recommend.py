@@ -83,7 +83,7 @@ def recommendations(
         (rank + 1).astype(np.int32),
         items.ids.take(pa.array(item)),
         values[keep],
-        np.clip(stars, scale[0], scale[1]).astype(np.float32),
+        scale.clip(stars).astype(np.float32),
         items.ids.take(pa.array(reasons[keep], mask=reasons[keep] < 0)),
     ]
     return pa.table(columns, schema=tables.recommendations(users.ids.type, items.ids.type))
@@ -119,7 +119,7 @@ def because(
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Write the tables `recommendations`, a block of users at a time, and `popular_items`."""
-    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     trained = store.required_outcome(run_key, "train")
     liked, head = trained["liked_from"], ranking_head(of_run(trained["settings"]))
     model, ratings = (
@@ -138,7 +138,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         _blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size)
     )
     blocks = in_parallel(
-        lambda block: recommendations(block, items, head, settings, (low, high), liked), users
+        lambda block: recommendations(block, items, head, settings, scale, liked), users
     )
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         write = write_whole if settings.recommendation_files == "whole" else write_per_user

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import tally
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import held_out_mask, read_ratings
 from cofi_jobs.model.fit import Model, fit_both
 from cofi_jobs.model.item_means import item_means
@@ -31,8 +32,7 @@ log = logging.getLogger(__name__)
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Learn from the known ratings, for evaluate to measure, then from all; write `trial`, `model` and `training`."""
-    low, high = store.required_outcome(run_key, "ingest")["scale"]
-    scale = (low, high)
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     folder = store.table(run_key, "normalized")
     users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
     items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])

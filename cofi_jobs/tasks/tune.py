@@ -41,7 +41,6 @@ from cofi_jobs.model.objectives import (
     ranking_target,
     rating_head,
     rating_target,
-    rating_unit,
 )
 from cofi_jobs.settings.fields import Settings, bounds
 from cofi_jobs.store.store import Store
@@ -90,11 +89,9 @@ class Part:
                 metrics.rank(lambda users: W[users] @ X.T, known, self.wanted, X, *depths), settings
             )
         stars = predict(found, held_out.user_index, held_out.item_index) * np.float32(
-            rating_unit(self.scale)
+            self.scale.unit
         )
-        return metrics.errors(
-            np.clip(stars + self.means[held_out.item_index], *self.scale), held_out
-        )
+        return metrics.errors(self.scale.clip(stars + self.means[held_out.item_index]), held_out)
 
 
 def parts(
@@ -401,12 +398,12 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """
     told = settings.model_fields_set
     settings, _ = in_use(store, settings, run_key, "train")
-    low, high = store.required_outcome(run_key, "ingest")["scale"]
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.table(run_key, "normalized")
     # All is read before anything is tried: nights go on meanwhile, and may remove this run.
     ratings, times = read_ratings(folder), read_times(folder, settings.model_dump())
-    inner, outer = parts(ratings, times, settings, (low, high), damping)
+    inner, outer = parts(ratings, times, settings, scale, damping)
     log.info(
         "tuning on %d ratings, validated on %d; %d are never seen",
         len(inner.known.rating), len(inner.held_out.rating), len(outer.held_out.rating),

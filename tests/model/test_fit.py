@@ -10,6 +10,7 @@ import tensorflow as tf
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.model import gradients
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit, fit_both
@@ -141,7 +142,7 @@ def test_both_heads_complete_a_checkerboard(name):
         head, y = Head("rating", lambda_=0.05, learning_rate=0.05, steps=200), board[seen] - 3
     else:
         head = Head("ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, steps=200)
-        y = ranking_target(board[seen], (1, 5))
+        y = ranking_target(board[seen], Scale(1, 5))
     factors = fit(head, initial_factors(16, 16, 4, seed=1), user, item, y).factors
     scores = factors.W @ factors.X.T + factors.b[:, None]
     for row in range(16):
@@ -190,7 +191,7 @@ def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
         fit(Head("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
 
 
-@pytest.mark.parametrize("scale", [(1, 5), (-10, 10), (0.5, 5)])
+@pytest.mark.parametrize("scale", [Scale(1, 5), Scale(-10, 10), Scale(0.5, 5)])
 def test_targets_are_the_same_on_every_scale(scale):
     low, high = scale
     quarters = np.linspace(low, high, 5)
@@ -305,5 +306,5 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     user, item = (index.astype(np.int32) for index in np.nonzero(seen))
     ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
     settings = load_settings(["n_features=3", "rating_steps=7", "ranking_steps=2"])
-    warm = fit_both(ratings, np.zeros(60), truth[seen], settings, (1, 5), Start(start, start))
+    warm = fit_both(ratings, np.zeros(60), truth[seen], settings, Scale(1, 5), Start(start, start))
     assert [len(head.losses) for head in (warm.rating, warm.ranking)] == [3, 1]

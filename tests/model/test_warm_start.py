@@ -12,6 +12,7 @@ import pytest
 
 from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.holdout_model import Trial, row_numbers
 from cofi_jobs.evaluation.split import held_out_mask, read_ratings
 from cofi_jobs.model.fit import fit_both
@@ -249,7 +250,7 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
         chosen = settings.model_copy(
             update={"rating_steps": 50, "ranking_steps": 50} if third else {}
         )
-        model = fit_both(ratings, means, ratings.rating - means[item], chosen, (1, 5), start)
+        model = fit_both(ratings, means, ratings.rating - means[item], chosen, Scale(1, 5), start)
         at_user, at_item = np.nonzero(hidden)
         error = predict(model.rating.factors, at_user, at_item) + means[at_item] - stars[hidden]
         scores = model.ranking.factors.W @ model.ranking.factors.X.T

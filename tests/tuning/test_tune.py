@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from cofi_jobs.core.errors import CofiError, DataError, QualityError
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import newest, read_ratings
 from cofi_jobs.settings.fields import Settings, load_settings
 from cofi_jobs.store.store import Store
@@ -113,7 +114,7 @@ def test_tuning_never_sees_the_ratings_it_is_judged_by(store_: Store, tmp_path: 
 
 def test_the_split_is_that_of_train_within_that_of_train(original: Store):
     ratings, settings = read_ratings(original.table("n1", "normalized")), load_settings()
-    inner, outer = tune.parts(ratings, None, settings, (1, 5), 5)
+    inner, outer = tune.parts(ratings, None, settings, Scale(1, 5), 5)
     hidden = newest(ratings.user_index, None, settings.model_dump())
     assert (outer.held_out.rating == ratings.where(hidden).rating).all()
     assert len(inner.known.rating) + len(inner.held_out.rating) == len(outer.known.rating)
@@ -123,7 +124,7 @@ def test_the_split_is_that_of_train_within_that_of_train(original: Store):
 def test_of_many_users_some_are_drawn(original: Store):
     ratings = read_ratings(original.table("n1", "normalized"))
     few, all_ = (
-        tune.parts(ratings, None, load_settings([f"tune_users={n}"]), (1, 5), 5)[1]
+        tune.parts(ratings, None, load_settings([f"tune_users={n}"]), Scale(1, 5), 5)[1]
         for n in (50, 150)
     )
     assert few.known.n_users == 50
@@ -135,7 +136,7 @@ def test_of_many_users_some_are_drawn(original: Store):
 def test_without_a_liked_rating_there_is_nothing_to_measure(original: Store):
     ratings = read_ratings(original.table("n1", "normalized"))
     with pytest.raises(DataError, match="0 of 6 and up to measure on"):
-        tune.parts(ratings, None, load_settings(["liked_from=6"]), (1, 5), 5)
+        tune.parts(ratings, None, load_settings(["liked_from=6"]), Scale(1, 5), 5)
 
 
 def test_a_killed_tuning_goes_on_as_if_it_had_not_been(
