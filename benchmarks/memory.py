@@ -22,7 +22,7 @@ OWN_ROW, COMPARED_ROW = (
     30,
 )  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f features for each rating of a chunk
-TRAINED = 8  # copies of a head's factors: of both heads the trial's, where the final ones start, and what is solved
+TRAINED = 8  # copies of one model's factors: of both models the trial's, where the final ones start, and what is solved
 LEARNED = 30  # copies of X besides: Adam's moments, gradients and what they are made of
 FREED, MOST_FREED = (
     140,
@@ -36,7 +36,7 @@ LISTED, REPORTED = (
     1150,
     230,
 )  # bytes of a user: rows of lists on their way into files, and what plots show of users
-USER_ROWS = 3 << 14  # rows of the users' factors, both heads: row groups being read
+USER_ROWS = 3 << 14  # rows of the users' factors, both models: row groups being read
 PAIR, COUNTED = (
     28,
     3,

@@ -16,9 +16,9 @@ from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.core.machine import in_parallel, limited, set_up_tensorflow
 from cofi_jobs.model.objectives import (
-    ranking_head,
+    ranking_objective,
     ranking_target,
-    rating_head,
+    rating_objective,
     rating_target,
 )
 from cofi_jobs.ranking.top_k import block_size, top_k_unrated
@@ -40,7 +40,7 @@ def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options)
 
 
 def rating(data: Path, found: Path, options: Options) -> None:
-    """A whole fit of the rating head, its items' means included; in stars."""
+    """A whole fit of the rating model, its items' means included; in stars."""
     from cofi_jobs.model.fit import fit
     from cofi_jobs.model.item_means import item_means
 
@@ -51,7 +51,7 @@ def rating(data: Path, found: Path, options: Options) -> None:
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
     y = rating_target(known.rating - means[known.item_index], SCALE)
     factors = fit(
-        rating_head(settings), start, known.user_index, known.item_index, y, settings.seed
+        rating_objective(settings), start, known.user_index, known.item_index, y, settings.seed
     ).factors
     unit = np.float32(SCALE.unit)
     clock.keep(
@@ -60,7 +60,7 @@ def rating(data: Path, found: Path, options: Options) -> None:
 
 
 def ranking(data: Path, found: Path, options: Options) -> None:
-    """A whole fit of the ranking head."""
+    """A whole fit of the ranking model."""
     from cofi_jobs.model.fit import fit
 
     known, settings = read(data, "known"), _settings(options)
@@ -69,7 +69,7 @@ def ranking(data: Path, found: Path, options: Options) -> None:
     start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
     y = ranking_target(known.rating, SCALE)
     factors = fit(
-        ranking_head(settings), start, known.user_index, known.item_index, y, settings.seed
+        ranking_objective(settings), start, known.user_index, known.item_index, y, settings.seed
     ).factors
     clock.keep(settings.ranking_steps, W=factors.W, X=factors.X)
 
@@ -146,7 +146,7 @@ def _settings(options: Options) -> Settings:
 
 
 def _store(data: Path, found: Path) -> Store:
-    """A store as it is before `recommend`: the ratings, and a model whose both heads have the same factors."""
+    """A store as it is before `recommend`: the ratings, and two models that have the same factors."""
     store, settings = Store(found / "store").create(), load_settings()
     W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
     stars = np.random.default_rng(0).integers(1, 11, len(items)).astype(np.float32) / 2

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.ingest import SETTINGS, files
 from benchmarks.measure import task_command
 from cofi_jobs.model.gradients import Whole
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.ridge import Solver
 from cofi_jobs.ranking.top_k import top_k_unrated
 from cofi_jobs.tasks.similar_items import nearest
@@ -52,10 +52,10 @@ def ratios() -> list[float]:
     item = rng.integers(0, N_ITEMS, len(user)).astype(np.int32)
     y = rng.standard_normal(len(user), dtype=np.float32)
     ends = np.searchsorted(user, np.arange(N_USERS + 1))
-    head = Head(bias=False)
-    whole = Whole(head, N_USERS, N_ITEMS, user, item, y)
-    dense = Whole(head, N_USERS, FEW_ITEMS, user, item % FEW_ITEMS, y)
-    solver = Solver(head, X, whole.item_counts)
+    objective = Objective(bias=False)
+    whole = Whole(objective, N_USERS, N_ITEMS, user, item, y)
+    dense = Whole(objective, N_USERS, FEW_ITEMS, user, item % FEW_ITEMS, y)
+    solver = Solver(objective, X, whole.item_counts)
 
     def products() -> None:
         for start, end in pairwise(ends):

@@ -94,7 +94,7 @@ def cofi_nightly() -> None:
     @task(pool=TRAIN_POOL, max_active_tis_per_dag=1)
     @note
     def train(**context: Any) -> dict[str, Any]:
-        """Learn both heads of the model, once to be measured and once to be used.
+        """Learn both models, once to be measured and once to be used.
 
         **Reads** `normalized/`. **Writes** `trial/` and `model/`, and the losses of each step into `training/`.
 

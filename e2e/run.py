@@ -211,7 +211,7 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     run_id = airflow.trigger({"rating_steps": 5000})  # long enough to be met in the middle
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
     wait(
-        lambda: "rating head: step" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log),
+        lambda: "rating model: step" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log),
         "training",
         400,
     )

@@ -142,9 +142,7 @@ def _add_task_command(task: str, description: str) -> None:
 
 
 _add_task_command("normalize", "Compute current ratings, item means and row numbers.")
-_add_task_command(
-    "train", "Learn both heads of the model, once to be measured and once to be used."
-)
+_add_task_command("train", "Learn both models, once to be measured and once to be used.")
 _add_task_command("similar_items", "Write the similar items of each item.")
 _add_task_command("recommend", "Write each user's recommendations and the popular items.")
 _add_task_command("report", "Write the page about a run, published or not, as far as it came.")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model.objectives import ranking_head, ranking_target
+from cofi_jobs.model.objectives import ranking_objective, ranking_target
 from cofi_jobs.ranking.explanations import explain as explanation
 from cofi_jobs.ranking.explanations import shares
 from cofi_jobs.settings.fields import of_run
@@ -108,11 +108,11 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
             f"user {user_id} has rated {_name(own)} with {stars[own['item_index']]:g}; only other items are recommended"
         )
     scale = Scale(*run.manifest["scale"])
-    head = ranking_head(of_run(run.manifest["settings"]))
+    objective = ranking_objective(of_run(run.manifest["settings"]))
     model, user = run.item_factors(), run.user_factors(user_id)
     X, W = (from_column(table["ranking_factors"]) for table in (model, user))
     y = ranking_target(np.array(list(stars.values())), scale)
-    found = explanation(head, X, W[0], np.array(list(stars)), y, own["item_index"])
+    found = explanation(objective, X, W[0], np.array(list(stars)), y, own["item_index"])
     expected = (
         from_column(user["rating_factors"])[0]
         @ from_column(model["rating_factors"])[own["item_index"]]
@@ -191,7 +191,7 @@ def _quality(manifest: dict[str, Any]) -> Table:
 
 
 def _main_measures(metrics: dict[str, Any]) -> tuple[str, str]:
-    """The full names of the ranking head's two main measures, with the depth that the run measured at."""
+    """The full names of the ranking model's two main measures, with the depth that the run measured at."""
     names = measure_names(metrics)
     return names["ndcg"], names["recall"]
 
@@ -205,7 +205,10 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
     console, metrics, gate = _console(), found["metrics"], found["gate"]
     console.rule(f"CoFi run {key}")
     for head, unit in (("rating", "in stars"), ("ranking", "means over users")):
-        title = f"{head} head on {metrics['held_out_ratings']:,} held-out ratings, {unit}, with 95 % intervals over users"
+        title = (
+            f"{head} model on {metrics['held_out_ratings']:,} held-out ratings, {unit}, "
+            "with 95 % intervals over users"
+        )
         table = _table(
             title,
             "measure",
@@ -275,7 +278,7 @@ def _evaluated(store: Store, run_keys: list[str]) -> tuple[str, dict[str, Any]]:
 def tuning(found: dict[str, Any], store: Store) -> None:
     """Settings and measures before and after a tuning, and whether the next nights use what it found."""
     console = _console()
-    trials = " and ".join(f"{n} trials of the {head} head" for head, n in found["trials"].items())
+    trials = " and ".join(f"{n} trials of the {head} model" for head, n in found["trials"].items())
     table = _table(f"run {found['run_key']}, {trials}", "setting", "before", "after")
     for name, value in found["found"].items():
         table.add_row(name, *(f"{number:.4g}" for number in (found["before"][name], value)))

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Factors:
-    """Parameters of one head: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), all float32."""
+    """Parameters of one model: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), all float32."""
 
     X: np.ndarray
     W: np.ndarray

@@ -28,7 +28,7 @@ class Check:
 
 
 def quality(comparisons: Sequence[Mapping[str, Any]], settings: Settings) -> list[Check]:
-    """The ranking head against popularity, the rating head against damped means, both against what is published."""
+    """The ranking model against popularity, the rating model against damped means, both against what is published."""
     checks = []
     for head, measure, against, margin, setting in (
         ("ranking", f"ndcg@{settings.ndcg_at}", "popularity", 0.0, ""),
@@ -56,11 +56,11 @@ def quality(comparisons: Sequence[Mapping[str, Any]], settings: Settings) -> lis
             relation = f"at {'most' if lower else 'least'} {bound:.4f}"
             checks.append(
                 Check(
-                    f"{measure} of the {head} head against {against}",
+                    f"{measure} of the {head} model against {against}",
                     found["own"],
                     bound,
                     not (worse and certain),
-                    f"{measure} of the {head} head is {found['own']:.4f}, expected {relation} ({against} "
+                    f"{measure} of the {head} model is {found['own']:.4f}, expected {relation} ({against} "
                     f"{found['other']:.4f}{f', {setting} {margin:g}' if setting else ''}); the difference lies between "
                     f"{found['low']:+.4f} and {found['high']:+.4f}",
                 )

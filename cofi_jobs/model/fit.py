@@ -14,10 +14,10 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.gradients import Projection, Whole
 from cofi_jobs.model.objectives import (
-    Head,
-    ranking_head,
+    Objective,
+    ranking_objective,
     ranking_target,
-    rating_head,
+    rating_objective,
     rating_target,
 )
 from cofi_jobs.model.ridge import Solver
@@ -44,7 +44,7 @@ class Fit:
 
 
 def fit(
-    head: Head,
+    objective: Objective,
     initial: Factors,
     user_index: np.ndarray,
     item_index: np.ndarray,
@@ -53,55 +53,60 @@ def fit(
 ) -> Fit:
     """Minimise J over the observed (user, item, y) from `initial` on.
 
-    With `head.exact_users` Adam changes X alone (`gradients.Projection`). The ratings must then be sorted by user, each
+    With `objective.exact_users` Adam changes X alone (`gradients.Projection`). The ratings must
+    then be sorted by user, each
     user's in order of time; the initial W and b do not count. Otherwise each step changes X, W and b by the gradients
     of all ratings' J.
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
     ratings = user_index, item_index, np.asarray(y, np.float32)
-    parts = (initial.X, initial.W, initial.b)[: 1 if head.exact_users else 2 + head.bias]
+    parts = (initial.X, initial.W, initial.b)[: 1 if objective.exact_users else 2 + objective.bias]
     learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
-    optimizer = keras.optimizers.Adam(beta_1=EXACT_BETA_1 if head.exact_users else 0.9)
+    optimizer = keras.optimizers.Adam(beta_1=EXACT_BETA_1 if objective.exact_users else 0.9)
     optimizer.build(learned)
     # As one function it leaves fewer arrays of X's size behind than operation by operation.
     step = tf.function(
         lambda slope: optimizer.apply_gradients(zip(slope, learned, strict=True)), autograph=False
     )
-    everything = head, len(initial.W), len(initial.X), *ratings
-    slopes = Projection(*everything, seed=seed) if head.exact_users else Whole(*everything)
+    everything = objective, len(initial.W), len(initial.X), *ratings
+    slopes = Projection(*everything, seed=seed) if objective.exact_users else Whole(*everything)
     losses: list[float] = []
-    for rate in head.learning_rates(head.steps):
+    for rate in objective.learning_rates(objective.steps):
         J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
-        if head.exact_users and not losses:
+        if objective.exact_users and not losses:
             optimizer.epsilon += EXACT_EPSILON * float(tf.sqrt(tf.reduce_mean(gradients[0] ** 2)))
         optimizer.learning_rate = rate
         step(gradients)
         losses.append(float(J))
-        _check_finite(head, len(losses), losses[-1])
-        if len(losses) % max(1, head.steps // 5) == 0:
+        _check_finite(objective, len(losses), losses[-1])
+        if len(losses) % max(1, objective.steps // 5) == 0:
             log.info(
-                "%s head: step %d of %d, J = %.6g", head.name, len(losses), head.steps, losses[-1]
+                "%s objective: step %d of %d, J = %.6g",
+                objective.name,
+                len(losses),
+                objective.steps,
+                losses[-1],
             )
     found = [variable.numpy() for variable in learned]
-    _check_finite(head, head.steps + 1, float(np.abs(found[0]).sum()))
-    if head.exact_users:
-        found += Solver(head, found[0], slopes.item_counts).solve(slopes.counts, *ratings[1:])
-    elif not head.bias:
+    _check_finite(objective, objective.steps + 1, float(np.abs(found[0]).sum()))
+    if objective.exact_users:
+        found += Solver(objective, found[0], slopes.item_counts).solve(slopes.counts, *ratings[1:])
+    elif not objective.bias:
         found.append(initial.b)
     return Fit(Factors(*found), losses)
 
 
-def _check_finite(head: Head, step: int, J: float) -> None:
+def _check_finite(objective: Objective, step: int, J: float) -> None:
     if not math.isfinite(J):
         raise TrainingError(
-            f"J of the {head.name} head is {J:g} in step {step}, expected a finite number; "
-            f"lower {head.name}_learning_rate (now {head.learning_rate:g})"
+            f"J of the {objective.name} model is {J:g} in step {step}, expected a finite number; "
+            f"lower {objective.name}_learning_rate (now {objective.learning_rate:g})"
         )
 
 
 @dataclass(frozen=True)
 class Model:
-    """Both heads and the item means, in the source's units: rating = w.x + b + mean, score = w.x."""
+    """Both models and the item means, in the source's units: rating = w.x + b + mean, score = w.x."""
 
     rating: Fit
     ranking: Fit
@@ -116,12 +121,12 @@ def fit_both(
     scale: Scale,
     initial: Start | None = None,
 ) -> Model:
-    """Fit the rating head to `y_norm`, the ratings less their items' means, and the ranking head to the ratings.
+    """Fit the rating model to `y_norm`, the ratings less their items' means, and the ranking model to the ratings.
 
     From `initial` on (factors of the same rows) it takes a third of the steps, at half the learning rate.
     """
     unit = np.float32(scale.unit)
-    heads = [rating_head(settings), ranking_head(settings)]
+    objectives = [rating_objective(settings), ranking_objective(settings)]
     if initial is None:
         starts = [
             initial_factors(ratings.n_items, ratings.n_users, settings.n_features, settings.seed)
@@ -129,16 +134,18 @@ def fit_both(
     else:
         of_rating = initial.rating
         starts = [Factors(of_rating.X, of_rating.W / unit, of_rating.b / unit), initial.ranking]
-        heads = [
+        objectives = [
             replace(
-                head,
-                steps=math.ceil(head.steps * WARM_STEPS),
-                learning_rate=head.learning_rate * WARM_RATE,
+                objective,
+                steps=math.ceil(objective.steps * WARM_STEPS),
+                learning_rate=objective.learning_rate * WARM_RATE,
             )
-            for head in heads
+            for objective in objectives
         ]
     pairs = ratings.user_index, ratings.item_index
-    rating = fit(heads[0], starts[0], *pairs, rating_target(y_norm, scale), settings.seed)
-    ranking = fit(heads[1], starts[1], *pairs, ranking_target(ratings.rating, scale), settings.seed)
+    rating = fit(objectives[0], starts[0], *pairs, rating_target(y_norm, scale), settings.seed)
+    ranking = fit(
+        objectives[1], starts[1], *pairs, ranking_target(ratings.rating, scale), settings.seed
+    )
     X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
     return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)

@@ -8,34 +8,34 @@ import tensorflow as tf
 
 from cofi_jobs.core.arrays import ranges, tally
 from cofi_jobs.model.cost import cost
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.ridge import Solver
 
 CHUNK = 100_000  # ratings at once: buffers of that size are used again, larger ones had anew from the system
 
 
 class Whole:
-    """J of all ratings and its gradients by X and W, and by b where the head has it."""
+    """J of all ratings and its gradients by X and W, and by b where the objective has it."""
 
     def __init__(
         self,
-        head: Head,
+        objective: Objective,
         n_users: int,
         n_items: int,
         user_index: np.ndarray,
         item_index: np.ndarray,
         y: np.ndarray,
     ) -> None:
-        self.head, self.n_items = head, n_items
+        self.objective, self.n_items = objective, n_items
         self.ratings = np.asarray(user_index, np.int32), np.asarray(item_index, np.int32), y
         self.counts = tally(user_index, n_users)
         self.item_counts = tally(item_index, n_items)
-        self.item_penalty = head.penalties(self.item_counts)
-        self.bias_penalty = np.float32(head.bias_lambda)
+        self.item_penalty = objective.penalties(self.item_counts)
+        self.bias_penalty = np.float32(objective.bias_lambda)
 
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradients at these parameters."""
-        rest = () if self.head.bias else (tf.zeros(len(self.counts)),)
+        rest = () if self.objective.bias else (tf.zeros(len(self.counts)),)
         return self.gradients(parameters, rest, self.ratings, self.counts)
 
     def gradients(
@@ -47,8 +47,8 @@ class Whole:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J of users that have `counts` ratings, all in `ratings`, and its gradients by `learned`; `rest` stays."""
         share = np.float32(counts.sum() / len(self.ratings[0]))
-        alphas = (self.head.alphas(counts, self.n_items),) if self.head.alpha else ()
-        weights = share * self.item_penalty, self.head.penalties(counts), *alphas
+        alphas = (self.objective.alphas(counts, self.n_items),) if self.objective.alpha else ()
+        weights = share * self.item_penalty, self.objective.penalties(counts), *alphas
         # Up to there all products take no more memory than a row of features for each rating, and less time.
         dense = len(self.counts) * self.n_items <= learned[0].shape[1] * len(self.ratings[0])
         return _gradients(dense, learned, rest, ratings, weights, self.bias_penalty)
@@ -63,15 +63,15 @@ class Projection(Whole):
     the end, while J counts all ratings alike: that makes better X than either in both.
     """
 
-    def __init__(self, head: Head, *sides_and_ratings: Any, seed: int) -> None:
-        super().__init__(head, *sides_and_ratings)
+    def __init__(self, objective: Objective, *sides_and_ratings: Any, seed: int) -> None:
+        super().__init__(objective, *sides_and_ratings)
         self.first = np.cumsum(self.counts) - self.counts
-        self.drawn = drawn(self.counts, head.batches(len(self.ratings[0])), seed)
+        self.drawn = drawn(self.counts, objective.batches(len(self.ratings[0])), seed)
 
     def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at an X, as the next users tell."""
         (X,), users = parameters, next(self.drawn)
-        solver, n = Solver(self.head, X.numpy(), self.item_counts), self.counts[users]
+        solver, n = Solver(self.objective, X.numpy(), self.item_counts), self.counts[users]
         number, places = ranges(self.first[users], n)
         item_index, y = (column[places] for column in self.ratings[1:])
         W, b = solver.solve(n, item_index, y)

@@ -1,4 +1,4 @@
-"""The two heads: what each is fitted to and how. One cost, one training loop (docs/model.md says why two)."""
+"""The two models: what each is fitted to and how. One cost, one training loop (docs/model.md says why two)."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from cofi_jobs.settings.fields import Settings
 
 
 @dataclass(frozen=True)
-class Head:
-    """How one head is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda.
+class Objective:
+    """How one model is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda.
 
-    With `exact_users` Adam learns X alone: w_j and b_j are at each step J's exact minimum for that X (`user_rows`).
+    With `exact_users` Adam learns X alone: w_j and b_j are at each step J's exact minimum for that X (`ridge`).
     """
 
     name: str = "textbook"
@@ -60,9 +60,9 @@ class Head:
         return max(1, -(-n_ratings // max(1, size)))
 
 
-def rating_head(settings: Settings) -> Head:
+def rating_objective(settings: Settings) -> Objective:
     """Predicts stars: w.x + b + mean."""
-    return Head(
+    return Objective(
         "rating",
         lambda_=settings.rating_lambda,
         nu=settings.rating_nu,
@@ -76,9 +76,9 @@ def rating_head(settings: Settings) -> Head:
     )
 
 
-def ranking_head(settings: Settings) -> Head:
+def ranking_objective(settings: Settings) -> Objective:
     """Orders items: w.x."""
-    return Head(
+    return Objective(
         "ranking",
         lambda_=settings.ranking_lambda,
         nu=settings.ranking_nu,
@@ -94,12 +94,12 @@ def ranking_head(settings: Settings) -> Head:
 
 
 def rating_target(y_norm: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the rating head: the rating less its item's mean, in units that fit every scale (`Scale.unit`)."""
+    """y of the rating model: the rating less its item's mean, in units that fit every scale (`Scale.unit`)."""
     return (y_norm / scale.unit).astype(np.float32)
 
 
 def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the ranking head: 1 for the highest rating, 0 a quarter up the scale, below that negative.
+    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale, below that negative.
 
     What was never rated counts as 0, so a low rating says less for an item than none.
     """

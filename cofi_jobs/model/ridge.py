@@ -14,7 +14,7 @@ import numpy as np
 
 from cofi_jobs.core.arrays import from_newest
 from cofi_jobs.core.machine import in_parallel
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 
 SMALLEST_PENALTY = (
     1e-6  # by the trace of a user's products: without any penalty A could not be inverted
@@ -71,12 +71,12 @@ def sufficient(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
 class Solver:
     """What exact rows of users need of one X. `item_counts` (n_items,): how often each item is rated."""
 
-    def __init__(self, head: Head, X: np.ndarray, item_counts: np.ndarray) -> None:
+    def __init__(self, objective: Objective, X: np.ndarray, item_counts: np.ndarray) -> None:
         # b_j is one more feature, that is 1 for every item. The last row is no item: it fills short users up.
-        parts = [X, np.ones((len(X), 1), X.dtype)] if head.bias else [X]
-        self.head, self.n_items = head, len(X)
+        parts = [X, np.ones((len(X), 1), X.dtype)] if objective.bias else [X]
+        self.objective, self.n_items = objective, len(X)
         self.features = np.vstack(
-            [np.hstack(parts), np.zeros((1, X.shape[1] + head.bias), X.dtype)]
+            [np.hstack(parts), np.zeros((1, X.shape[1] + objective.bias), X.dtype)]
         )
         self.gram = self.features.T @ self.features
         shares = np.append(item_counts / max(1, item_counts.sum()), 0).astype(X.dtype)
@@ -108,15 +108,15 @@ class Solver:
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `solve`, in the calling thread."""
         n_features, n_users = self.features.shape[1], len(counts)
-        root = np.sqrt(recency_weights(counts, self.head.recency))
+        root = np.sqrt(recency_weights(counts, self.objective.recency))
         target = np.append(root * y, 0).astype(np.float32)
         root, items = np.append(root, np.float32(0)), np.append(item_index, self.n_items)
         alpha, penalty = (
-            self.head.alphas(counts, self.n_items),
-            np.tile(self.head.penalties(counts), (n_features, 1)).T,
+            self.objective.alphas(counts, self.n_items),
+            np.tile(self.objective.penalties(counts), (n_features, 1)).T,
         )
-        if self.head.bias:
-            penalty[:, -1] = self.head.bias_lambda
+        if self.objective.bias:
+            penalty[:, -1] = self.objective.bias_lambda
         rows = np.empty((n_users, n_features), np.float32)
         products, right = (
             np.empty((SOLVED_AT_ONCE, n_features, n_features), np.float32),
@@ -127,7 +127,7 @@ class Solver:
             done = 0
             for group, filled in alike(counts, users):
                 rated = self.features.take(items.take(filled), axis=0)  # faster than by brackets
-                if self.head.recency:
+                if self.objective.recency:
                     rated *= root.take(filled)[..., None]
                 turned = rated.transpose(0, 2, 1)
                 np.matmul(turned, rated, out=products[done : done + len(group)])
@@ -140,7 +140,9 @@ class Solver:
                 own, alpha[users, None], self.gram, of_users, right[users], inverse
             )
         return (
-            (rows[:, :-1], rows[:, -1]) if self.head.bias else (rows, np.zeros(n_users, np.float32))
+            (rows[:, :-1], rows[:, -1])
+            if self.objective.bias
+            else (rows, np.zeros(n_users, np.float32))
         )
 
 

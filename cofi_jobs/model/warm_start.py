@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Start:
-    """First factors of both heads, in the source's units."""
+    """First factors of both models, in the source's units."""
 
     rating: Factors
     ranking: Factors

@@ -1,10 +1,10 @@
-"""Why an item is recommended: what each rating contributes to a score of the ranking head."""
+"""Why an item is recommended: what each rating contributes to a score of the ranking model."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.ridge import recency_weights, ridge_matrix
 
 SMALL = 8  # rows of a matrix that LAPACK inverts
@@ -83,7 +83,7 @@ class Explanation:
 
 
 def explain(
-    head: Head, X: np.ndarray, w: np.ndarray, rated: np.ndarray, y: np.ndarray, item: int
+    objective: Objective, X: np.ndarray, w: np.ndarray, rated: np.ndarray, y: np.ndarray, item: int
 ) -> Explanation:
     """Explain the score of an item, a row of `X`, that the user has not rated.
 
@@ -94,8 +94,8 @@ def explain(
     unrated = np.ones(len(X), bool)
     unrated[rated] = False
     counts = np.array([len(rated)])
-    own = X[rated][None], y[None], recency_weights(counts, head.recency)[None]
-    row = solved(*own, X.T @ X, head.alphas(counts, len(X)), head.penalties(counts))
+    own = X[rated][None], y[None], recency_weights(counts, objective.recency)[None]
+    row = solved(*own, X.T @ X, objective.alphas(counts, len(X)), objective.penalties(counts))
     falls = contributions(*row, *own, X[None, [item]])[0, :, 0]
     before = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(X)) < item))
     return Explanation(

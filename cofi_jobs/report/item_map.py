@@ -34,7 +34,7 @@ def map_section(night: Night) -> Section:
     by_group = " coloured by genre (the catalogue's first group)" if any(groups) else ""
     section.plots.append(
         plots.scatter(
-            f"The {len(most):,} most rated items as the ranking head sees them,{by_group}".rstrip(
+            f"The {len(most):,} most rated items as the ranking model sees them,{by_group}".rstrip(
                 ","
             ),
             points,

@@ -9,7 +9,7 @@ from cofi_jobs.report.section import Section
 
 
 def training_section(night: Night) -> Section:
-    """Loss curves of both heads."""
+    """Loss curves of both models."""
     section = Section("training", "Training")
     losses = pq.read_table(night.file("training", "losses.parquet"))
     for head, task in (("rating", "predicts stars"), ("ranking", "orders items")):
@@ -24,7 +24,7 @@ def training_section(night: Night) -> Section:
             curves[name] = (rows["step"].to_numpy(), rows["J"].to_numpy())
         section.plots.append(
             plots.lines(
-                f"Cost of the {head} head, which {task}: it should fall, then flatten",
+                f"Cost of the {head} model, which {task}: it should fall, then flatten",
                 curves,
                 "step of Adam",
                 "cost J (no unit)",

@@ -163,39 +163,39 @@ class Settings(BaseSettings):
         le=5,
     )
     rating_lambda: float = setting(
-        "train", 1.2, "Rating head: weight λ of the L2 penalty.", ge=0, le=1e6
+        "train", 1.2, "Rating model: weight λ of the L2 penalty.", ge=0, le=1e6
     )
     rating_nu: float = setting(
-        "train", 0.5, "Rating head: λ grows with (number of ratings)^ν.", ge=0, le=1
+        "train", 0.5, "Rating model: λ grows with (number of ratings)^ν.", ge=0, le=1
     )
     rating_bias_lambda: float = setting(
         "train",
         3.0,
-        "Rating head: weight of the L2 penalty of a user's offset b. 0: none.",
+        "Rating model: weight of the L2 penalty of a user's offset b. 0: none.",
         ge=0,
         le=1e6,
     )
     rating_learning_rate: float = setting(
-        "train", 0.02, "Rating head: Adam's learning rate.", gt=0, le=10
+        "train", 0.02, "Rating model: Adam's learning rate.", gt=0, le=10
     )
-    rating_steps: int = setting("train", 60, "Rating head: steps of Adam.", ge=1, le=100_000)
+    rating_steps: int = setting("train", 60, "Rating model: steps of Adam.", ge=1, le=100_000)
     ranking_alpha: float = setting(
         "train",
         25.0,
-        "Ranking head: how many random items of target 0 come with each rating.",
+        "Ranking model: how many random items of target 0 come with each rating.",
         ge=0,
         le=10_000,
     )
     ranking_lambda: float = setting(
-        "train", 0.5, "Ranking head: weight λ of the L2 penalty.", ge=0, le=1e6
+        "train", 0.5, "Ranking model: weight λ of the L2 penalty.", ge=0, le=1e6
     )
     ranking_nu: float = setting(
-        "train", 0.5, "Ranking head: λ grows with (number of ratings)^ν.", ge=0, le=1
+        "train", 0.5, "Ranking model: λ grows with (number of ratings)^ν.", ge=0, le=1
     )
     ranking_learning_rate: float = setting(
-        "train", 0.06, "Ranking head: Adam's learning rate.", gt=0, le=10
+        "train", 0.06, "Ranking model: Adam's learning rate.", gt=0, le=10
     )
-    ranking_steps: int = setting("train", 40, "Ranking head: steps of Adam.", ge=1, le=100_000)
+    ranking_steps: int = setting("train", 40, "Ranking model: steps of Adam.", ge=1, le=100_000)
 
     use_tuned: bool = setting(
         "train",
@@ -330,7 +330,7 @@ class Settings(BaseSettings):
     tune_minutes: float = setting(
         "tune",
         20.0,
-        "Minutes of trials, for both heads together, on one run's ratings.",
+        "Minutes of trials, for both models together, on one run's ratings.",
         gt=0,
         le=600,
     )

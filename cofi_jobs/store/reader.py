@@ -53,11 +53,11 @@ class Run:
         )[::-1]
 
     def item_factors(self) -> pa.Table:
-        """Both heads' factors of all items, in the order of their row numbers."""
+        """Both models' factors of all items, in the order of their row numbers."""
         return self._read("model/item_factors.parquet")
 
     def user_factors(self, user_id: str) -> pa.Table:
-        """Both heads' factors of a user: one row, none if the run does not know the user."""
+        """Both models' factors of a user: one row, none if the run does not know the user."""
         return self._dataset("model/user_factors.parquet").to_table(
             filter=self._is("user_id", user_id)
         )

@@ -75,12 +75,12 @@ def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
             _field("rank", pa.int32(), "place in the user's list, 1 is best"),
             _field("item_id", item_id, "the recommended item; never one that the user has rated"),
             _field(
-                "score", pa.float32(), "ranking head: larger is better, comparable within one user"
+                "score", pa.float32(), "ranking model: larger is better, comparable within one user"
             ),
             _field(
                 "predicted_rating",
                 pa.float32(),
-                "rating head, in the source's scale and clipped to it",
+                "rating model, in the source's scale and clipped to it",
             ),
             _field(
                 "because_item_id",
@@ -128,9 +128,9 @@ def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
             _field(
                 "rating_factors",
                 vector,
-                "x of the rating head: predicted rating = w.x + bias + mean",
+                "x of the rating model: predicted rating = w.x + bias + mean",
             ),
-            _field("ranking_factors", vector, "x of the ranking head: score = w.x"),
+            _field("ranking_factors", vector, "x of the ranking model: score = w.x"),
             _field("mean", pa.float32(), "damped mean rating of the item"),
             _field("n_ratings", pa.int32(), "number of ratings of the item"),
         ]
@@ -143,9 +143,9 @@ def user_factors(user_id: pa.DataType, n_features: int) -> pa.Schema:
     return _described(
         [
             _field("user_id", user_id, "the user, as in the source"),
-            _field("rating_factors", vector, "w of the rating head"),
-            _field("ranking_factors", vector, "w of the ranking head"),
-            _field("bias", pa.float32(), "b of the rating head"),
+            _field("rating_factors", vector, "w of the rating model"),
+            _field("ranking_factors", vector, "w of the ranking model"),
+            _field("bias", pa.float32(), "b of the rating model"),
             _field("n_ratings", pa.int32(), "number of ratings by the user"),
         ]
     )

@@ -18,7 +18,7 @@ from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.progress import track
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model.objectives import Head, ranking_head, ranking_target
+from cofi_jobs.model.objectives import Objective, ranking_objective, ranking_target
 from cofi_jobs.model.ridge import alike, places, recency_weights
 from cofi_jobs.ranking.explanations import contributions, solved
 from cofi_jobs.ranking.lists import allowed_items, choose, first_groups
@@ -42,8 +42,8 @@ class Items:
     rating: np.ndarray
     ranking: np.ndarray
     means: np.ndarray
-    gram: np.ndarray  # X'X of the ranking head
-    unit: np.ndarray  # of the ranking head, each of length 1
+    gram: np.ndarray  # X'X of the ranking model
+    unit: np.ndarray  # of the ranking model, each of length 1
     barred: np.ndarray  # rows of items that are never shown
     groups: np.ndarray | None
 
@@ -62,7 +62,7 @@ class Users:
 
 
 def recommendations(
-    users: Users, items: Items, head: Head, settings: Settings, scale: Scale, liked: float
+    users: Users, items: Items, objective: Objective, settings: Settings, scale: Scale, liked: float
 ) -> pa.Table:
     """The rows of the table `recommendations` for a block of users."""
     scores = users.ranking @ items.ranking.T
@@ -72,7 +72,7 @@ def recommendations(
         scores, settings.top_n, items.unit, items.groups, settings.max_per_group, settings.diversity
     )
     reasons = because(
-        users, items, best, head, ranking_target(users.stars, scale), users.stars >= liked
+        users, items, best, objective, ranking_target(users.stars, scale), users.stars >= liked
     )
     keep = np.isfinite(values)  # a user who has rated nearly everything gets a shorter list
     row, rank = np.nonzero(keep)
@@ -90,14 +90,19 @@ def recommendations(
 
 
 def because(
-    users: Users, items: Items, best: np.ndarray, head: Head, y: np.ndarray, liked: np.ndarray
+    users: Users,
+    items: Items,
+    best: np.ndarray,
+    objective: Objective,
+    y: np.ndarray,
+    liked: np.ndarray,
 ) -> np.ndarray:
     """For each recommended item the liked item without which its score would fall most; -1 where none lifts it."""
     reasons, counts = np.full(best.shape, -1, np.int32), np.bincount(users.row, minlength=len(best))
-    alpha, penalty = head.alphas(counts, len(items.ranking)), head.penalties(counts)
+    alpha, penalty = objective.alphas(counts, len(items.ranking)), objective.penalties(counts)
     # The last one is no rating: it fills short users up.
     rated, y = np.append(users.item_index, 0), np.append(y, np.float32(0))
-    weights = np.append(recency_weights(counts, head.recency), np.float32(0))
+    weights = np.append(recency_weights(counts, objective.recency), np.float32(0))
     liked_ends = np.append(0, np.cumsum(np.bincount(users.row[liked], minlength=len(best))))
     liked_place = np.append(np.flatnonzero(liked), len(liked))
 
@@ -121,7 +126,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Write the tables `recommendations`, a block of users at a time, and `popular_items`."""
     scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     trained = store.required_outcome(run_key, "train")
-    liked, head = trained["liked_from"], ranking_head(of_run(trained["settings"]))
+    liked, objective = trained["liked_from"], ranking_objective(of_run(trained["settings"]))
     model, ratings = (
         store.table(run_key, "model"),
         store.table(run_key, "normalized") / "ratings.parquet",
@@ -138,7 +143,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         _blocks(user_factors, ratings, size), "recommendations", total=-(-n_users // size)
     )
     blocks = in_parallel(
-        lambda block: recommendations(block, items, head, settings, scale, liked), users
+        lambda block: recommendations(block, items, objective, settings, scale, liked), users
     )
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         write = write_whole if settings.recommendation_files == "whole" else write_per_user

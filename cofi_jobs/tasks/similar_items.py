@@ -1,4 +1,4 @@
-"""Similar items: for each item its nearest others in the ranking head's features."""
+"""Similar items: for each item its nearest others in the ranking model's features."""
 
 import logging
 from collections.abc import Sequence

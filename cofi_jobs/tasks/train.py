@@ -1,6 +1,6 @@
-"""Train: learn item features X and user parameters W, b of both heads by minimising J with Adam.
+"""Train: learn item features X and user parameters W, b of both models by minimising J with Adam.
 
-The rating head predicts stars, the ranking head orders items (docs/model.md says why there are two). Both are fitted
+The rating model predicts stars, the ranking model orders items (docs/model.md says why there are two). Both are fitted
 twice: without the newest ratings, to be measured on those (evaluate does that), and then, going on from there, on
 everything, to be used. The first goes on from that of the night before (`warm_start`).
 """

@@ -1,8 +1,8 @@
-"""Tune: search for settings with which both heads predict better what their users rate next (docs/model.md says how).
+"""Tune: search for settings with which both models predict better what their users rate next (docs/model.md says how).
 
 A run's newest ratings are held out as `train` holds them out, and tuning sees none of them. Of the others the newest
-are held out in the same way, for validation. Each head has a study of its own: the ranking head goes first, and the
-rating head takes over what both share. At the end both old and new settings are measured on the ratings that tuning
+are held out in the same way, for validation. Each head has a study of its own: the ranking model goes first, and the
+rating model takes over what both share. At the end both old and new settings are measured on the ratings that tuning
 never saw, and `settings.json` is written if neither head became worse there.
 """
 
@@ -37,9 +37,9 @@ from cofi_jobs.model.fit import fit
 from cofi_jobs.model.item_means import item_means
 from cofi_jobs.model.objectives import (
     liked_from,
-    ranking_head,
+    ranking_objective,
     ranking_target,
-    rating_head,
+    rating_objective,
     rating_target,
 )
 from cofi_jobs.settings.fields import Settings, bounds
@@ -75,10 +75,10 @@ class Part:
         known, held_out = self.known, self.held_out
         ranking = head == "ranking"
         if ranking:
-            model, y = ranking_head(settings), ranking_target(known.rating, self.scale)
+            model, y = ranking_objective(settings), ranking_target(known.rating, self.scale)
         else:
             model, y = (
-                rating_head(settings),
+                rating_objective(settings),
                 rating_target(known.rating - self.means[known.item_index], self.scale),
             )
         initial = initial_factors(known.n_items, known.n_users, settings.n_features, seed)
@@ -392,7 +392,7 @@ def _inherited(
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
-    """Tune both heads on a run's ratings; write `settings.json` unless that would make a head worse.
+    """Tune both models on a run's ratings; write `settings.json` unless that would make a head worse.
 
     The trials begin with what a night would use now. Settings that are told stay as they are told.
     """

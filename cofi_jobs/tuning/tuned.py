@@ -12,7 +12,7 @@ from cofi_jobs.settings.fields import Settings, check
 from cofi_jobs.store.store import Store
 
 # By head, in order: how far tuning looks from the value in use, week by week further. "times": from a share of it to a
-# multiple; "plus": that much to either side. The ranking head goes first and chooses what both share.
+# multiple; "plus": that much to either side. The ranking model goes first and chooses what both share.
 SPACE: dict[str, dict[str, tuple[str, float]]] = {
     "ranking": {
         "n_features": ("times", 2),

@@ -51,7 +51,7 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(
     assert len(re.findall(r"User \d+, \d+ ratings", ended.stdout)) == 3
     assert ended.stdout.count("similar items") == 3
     assert "\x1b" not in ended.stdout + ended.stderr  # plain lines where there is no terminal
-    assert "INFO cofi_jobs.model.fit: rating head: step 3 of 3" in ended.stderr
+    assert "INFO cofi_jobs.model.fit: rating model: step 3 of 3" in ended.stderr
 
 
 def test_one_command_for_each_task(store: Store, ratings: Path):

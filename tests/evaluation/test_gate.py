@@ -77,7 +77,7 @@ def test_only_what_is_surely_worse_is_refused(found, passed):
 def test_a_refusal_names_measure_value_and_bound():
     [check] = gate.quality([comparison(0.094, 0.10, -0.009, -0.003, "published")], SETTINGS)
     assert check.message == (
-        "ndcg@10 of the ranking head is 0.0940, expected at least 0.0950 (published 0.1000, ranking_margin 0.05); "
+        "ndcg@10 of the ranking model is 0.0940, expected at least 0.0950 (published 0.1000, ranking_margin 0.05); "
         "the difference lies between -0.0090 and -0.0030"
     )
     [check] = gate.at_least("coverage", 0.0001, 0.001, "min_coverage")
@@ -177,7 +177,7 @@ def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
     bad = load_settings(BAD)
     with pytest.raises(
         QualityError,
-        match=r"ndcg@10 of the ranking head is 0\.\d+, expected at least .* \(published",
+        match=r"ndcg@10 of the ranking model is 0\.\d+, expected at least .* \(published",
     ):
         run_night(after_good, bad, "night-2")
     assert after_good.current() == "night-1"
@@ -187,7 +187,7 @@ def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
     assert failure["metrics"]["published"] == {"run_key": "night-1", "users": 150}
     refusals = failure["gate"]["refusals"]
     assert len([refusal for refusal in refusals if "published" in refusal]) == 2, (
-        "each head is worse than last night's"
+        "each model is worse than last night's"
     )
 
     forced = load_settings([*BAD, "force_publish=true"])

@@ -7,17 +7,17 @@ import pytest
 import tensorflow as tf
 
 from cofi_jobs.model.cost import cost
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 
 N_USERS, N_ITEMS, N_FEATURES = 5, 4, 3
-HEADS = {
-    "textbook": Head(lambda_=1.5),
-    "penalty grows with ratings": Head(lambda_=0.7, nu=0.5, bias_lambda=2.5),
-    "all pairs": Head(lambda_=0.7, nu=0.5, alpha=3.0, bias=False),
+OBJECTIVES = {
+    "textbook": Objective(lambda_=1.5),
+    "penalty grows with ratings": Objective(lambda_=0.7, nu=0.5, bias_lambda=2.5),
+    "all pairs": Objective(lambda_=0.7, nu=0.5, alpha=3.0, bias=False),
 }
 
 
-def loop_cost(head: Head, parameters: Any, Y: Any, R: Any, C: Any) -> float:
+def loop_cost(objective: Objective, parameters: Any, Y: Any, R: Any, C: Any) -> float:
     """The formula, pair by pair."""
     X, W, b = parameters
     J = 0.0
@@ -27,12 +27,12 @@ def loop_cost(head: Head, parameters: Any, Y: Any, R: Any, C: Any) -> float:
             score = sum(W[j][k] * X[i][k] for k in range(N_FEATURES))
             if R[i, j]:
                 J += C[i, j] * (score + b[j] - Y[i, j]) ** 2 / 2
-            J += head.alpha * R[:, j].sum() / n_items * score**2 / 2
+            J += objective.alpha * R[:, j].sum() / n_items * score**2 / 2
     for i in range(n_items):
-        J += head.lambda_ * R[i].sum() ** head.nu * sum(x * x for x in X[i]) / 2
+        J += objective.lambda_ * R[i].sum() ** objective.nu * sum(x * x for x in X[i]) / 2
     for j in range(n_users):
-        J += head.lambda_ * R[:, j].sum() ** head.nu * sum(w * w for w in W[j]) / 2
-        J += head.bias_lambda * b[j] ** 2 / 2
+        J += objective.lambda_ * R[:, j].sum() ** objective.nu * sum(w * w for w in W[j]) / 2
+        J += objective.bias_lambda * b[j] ** 2 / 2
     return J
 
 
@@ -49,48 +49,54 @@ def problem():
 
 
 def cost_of(
-    head: Head, parameters: Any, data: Any, users: slice = slice(None), *, dense: bool = False
+    objective: Objective,
+    parameters: Any,
+    data: Any,
+    users: slice = slice(None),
+    *,
+    dense: bool = False,
 ) -> Any:
     """The cost of some users, numbered from 0 on."""
     X, W, b = parameters
     Y, R, C = (matrix[:, users] for matrix in data)
     item, user = np.nonzero(R)
     share = R.sum() / data[1].sum()
-    item_penalty = tf.constant(share * head.penalties(data[1].sum(axis=1)), tf.float64)
-    user_penalty = tf.constant(head.penalties(R.sum(axis=0)), tf.float64)
-    alpha = tf.constant(head.alphas(R.sum(axis=0), N_ITEMS), tf.float64)
+    item_penalty = tf.constant(share * objective.penalties(data[1].sum(axis=1)), tf.float64)
+    user_penalty = tf.constant(objective.penalties(R.sum(axis=0)), tf.float64)
+    alpha = tf.constant(objective.alphas(R.sum(axis=0), N_ITEMS), tf.float64)
     return cost(
         X, W[users], b[users], user, item, Y[item, user], item_penalty, user_penalty, alpha,
-        bias_penalty=head.bias_lambda, weight=C[item, user], dense=dense,
+        bias_penalty=objective.bias_lambda, weight=C[item, user], dense=dense,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
-def test_cost_is_the_formula(head, dense, problem):
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+def test_cost_is_the_formula(objective, dense, problem):
     X, W, b, *data = problem
     parameters = [tf.constant(a) for a in (X, W, b)]
-    expected = pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
-    assert float(cost_of(head, parameters, data, dense=dense)) == expected
+    expected = pytest.approx(loop_cost(objective, (X, W, b), *data), rel=1e-6)
+    assert float(cost_of(objective, parameters, data, dense=dense)) == expected
 
 
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
-def test_the_costs_of_groups_of_users_add_up_to_that_of_all(head, problem):
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+def test_the_costs_of_groups_of_users_add_up_to_that_of_all(objective, problem):
     X, W, b, *data = problem
     parameters = [tf.constant(a) for a in (X, W, b)]
     parts = [
-        cost_of(head, parameters, data, users) for users in (slice(2), slice(2, 3), slice(3, None))
+        cost_of(objective, parameters, data, users)
+        for users in (slice(2), slice(2, 3), slice(3, None))
     ]
-    assert float(sum(parts)) == pytest.approx(loop_cost(head, (X, W, b), *data), rel=1e-6)
+    assert float(sum(parts)) == pytest.approx(loop_cost(objective, (X, W, b), *data), rel=1e-6)
 
 
 @pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
-def test_gradients_are_those_of_small_differences(head, dense, problem):
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+def test_gradients_are_those_of_small_differences(objective, dense, problem):
     X, W, b, *data = problem
     variables = [tf.Variable(a) for a in (X, W, b)]
     with tf.GradientTape() as tape:
-        J = cost_of(head, variables, data, dense=dense)
+        J = cost_of(objective, variables, data, dense=dense)
     for position, gradient in enumerate(tape.gradient(J, variables)):
         numeric = np.zeros_like((X, W, b)[position])
         for index in np.ndindex(numeric.shape):
@@ -98,13 +104,13 @@ def test_gradients_are_those_of_small_differences(head, dense, problem):
             for step in (1e-6, -1e-6):
                 moved = [X.copy(), W.copy(), b.copy()]
                 moved[position][index] += step
-                ends.append(loop_cost(head, moved, *data))
+                ends.append(loop_cost(objective, moved, *data))
             numeric[index] = (ends[0] - ends[1]) / 2e-6
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), numeric, rtol=1e-5, atol=1e-6)
 
 
 def test_penalties_and_alphas_by_hand():
     counts = np.array([0, 4, 9])
-    np.testing.assert_allclose(Head(lambda_=2.0).penalties(counts), [2, 2, 2])
-    np.testing.assert_allclose(Head(lambda_=2.0, nu=0.5).penalties(counts), [0, 4, 6])
-    np.testing.assert_allclose(Head(alpha=25.0).alphas(counts, n_items=100), [0, 1, 2.25])
+    np.testing.assert_allclose(Objective(lambda_=2.0).penalties(counts), [2, 2, 2])
+    np.testing.assert_allclose(Objective(lambda_=2.0, nu=0.5).penalties(counts), [0, 4, 6])
+    np.testing.assert_allclose(Objective(alpha=25.0).alphas(counts, n_items=100), [0, 1, 2.25])

@@ -1,4 +1,4 @@
-"""The training loop: the textbook's, and what both heads learn."""
+"""The training loop: the textbook's, and what both models learn."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.model import gradients
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit, fit_both
-from cofi_jobs.model.objectives import Head, ranking_target, rating_head, rating_target
+from cofi_jobs.model.objectives import Objective, ranking_target, rating_objective, rating_target
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import load_settings
 
@@ -56,7 +56,7 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
     Y, R, start = course_data()
     Y_norm = (Y - (Y.sum(axis=1) / np.maximum(R.sum(axis=1), 1))[:, None]) * R
     item, user = np.nonzero(R)
-    result = fit(Head(lambda_=1.0), start, user, item, Y_norm[R])
+    result = fit(Objective(lambda_=1.0), start, user, item, Y_norm[R])
     expected, factors = dense_losses(Y_norm, R, start, lambda_=1.0, iterations=200)
     assert len(result.losses) == 200
     np.testing.assert_allclose(result.losses, expected, rtol=1e-5)
@@ -70,7 +70,7 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
 def test_the_textbooks_loop_is_reached_by_settings_too():
     names = "batch_size=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1 rating_learning_rate=0.1".split()
     names += ["rating_steps=200", "rating_bias_lambda=0", "exact_users=false", "recency=0"]
-    assert rating_head(load_settings(names)) == Head("rating", lambda_=1.0)
+    assert rating_objective(load_settings(names)) == Objective("rating", lambda_=1.0)
 
 
 def planted(n_users: int = 80, n_items: int = 60, rank: int = 3, seed: int = 1):
@@ -81,20 +81,22 @@ def planted(n_users: int = 80, n_items: int = 60, rank: int = 3, seed: int = 1):
     return truth, seen
 
 
-def test_the_rating_head_recovers_a_planted_low_rank_matrix():
+def test_the_rating_model_recovers_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True)
-    result = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    objective = Objective(
+        lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True
+    )
+    result = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     user, item = np.nonzero(~seen)
     error = predict(result.factors, user, item) - truth[~seen]
     assert np.sqrt(np.mean(error**2)) < 0.1 * truth.std()
 
 
-def test_the_ranking_head_recovers_the_order_of_a_planted_low_rank_matrix():
+def test_the_ranking_model_recovers_the_order_of_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(
+    objective = Objective(
         "ranking",
         lambda_=0.02,
         alpha=0.0017,
@@ -103,20 +105,20 @@ def test_the_ranking_head_recovers_the_order_of_a_planted_low_rank_matrix():
         steps=300,
         batch_size=256,
     )
-    factors = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]).factors
+    factors = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]).factors
     scores = factors.W @ factors.X.T
     for row in range(80):
         hidden = ~seen[row]
         assert np.corrcoef(scores[row][hidden], truth[row][hidden])[0, 1] > 0.95
 
 
-def test_the_ranking_head_finds_planted_groups():
+def test_the_ranking_model_finds_planted_groups():
     # Users and items of two groups; a user rates half of the own group's items and none of the other's.
     rng = np.random.default_rng(2)
     own = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
     seen = own & (rng.random(own.shape) < 0.5)
     user, item = np.nonzero(seen)
-    head = Head(
+    objective = Objective(
         "ranking",
         lambda_=0.1,
         nu=0.5,
@@ -127,23 +129,28 @@ def test_the_ranking_head_finds_planted_groups():
         batch_size=128,
     )
     factors = fit(
-        head, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)
+        objective, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)
     ).factors
     scores = factors.W @ factors.X.T
     assert scores[own & ~seen].min() > scores[~own].max()
 
 
 @pytest.mark.parametrize("name", ["rating", "ranking"])
-def test_both_heads_complete_a_checkerboard(name):
+def test_both_models_complete_a_checkerboard(name):
     board = (np.indices((16, 16)).sum(axis=0) % 2 * 4 + 1).astype(np.float32)  # 1 and 5 stars
     seen = np.random.default_rng(5).random(board.shape) < 0.7
     user, item = np.nonzero(seen)
     if name == "rating":
-        head, y = Head("rating", lambda_=0.05, learning_rate=0.05, steps=200), board[seen] - 3
+        objective, y = (
+            Objective("rating", lambda_=0.05, learning_rate=0.05, steps=200),
+            board[seen] - 3,
+        )
     else:
-        head = Head("ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, steps=200)
+        objective = Objective(
+            "ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, steps=200
+        )
         y = ranking_target(board[seen], Scale(1, 5))
-    factors = fit(head, initial_factors(16, 16, 4, seed=1), user, item, y).factors
+    factors = fit(objective, initial_factors(16, 16, 4, seed=1), user, item, y).factors
     scores = factors.W @ factors.X.T + factors.b[:, None]
     for row in range(16):
         hidden = ~seen[row]
@@ -157,10 +164,10 @@ def test_both_heads_complete_a_checkerboard(name):
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(exact_users=True, steps=7, batch_size=256)
+    objective = Objective(exact_users=True, steps=7, batch_size=256)
 
     def train(seed):
-        return fit(head, initial_factors(60, 80, 8, seed), user, item, truth[seen], seed)
+        return fit(objective, initial_factors(60, 80, 8, seed), user, item, truth[seen], seed)
 
     first, again, other = train(1), train(1), train(2)
     assert first.losses == again.losses
@@ -172,10 +179,12 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
 def test_given_factors_are_where_training_starts():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True)
-    cold = fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    objective = Objective(
+        lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True
+    )
+    cold = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     warm = fit(
-        Head(lambda_=0.02, learning_rate=1e-6, steps=1), cold.factors, user, item, truth[seen]
+        Objective(lambda_=0.02, learning_rate=1e-6, steps=1), cold.factors, user, item, truth[seen]
     )
     assert warm.losses[0] == pytest.approx(cold.losses[-1], rel=0.02)
 
@@ -186,9 +195,9 @@ def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
     targets = truth[seen].copy()
     targets[5] = 1e30  # its square is beyond float32
     with pytest.raises(
-        TrainingError, match=r"J of the rating head is inf in step 1, .* rating_learning_rate"
+        TrainingError, match=r"J of the rating model is inf in step 1, .* rating_learning_rate"
     ):
-        fit(Head("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
+        fit(Objective("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
 
 
 @pytest.mark.parametrize("scale", [Scale(1, 5), Scale(-10, 10), Scale(0.5, 5)])
@@ -204,18 +213,20 @@ def test_targets_are_the_same_on_every_scale(scale):
 
 
 def test_batches_follow_the_number_of_ratings():
-    sizes = {n: n / Head(batch_size=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
+    sizes = {n: n / Objective(batch_size=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
     assert sizes == {10: 10, 80_000: 16_000, 10**7: 10**5, 10**8: 10**6}
-    assert Head(batch_size=0).batches(10**6) == 1
-    assert Head(batch_size=1000).batches(10_400) == 11
+    assert Objective(batch_size=0).batches(10**6) == 1
+    assert Objective(batch_size=1000).batches(10_400) == 11
 
 
 def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     truth, seen = planted()
     user, item = np.nonzero(seen)
     start = initial_factors(60, 80, 3, seed=0)
-    head = Head(lambda_=1.0, bias_lambda=1.0, learning_rate=0.5, cosine_decay=True, steps=400)
-    ending = fit(replace(head, exact_users=True), start, user, item, truth[seen])
+    objective = Objective(
+        lambda_=1.0, bias_lambda=1.0, learning_rate=0.5, cosine_decay=True, steps=400
+    )
+    ending = fit(replace(objective, exact_users=True), start, user, item, truth[seen])
     parts = [tf.Variable(part) for part in (ending.factors.X, ending.factors.W, ending.factors.b)]
     X, W, b = parts
     with tf.GradientTape() as tape:
@@ -224,7 +235,7 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
         slope = np.abs(tf.convert_to_tensor(gradient)).max()
         assert slope < 0.001 * np.abs(part).max(), slope
     assert float(J) == pytest.approx(ending.losses[-1], rel=1e-4)
-    by_adam = fit(head, start, user, item, truth[seen])
+    by_adam = fit(objective, start, user, item, truth[seen])
     assert by_adam.losses[-1] == pytest.approx(ending.losses[-1], rel=1e-4)
     assert ending.losses[50] - float(J) < 0.5 * (by_adam.losses[50] - float(J))
 
@@ -232,34 +243,35 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
 def test_with_exact_users_the_first_step_follows_the_gradient():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head, start = (
-        Head(exact_users=True, learning_rate=0.05, steps=1),
+    objective, start = (
+        Objective(exact_users=True, learning_rate=0.05, steps=1),
         initial_factors(60, 80, 3, seed=0),
     )
-    _, [slope] = gradients.Projection(head, 80, 60, user, item, truth[seen], seed=0).at(
+    _, [slope] = gradients.Projection(objective, 80, 60, user, item, truth[seen], seed=0).at(
         tf.constant(start.X)
     )
     size, usual = np.sqrt(0.001) * np.abs(slope), np.sqrt(np.mean(np.square(slope)))
     # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet scaled up.
     expected = start.X - 0.05 * np.sign(slope) * size / (size + 0.3 * usual)
     np.testing.assert_allclose(
-        fit(head, start, user, item, truth[seen]).factors.X, expected, atol=1e-6
+        fit(objective, start, user, item, truth[seen]).factors.X, expected, atol=1e-6
     )
-    still = fit(replace(head, lambda_=0.0), start, user, item, np.zeros(len(user), np.float32))
+    still = fit(replace(objective, lambda_=0.0), start, user, item, np.zeros(len(user), np.float32))
     np.testing.assert_array_equal(still.factors.X, start.X)
 
 
 @pytest.mark.parametrize(
-    "head", [Head(lambda_=0.5, nu=0.5), Head(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)]
+    "objective",
+    [Objective(lambda_=0.5, nu=0.5), Objective(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)],
 )
-def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(head, monkeypatch):
+def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(objective, monkeypatch):
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = replace(head, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
+    objective = replace(objective, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
     found = []
     for chunk in (10**6, 100):
         monkeypatch.setattr(gradients, "CHUNK", chunk)
-        found.append(fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
+        found.append(fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
     np.testing.assert_allclose(found[0].losses, found[1].losses, rtol=1e-4)
     np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
 
@@ -268,21 +280,21 @@ def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(head, mon
 def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users):
     n, rng = 1000, np.random.default_rng(0)  # all products would be 320 GB
     user, item = np.sort(rng.integers(0, 400_000, n)), rng.integers(0, 200_000, n)
-    head = Head(lambda_=0.1, exact_users=exact_users, steps=1, learning_rate=0.01)
-    found = fit(head, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
+    objective = Objective(lambda_=0.1, exact_users=exact_users, steps=1, learning_rate=0.01)
+    found = fit(objective, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
     assert np.isfinite(found.losses).all()
 
 
 def test_steps_of_all_sizes_share_one_trace():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    head = Head(exact_users=True, batch_size=700, steps=20)
+    objective = Objective(exact_users=True, batch_size=700, steps=20)
     before = gradients._traced.experimental_get_tracing_count()
-    fit(head, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     traces = gradients._traced.experimental_get_tracing_count()
     assert traces <= before + 1  # none if another test has had it traced
     fit(
-        head,
+        objective,
         initial_factors(60, 70, 4, seed=0),
         user[user < 70],
         item[user < 70],
@@ -307,4 +319,4 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
     settings = load_settings(["n_features=3", "rating_steps=7", "ranking_steps=2"])
     warm = fit_both(ratings, np.zeros(60), truth[seen], settings, Scale(1, 5), Start(start, start))
-    assert [len(head.losses) for head in (warm.rating, warm.ranking)] == [3, 1]
+    assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]

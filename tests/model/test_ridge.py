@@ -8,16 +8,16 @@ from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.ridge import Solver, recency_weights
 from cofi_jobs.ranking.explanations import contributions, inverse, solved
 
 N_USERS, N_ITEMS = 1100, 30  # more users than one block
-HEADS = {
-    "rating": Head(
+OBJECTIVES = {
+    "rating": Objective(
         "rating", lambda_=0.7, nu=0.5, bias_lambda=3.0, exact_users=True, recency=0.5, steps=2
     ),
-    "ranking": Head(
+    "ranking": Objective(
         "ranking",
         lambda_=0.7,
         nu=0.5,
@@ -41,8 +41,8 @@ def problem():
     return user, item[order], y
 
 
-def rows(head, X, user, item, y, n_users):
-    return Solver(head, X, tally(item, len(X))).solve(tally(user, n_users), item, y)
+def rows(objective, X, user, item, y, n_users):
+    return Solver(objective, X, tally(item, len(X))).solve(tally(user, n_users), item, y)
 
 
 def test_weights_by_hand():
@@ -53,32 +53,32 @@ def test_weights_by_hand():
     assert len(recency_weights(np.zeros(0, np.int64), 0.5)) == 0
 
 
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
-def test_training_ends_where_J_has_no_slope_in_the_users_rows(head, problem):
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+def test_training_ends_where_J_has_no_slope_in_the_users_rows(objective, problem):
     user, item, y = problem
-    factors = fit(head, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
+    factors = fit(objective, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
     X, W, b = (tf.Variable(a.astype(np.float64)) for a in (factors.X, factors.W, factors.b))
     item_counts, user_counts = np.bincount(item), np.bincount(user)
     row_weights = (
-        head.penalties(item_counts),
-        head.penalties(user_counts),
-        head.alphas(user_counts, N_ITEMS),
+        objective.penalties(item_counts),
+        objective.penalties(user_counts),
+        objective.alphas(user_counts, N_ITEMS),
     )
     item_penalty, user_penalty, alpha = (tf.constant(a, tf.float64) for a in row_weights)
-    weight = recency_weights(user_counts, head.recency).astype(np.float64)
+    weight = recency_weights(user_counts, objective.recency).astype(np.float64)
     with tf.GradientTape() as tape:
         J = cost(
             X, W, b, user, item, y.astype(np.float64), item_penalty, user_penalty, alpha,
-            bias_penalty=head.bias_lambda, weight=weight,
+            bias_penalty=objective.bias_lambda, weight=weight,
         )  # fmt: skip
-    for gradient in tape.gradient(J, [W, b] if head.bias else [W]):
+    for gradient in tape.gradient(J, [W, b] if objective.bias else [W]):
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), 0, atol=1e-5)
 
 
 def test_a_user_without_ratings_gets_zeros_and_no_penalty_stays_finite():
     X = np.random.default_rng(0).standard_normal((6, 3), dtype=np.float32)
-    head = Head(lambda_=0.0, recency=0.5)
-    W, b = rows(head, X, np.array([0, 2]), np.array([1, 4]), np.ones(2, np.float32), n_users=3)
+    objective = Objective(lambda_=0.0, recency=0.5)
+    W, b = rows(objective, X, np.array([0, 2]), np.array([1, 4]), np.ones(2, np.float32), n_users=3)
     assert not W[1].any()
     assert b[1] == 0
     np.testing.assert_allclose(np.sum(W[[0, 2]] * X[[1, 4]], axis=1) + b[[0, 2]], 1, rtol=1e-4)
@@ -92,15 +92,15 @@ def test_without_penalty_more_features_than_items_still_fit():
         np.concatenate([rng.choice(6, 3, replace=False) for _ in range(40)]),
     )
     y = rng.standard_normal(120, dtype=np.float32)
-    for head in (Head(lambda_=0.0), Head(lambda_=0.0, bias=False)):
-        W, b = rows(head, X, user, item, y, n_users=40)
+    for objective in (Objective(lambda_=0.0), Objective(lambda_=0.0, bias=False)):
+        W, b = rows(objective, X, user, item, y, n_users=40)
         np.testing.assert_allclose(np.sum(W[user] * X[item], axis=1) + b[user], y, atol=1e-3)
 
 
 def test_an_offset_of_few_ratings_is_damped():
     X = np.zeros((5, 2), np.float32)  # nothing but the offset can explain a rating
     _, b = rows(
-        Head(bias_lambda=3.0, recency=0.5),
+        Objective(bias_lambda=3.0, recency=0.5),
         X,
         np.zeros(3, int),
         np.arange(3),
@@ -112,12 +112,19 @@ def test_an_offset_of_few_ratings_is_damped():
 
 def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
     user, item, y = problem
-    head = HEADS["ranking"]
-    factors = fit(head, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
+    objective = OBJECTIVES["ranking"]
+    factors = fit(objective, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
     X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
-    rated, y, weights = X[item[own]], y[own], recency_weights(np.array([own.sum()]), head.recency)
+    rated, y, weights = (
+        X[item[own]],
+        y[own],
+        recency_weights(np.array([own.sum()]), objective.recency),
+    )
     n = np.array([own.sum()])
-    alpha, penalty = head.alphas(n, N_ITEMS).astype(float), head.penalties(n).astype(float)
+    alpha, penalty = (
+        objective.alphas(n, N_ITEMS).astype(float),
+        objective.penalties(n).astype(float),
+    )
     # A user of more ratings beside this one, who is filled up with zeros.
     both = (
         np.stack([np.append(a, 0 * a[:1], axis=0), np.append(a, a[:1], axis=0)])
@@ -141,19 +148,22 @@ def test_rows_of_few_and_many_ratings_are_those_of_a_direct_solution():
     user = np.repeat(np.arange(len(counts)), counts)
     item = np.concatenate([rng.choice(400, n, replace=False) for n in counts])
     y = rng.standard_normal(len(user))
-    for head in (Head(lambda_=0.1, bias_lambda=0.5), Head(lambda_=0.1, alpha=2.0, bias=False)):
-        W, b = rows(head, X.astype(np.float32), user, item, y, len(counts))
-        features = np.hstack([X, np.ones((400, 1))]) if head.bias else X
+    for objective in (
+        Objective(lambda_=0.1, bias_lambda=0.5),
+        Objective(lambda_=0.1, alpha=2.0, bias=False),
+    ):
+        W, b = rows(objective, X.astype(np.float32), user, item, y, len(counts))
+        features = np.hstack([X, np.ones((400, 1))]) if objective.bias else X
         for u, n in enumerate(counts):
             own = features[item[user == u]]
-            penalty = np.r_[np.full(8, 0.1), [0.5] * head.bias]
+            penalty = np.r_[np.full(8, 0.1), [0.5] * objective.bias]
             A = (
                 own.T @ own
-                + head.alpha * n / 400 * features.T @ features * (not head.bias)
+                + objective.alpha * n / 400 * features.T @ features * (not objective.bias)
                 + np.diag(penalty)
             )
             expected = np.linalg.solve(A, own.T @ y[user == u])
-            found = np.r_[W[u], [b[u]] * head.bias]
+            found = np.r_[W[u], [b[u]] * objective.bias]
             np.testing.assert_allclose(
                 found, expected, rtol=0, atol=1e-3 * max(1e-9, np.abs(expected).max())
             )

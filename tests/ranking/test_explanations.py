@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cofi_jobs.model.objectives import Head
+from cofi_jobs.model.objectives import Objective
 from cofi_jobs.ranking.explanations import contributions, explain, shares, solved
 from cofi_jobs.settings.fields import load_settings
 from cofi_jobs.store.reader import current_run
@@ -117,7 +117,7 @@ def test_an_explanation_by_hand():
         if item not in (0, 8)
     ]
     for item in order:
-        found = explain(Head(alpha=2.0), X, w, rated, y, item)
+        found = explain(Objective(alpha=2.0), X, w, rated, y, item)
         assert (found.rank, found.n_unrated) == (order.index(item) + 1, 7)
         assert found.score == pytest.approx(scores[item])
         falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0)

@@ -30,7 +30,7 @@ def movielens(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def test_both_heads_beat_the_baselines_by_far(movielens: Store):
+def test_both_models_beat_the_baselines_by_far(movielens: Store):
     metrics = movielens.required_outcome(KEY, "evaluate")["metrics"]
     assert metrics["rating"]["rmse"] < 0.9 < 1.0 < metrics["item_means"]["rmse"]
     assert metrics["ranking"]["ndcg@10"] > 0.125

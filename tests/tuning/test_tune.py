@@ -256,7 +256,7 @@ def test_tune_on_the_command_line(store_: Store):
     )
     assert ended.returncode == 0, ended.stderr
     for expected in (
-        "1 trials of the ranking head",
+        "1 trials of the ranking model",
         "ranking_alpha",
         "ndcg@10 (higher is better)",
         "no better settings",
@@ -366,7 +366,7 @@ def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
         run_night(store, settings, "n2")
     assert store.current() == "n1"
     message = str(caught.value)
-    assert "ndcg@10 of the ranking head is" in message
+    assert "ndcg@10 of the ranking model is" in message
     assert (
         "settings.json of the store is in use (rating_lambda 1000, ranking_lambda 1000)" in message
     ), "n_features: told"
