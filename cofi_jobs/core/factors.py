@@ -3,15 +3,39 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cofi_jobs.core.scale import Scale
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Parameters of one model: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), all float32."""
+    """Parameters of one model, float32.
+
+    Shapes: `X` (n_items, n_factors), `W` (n_users, n_factors), `b` (n_users,).
+    """
 
     X: np.ndarray
     W: np.ndarray
     b: np.ndarray
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A rating model and a ranking model as `train` stored them, with the ids of their rows."""
+
+    user_id: pa.Array
+    item_id: pa.Array
+    rating: Factors
+    ranking: Factors
+    means: np.ndarray  # (n_items,) damped mean ratings, which the rating model starts from
+
+    def predicted_ratings(
+        self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale
+    ) -> np.ndarray:
+        """Predicted ratings of pairs of row numbers, clipped to the scale."""
+        return scale.clip(predict(self.rating, user_index, item_index) + self.means[item_index])
 
 
 def initial_factors(n_items: int, n_users: int, n_features: int, seed: int) -> Factors:
@@ -33,3 +57,8 @@ def predict(factors: Factors, user_index: np.ndarray, item_index: np.ndarray) ->
         products = np.einsum("nk,nk->n", factors.W[users], factors.X[items])
         scores[start : start + block] = products + factors.b[users]
     return scores
+
+
+def row_numbers(ids: pa.Array, earlier: pa.Array) -> np.ndarray:
+    """Each id's row number among the ids of an earlier model, -1 for a new id."""
+    return np.array(pc.index_in(ids, value_set=earlier).fill_null(-1), np.int64)

@@ -1,15 +1,12 @@
-"""What is held out of a run's ratings to measure the model on; train and evaluate must agree on it."""
+"""The split of ratings into those that a model learns from and those that it is tested on."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.core.ratings import Ratings
 
 DAY = np.timedelta64(24 * 60 * 60, "s")
 
@@ -45,36 +42,13 @@ def newest_days(time: np.ndarray, days: float) -> np.ndarray:
     return mask
 
 
-def read_ratings(normalized: Path) -> Ratings:
-    """All current ratings of a run, by user, each user's newest last."""
-    sizes = (
-        pq.read_metadata(normalized / f"{side}.parquet").num_rows for side in ("users", "items")
-    )
-    table = pq.read_table(
-        normalized / "ratings.parquet", columns=["user_index", "item_index", "rating"]
-    )
-    return Ratings(*(column.to_numpy() for column in table.columns), *sizes)
-
-
-def held_out_mask(
-    normalized: Path, user_index: np.ndarray, settings: Mapping[str, Any]
-) -> np.ndarray:
-    """Mask of a run's ratings that its trial model does not see, by the settings that train ran with."""
-    return newest(user_index, read_times(normalized, settings), settings)
-
-
-def read_times(normalized: Path, settings: Mapping[str, Any]) -> np.ndarray | None:
-    """When a run's ratings were given, datetime64; None where the settings split without."""
-    if settings.get("held_out_days") is None:
-        return None
-    time = pq.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]
-    return time.cast("timestamp[us]").to_numpy()
-
-
-def newest(
+def holdout_mask(
     user_index: np.ndarray, time: np.ndarray | None, settings: Mapping[str, Any]
 ) -> np.ndarray:
-    """Mask of the newest ratings: of the last `held_out_days` if `time` is given, else a share of each user's."""
+    """Mask of the test ratings, which a holdout model does not see: the newest.
+
+    They are those of the last `held_out_days` if `time` is given, else a share of each user's.
+    """
     if time is None:
         return newest_of_each_user(user_index, settings["held_out_share"])
     return newest_days(time, settings["held_out_days"])

@@ -15,14 +15,15 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import sample
 from cofi_jobs.core.errors import QualityError
+from cofi_jobs.core.factors import StoredModel, row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import baselines, gate, metrics
-from cofi_jobs.evaluation.holdout_model import Trial, kept_trial, learned_from, row_numbers
 from cofi_jobs.evaluation.metrics import Lists, Mean, Scores, errors, mean_of, rank
-from cofi_jobs.evaluation.split import held_out_mask, read_ratings
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store, run_time
+from cofi_jobs.tasks.holdout import learned_from, read_holdout_model, read_split
 from cofi_jobs.tuning import tuned
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Data:
 
 
 def measure(
-    data: Data, trial: Trial, stars: np.ndarray, settings: Settings
+    data: Data, trial: StoredModel, stars: np.ndarray, settings: Settings
 ) -> tuple[dict[str, dict[str, Mean]], dict[str, Lists]]:
     """Means of every prediction and ranking, by model and measure; and the lists of every ranking.
 
@@ -86,7 +87,7 @@ def depth(name: str, settings: Settings) -> int:
 
 
 def measure_published(
-    data: Data, trial: Trial, last: Trial, saw: np.ndarray, settings: Settings
+    data: Data, trial: StoredModel, last: StoredModel, saw: np.ndarray, settings: Settings
 ) -> tuple[dict[str, dict[str, Mean]], np.ndarray]:
     """The trial model of the published run on the same held-out ratings, scored by ids; and the users compared.
 
@@ -103,7 +104,7 @@ def measure_published(
     both = (rows >= 0) & (columns >= 0)
     stars = np.full(len(rows), last.means.mean(dtype=np.float64))
     stars[columns >= 0] = last.means[columns[columns >= 0]]
-    stars[both] = last.stars(rows[both], columns[both], data.scale)
+    stars[both] = last.predicted_ratings(rows[both], columns[both], data.scale)
     X = np.where(items[:, None] >= 0, last.ranking.X[items], 0)
 
     def scores(block: np.ndarray) -> np.ndarray:
@@ -252,9 +253,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Measure the trial model, write `evaluation`, and judge the night. Raises QualityError if the gate refuses it."""
     trained = store.required_outcome(run_key, "train")
     scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
-    normalized = store.table(run_key, "normalized")
-    ratings = read_ratings(normalized)
-    hidden = held_out_mask(normalized, ratings.user_index, trained["settings"])
+    ratings, hidden = read_split(store, run_key, trained["settings"])
     known, held_out = ratings.where(~hidden), ratings.where(hidden)
     liked = trained["liked_from"]
     measured = sample(ratings.n_users, settings.evaluate_users, settings.seed)
@@ -262,14 +261,14 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     # What item-kNN learns from: its pairs of items are many, so likes of those who are measured are enough.
     liking = known.where((known.rating >= liked) & measured[known.user_index])
     data = Data(known, held_out, wanted, liking, measured, scale)
-    trial = Trial.read(store.table(run_key, "trial"))
-    stars = trial.stars(held_out.user_index, held_out.item_index, data.scale)
+    trial = read_model(store.table(run_key, "trial"))
+    stars = trial.predicted_ratings(held_out.user_index, held_out.item_index, data.scale)
     means, lists = measure(data, trial, stars, settings)
 
     last = last_published(store, run_key)
     published: dict[str, dict[str, Mean]] = {}
     compared = np.zeros(ratings.n_users, bool)
-    if last and (earlier := kept_trial(store, last)):
+    if last and (earlier := read_holdout_model(store, last)):
         saw = learned_from(store, last, earlier, trial.user_id, trial.item_id, held_out)
         published, compared = measure_published(data, trial, earlier, saw, settings)
     intervals, comparisons = compare(means, published, compared, settings.seed)

@@ -15,17 +15,15 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.evaluation.split import held_out_mask, read_ratings
 from cofi_jobs.model.fit import Model, fit_both
 from cofi_jobs.model.item_means import item_means
-from cofi_jobs.model.objectives import (
-    liked_from,
-)
-from cofi_jobs.model.warm_start import Start, trial_start
+from cofi_jobs.model.objectives import liked_from
+from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import to_column
+from cofi_jobs.tasks.holdout import holdout_start, read_split
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +34,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     folder = store.table(run_key, "normalized")
     users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
     items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
-    ratings = read_ratings(folder)
-    hidden = held_out_mask(folder, ratings.user_index, settings.model_dump())
+    ratings, hidden = read_split(store, run_key, settings.model_dump())
     known = ratings.where(~hidden)
     log.info("trial: learning from %d ratings, %d are held out", len(known.rating), hidden.sum())
     # What is held out must not show in the means either.
@@ -45,7 +42,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         known, damping=store.required_outcome(run_key, "normalize")["settings"]["damping"]
     )
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
-    last, initial = trial_start(store, settings, run_key, user_id, item_id, ratings.where(hidden))
+    last, initial = holdout_start(store, settings, run_key, user_id, item_id, ratings.where(hidden))
     trial = fit_both(known, means, known.rating - means[known.item_index], settings, scale, initial)
     with store.replace_folder(store.table(run_key, "trial")) as target:
         sides = _counted(users, known.user_index), _counted(items, known.item_index)

@@ -32,7 +32,7 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import metrics
 from cofi_jobs.evaluation.metrics import Mean
-from cofi_jobs.evaluation.split import newest, read_ratings, read_times
+from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.item_means import item_means
 from cofi_jobs.model.objectives import (
@@ -43,6 +43,7 @@ from cofi_jobs.model.objectives import (
     rating_target,
 )
 from cofi_jobs.settings.fields import Settings, bounds
+from cofi_jobs.store.run_tables import read_ratings, read_times
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.evaluate import ranking_means
 from cofi_jobs.tuning.tuned import SPACE, in_use
@@ -116,7 +117,7 @@ def parts(
     liked, values = liked_from(settings, scale), settings.model_dump()
 
     def split(ratings: Ratings, times: np.ndarray | None) -> tuple[Part, np.ndarray]:
-        hidden = newest(ratings.user_index, times, values)
+        hidden = holdout_mask(ratings.user_index, times, values)
         known, held_out = ratings.where(~hidden), ratings.where(hidden)
         wanted = held_out.where(held_out.rating >= liked)
         if not len(known.rating) or not len(wanted.rating):
@@ -402,7 +403,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.table(run_key, "normalized")
     # All is read before anything is tried: nights go on meanwhile, and may remove this run.
-    ratings, times = read_ratings(folder), read_times(folder, settings.model_dump())
+    ratings = read_ratings(folder)
+    times = None if settings.held_out_days is None else read_times(folder)
     inner, outer = parts(ratings, times, settings, scale, damping)
     log.info(
         "tuning on %d ratings, validated on %d; %d are never seen",

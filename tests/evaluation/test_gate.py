@@ -10,8 +10,7 @@ import pytest
 
 from cofi_jobs.cli import show
 from cofi_jobs.core.errors import QualityError
-from cofi_jobs.evaluation import gate
-from cofi_jobs.evaluation import holdout_model as trial
+from cofi_jobs.evaluation import gate, overlap
 from cofi_jobs.settings.fields import load_settings
 from cofi_jobs.store.store import Store, run_key_at
 from cofi_jobs.tasks.evaluate import last_published
@@ -226,7 +225,7 @@ def test_users_of_whom_the_published_model_saw_a_held_out_rating_are_not_compare
     after_good: Store, monkeypatch
 ):
     """User 0 rates again what was known: it is now the newest, so held out, but yesterday's trial learned it."""
-    monkeypatch.setattr(trial, "MARKS", 1000)
+    monkeypatch.setattr(overlap, "MARKS", 1000)
     old = tasteful_ratings().sort_values("timestamp")
     again = old[old["userId"] == 0].head(3).assign(timestamp=2 * 10**9)
     new = pd.DataFrame(

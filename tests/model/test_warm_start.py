@@ -10,16 +10,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs.core.factors import Factors, initial_factors, predict
+from cofi_jobs.core.factors import (
+    Factors,
+    StoredModel,
+    initial_factors,
+    predict,
+    row_numbers,
+)
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.evaluation.holdout_model import Trial, row_numbers
-from cofi_jobs.evaluation.split import held_out_mask, read_ratings
 from cofi_jobs.model.fit import fit_both
 from cofi_jobs.model.item_means import item_means
-from cofi_jobs.model.warm_start import Start, carry_over, trial_start
+from cofi_jobs.model.warm_start import Start, carry_over
 from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.holdout import holdout_start, read_split
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
@@ -84,21 +90,19 @@ def night(first_night: Store, tmp_path: Path) -> Store:
 
 def start_of(
     store: Store, frame: pd.DataFrame, *changes: str
-) -> tuple[str | None, Start | None, Trial]:
+) -> tuple[str | None, Start | None, StoredModel]:
     """What `train` of a second night would start from, and the trial model of the first."""
     settings = load_settings([*QUICK, "rating_low=1", "rating_high=5", *changes])
     write_ratings(store.landing / "second.csv", frame)
     for task in ("ingest", "normalize"):
         run_task(task, store, settings, "n2")
-    return *_start(store, settings), Trial.read(store.table("n1", "trial"))
+    return *_start(store, settings), read_model(store.table("n1", "trial"))
 
 
 def _start(store: Store, settings: Settings) -> tuple[str | None, Start | None]:
-    folder = store.table("n2", "normalized")
-    ratings = read_ratings(folder)
-    hidden = ratings.where(held_out_mask(folder, ratings.user_index, settings.model_dump()))
+    ratings, hidden = read_split(store, "n2", settings.model_dump())
     user_id, item_id = ids(store)
-    return trial_start(store, settings, "n2", user_id, item_id, hidden)
+    return holdout_start(store, settings, "n2", user_id, item_id, ratings.where(hidden))
 
 
 def ids(store: Store) -> list[pa.Array]:
@@ -132,14 +136,14 @@ def test_it_takes_a_third_of_the_steps_and_repeats_to_the_bit(night: Store):
     assert first["started_from"] == "n1"
     losses = pq.read_table(night.table("n2", "training") / "losses.parquet").to_pandas()
     assert losses.groupby(["fit", "head"])["step"].max().tolist() == [1] * 4
-    before = Trial.read(night.table("n2", "trial"))
+    before = read_model(night.table("n2", "trial"))
     # A run published later, though newer, is not where this one starts.
     for folder in ("runs", "tasks"):
         shutil.copytree(night.root / folder / "n1", night.root / folder / "n3")
     night.write_manifest("n3", night.manifest("n1") or {})
     night.set_current("n3")
     assert run_task("train", night, SETTINGS, "n2")["started_from"] == "n1"
-    after = Trial.read(night.table("n2", "trial"))
+    after = read_model(night.table("n2", "trial"))
     for name in ("X", "W", "b"):
         np.testing.assert_array_equal(getattr(before.ranking, name), getattr(after.ranking, name))
         np.testing.assert_array_equal(getattr(before.rating, name), getattr(after.rating, name))
@@ -195,7 +199,7 @@ def test_what_the_earlier_trial_knew_of_a_rating_held_out_now_is_forgotten(night
         ("held_out_share=0.3", "held_out_share is 0.3, there it was 0.2"),
         ("ranking_alpha=3", "ranking_alpha is 3.0, there it was 25.0"),
         ("damping=1", "damping is 1.0, there it was 5.0"),
-        ("", "it kept no trial model"),
+        ("", "it kept no holdout model"),
     ],
 )
 def test_no_warm_start_from_another_cost_or_split(night: Store, change: str, reason: str, caplog):

@@ -14,8 +14,9 @@ import pytest
 
 from cofi_jobs.core.errors import CofiError, DataError, QualityError
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.evaluation.split import newest, read_ratings
+from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.store.run_tables import read_ratings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import tune
 from cofi_jobs.tasks.registry import TASKS
@@ -115,7 +116,7 @@ def test_tuning_never_sees_the_ratings_it_is_judged_by(store_: Store, tmp_path: 
 def test_the_split_is_that_of_train_within_that_of_train(original: Store):
     ratings, settings = read_ratings(original.table("n1", "normalized")), load_settings()
     inner, outer = tune.parts(ratings, None, settings, Scale(1, 5), 5)
-    hidden = newest(ratings.user_index, None, settings.model_dump())
+    hidden = holdout_mask(ratings.user_index, None, settings.model_dump())
     assert (outer.held_out.rating == ratings.where(hidden).rating).all()
     assert len(inner.known.rating) + len(inner.held_out.rating) == len(outer.known.rating)
     assert set(inner.wanted.rating) == {4, 5}

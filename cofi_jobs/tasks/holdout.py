@@ -1,0 +1,101 @@
+"""What train, tune and evaluate must agree on: the test ratings of a run, and an earlier holdout model.
+
+A holdout model learns without the test ratings. `train` keeps it in the folder `trial`.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cofi_jobs.core.factors import Factors, StoredModel, initial_factors, row_numbers
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation import overlap
+from cofi_jobs.evaluation.split import holdout_mask
+from cofi_jobs.model.warm_start import Start, carry_over, difference
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.run_tables import has_model, read_model, read_ratings, read_times
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def read_split(
+    store: Store, run_key: str, settings: Mapping[str, Any]
+) -> tuple[Ratings, np.ndarray]:
+    """All ratings of a run and the mask of its test ratings, by the settings that train ran with."""
+    normalized = store.table(run_key, "normalized")
+    ratings = read_ratings(normalized)
+    time = None if settings.get("held_out_days") is None else read_times(normalized)
+    return ratings, holdout_mask(ratings.user_index, time, settings)
+
+
+def read_holdout_model(store: Store, run_key: str) -> StoredModel | None:
+    """The holdout model of a run; None if the run is older than the evaluation of runs."""
+    folder = store.table(run_key, "trial")
+    return read_model(folder) if has_model(folder) else None
+
+
+def learned_from(
+    store: Store,
+    run_key: str,
+    earlier: StoredModel,
+    user_id: pa.Array,
+    item_id: pa.Array,
+    test: Ratings,
+) -> np.ndarray:
+    """Mask of the test ratings whose (user, item) the holdout model of an earlier run has seen.
+
+    `user_id` and `item_id` belong to the rows of `test`, which is sorted by user.
+    """
+    settings = store.required_outcome(run_key, "train")["settings"]
+    return overlap.learned_from(
+        earlier, *read_split(store, run_key, settings), user_id, item_id, test
+    )
+
+
+def holdout_start(
+    store: Store,
+    settings: Settings,
+    run_key: str,
+    user_id: pa.Array,
+    item_id: pa.Array,
+    test: Ratings,
+) -> tuple[str | None, Start | None]:
+    """The run whose holdout model this run's goes on from, and the first factors that this gives.
+
+    That run is the newest published before `run_key`, so a repeated run starts from the same. Both
+    are None, with the reason in the log, if there is no such run, or if it had other test ratings or
+    minimised another J.
+
+    The test ratings must not be seen. So only the earlier *holdout* model is used, never the
+    published one. Where even that model learned from a rating that is a test rating now (the rating
+    was changed since, or came late), its user and its item start from fresh factors.
+    """
+    earlier_keys = [key for key in store.published() if key < run_key]
+    if not settings.warm_start or not earlier_keys:
+        return None, None
+    last = earlier_keys[-1]
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
+    now = settings.model_dump() | {"damping": damping}
+    reason = difference(now, scale, store.manifest(last) or {})
+    earlier = None if reason else read_holdout_model(store, last)
+    if not earlier:
+        log.info("no warm start from run %s: %s", last, reason or "it kept no holdout model")
+        return None, None
+    users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
+    seen = learned_from(store, last, earlier, user_id, item_id, test)
+    users[test.user_index[seen]] = -1
+    items[test.item_index[seen]] = -1
+    log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",
+             last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
+    fresh = initial_factors(len(items), len(users), settings.n_features, settings.seed)
+    in_units = Factors(fresh.X, fresh.W * np.float32(scale.unit), fresh.b)
+    return last, Start(
+        carry_over(in_units, earlier.rating, users, items),
+        carry_over(fresh, earlier.ranking, users, items),
+    )
