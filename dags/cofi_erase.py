@@ -19,6 +19,7 @@ from cofi_jobs.airflow_integration import connections as connection
 from cofi_jobs.airflow_integration.alerts import task_failed
 from cofi_jobs.airflow_integration.child import call_in_child
 from cofi_jobs.airflow_integration.dags import form, note, our_errors_are_final
+from cofi_jobs.core.ids import clean_id
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def cofi_erase() -> None:
         be removed by hand.
         """
         params = context["params"]
-        users = [line.strip() for line in params["users"].splitlines() if line.strip()]
+        users = [user for line in params["users"].splitlines() if (user := clean_id(line))]
         if not users:
             raise AirflowFailException("found no user id, expected one a line")
         with our_errors_are_final():

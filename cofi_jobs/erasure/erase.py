@@ -23,8 +23,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.errors import CofiError, SettingsError, StoreError
+from cofi_jobs.core.ids import clean_id
 from cofi_jobs.erasure import tombstones as erasure
-from cofi_jobs.erasure.tombstones import BREAKS, canonical
+from cofi_jobs.erasure.tombstones import BREAKS
 from cofi_jobs.ingestion import formats as sources
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -171,7 +172,7 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
 
 
 def _checked(store: Store, user_ids: Sequence[str]) -> list[str]:
-    users = sorted({canonical(user_id) for user_id in user_ids} - {""})
+    users = sorted({clean_id(user_id) for user_id in user_ids} - {""})
     if not users:
         raise SettingsError("found no user id, expected at least one")
     if not store.landing.is_dir():
@@ -414,6 +415,8 @@ def _in_parquet(path: Path, users: Sequence[str]) -> bool:
             numbers = [int(user) for user in users if re.fullmatch(r"-?[0-9]{1,18}", user)]
             tests.append(ds.field(column.name).isin(numbers))
         elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            tests.append(pc.match_substring_regex(ds.field(column.name), _pattern(users).pattern))
+            if column.name != "user_id":  # there an id stands alone: "anna\t" is not "anna"
+                pattern = _pattern(users).pattern
+                tests.append(pc.match_substring_regex(ds.field(column.name), pattern))
             tests.append(ds.field(column.name).isin(list(users)))
     return any(dataset.count_rows(filter=test) > 0 for test in tests)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cofi_jobs.core.ids import clean_id
 from cofi_jobs.store.schemas import PUBLISHED, describe, users_in
 from cofi_jobs.store.store import Store, sha256
 
@@ -51,18 +52,14 @@ class Tombstones:
         """Whether a piece of the text, a word or what stands between two separators, is the id of an erased user."""
         pieces = set(re.split(f"[{BREAKS}]+", text))
         for separator in (",", ";", "\t", "|", "::"):
-            pieces |= {cell.strip().strip('"') for cell in text.split(separator)}
-        return any(self.find(canonical(piece)) for piece in pieces)
+            for cell in text.split(separator):
+                pieces |= {cell.strip('"'), cell.strip().strip('"')}
+        return any(self.find(clean_id(piece)) for piece in pieces)
 
 
 def hash_of(user_id: str, key: bytes) -> str:
     """The keyed hash of a user's id."""
     return hashlib.blake2b(user_id.encode(), key=key, digest_size=32).hexdigest()
-
-
-def canonical(user_id: str) -> str:
-    """An id as ingest takes it: without spaces around it, 17 for "17.0"."""
-    return re.sub(r"^(-?[0-9]+)\.0$", r"\1", user_id.strip())
 
 
 def matches(user_ids: Iterable[str]) -> Matches:

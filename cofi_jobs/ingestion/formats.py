@@ -89,7 +89,7 @@ class TextTable:
             "store_rejects": "true",
             **more,
         }
-        if self.longest:  # DuckDB passes over longer lines, without a word; and of several threads it mixes up the order
+        if self.longest:  # DuckDB skips longer lines silently; its threads mix up their order
             options |= {
                 "max_line_size": str(self.longest),
                 "buffer_size": str(2 * self.longest),
@@ -262,9 +262,8 @@ def clean(expression: str) -> str:
 
 
 def clean_id(expression: str) -> str:
-    """A cell's text as an id: a whole number that went through a float column ("17.0") is the id 17."""
-    text = clean(expression)
-    return f"CASE WHEN suffix({text}, '.0') THEN regexp_replace({text}, '^(-?[0-9]+)\\.0$', '\\1') ELSE {text} END"
+    """A cell's text as an id; see core/ids.py."""
+    return f"clean_id(CAST({expression} AS VARCHAR))"
 
 
 def _extension(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from cofi_jobs.core import ids
 from cofi_jobs.core.machine import cores
 from cofi_jobs.settings.fields import Settings
 
@@ -28,6 +29,7 @@ def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnect
             "SET enable_progress_bar = false"
         )  # it would write to standard output, terminal or not
         connection.execute(f"SET threads = {settings.threads or cores()}")
+        connection.execute(ids.MACRO)
         yield connection
     shutil.rmtree(spill, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,26 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
     assert found.left == []
     assert trace(store, user) == set()
     assert not own.exists()
+
+
+@pytest.mark.parametrize(
+    ("erased", "gone"),
+    [("anna\t", "anna\t"), ("anna", "anna"), (" anna\u00a0", "anna"), ("17.0", "17")],
+)
+def test_an_id_means_the_same_to_ingest_and_to_erase(
+    tmp_path: Path, erased: str, gone: str, quick: Settings
+) -> None:
+    store, users = Store(tmp_path / "store").create(), ["anna\t", "anna", "bert", "17"]
+    lines = [{"user": user, "item": 10, "rating": 3 + n % 2} for n, user in enumerate(users)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (store.landing / "a.jsonl").write_text(text)
+    run_task("ingest", store, quick, "n1")
+    assert erase(store, quick, [erased], now=True).left == []
+    (store.landing / "again.jsonl").write_text(text + "\n")
+    run_task("ingest", store, load_settings([*QUICK, "max_refused=1"]), "n2")
+    for key in ("n1", "n2"):
+        [part] = store.ratings(key).iterdir()
+        assert set(pd.read_parquet(part)["user_id"]) == set(users) - {gone}
 
 
 # ---- kills
