@@ -22,7 +22,7 @@ from cofi_jobs.store.schemas import describe
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
-from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.data import QUICK, random_ratings, settle, write_ratings
 from tests.support.kills import die_before, killed_at_each_step
 from tests.support.nights import run_night
 
@@ -365,6 +365,11 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
     assert not own.exists()
 
 
+def write_text(path: Path, text: str) -> None:
+    path.write_text(text)
+    settle(path)
+
+
 @pytest.mark.parametrize(
     ("erased", "gone"),
     [("anna\t", "anna\t"), ("anna", "anna"), (" anna\u00a0", "anna"), ("17.0", "17")],
@@ -375,10 +380,10 @@ def test_an_id_means_the_same_to_ingest_and_to_erase(
     store, users = Store(tmp_path / "store").create(), ["anna\t", "anna", "bert", "17"]
     lines = [{"user": user, "item": 10, "rating": 3 + n % 2} for n, user in enumerate(users)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    (store.landing / "a.jsonl").write_text(text)
+    write_text(store.landing / "a.jsonl", text)
     run_task("ingest", store, quick, "n1")
     assert erase(store, quick, [erased], now=True).left == []
-    (store.landing / "again.jsonl").write_text(text + "\n")
+    write_text(store.landing / "again.jsonl", text + "\n")
     run_task("ingest", store, load_settings([*QUICK, "max_refused=1"]), "n2")
     for key in ("n1", "n2"):
         [part] = store.ratings(key).iterdir()
