@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cofi_jobs.store import reader as read
+from cofi_jobs import read
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import describe
@@ -71,7 +71,7 @@ def main(
                 found = read.recommendations(store.root, str(user))
                 seconds.append(time.perf_counter() - start)
                 sizes.append(bytes_read() - before)
-                assert found["user_id"].to_pylist() == [user] * TOP_N
+                assert found["user_id"].tolist() == [user] * TOP_N
             times = [1000 * each for each in seconds[1:]]
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             table.add_row(

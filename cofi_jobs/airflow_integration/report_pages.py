@@ -22,6 +22,7 @@ from cofi_jobs.core.errors import CofiError
 from cofi_jobs.report.overview import overview
 from cofi_jobs.report.template import fill
 from cofi_jobs.store.store import Store, check_run_key
+from cofi_jobs.tasks.registry import TASKS
 
 DAG_ID, TASK_ID = "cofi_nightly", "report"
 MOST_RUNS = 200  # runs of the DAG whose stores are looked for
@@ -85,7 +86,7 @@ def of_run_key(session: SessionDep, store: Text, run_key: Text) -> HTMLResponse:
 
 def all_runs(session: SessionDep) -> HTMLResponse:
     """All runs of every store that the DAG has used."""
-    found = [(store, overview(Store(store))) for store in _stores(session)]
+    found = [(store, overview(Store(store), list(TASKS))) for store in _stores(session)]
     return HTMLResponse(fill("runs.html", stores=found))
 
 

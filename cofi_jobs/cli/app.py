@@ -21,6 +21,7 @@ from cofi_jobs.core.progress import CONSOLE
 from cofi_jobs.settings.fields import load_settings
 from cofi_jobs.store.remote import open_store
 from cofi_jobs.store.store import run_key_at
+from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_all, run_task
 
 TRACEBACK = "COFI_TRACEBACK"
@@ -109,8 +110,8 @@ def run(
     run_key: NewKeyOption = "",
 ) -> None:
     """Run all tasks of a night, one after the other, and print a summary."""
-    from cofi_jobs.cli import show
-    from cofi_jobs.store.reader import current_run
+    from cofi_jobs.cli.show import run as show
+    from cofi_jobs.read import current_run
 
     target, chosen = open_store(store).create(), load_settings(settings or ())
     key = run_key or run_key_at(datetime.now(UTC))
@@ -152,7 +153,7 @@ _add_task_command("publish", "Write the manifest and point readers to the run.")
 @app.command()
 def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOption = None) -> None:
     """Measure a run's model and judge the night; print the table. Without --run-key: of the newest run that has one."""
-    from cofi_jobs.cli import show
+    from cofi_jobs.cli.show import evaluation as show
 
     target = open_store(store)
     try:
@@ -167,7 +168,7 @@ def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOpt
 @app.command()
 def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption = None) -> None:
     """Search for better settings on a run's ratings; the nights to come use them. What --set fixes is not tuned."""
-    from cofi_jobs.cli import show
+    from cofi_jobs.cli.show import tuning as show
 
     target, chosen = open_store(store), load_settings(settings or ())
     key = run_key or target.current()
@@ -188,8 +189,8 @@ def deliver(store: StoreOption, run_key: NightOption = "", settings: SetOption =
 @show_app.command("user")
 def show_user(user_id: str, store: StoreOption) -> None:
     """Show what a user liked and is recommended."""
-    from cofi_jobs.cli import show
-    from cofi_jobs.store.reader import current_run
+    from cofi_jobs.cli.show import run as show
+    from cofi_jobs.read import current_run
 
     show.user(current_run(open_store(store)), user_id)
 
@@ -197,8 +198,8 @@ def show_user(user_id: str, store: StoreOption) -> None:
 @show_app.command("item")
 def show_item(item_id: str, store: StoreOption) -> None:
     """Show an item and its similar items."""
-    from cofi_jobs.cli import show
-    from cofi_jobs.store.reader import current_run
+    from cofi_jobs.cli.show import run as show
+    from cofi_jobs.read import current_run
 
     show.item(current_run(open_store(store)), item_id)
 
@@ -206,8 +207,8 @@ def show_item(item_id: str, store: StoreOption) -> None:
 @app.command()
 def explain(user_id: str, item_id: str, store: StoreOption, run_key: PublishedOption = "") -> None:
     """Say why a user is, or is not, recommended an item."""
-    from cofi_jobs.cli import show
-    from cofi_jobs.store.reader import current_run
+    from cofi_jobs.cli.show import explanation as show
+    from cofi_jobs.read import current_run
 
     show.explain(current_run(open_store(store), run_key or None), user_id, item_id)
 
@@ -215,8 +216,8 @@ def explain(user_id: str, item_id: str, store: StoreOption, run_key: PublishedOp
 @app.command()
 def summary(store: StoreOption, run_key: PublishedOption = "") -> None:
     """Show what a published run read, how good it is, and examples of what it wrote."""
-    from cofi_jobs.cli import show
-    from cofi_jobs.store.reader import current_run
+    from cofi_jobs.cli.show import run as show
+    from cofi_jobs.read import current_run
 
     show.summary(current_run(open_store(store), run_key or None))
 
@@ -224,9 +225,9 @@ def summary(store: StoreOption, run_key: PublishedOption = "") -> None:
 @app.command()
 def runs(store: StoreOption) -> None:
     """List the runs of a store."""
-    from cofi_jobs.cli import show
+    from cofi_jobs.cli.show import runs as show
 
-    show.runs(open_store(store))
+    show.runs(open_store(store), list(TASKS))
 
 
 @app.command()
@@ -256,7 +257,7 @@ def erase(
     settings: SetOption = None,
 ) -> None:
     """Remove users from the store for good, then search it for them; fails, naming the files, where any is left."""
-    from cofi_jobs.cli import show
+    from cofi_jobs.cli.show import erasure as show
     from cofi_jobs.erasure.erase import erase, look
 
     users = [*(user_ids or ()), *json.loads(os.environ.get("COFI_ERASE") or "[]")]

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from cofi_jobs.report.night import Night
 from cofi_jobs.report.section import Card, Section
-from cofi_jobs.store.reader import Run
+from cofi_jobs.store.reader import ArrowRun as Run
 
 
 def people_section(night: Night) -> Section:

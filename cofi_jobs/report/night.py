@@ -11,7 +11,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.report.drawing import short
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.reader import Run
+from cofi_jobs.store.reader import ArrowRun as Run
 from cofi_jobs.store.status import evaluation_of
 from cofi_jobs.store.store import Store, run_time
 from cofi_jobs.tasks.registry import TASKS

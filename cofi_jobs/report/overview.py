@@ -1,5 +1,6 @@
 """All runs of a store at a glance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cofi_jobs.store.status import evaluation_of, measure_names, state_of
@@ -21,17 +22,20 @@ class Line:
     has_report: bool
 
 
-def overview(store: Store) -> list[Line]:
-    """The runs of a store that have tables or have failed, the newest first."""
+def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
+    """The runs of a store that have tables or have failed, the newest first.
+
+    `tasks` are a run's tasks in their order.
+    """
     failed = (path.parent.name for path in store.root.glob("tasks/*/*.failed.json"))
-    return [line(store, key) for key in sorted({*store.run_keys(), *failed}, reverse=True)]
+    return [line(store, key, tasks) for key in sorted({*store.run_keys(), *failed}, reverse=True)]
 
 
-def line(store: Store, run_key: str) -> Line:
+def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:
     """One run of a store."""
     taken = store.outcome(run_key, "ingest") or {}
     metrics = (evaluation_of(store, run_key) or {}).get("metrics")
-    state, reason = state_of(store, run_key)
+    state, reason = state_of(store, run_key, tasks)
     time = run_time(run_key)
     return Line(
         run_key,

@@ -1,7 +1,10 @@
-"""Reading what a store publishes. CURRENT is resolved once, so that one reader sees one run."""
+"""The tables of a published run, as Arrow. CURRENT is resolved once, so one reader sees one run.
+
+`cofi_jobs.read` gives the same tables as DataFrames.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -10,25 +13,24 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import schemas as tables
-from cofi_jobs.store.remote import open_store
 from cofi_jobs.store.store import Store
 
 
 @dataclass(frozen=True)
-class Run:
-    """A published run of a store."""
+class ArrowRun:
+    """A run of a store and its tables."""
 
     store: Store
     key: str
     manifest: dict[str, Any]
 
     def recommendations(self, user_id: str) -> pa.Table:
-        """A user's list, empty if the run does not know the user. `user_id` may be given as text."""
-        return self._of("recommendations", "user_id", user_id).sort_by("rank")
+        """A user's list, empty if the run does not know the user. `user_id` may be text."""
+        return self._rows_of("recommendations", "user_id", user_id).sort_by("rank")
 
     def similar_items(self, item_id: str) -> pa.Table:
         """An item's similar items, empty if the run does not know the item."""
-        return self._of("similar_items", "item_id", item_id).sort_by("rank")
+        return self._rows_of("similar_items", "item_id", item_id).sort_by("rank")
 
     def popular_items(self) -> pa.Table:
         """The list for users without ratings."""
@@ -70,20 +72,22 @@ class Run:
         path, filesystem = self.store.readable(self.key, name)
         return ds.dataset(path, filesystem=filesystem)
 
-    def _of(self, table: str, column: str, value: str) -> pa.Table:
-        """The rows of one id; only files that may hold it are opened."""
-        (root, filesystem), wanted = self.store.readable(self.key, ""), self._id(column, value)
+    def _rows_of(self, table: str, column: str, value: str) -> pa.Table:
+        """The rows of one id. Opens only the files that may hold the id."""
+        root, filesystem = self.store.readable(self.key, "")
+        id_ = self._id(column, value)
         files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
-        own = [file for file in files if _may_hold(file, column, wanted)] or files[
-            :1
-        ]  # one, for the columns
-        # The type of what stands in a folder's name is not for Arrow to guess.
-        in_names = ds.partitioning(pa.schema([(column, self._type(column))]), flavor="hive")
-        paths = [f"{root.rstrip('/')}/{file['path']}" for file in own]
+        # Without any such file the first one is read: the empty table needs its columns.
+        chosen = [file for file in files if _may_hold(file, column, id_)] or files[:1]
+        # Arrow would guess the type of an id in a folder's name.
+        folder_names = ds.partitioning(pa.schema([(column, self._type(column))]), flavor="hive")
         dataset = ds.dataset(
-            paths, filesystem=filesystem, partitioning=in_names, partition_base_dir=root
+            [f"{root.rstrip('/')}/{file['path']}" for file in chosen],
+            filesystem=filesystem,
+            partitioning=folder_names,
+            partition_base_dir=root,
         )
-        return dataset.to_table(filter=ds.field(column) == wanted)
+        return dataset.to_table(filter=ds.field(column) == id_)
 
     def _type(self, column: str) -> pa.DataType:
         return tables.ID_TYPES[self.manifest["id_types"][column]]
@@ -103,15 +107,15 @@ class Run:
             ) from None
 
 
-def _may_hold(file: dict[str, Any], column: str, wanted: int | str) -> bool:
-    """Whether a file of the manifest can have rows of an id, by its folder's name or its range of ids."""
+def _may_hold(file: dict[str, Any], column: str, id_: int | str) -> bool:
+    """Whether a file can have rows of an id, by its folder's name or the manifest's range of ids."""
     folder = PurePath(file["path"]).parent.name
     if folder.startswith(f"{column}="):
-        return folder == tables.folder_of(column, wanted)
-    return "first_id" not in file or file["first_id"] <= wanted <= file["last_id"]
+        return folder == tables.folder_of(column, id_)
+    return "first_id" not in file or file["first_id"] <= id_ <= file["last_id"]
 
 
-def current_run(store: Store, run_key: str | None = None) -> Run:
+def current_run(store: Store, run_key: str | None = None) -> ArrowRun:
     """The run that readers use now, or a given published run. Raises StoreError if there is none."""
     key = run_key or store.current()
     if key is None:
@@ -119,23 +123,7 @@ def current_run(store: Store, run_key: str | None = None) -> Run:
     manifest = store.manifest(key)
     if manifest is None:
         raise StoreError(
-            f"run {key} is not published in {store.location}; published are: {', '.join(store.published())}"
+            f"run {key} is not published in {store.location}; "
+            f"published are: {', '.join(store.published())}"
         )
-    return Run(store, key, manifest)
-
-
-def recommendations(
-    store: Path | str, user_id: str, options: dict[str, Any] | None = None
-) -> pa.Table:
-    """A user's list in the run that readers use now, empty if that does not know the user.
-
-    `options` are those of fsspec for a store in a bucket; without, COFI_STORE_OPTIONS or the environment's own.
-    """
-    return current_run(open_store(store, options)).recommendations(user_id)
-
-
-def similar_items(
-    store: Path | str, item_id: str, options: dict[str, Any] | None = None
-) -> pa.Table:
-    """An item's similar items in the run that readers use now, empty if that does not know the item."""
-    return current_run(open_store(store, options)).similar_items(item_id)
+    return ArrowRun(store, key, manifest)

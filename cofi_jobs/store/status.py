@@ -1,9 +1,9 @@
 """How far a run came and how good it is, from what its tasks have recorded."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.registry import TASKS
 
 
 def evaluation_of(store: Store, run_key: str) -> dict[str, Any] | None:
@@ -17,15 +17,15 @@ def measure_names(metrics: dict[str, Any]) -> dict[str, str]:
     return {name.partition("@")[0]: name for name in metrics["ranking"] if "@" in name}
 
 
-def state_of(store: Store, run_key: str) -> tuple[str, str]:
-    """How far a run came, in words, and why it failed."""
+def state_of(store: Store, run_key: str, tasks: Sequence[str]) -> tuple[str, str]:
+    """How far a run came, in words, and why it failed; `tasks` are a run's tasks in their order."""
     if store.manifest(run_key):
         outcome = store.outcome(run_key, "evaluate") or {}
         forced = " (forced)" if outcome.get("gate", {}).get("forced") else ""
         return ("current" if run_key == store.current() else "published") + forced, ""
-    for task in TASKS:
+    for task in tasks:
         if failure := store.failure(run_key, task):
             refused = task == "evaluate" and "metrics" in failure
             return "refused" if refused else f"failed in {task}", failure["error"]
-    missing = [task for task in TASKS if store.outcome(run_key, task) is None]
+    missing = [task for task in tasks if store.outcome(run_key, task) is None]
     return f"not finished: {missing[0]}" if missing else "not published", ""

@@ -37,8 +37,8 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(
                  *SETTINGS, "--set", "rating_high=5")  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     n = [len(random_ratings(seed=seed)) for seed in range(3)]
-    assert f"{sum(n)} ratings read, {n[0] + n[2]} taken, {n[1]} refused" in ended.stdout
-    assert f"{n[1]} refused: rating is outside the scale 1 to 5" in ended.stdout
+    assert f"{sum(n)} ratings read, {n[0] + n[2]} taken, {n[1]} rejected" in ended.stdout
+    assert f"{n[1]} rejected: rating is outside the scale 1 to 5" in ended.stdout
     for expected in (
         "RMSE",
         "item means",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cofi_jobs.cli import show
+from cofi_jobs.cli.show.evaluation import evaluation
 from cofi_jobs.core.errors import QualityError
 from cofi_jobs.evaluation import gate, overlap
 from cofi_jobs.settings.fields import load_settings
@@ -214,7 +214,7 @@ def test_a_refused_run_is_shown_with_the_depths_that_it_was_measured_at(
     write_ratings(store.landing / "ratings.csv", tasteful_ratings())
     with pytest.raises(QualityError):
         run_night(store, load_settings([*BAD, "ndcg_at=7", "recall_at=13", "min_coverage=1"]), "n")
-    show.evaluation(store)
+    evaluation(store)
     shown = capsys.readouterr().out
     assert "CoFi run n" in shown
     assert "refused: " in shown

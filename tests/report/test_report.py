@@ -24,6 +24,7 @@ from cofi_jobs.report.ratings import bins
 from cofi_jobs.settings.fields import load_settings
 from cofi_jobs.store.status import evaluation_of
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_all, run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
@@ -299,7 +300,7 @@ def test_the_manifest_lists_no_report(nights: Store):
 
 
 def test_overview_says_how_each_run_ended(nights: Store):
-    lines = overview(nights)
+    lines = overview(nights, list(TASKS))
     assert [line.key for line in lines] == ["night-3", "night-2", "night-1"]
     assert [line.state.removesuffix(" (forced)") for line in lines] == [
         "refused",
@@ -361,7 +362,7 @@ def test_a_run_that_fails_in_training_has_a_report_as_far_as_it_came(store: Stor
     assert "Failed in train: readers stay on the lists they have" in page.texts
     assert any(text.startswith(reason) for text in page.texts)
     assert page.figure("Ratings as users gave them")
-    assert overview(store)[0].state == "failed in train"
+    assert overview(store, list(TASKS))[0].state == "failed in train"
 
     bad = store.landing / "bad.csv"
     bad.write_text("shop,price\n1,2\n")

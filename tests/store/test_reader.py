@@ -13,13 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs.cli import show
+from cofi_jobs import read
+from cofi_jobs.cli.show.explanation import explain
+from cofi_jobs.cli.show.run import summary
+from cofi_jobs.cli.show.runs import runs
 from cofi_jobs.settings.fields import load_settings
-from cofi_jobs.store import reader as read
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import recommend
 from cofi_jobs.tasks.publish import describe
+from cofi_jobs.tasks.registry import TASKS
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
 from tests.support.repository import ROOT
@@ -91,14 +94,14 @@ def test_a_look_up_finds_each_user_and_opens_one_file_only(
     files = sorted(store.table(KEY, "recommendations").iterdir())
     assert len(files) == 3
     for user_id in unknown:
-        assert read.recommendations(store.root, str(user_id)).num_rows == 0
+        assert read.recommendations(store.root, str(user_id)).empty
     for number, file in enumerate(files):
         for other in files:
             shutil.move(other, other.with_suffix(".away"))
         shutil.move(file.with_suffix(".away"), file)
         for user_id in ids[4 * number : 4 * number + 4]:
             found = read.recommendations(str(store.root), user_id)
-            assert found.select(["user_id", "rank"]).to_pylist() == [
+            assert found[["user_id", "rank"]].to_dict("records") == [
                 {"user_id": user_id, "rank": r} for r in (1, 2)
             ]
         for other in files:
@@ -108,7 +111,7 @@ def test_a_look_up_finds_each_user_and_opens_one_file_only(
 
 def test_an_id_too_long_for_parquets_bounds_is_found(store: Store):
     write_lists(store, ["a", "z" * 5000], "string")
-    assert read.recommendations(store.root, "z" * 5000).num_rows == 2
+    assert len(read.recommendations(store.root, "z" * 5000)) == 2
 
 
 def test_look_ups_agree_with_the_tables(published: Store):
@@ -118,8 +121,21 @@ def test_look_ups_agree_with_the_tables(published: Store):
     ):
         table = pd.read_parquet(published.table(KEY, name))
         for value, own in table.groupby(column):
-            found = look_up(published.root, str(value)).to_pandas()
+            found = look_up(published.root, str(value))
             pd.testing.assert_frame_equal(found, own.reset_index(drop=True), check_dtype=False)
+
+
+def test_a_missing_reason_leaves_the_other_ids_integers(store: Store):
+    write_lists(store, [1, 2], "integer")
+    found = read.recommendations(store.root, "1")
+    assert found["because_item_id"].isna().all()
+    assert [
+        str(found[name].dtype) for name in ("user_id", "rank", "item_id", "because_item_id")
+    ] == [*("Int64", "Int32", "Int64", "Int64")]
+    run = read.current_run(store)
+    arrow = run.arrow.recommendations("1")
+    assert isinstance(arrow, pa.Table)
+    pd.testing.assert_frame_equal(read.to_frame(arrow), found)
 
 
 # ---- the manifest
@@ -168,12 +184,12 @@ def test_readers_of_today_read_what_the_first_release_published(
     store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
     store.write_manifest(KEY, FIRST | {"run_key": KEY})
     run = read.current_run(store)
-    assert run.recommendations("10").num_rows == 5
-    assert run.similar_items("100").num_rows == 4
-    show.summary(run)
-    item = run.recommendations("10")["item_id"][0].as_py()
-    show.explain(run, "10", str(item))
-    show.runs(store)
+    assert len(run.recommendations("10")) == 5
+    assert len(run.similar_items("100")) == 4
+    summary(run)
+    item = run.recommendations("10")["item_id"][0]
+    explain(run, "10", str(item))
+    runs(store, list(TASKS))
     assert "33 ratings read" in capsys.readouterr().out
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from cofi_jobs import read
 from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.core.errors import CofiError, SettingsError, StoreError
 from cofi_jobs.erasure.erase import erase, look
 from cofi_jobs.settings.fields import Settings, load_settings
 from cofi_jobs.store import lease
-from cofi_jobs.store import reader as read
 from cofi_jobs.store.objects import ConflictError, Objects
 from cofi_jobs.store.remote import MirroredStore, open_store
 from cofi_jobs.store.store import Store
@@ -150,12 +150,12 @@ def test_nights_move_what_is_new_only_and_readers_read_in_place(
     moved = Moved(environment)
     run = read.current_run(elsewhere(place, environment, tmp_path))
     assert run.key == "n2"
-    [user, *_] = run.users()["user_id"].to_pylist()
+    [user, *_] = run.users()["user_id"]
     local = pd.read_parquet(store.table("n2", "recommendations"), filters=[("user_id", "==", user)])
-    own = read.recommendations(place.address, str(user)).to_pandas()
+    own = read.recommendations(place.address, str(user))
     pd.testing.assert_frame_equal(own, local.reset_index(drop=True), check_dtype=False)
-    assert run.rated(str(user)).num_rows
-    assert run.popular_items().num_rows
+    assert len(run.rated(str(user)))
+    assert len(run.popular_items())
     assert moved.down == [], "a reader has no mirror"
     assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
 
@@ -304,7 +304,7 @@ def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quic
         seen.add(key)
         check_complete(s3, "n1")
         check_complete(s3, key)
-        assert read.current_run(open_store(s3.address)).popular_items().num_rows
+        assert len(read.current_run(s3.address).popular_items())
         step += 1
     assert seen == {"n1", "n2"}
     assert published(s3)["run_key"] == "n2"

@@ -452,7 +452,8 @@ def test_only_tasks_that_learn_import_tensorflow():
 
     assert {name for name in NEEDED if imports_it(f"tasks.{name}")} == set(LEARNING)
     assert not imports_it("cli.app")
-    assert not imports_it("cli.show")
+    assert not imports_it("cli.show.run")
+    assert not imports_it("cli.show.explanation")
 
 
 def test_learning_does_without_what_keras_imports_to_draw_and_others_may_import_it_afterwards():

@@ -1,0 +1,83 @@
+"""Why an item stands where it does for a user."""
+
+import pandas as pd
+
+from cofi_jobs.cli.show.run import item_in, ratings_of
+from cofi_jobs.cli.show.tables import draw, new_console
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.model.objectives import ranking_objective, ranking_target
+from cofi_jobs.ranking.explanations import explain as explanation
+from cofi_jobs.ranking.explanations import shares
+from cofi_jobs.read import Run, item_names
+from cofi_jobs.settings.fields import of_run
+from cofi_jobs.store.vectors import from_column
+
+LEAST_AGAINST = 0.05  # ratings that speak against an item are shown from this share on
+
+
+def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
+    """Show the ratings that speak most for an item and against it.
+
+    Raises StoreError for an unknown user or item, and for an item that the user has rated.
+    """
+    items, rated = run.items(), ratings_of(run, user_id)[::-1]  # the oldest rating first
+    names, item = item_names(items), item_in(run, items, item_id)
+    index, name = item["item_index"], names.iloc[item["item_index"]]
+    own = rated[rated["item_index"] == index]
+    if len(own):
+        raise StoreError(
+            f"user {user_id} has rated {name} with {own['rating'].iloc[0]:g}; "
+            "only other items are recommended"
+        )
+    scale = Scale(*run.manifest["scale"])
+    objective = ranking_objective(of_run(run.manifest["settings"]))
+    model, user = run.arrow.item_factors(), run.arrow.user_factors(user_id)
+    X, W = (from_column(table["ranking_factors"]) for table in (model, user))
+    indices = rated["item_index"].to_numpy()
+    y = ranking_target(rated["rating"].to_numpy(), scale)
+    found = explanation(objective, X, W[0], indices, y, index)
+    expected = (
+        from_column(user["rating_factors"])[0] @ from_column(model["rating_factors"])[index]
+        + user["bias"][0].as_py()
+        + item["mean"]
+    )
+    console = new_console()
+    console.print(
+        f"{name} for user {user_id}: score {found.score:.3f}, rank {found.rank:,} of "
+        f"{found.n_unrated:,} items that the user has not rated, "
+        f"{_place(run, user_id, item['item_id'])}; "
+        f"predicted rating {scale.clip(expected):.1f} ({scale.low:g} to {scale.high:g})",
+        soft_wrap=True,
+    )
+    table = pd.DataFrame(
+        {
+            "rated": names.iloc[indices].array,
+            "stars": rated["rating"].to_numpy(),
+            "share": shares(found.falls),
+        }
+    ).sort_values("share", ascending=False, kind="stable")
+    speaks_for = table[table["share"] > 0]
+    against = table[table["share"] <= -LEAST_AGAINST][::-1]
+    for title, rows in (("Speaks for it", speaks_for), ("Speaks against it", against)):
+        if len(rows):
+            title = f"{title}, of {len(table)} ratings"
+            console.print(draw(_formatted(rows.head(n)), title, ("rated",)))
+    if speaks_for.empty:
+        console.print("None of the user's ratings speaks for it.")
+    elif len(rest := speaks_for["share"].iloc[n:]):
+        console.print(
+            f"{len(rest)} more ratings speak for it, with {100 * rest.sum():.0f} % together."
+        )
+
+
+def _place(run: Run, user_id: str, item_id: int | str) -> str:
+    listed = run.recommendations(user_id)
+    rank = listed.loc[listed["item_id"] == item_id, "rank"]
+    return "not in the list" if rank.empty else f"place {rank.iloc[0]} of the list"
+
+
+def _formatted(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        stars=rows["stars"].map("{:g}".format), share=(100 * rows["share"]).map("{:.0f} %".format)
+    )

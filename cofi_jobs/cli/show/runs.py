@@ -1,0 +1,39 @@
+"""The runs of a store."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from cofi_jobs.cli.show.tables import draw, new_console, number
+from cofi_jobs.store.status import measure_names, state_of
+from cofi_jobs.store.store import Store
+
+COLUMNS = ["run", "state", "ratings", "RMSE", "NDCG"]
+
+
+def runs(store: Store, tasks: Sequence[str]) -> None:
+    """All runs of a store: how far they came, how good they are, which one readers use.
+
+    `tasks` are the tasks of a run in their order.
+    """
+    rows, notes = [], []
+    for key in store.run_keys():
+        state, reason = state_of(store, key, tasks)
+        rows.append((key, state, *_numbers(store.manifest(key))))
+        if reason:
+            notes.append(f"{key} {state}: {reason}")
+    console = new_console()
+    console.print(draw(pd.DataFrame(rows, columns=COLUMNS), store.location, ("run", "state")))
+    for note in notes:
+        console.print(note, soft_wrap=True)
+
+
+def _numbers(manifest: dict[str, Any] | None) -> tuple[str, str, str]:
+    """How many ratings, RMSE and NDCG of a published run."""
+    if manifest is None:
+        return "", "", ""
+    metrics = manifest["metrics"]
+    ndcg = metrics["ranking"][measure_names(metrics)["ndcg"]]
+    n_ratings = manifest["counts"]["normalize"]["n_ratings"]
+    return f"{n_ratings:,}", number(metrics["rating"]["rmse"]), number(ndcg)
