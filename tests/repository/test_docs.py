@@ -1,5 +1,6 @@
 """The code in the documents runs as it stands there."""
 
+import re
 from typing import Any
 
 import duckdb
@@ -7,7 +8,18 @@ import pytest
 
 from tests.support.data import random_ratings, write_ratings
 from tests.support.nights import run_night
-from tests.support.repository import blocks
+from tests.support.repository import ROOT, blocks
+
+DOCUMENTS = [
+    "README.md",
+    "CHANGELOG.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
+FOLDERS = "benchmarks|cofi_jobs|dags|demo|deploy|docs|e2e|plugins|requirements|tests|\\.ci"
+REPOSITORY_PATH = re.compile(
+    rf"(?:{FOLDERS})/[\w./-]*|[\w-]+\.(?:toml|yaml|in)|Makefile|Dockerfile"
+)
+LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
 
 
 @pytest.mark.parametrize("file", ["README.md", "docs/outputs.md"])
@@ -32,3 +44,23 @@ def test_the_textbooks_loop(capsys):
     exec(code, {})
     first, last = map(float, capsys.readouterr().out.split())
     assert last < first / 5
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_files_that_documents_name_exist(file: str):
+    named = re.findall(r"`([^`\s]+)`", (ROOT / file).read_text())
+    paths = {name for name in named if REPOSITORY_PATH.fullmatch(name)}
+    assert not [path for path in sorted(paths) if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_links_of_documents_lead_somewhere(file: str):
+    for path, heading in LINK.findall((ROOT / file).read_text()):
+        target = (ROOT / file).parent / path if path else ROOT / file
+        assert target.exists(), path
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.MULTILINE)
+            anchors = [
+                re.sub(r"[^\w -]", "", text).strip().lower().replace(" ", "-") for text in headings
+            ]
+            assert heading in anchors, f"{path}#{heading}"
