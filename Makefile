@@ -68,34 +68,40 @@ down: ## Stop the stack; its volumes stay
 trigger: ## Run the DAG in the stack now: RATINGS=<file> ITEMS=<file> SET="<param>=<value> ..."
 	@$(PYTHON) -u deploy/trigger.py $(foreach f,$(RATINGS),--ratings "$(f)") $(foreach f,$(ITEMS),--items "$(f)") $(foreach s,$(SET),--set '$(s)')
 
-lock: $(VENV)/.ready ## Resolve requirements*.in into the locks that are installed
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-header requirements-image.in -o requirements-image.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-spark.in -o requirements-spark.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header benchmarks/requirements.in -o benchmarks/requirements.txt
+COMPILE = $(BIN)/uv pip compile -q --universal --no-header --generate-hashes
+lock: $(VENV)/.ready ## Resolve the dependencies in pyproject.toml into the locks that are installed
+	$(COMPILE) --python-version 3.11 --all-extras pyproject.toml -o requirements.txt
+	$(COMPILE) --python-version 3.11 --group pyproject.toml:dev -c requirements.txt -o requirements/dev.txt
+	$(COMPILE) --python-version 3.12 --group pyproject.toml:image -c requirements.txt -o requirements/image.txt
+	$(COMPILE) --python-version 3.11 --group pyproject.toml:spark -o requirements/spark.txt
+	$(COMPILE) --python-version 3.11 --group pyproject.toml:peers -o requirements/peers.txt
 
 clean: ## Remove the environment, the private Airflow home and the demo stores
 	rm -rf $(VENV) $(VENV)-peers $(VENV)-spark .cofi
 
-# uv installs the locks: the one on the machine, else one from inside the environment.
-$(VENV)/.ready: requirements.txt requirements-dev.txt
+# uv installs the locks, and the project beside them: the uv of the machine, else one from inside the environment.
+UV = uv=$$(command -v uv || echo $(BIN)/uv); UV_PYTHON= $$uv
+SYNC = $(UV) pip sync --quiet --require-hashes
+
+$(VENV)/.ready: pyproject.toml requirements.txt requirements/dev.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"found Python {v[0]}.{v[1]}, expected 3.11 to 3.13; say which: make PYTHON=python3.12 ...") if not (3, 11) <= v[:2] <= (3, 13) else 0'
 	@echo "installing into $(VENV), once, a few minutes"
 	@{ test -x $(BIN)/python && { command -v uv || test -x $(BIN)/uv; } >/dev/null; } || if command -v uv >/dev/null; then uv venv --quiet --clear --python $(PYTHON) $(VENV); else \
 		$(PYTHON) -m venv --clear $(VENV) || { echo "found no working venv module, expected one (Debian: apt-get install python3-venv)"; exit 1; }; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"; fi
-	@uv=$$(command -v uv || echo $(BIN)/uv); UV_PYTHON= $$uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt requirements-dev.txt
+		grep -A99 '^uv==' requirements/dev.txt | sed '/^ *#/,$$d' >$(VENV)/uv.txt; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt; fi
+	@$(SYNC) --compile-bytecode --python $(BIN)/python requirements.txt requirements/dev.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-$(VENV)-spark/.ready: requirements-spark.txt $(VENV)/.ready
+$(VENV)-spark/.ready: requirements/spark.txt $(VENV)/.ready
 	@echo "installing Spark into $(VENV)-spark, once, a few minutes"
-	@uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv --quiet --clear --python $(BIN)/python $(VENV)-spark && \
-		UV_PYTHON= $$uv pip sync --quiet --python $(VENV)-spark/bin/python requirements-spark.txt
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)-spark
+	@$(SYNC) --python $(VENV)-spark/bin/python requirements/spark.txt
 	@touch $@
 
-$(VENV)-peers/.ready: benchmarks/requirements.txt $(VENV)/.ready
+$(VENV)-peers/.ready: requirements/peers.txt $(VENV)/.ready
 	@echo "installing the peers into $(VENV)-peers, once, some minutes and 6 GB"
-	@uv=$$(command -v uv || echo $(BIN)/uv); $$uv venv --quiet --clear --python $(BIN)/python $(VENV)-peers && \
-		UV_PYTHON= $$uv pip sync --quiet --python $(VENV)-peers/bin/python benchmarks/requirements.txt
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)-peers
+	@$(SYNC) --python $(VENV)-peers/bin/python requirements/peers.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""The peers, as contestants in their own environment (requirements.txt here, `$(VENV)-peers`)."""
+"""The peers, as contestants in their own environment (requirements/peers.txt, `$(VENV)-peers`)."""
 
 import json
 import time

@@ -478,7 +478,9 @@ def newly_imported(module: str, before: str = "sys") -> set[str]:
 
 def test_the_plugin_is_light():
     """Every process of Airflow loads it."""
-    assert newly_imported("plugins.cofi_report", before="airflow.plugins_manager") == {"plugins"}
+    assert newly_imported(
+        "cofi_jobs.airflow_integration.plugin", before="airflow.plugins_manager"
+    ) == {"cofi_jobs"}
 
 
 def test_pages_need_nothing_that_draws_or_computes():
@@ -495,16 +497,15 @@ def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
         from urllib.parse import urljoin
         from airflow.api_fastapi.app import create_app
         from starlette.testclient import TestClient
-        from plugins.cofi_report import CofiReport
+        from cofi_jobs.airflow_integration.plugin import CofiReport
         client = TestClient(create_app(apps="all"), base_url="http://host", root_path="PATH")
         base = re.search('<base href="(.*?)"', client.get("PATH/").text)[1]
         links = [urljoin(base, view["href"]) for view in CofiReport.external_views]
         print(len(links), *(client.get(link).status_code for link in links))
         """
-    variables = {"PLUGINS_FOLDER": "plugins", "LOAD_EXAMPLES": "False"}
     found = last_words(
         script.replace("PATH", path),
         AIRFLOW__API__BASE_URL=f"http://host{path}",
-        **{f"AIRFLOW__CORE__{name}": value for name, value in variables.items()},
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
     )
     assert found == ["2", "401", "401"]
