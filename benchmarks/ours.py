@@ -21,13 +21,13 @@ from cofi_jobs.model.objectives import (
     rating_objective,
     rating_target,
 )
+from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import block_size, top_k_unrated
 from cofi_jobs.settings.fields import Settings, load_settings
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import to_column
 from cofi_jobs.tasks import recommend, similar_items
-from cofi_jobs.tasks.similar_items import nearest
 
 Options = Mapping[str, Any]
 KEY = "night"

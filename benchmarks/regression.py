@@ -25,8 +25,8 @@ from benchmarks.measure import task_command
 from cofi_jobs.model.gradients import Whole
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.ridge import Solver
+from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import top_k_unrated
-from cofi_jobs.tasks.similar_items import nearest
 
 ROUNDS = 7
 N_USERS, N_ITEMS, N_FEATURES, TOP_N = 300, 20_000, 64, 20

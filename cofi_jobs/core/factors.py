@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 
 
@@ -36,6 +37,28 @@ class StoredModel:
     ) -> np.ndarray:
         """Predicted ratings of pairs of row numbers, clipped to the scale."""
         return scale.clip(predict(self.rating, user_index, item_index) + self.means[item_index])
+
+
+@dataclass(frozen=True)
+class ItemFactors:
+    """All items with their factors, in the order of their row numbers."""
+
+    item_id: pa.Array
+    rating: np.ndarray  # X of the rating model
+    ranking: np.ndarray  # X of the ranking model
+    means: np.ndarray
+    n_ratings: np.ndarray
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """Some users with their factors and their ratings."""
+
+    user_id: pa.Array
+    rating: np.ndarray  # W of the rating model
+    ranking: np.ndarray  # W of the ranking model
+    bias: np.ndarray
+    ratings: Ratings  # sorted by user; `user_index` is the user's row in the block
 
 
 def initial_factors(n_items: int, n_users: int, n_features: int, seed: int) -> Factors:

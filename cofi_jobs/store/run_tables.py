@@ -1,14 +1,18 @@
 """Tables of a run as the types that other rooms compute with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cofi_jobs.core.factors import Factors, StoredModel
+from cofi_jobs.core.factors import Factors, ItemFactors, StoredModel, UserBlock
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.store.vectors import from_column
+
+MODELS = ("rating", "ranking")
 
 
 def read_ratings(normalized: Path) -> Ratings:
@@ -49,3 +53,65 @@ def stored_model(users: pa.Table, items: pa.Table) -> StoredModel:
     )
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
     return StoredModel(user_id, item_id, rating, ranking, items["mean"].to_numpy())
+
+
+def read_item_factors(model: Path) -> ItemFactors:
+    """All items of a model."""
+    table = pq.read_table(model / "item_factors.parquet")
+    rating, ranking = (from_column(table[f"{name}_factors"]) for name in MODELS)
+    return ItemFactors(
+        table["item_id"].combine_chunks(),
+        rating,
+        ranking,
+        table["mean"].to_numpy(),
+        table["n_ratings"].to_numpy(),
+    )
+
+
+def read_item_groups(normalized: Path) -> pa.ChunkedArray:
+    """Each item's groups as the catalogue has them, such as "Action|Adventure"; null without any."""
+    return pq.read_table(normalized / "items.parquet", columns=["groups"])["groups"]
+
+
+def n_ratings_of_users(normalized: Path) -> np.ndarray:
+    """How many ratings each user has."""
+    return pq.read_table(normalized / "users.parquet", columns=["n_ratings"])[
+        "n_ratings"
+    ].to_numpy()
+
+
+def n_users(model: Path) -> int:
+    """How many users a model has."""
+    return pq.read_metadata(model / "user_factors.parquet").num_rows
+
+
+def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Iterator[UserBlock]:
+    """Users in blocks, each with its ratings. Both files are in order of user and read once."""
+    users = pq.ParquetFile(model / "user_factors.parquet")
+    file = pq.ParquetFile(normalized / "ratings.parquet")
+    columns = ["user_index", "item_index", "rating"]
+    batches = file.iter_batches(columns=columns)
+    rated = file.schema_arrow.empty_table().select(columns)
+    start = 0
+    for batch in users.iter_batches(batch_size=size):
+        n_ratings, read = pc.sum(batch["n_ratings"]).as_py(), [rated]
+        while sum(map(len, read)) < n_ratings:
+            read.append(pa.Table.from_batches([next(batches)]))
+        rated = pa.concat_tables(read)
+        user, item, rating = (column.to_numpy() for column in rated.slice(0, n_ratings).columns)
+        rated = rated.slice(n_ratings)
+        W_rating, W_ranking = (from_column(batch[f"{name}_factors"]) for name in MODELS)
+        ratings = Ratings(user - start, item, rating, len(batch), n_items)
+        yield UserBlock(batch["user_id"], W_rating, W_ranking, batch["bias"].to_numpy(), ratings)
+        start += len(batch)
+
+
+def count_ratings_from(normalized: Path, rating: float, n_items: int) -> np.ndarray:
+    """How many ratings each item has that are as high as `rating` or higher, float32."""
+    counts = np.zeros(n_items, np.float32)
+    file = pq.ParquetFile(normalized / "ratings.parquet")
+    for batch in file.iter_batches(columns=["item_index", "rating"]):
+        item_index, ratings = (column.to_numpy() for column in batch.columns)
+        high = item_index[ratings >= rating]
+        counts += np.bincount(high, minlength=n_items).astype(np.float32)
+    return counts

@@ -1,0 +1,123 @@
+"""A block of users' lists, with predicted ratings and reasons; and the list of popular items."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cofi_jobs.core.arrays import to_unit_length
+from cofi_jobs.core.factors import Factors, ItemFactors, UserBlock, predict
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.model.objectives import Objective, ranking_target
+from cofi_jobs.model.ridge import alike, places, recency_weights
+from cofi_jobs.ranking.explanations import contributions, solved
+from cofi_jobs.ranking.rerank import choose
+from cofi_jobs.ranking.top_k import top_k
+from cofi_jobs.settings.fields import Settings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All items, as every block of users needs them."""
+
+    items: ItemFactors
+    gram: np.ndarray  # X'X of the ranking model
+    unit: np.ndarray  # X of the ranking model, each row of length 1
+    excluded: np.ndarray  # rows of items that are never shown
+    groups: np.ndarray | None
+
+    @classmethod
+    def of(cls, items: ItemFactors, shown: np.ndarray, groups: np.ndarray | None) -> "Candidates":
+        """The items of which a mask says which may be shown, with the numbers of their groups."""
+        X = items.ranking
+        return cls(items, X.T @ X, to_unit_length(X), np.flatnonzero(~shown), groups)
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Places in the lists of a block of users, by user and rank: columns of one length."""
+
+    user: np.ndarray  # row in the block
+    rank: np.ndarray  # int32, 1 is best
+    item: np.ndarray  # row number
+    score: np.ndarray
+    predicted_rating: np.ndarray  # float32, clipped to the scale
+    reason: np.ndarray  # row number of the item that contributed most, -1 for none
+
+
+def recommend(
+    users: UserBlock,
+    candidates: Candidates,
+    objective: Objective,
+    settings: Settings,
+    scale: Scale,
+    relevant_from: float,
+) -> Recommendations:
+    """The lists of a block of users. `objective` is that of the ranking model."""
+    items, ratings = candidates.items, users.ratings
+    scores = users.ranking @ items.ranking.T
+    scores[:, candidates.excluded] = -np.inf
+    scores[ratings.user_index, ratings.item_index] = -np.inf
+    rerank = (candidates.groups, settings.max_per_group, settings.diversity)
+    best, values = choose(scores, settings.top_n, candidates.unit, *rerank)
+    y, relevant = ranking_target(ratings.rating, scale), ratings.rating >= relevant_from
+    reason = reasons(users, candidates, best, objective, y, relevant)
+    keep = np.isfinite(values)  # a user who has rated nearly everything gets a shorter list
+    user, place = np.nonzero(keep)
+    item = best[keep]
+    rating_model = Factors(items.rating, users.rating, users.bias)
+    predicted = predict(rating_model, user, item) + items.means[item]
+    return Recommendations(
+        user,
+        (place + 1).astype(np.int32),
+        item,
+        values[keep],
+        scale.clip(predicted).astype(np.float32),
+        reason[keep],
+    )
+
+
+def reasons(
+    users: UserBlock,
+    candidates: Candidates,
+    best: np.ndarray,
+    objective: Objective,
+    y: np.ndarray,
+    relevant: np.ndarray,
+) -> np.ndarray:
+    """For each recommended item the relevant item without which its score would fall most.
+
+    `best` (n_users, k) are the recommended items; `y` and the mask `relevant` (n_ratings,) belong to
+    the users' ratings. Returns the shape of `best`, -1 where no relevant item lifts the score.
+    """
+    X, user, n_users = candidates.items.ranking, users.ratings.user_index, len(best)
+    result, counts = np.full(best.shape, -1, np.int32), np.bincount(user, minlength=n_users)
+    alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
+    # The last one is no rating: it fills short users up.
+    rated, y = np.append(users.ratings.item_index, 0), np.append(y, np.float32(0))
+    weights = np.append(recency_weights(counts, objective.recency), np.float32(0))
+    relevant_ends = np.append(0, np.cumsum(np.bincount(user[relevant], minlength=n_users)))
+    relevant_place = np.append(np.flatnonzero(relevant), len(relevant))
+
+    def ratings(place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return X.take(rated.take(place), axis=0), y.take(place), weights.take(place)
+
+    some = np.flatnonzero(counts)
+    for group, place in alike(counts, some[np.argsort(counts[some])]):
+        row = solved(*ratings(place), candidates.gram, alpha[group], penalty[group])
+        of_relevant = relevant_place.take(places(relevant_ends, group))
+        lift = contributions(*row, *ratings(of_relevant), X.take(best[group], axis=0))
+        strongest = lift.argmax(axis=1)
+        lifts = np.take_along_axis(lift, strongest[:, None], axis=1)[:, 0] > 0
+        item = np.take_along_axis(rated.take(of_relevant), strongest, axis=1)
+        result[group] = np.where(lifts, item, -1)
+    return result
+
+
+def most_liked(likes: np.ndarray, excluded: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The items that most users like, the best first, and their numbers of users.
+
+    `likes` (n_items,), float, is changed; rows in `excluded` are never given.
+    """
+    likes[excluded] = -np.inf
+    best, values = top_k(likes[None, :], min(n, len(likes) - len(excluded)))
+    return best[0], values[0]

@@ -1,0 +1,20 @@
+"""The files lists/allow.txt and lists/deny.txt."""
+
+import pytest
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.store.item_lists import listed_ids
+
+
+def test_a_list_file_is_read_as_people_write_it(tmp_path):
+    file = tmp_path / "deny.txt"
+    file.write_bytes(
+        b"\xef\xbb\xbf# withdrawn\r\n12\r\n\r\n  13  # again\r\nA#1 b\n#14\n\xc3\xa9t\xc3\xa9"
+    )
+    assert listed_ids(file) == ["12", "13", "A#1 b", "été"]
+    assert listed_ids(tmp_path / "none.txt") is None
+    file.write_bytes(b"\xff\xfe1\x002\x00")
+    with pytest.raises(
+        DataError, match=r"deny\.txt is not UTF-8 text.*expected one item id a line"
+    ):
+        listed_ids(file)
