@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.model.objectives import Objective
+from cofi_jobs.core.factors import StoredModel
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.model.objectives import Objective, ranking_target
 from cofi_jobs.model.ridge import recency_weights, ridge_matrix
 
 SMALL = 8  # rows of a matrix that LAPACK inverts
@@ -18,16 +20,17 @@ def solved(
     alpha: np.ndarray,
     penalty: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The inverses of A (u, n_features, n_features) and the rows w (u, n_features) of `user_rows`, of u users.
+    """The inverses of A and the rows w of u users, as `model.ridge` defines both.
 
-    Shapes: of n ratings each, which may be filled up with zeros, `rated` (u, n, n_features), `y` and `weights`, c,
-    (u, n); `alpha` and `penalty` (u,); `gram` = X'X of all items.
+    Each user has n ratings, which may be filled up with zeros. Shapes: `rated` (u, n, n_factors);
+    `y` and `weights`, c, (u, n); `alpha` and `penalty` (u,); `gram` = X'X of all items. Returns
+    (u, n_factors, n_factors) and (u, n_factors).
     """
     root = np.sqrt(weights)[..., None]
     vectors = root * rated
-    turned = vectors.transpose(0, 2, 1)
-    A_inverse = inverse(ridge_matrix(turned @ vectors, gram, alpha, penalty[:, None]))
-    return A_inverse, (A_inverse @ (turned @ (root * y[..., None])))[..., 0]
+    transposed = vectors.transpose(0, 2, 1)
+    A_inverse = inverse(ridge_matrix(transposed @ vectors, gram, alpha, penalty[:, None]))
+    return A_inverse, (A_inverse @ (transposed @ (root * y[..., None])))[..., 0]
 
 
 def contributions(
@@ -38,11 +41,12 @@ def contributions(
     weights: np.ndarray,
     candidates: np.ndarray,
 ) -> np.ndarray:
-    """By how much each candidate's score falls when one rating is taken away and the user's row is solved again.
+    """By how much each candidate's score falls when a user's row is solved without one rating.
 
-    Taking rating i away lowers A by c_i x_i x_i', and Sherman and Morrison's formula gives the new row without solving
-    again. `A_inverse` and `w` are those of all of a user's ratings (`solved`); `rated`, `y` and `weights`, with shapes
-    as there, are of those that are asked about, `candidates` (u, m, n_features). Returns (u, n, m).
+    Taking rating i away lowers A by c_i x_i x_i', and Sherman and Morrison's formula gives the new
+    row without solving again. `A_inverse` and `w` are those of all of a user's ratings (`solved`);
+    `rated`, `y` and `weights`, with shapes as there, are those of the n ratings that are asked
+    about; `candidates` (u, m, n_factors). Returns (u, n, m).
     """
     by_rated = rated @ A_inverse
     leverage = weights * np.einsum("unk,unk->un", by_rated, rated)
@@ -54,27 +58,28 @@ def contributions(
 
 
 def inverse(A: np.ndarray) -> np.ndarray:
-    """Inverses of symmetric positive definite matrices (u, n, n), by blocks: so most of it is products.
+    """Inverses of symmetric positive definite matrices (u, n, n), by blocks.
 
-    The lower right block's inverse is that of Schur's complement.
+    Most of the work is products of matrices, which are fast. The inverse's lower right block is the
+    inverse of Schur's complement.
     """
     n, half = A.shape[-1], A.shape[-1] // 2
     if n <= SMALL:
         return np.linalg.inv(A)
     corner, side = inverse(A[:, :half, :half]), A[:, :half, half:]
-    turned = corner @ side
-    rest = inverse(A[:, half:, half:] - side.transpose(0, 2, 1) @ turned)
-    across = -turned @ rest
-    found = np.empty_like(A)
-    found[:, :half, :half] = corner - across @ turned.transpose(0, 2, 1)
-    found[:, :half, half:], found[:, half:, :half] = across, across.transpose(0, 2, 1)
-    found[:, half:, half:] = rest
-    return found
+    product = corner @ side
+    rest = inverse(A[:, half:, half:] - side.transpose(0, 2, 1) @ product)
+    across = -product @ rest
+    result = np.empty_like(A)
+    result[:, :half, :half] = corner - across @ product.transpose(0, 2, 1)
+    result[:, :half, half:], result[:, half:, :half] = across, across.transpose(0, 2, 1)
+    result[:, half:, half:] = rest
+    return result
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Where an item stands for a user, and why."""
+class Standing:
+    """Where an item stands for a user by its score, and what each rating adds to that."""
 
     score: float
     rank: int  # among all items that the user has not rated; 1 is best
@@ -82,28 +87,68 @@ class Explanation:
     falls: np.ndarray  # (n,) by how much the score would fall without each of the user's ratings
 
 
-def explain(
-    objective: Objective, X: np.ndarray, w: np.ndarray, rated: np.ndarray, y: np.ndarray, item: int
-) -> Explanation:
-    """Explain the score of an item, a row of `X`, that the user has not rated.
+@dataclass(frozen=True)
+class Explanation:
+    """All that is said of an item for a user."""
 
-    `w` (n_features,) is the user's row; `rated` and `y` (n,) are the user's ratings in order of time. Of equal scores
-    the lower row stands first.
+    score: float
+    rank: int  # among all items that the user has not rated; 1 is best
+    n_unrated: int
+    predicted_rating: float  # clipped to the scale
+    shares: np.ndarray  # (n,) of each of the user's ratings, see `shares`
+
+
+def explain(
+    model: StoredModel,
+    objective: Objective,
+    rated: np.ndarray,
+    ratings: np.ndarray,
+    item: int,
+    scale: Scale,
+) -> Explanation:
+    """Explain an item, a row number, that a user has not rated.
+
+    `model` holds all items and this user alone, `objective` is that of the ranking model. `rated`
+    (n,) are the row numbers of the items that the user has rated, in order of time, and `ratings`
+    (n,) what the user gave them.
+    """
+    y = ranking_target(ratings, scale)
+    standing = standing_of(objective, model.ranking.X, model.ranking.W[0], rated, y, item)
+    [predicted] = model.predicted_ratings(np.array([0]), np.array([item]), scale)
+    return Explanation(
+        standing.score,
+        standing.rank,
+        standing.n_unrated,
+        float(predicted),
+        shares(standing.falls),
+    )
+
+
+def standing_of(
+    objective: Objective, X: np.ndarray, w: np.ndarray, rated: np.ndarray, y: np.ndarray, item: int
+) -> Standing:
+    """Where an item, a row of `X`, stands for a user who has not rated it.
+
+    `w` (n_factors,) is the user's row; `rated` and `y` (n,) are the user's ratings in order of time.
+    Of equal scores the lower row stands first.
     """
     scores = X @ w
     unrated = np.ones(len(X), bool)
     unrated[rated] = False
     counts = np.array([len(rated)])
-    own = X[rated][None], y[None], recency_weights(counts, objective.recency)[None]
-    row = solved(*own, X.T @ X, objective.alphas(counts, len(X)), objective.penalties(counts))
-    falls = contributions(*row, *own, X[None, [item]])[0, :, 0]
+    ratings = X[rated][None], y[None], recency_weights(counts, objective.recency)[None]
+    alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
+    row = solved(*ratings, X.T @ X, alpha, penalty)
+    falls = contributions(*row, *ratings, X[None, [item]])[0, :, 0]
     before = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(X)) < item))
-    return Explanation(
-        float(scores[item]), 1 + int((before & unrated).sum()), int(unrated.sum()), falls
-    )
+    rank = 1 + int((before & unrated).sum())
+    return Standing(float(scores[item]), rank, int(unrated.sum()), falls)
 
 
 def shares(falls: np.ndarray) -> np.ndarray:
-    """Each fall as a share of all that speaks for the item: the positive ones add up to 1, negative speak against."""
+    """Each fall as a share of all that speaks for the item.
+
+    The positive shares add up to 1; negative ones speak against the item.
+    """
     total = falls[falls > 0].sum()
     return falls / total if total > 0 else np.zeros_like(falls)

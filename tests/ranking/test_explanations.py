@@ -2,10 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from cofi_jobs.core.factors import Factors, StoredModel
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.ranking.explanations import contributions, explain, shares, solved
+from cofi_jobs.ranking.explanations import contributions, explain, shares, solved, standing_of
 from cofi_jobs.settings.fields import load_settings
 from cofi_jobs.store.reader import current_run
 from tests.support.data import QUICK, random_ratings, write_ratings
@@ -117,11 +120,33 @@ def test_an_explanation_by_hand():
         if item not in (0, 8)
     ]
     for item in order:
-        found = explain(Objective(alpha=2.0), X, w, rated, y, item)
+        found = standing_of(Objective(alpha=2.0), X, w, rated, y, item)
         assert (found.rank, found.n_unrated) == (order.index(item) + 1, 7)
         assert found.score == pytest.approx(scores[item])
         falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0)
         np.testing.assert_allclose(found.falls, falls[:, 0], rtol=1e-5)
+
+
+def test_an_explanation_holds_the_predicted_rating_and_shares():
+    rng = np.random.default_rng(4)
+    X, W, b = rng.normal(size=(6, 3)), rng.normal(size=(1, 3)), np.array([0.5])
+    rating, ranking = Factors(X[::-1], W, b), Factors(X, W + 1, np.zeros(1))
+    ids, means = pa.array(range(6)), np.full(6, 3.0)
+    model = StoredModel(ids.slice(0, 1), ids, rating, ranking, means)
+    objective, scale = Objective(alpha=2.0), Scale(1, 5)
+    rated, ratings = np.array([0, 5]), np.array([5.0, 3.0])
+    for item in range(1, 5):
+        found = explain(model, objective, rated, ratings, item, scale)
+        y = np.array([1, 1 / 3], np.float32)
+        standing = standing_of(objective, X, W[0] + 1, rated, y, item)
+        assert (found.score, found.rank, found.n_unrated) == (
+            standing.score,
+            standing.rank,
+            standing.n_unrated,
+        )
+        predicted = np.clip(X[::-1][item] @ W[0] + 0.5 + 3, 1, 5)
+        assert found.predicted_rating == pytest.approx(predicted, rel=1e-6)
+        np.testing.assert_allclose(found.shares, shares(standing.falls), rtol=1e-6)
 
 
 def test_shares_of_what_speaks_for_an_item_add_up_to_one():

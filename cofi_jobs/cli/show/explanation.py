@@ -6,12 +6,11 @@ from cofi_jobs.cli.show.run import item_in, ratings_of
 from cofi_jobs.cli.show.tables import draw, new_console
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model.objectives import ranking_objective, ranking_target
-from cofi_jobs.ranking.explanations import explain as explanation
-from cofi_jobs.ranking.explanations import shares
+from cofi_jobs.model.objectives import ranking_objective
+from cofi_jobs.ranking.explanations import explain as explain_item
 from cofi_jobs.read import Run, item_names
 from cofi_jobs.settings.fields import of_run
-from cofi_jobs.store.vectors import from_column
+from cofi_jobs.store.run_tables import stored_model
 
 LEAST_AGAINST = 0.05  # ratings that speak against an item are shown from this share on
 
@@ -31,30 +30,23 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
             "only other items are recommended"
         )
     scale = Scale(*run.manifest["scale"])
+    model = stored_model(run.arrow.user_factors(user_id), run.arrow.item_factors())
     objective = ranking_objective(of_run(run.manifest["settings"]))
-    model, user = run.arrow.item_factors(), run.arrow.user_factors(user_id)
-    X, W = (from_column(table["ranking_factors"]) for table in (model, user))
-    indices = rated["item_index"].to_numpy()
-    y = ranking_target(rated["rating"].to_numpy(), scale)
-    found = explanation(objective, X, W[0], indices, y, index)
-    expected = (
-        from_column(user["rating_factors"])[0] @ from_column(model["rating_factors"])[index]
-        + user["bias"][0].as_py()
-        + item["mean"]
-    )
+    indices, ratings = rated["item_index"].to_numpy(), rated["rating"].to_numpy()
+    explanation = explain_item(model, objective, indices, ratings, index, scale)
     console = new_console()
     console.print(
-        f"{name} for user {user_id}: score {found.score:.3f}, rank {found.rank:,} of "
-        f"{found.n_unrated:,} items that the user has not rated, "
+        f"{name} for user {user_id}: score {explanation.score:.3f}, rank {explanation.rank:,} of "
+        f"{explanation.n_unrated:,} items that the user has not rated, "
         f"{_place(run, user_id, item['item_id'])}; "
-        f"predicted rating {scale.clip(expected):.1f} ({scale.low:g} to {scale.high:g})",
+        f"predicted rating {explanation.predicted_rating:.1f} ({scale.low:g} to {scale.high:g})",
         soft_wrap=True,
     )
     table = pd.DataFrame(
         {
             "rated": names.iloc[indices].array,
-            "stars": rated["rating"].to_numpy(),
-            "share": shares(found.falls),
+            "stars": ratings,
+            "share": explanation.shares,
         }
     ).sort_values("share", ascending=False, kind="stable")
     speaks_for = table[table["share"] > 0]
