@@ -5,52 +5,39 @@
         + 1/2 * sum over i of item_penalty_i * |x_i|^2
         + 1/2 * sum over j of (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
 
-With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0` it is the cost of the textbook (A. Ng, Machine
-Learning, "Collaborative filtering learning algorithm"). The all-pairs term is the one of implicit-feedback
-factorisation (Hu, Koren, Volinsky 2008, ICDM), the penalty that grows with the number of ratings is the one of Zhou
-et al. 2008 (AAIM).
+With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0`, J is the cost of the textbook
+(A. Ng, Machine Learning, "Collaborative filtering learning algorithm"). The term of all pairs is the
+one of implicit-feedback factorisation (Hu, Koren, Volinsky 2008, ICDM). The penalty that grows with
+the number of ratings is the one of Zhou et al. 2008 (AAIM).
 """
 
 import tensorflow as tf
 
+from cofi_jobs.model.problem import Parameters, Problem
 
-def cost(
-    X: tf.Tensor,
-    W: tf.Tensor,
-    b: tf.Tensor,
-    user_index: tf.Tensor,
-    item_index: tf.Tensor,
-    y: tf.Tensor,
-    item_penalty: tf.Tensor,
-    user_penalty: tf.Tensor,
-    alpha: tf.Tensor | None = None,
-    *,
-    bias_penalty: float = 0.0,
-    weight: tf.Tensor | float = 1.0,
-    dense: bool = False,
-) -> tf.Tensor:
-    """J of some users and all their observed ratings, a scalar.
 
-    Shapes: `X` (n_items, n_features), `W` (n_users, n_features), `b` (n_users,), `item_penalty` (n_items,),
-    `user_penalty` and `alpha` (n_users,); `user_index`, `item_index`, `y` and `weight`, which is c, have one entry for
-    each rating. Where `item_penalty` is scaled by the part that these ratings are of all, the J of disjoint groups of
-    users add up to that of all users. `dense` takes w_j.x_i of the ratings out of all users' and items' products:
-    sooner done where users rate many of the items.
+def cost(parameters: Parameters, problem: Problem, *, dense: bool = False) -> tf.Tensor:
+    """J of a group of users and all their ratings, a scalar.
+
+    `dense` computes w_j.x_i of the ratings by way of the products of all users and all items. That
+    is faster where users rate many of the items, and takes n_users x n_items numbers of memory.
     """
+    X, W, b = parameters
+    user, item = problem.user_index, problem.item_index
     if dense:
-        products = tf.gather_nd(
-            tf.matmul(W, X, transpose_b=True), tf.stack([user_index, item_index], axis=1)
-        )
+        all_products = tf.matmul(W, X, transpose_b=True)
+        products = tf.gather_nd(all_products, tf.stack([user, item], axis=1))
     else:
-        products = tf.reduce_sum(tf.gather(W, user_index) * tf.gather(X, item_index), axis=1)
-    J = tf.reduce_sum(weight * (products + tf.gather(b, user_index) - y) ** 2)
-    J += tf.reduce_sum(item_penalty[:, None] * X**2) + tf.reduce_sum(user_penalty[:, None] * W**2)
-    J += bias_penalty * tf.reduce_sum(b**2)
-    if alpha is not None:
-        # sum over all pairs of alpha_j (w.x)^2 = <X'X, W' diag(alpha) W>: no items x users matrix is ever built.
-        items, users = (
-            tf.matmul(X, X, transpose_a=True),
-            tf.matmul(W, alpha[:, None] * W, transpose_a=True),
-        )
+        products = tf.reduce_sum(tf.gather(W, user) * tf.gather(X, item), axis=1)
+    squares = (products + tf.gather(b, user) - problem.y) ** 2
+    J = tf.reduce_sum(squares if problem.weight is None else problem.weight * squares)
+    J += tf.reduce_sum(problem.item_penalty[:, None] * X**2)
+    J += tf.reduce_sum(problem.user_penalty[:, None] * W**2)
+    J += problem.bias_penalty * tf.reduce_sum(b**2)
+    if problem.alpha is not None:
+        # The sum over all pairs of alpha_j (w_j.x_i)^2 is <X'X, W' diag(alpha) W>, so no matrix of
+        # items x users is built.
+        items = tf.matmul(X, X, transpose_a=True)
+        users = tf.matmul(W, problem.alpha[:, None] * W, transpose_a=True)
         J += tf.reduce_sum(items * users)
     return J / 2

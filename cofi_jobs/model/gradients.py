@@ -1,129 +1,116 @@
-"""J and its gradients by what Adam changes: from all ratings, or by X alone with users' rows that are exact."""
+"""J and its gradients in a step of training, by what Adam changes.
+
+`FullGradient`: by X, W and b, from all ratings in each step. `ProjectedGradient`: by X alone, from
+the ratings of some users in each step, with the rows w_j and b_j of these users solved exactly.
+"""
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from cofi_jobs.core.arrays import ranges, tally
-from cofi_jobs.model.cost import cost
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.ridge import Solver
+from cofi_jobs.model.problem import Parameters, UserRatings, problem
+from cofi_jobs.model.row_solver import RowSolver
+from cofi_jobs.model.training_step import cost_and_gradients
 
-CHUNK = 100_000  # ratings at once: buffers of that size are used again, larger ones had anew from the system
+# Ratings at once. Buffers of that size are reused; larger ones are reallocated at each step.
+CHUNK = 100_000
 
 
-class Whole:
-    """J of all ratings and its gradients by X and W, and by b where the objective has it."""
+class Gradients(Protocol):
+    """J and its gradients, step after step."""
+
+    n_learned: int  # of X, W and b, in this order
+
+    def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J before the next step, and its gradients by what is learned."""
+
+
+class FullGradient:
+    """J of all ratings and its gradients by X and W, and by b where the model has one."""
 
     def __init__(
-        self,
-        objective: Objective,
-        n_users: int,
-        n_items: int,
-        user_index: np.ndarray,
-        item_index: np.ndarray,
-        y: np.ndarray,
+        self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray
     ) -> None:
-        self.objective, self.n_items = objective, n_items
-        self.ratings = np.asarray(user_index, np.int32), np.asarray(item_index, np.int32), y
-        self.counts = tally(user_index, n_users)
-        self.item_counts = tally(item_index, n_items)
-        self.item_penalty = objective.penalties(self.item_counts)
-        self.bias_penalty = np.float32(objective.bias_lambda)
+        self.n_learned = 3 if objective.bias else 2
+        self.problem = problem(objective, ratings, item_counts)
 
-    def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J and its gradients at these parameters."""
-        rest = () if self.objective.bias else (tf.zeros(len(self.counts)),)
-        return self.gradients(parameters, rest, self.ratings, self.counts)
-
-    def gradients(
-        self,
-        learned: tuple[tf.Tensor, ...],
-        rest: tuple[Any, ...],
-        ratings: tuple[np.ndarray, ...],
-        counts: np.ndarray,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J of users that have `counts` ratings, all in `ratings`, and its gradients by `learned`; `rest` stays."""
-        share = np.float32(counts.sum() / len(self.ratings[0]))
-        alphas = (self.objective.alphas(counts, self.n_items),) if self.objective.alpha else ()
-        weights = share * self.item_penalty, self.objective.penalties(counts), *alphas
-        # Up to there all products take no more memory than a row of features for each rating, and less time.
-        dense = len(self.counts) * self.n_items <= learned[0].shape[1] * len(self.ratings[0])
-        return _gradients(dense, learned, rest, ratings, weights, self.bias_penalty)
+    def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J and its gradients at this X and W (and b)."""
+        X, W, *b = learned
+        parameters = Parameters(X, W, *(b or [tf.zeros(len(W))]))
+        dense = dense_pays(len(W), *X.shape, len(self.problem.y))
+        return cost_and_gradients(
+            parameters, self.problem, n_learned=self.n_learned, dense=dense
+        )
 
 
-class Projection(Whole):
+class ProjectedGradient:
     """J minimised over W and b, a function of X alone, and its gradient (variable projection).
 
-    Users are drawn anew in each round through all of them, so many at a time as make a batch of ratings. Their rows are
-    solved exactly; there J does not change with them, so its gradient by X is that of the minimum (Golub & Pereyra
-    1973, SIAM J. Numer. Anal. 10). J is scaled to all ratings. With recency the rows are those that users will have in
-    the end, while J counts all ratings alike: that makes better X than either in both.
+    Each step takes the next users: all users in random order, in batches of about as many ratings,
+    then all again in another order. At their exact rows J does not change with W and b, so the
+    gradient by X of J at these rows is the gradient of the minimum (Golub & Pereyra 1973, SIAM J.
+    Numer. Anal. 10). J and gradient are scaled to all ratings.
+
+    With recency the rows are those that users have in the end, while J weights all ratings alike.
+    That makes better X than weights by recency in both.
     """
 
-    def __init__(self, objective: Objective, *sides_and_ratings: Any, seed: int) -> None:
-        super().__init__(objective, *sides_and_ratings)
-        self.first = np.cumsum(self.counts) - self.counts
-        self.drawn = drawn(self.counts, objective.batches(len(self.ratings[0])), seed)
+    n_learned = 1
 
-    def at(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J and its gradient at an X, as the next users tell."""
-        (X,), users = parameters, next(self.drawn)
-        solver, n = Solver(self.objective, X.numpy(), self.item_counts), self.counts[users]
-        number, places = ranges(self.first[users], n)
-        item_index, y = (column[places] for column in self.ratings[1:])
-        W, b = solver.solve(n, item_index, y)
-        ends = np.concatenate([[0], np.cumsum(n)])
-        J, total = tf.zeros(()), tf.zeros_like(X)
-        # One after the other: TensorFlow has threads of its own, which would share the cores with ours.
-        for part in split(np.arange(len(users)), n, -(-len(y) // CHUNK)):
-            own, at = slice(part[0], part[-1] + 1), slice(ends[part[0]], ends[part[-1] + 1])
-            ratings = number[at] - number[at.start], item_index[at], y[at]
-            of_part, [gradient] = self.gradients((X,), (W[own], b[own]), ratings, n[own])
-            J, total = J + of_part, total + gradient
-        scale = len(self.ratings[0]) / len(y)
-        return scale * J, [scale * total]
+    def __init__(
+        self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray, seed: int
+    ) -> None:
+        self.objective, self.ratings, self.item_counts = objective, ratings, item_counts
+        n_batches = objective.batches(len(ratings.y))
+        self.batches = random_batches(ratings.counts, n_batches, seed)
 
-
-def _gradients(dense: bool, *arguments: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """`_traced` for arrays of any sizes, so that it is traced once; left alone it would be for the first sizes, too."""
-    sizes = tf.nest.map_structure(
-        lambda array: tf.TensorSpec([None] * np.ndim(array), array.dtype), arguments
-    )
-    traced: tuple[tf.Tensor, list[tf.Tensor]] = _traced.get_concrete_function(dense, *sizes)(
-        dense, *arguments
-    )
-    return traced
+    def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J and its gradient at this X, estimated from the next users."""
+        [X] = learned
+        solver = RowSolver(self.objective, X.numpy(), self.item_counts)
+        batch = self.ratings.of_users(next(self.batches))
+        W, b = solver.solve(batch)
+        dense = dense_pays(len(self.ratings.counts), *X.shape, len(self.ratings.y))
+        J, gradient = tf.zeros(()), tf.zeros_like(X)
+        # One chunk after the other: TensorFlow has threads of its own, which would share the cores
+        # with ours.
+        for users in chunks(batch.counts, -(-len(batch.y) // CHUNK)):
+            part = batch.between(users.start, users.stop)
+            J_part, [gradient_part] = cost_and_gradients(
+                Parameters(X, W[users], b[users]),
+                problem(self.objective, part, self.item_counts),
+                n_learned=1,
+                dense=dense,
+            )
+            J, gradient = J + J_part, gradient + gradient_part
+        scale = len(self.ratings.y) / len(batch.y)
+        return scale * J, [scale * gradient]
 
 
-@tf.function(autograph=False)
-def _traced(
-    dense: bool,
-    learned: tuple[tf.Tensor, ...],
-    rest: tuple[tf.Tensor, ...],
-    ratings: tuple[tf.Tensor, ...],
-    weights: tuple[tf.Tensor, ...],
-    bias_penalty: tf.Tensor,
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """J, and its gradients by what is learned: X, or X and W, or all; `rest` is what of them is not."""
-    with tf.GradientTape() as tape:
-        tape.watch(learned)
-        J = cost(*learned, *rest, *ratings, *weights, bias_penalty=bias_penalty, dense=dense)
-    # Dense on purpose: Keras squares the entries of a sparse gradient before it adds up those of one row.
-    return J, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(J, learned)]
+def dense_pays(n_users: int, n_items: int, n_features: int, n_ratings: int) -> bool:
+    """Whether the products of all users and items take no more memory than a row of factors for
+    each rating. Up to there they also take less time."""
+    return n_users * n_items <= n_features * n_ratings
 
 
-def drawn(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:
-    """Users of step after step: all that have ratings, in batches with about as many ratings, drawn anew each time."""
+def random_batches(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:
+    """Users of step after step: all that have ratings, in `n_batches` batches with about as many
+    ratings, drawn again in each round."""
     rng, users = np.random.default_rng(seed), np.flatnonzero(counts)
     while True:
-        yield from split(rng.permutation(users), counts, n_batches)
+        shuffled = rng.permutation(users)
+        for part in chunks(counts[shuffled], n_batches):
+            yield shuffled[part]
 
 
-def split(users: np.ndarray, counts: np.ndarray, n: int) -> list[np.ndarray]:
-    """The users in at most n parts, each with about as many ratings."""
-    ends = np.cumsum(counts[users])
-    parts = np.split(users, np.searchsorted(ends, ends[-1] * np.arange(1, n) / n))
-    return [part for part in parts if len(part)]
+def chunks(counts: np.ndarray, n: int) -> list[slice]:
+    """Users with `counts` ratings in at most n neighbouring groups of about as many ratings."""
+    ends = np.cumsum(counts)
+    bounds = np.searchsorted(ends, ends[-1] * np.arange(1, n) / n)
+    bounds = [0, *bounds.tolist(), len(counts)]
+    return [slice(start, end) for start, end in pairwise(bounds) if end > start]

@@ -1,18 +1,22 @@
-"""The two models: what each is fitted to and how. One cost, one training loop (docs/model.md says why two)."""
+"""The two models: what each is fitted to, and how. They share one cost and one training loop
+(docs/model.md says why there are two)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from cofi_jobs.core.factors import Factors
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.fields import Settings
 
 
 @dataclass(frozen=True)
 class Objective:
-    """How one model is learned. The defaults are the textbook's loop: full batch, constant rate, uniform lambda.
+    """How one model is learned. The defaults are the textbook's loop: all ratings in each step, a
+    constant learning rate, the same lambda everywhere.
 
-    With `exact_users` Adam learns X alone: w_j and b_j are at each step J's exact minimum for that X (`ridge`).
+    With `exact_users` Adam learns X alone, and w_j and b_j are at each step the exact minimum of J
+    for that X (`ridge`).
     """
 
     name: str = "textbook"
@@ -29,31 +33,29 @@ class Objective:
     batch_size: int | None = 0
 
     def penalties(self, counts: np.ndarray) -> np.ndarray:
-        """L2 weight of each item (or user): lambda n^nu, float32; `counts` holds the number n of ratings of each."""
+        """L2 weight of each item (or user), lambda n^nu, float32; `counts` holds each one's number
+        n of ratings."""
         return (self.lambda_ * counts**self.nu).astype(np.float32)
 
     def alphas(self, counts: np.ndarray, n_items: int) -> np.ndarray:
-        """alpha_j of each user: alpha n / n_items, float32; `counts` as in `penalties`.
+        """alpha_j of each user, alpha n / n_items, float32; `counts` as in `penalties`.
 
-        Over all items it is as if each rating came with `alpha` random items of target 0, whatever the catalogue's
-        size and however many ratings the user has.
+        It is as if each rating came with `alpha` random items of target 0, whatever the number of
+        items and however many ratings the user has.
         """
         return (self.alpha * counts / n_items).astype(np.float32)
 
     def learning_rates(self, n_steps: int) -> np.ndarray:
-        """Adam's learning rate in each step: constant, or down to 0 along half a cosine (Loshchilov & Hutter 2017)."""
-        decay = (
-            (1 + np.cos(np.pi * np.arange(n_steps) / n_steps)) / 2
-            if self.cosine_decay
-            else np.ones(n_steps)
-        )
+        """Adam's learning rate in each step: constant, or down to 0 along half a cosine
+        (Loshchilov & Hutter 2017)."""
+        if not self.cosine_decay:
+            return np.full(n_steps, self.learning_rate, np.float32)
+        decay = (1 + np.cos(np.pi * np.arange(n_steps) / n_steps)) / 2
         return (self.learning_rate * decay).astype(np.float32)
 
     def batches(self, n_ratings: int) -> int:
-        """Number of batches that all ratings make. `batch_size` 0 is one batch; None is a hundredth of them in each.
-
-        Then not below 16,384 ratings, where one step is cheap anyway.
-        """
+        """In how many steps all ratings are used once. `batch_size` 0: one; None: a hundred, but
+        with at least 16,384 ratings in each, where one step is cheap anyway."""
         size = n_ratings if self.batch_size == 0 else self.batch_size
         if size is None:
             size = max(n_ratings // 100, 16_384)
@@ -61,7 +63,7 @@ class Objective:
 
 
 def rating_objective(settings: Settings) -> Objective:
-    """Predicts stars: w.x + b + mean."""
+    """The rating model predicts stars: w.x + b + mean."""
     return Objective(
         "rating",
         lambda_=settings.rating_lambda,
@@ -77,7 +79,7 @@ def rating_objective(settings: Settings) -> Objective:
 
 
 def ranking_objective(settings: Settings) -> Objective:
-    """Orders items: w.x."""
+    """The ranking model orders items: w.x."""
     return Objective(
         "ranking",
         lambda_=settings.ranking_lambda,
@@ -93,20 +95,29 @@ def ranking_objective(settings: Settings) -> Objective:
     )
 
 
+def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
+    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale, below that
+    negative. An item without a rating counts as 0, so a low rating says less for it than none."""
+    share = (rating - scale.low) / (scale.high - scale.low)
+    return ((share - 0.25) / 0.75).astype(np.float32)
+
+
+# The rating model is learned in units of a quarter of the scale (`Scale.unit`). These three are the
+# only functions that convert.
+
+
 def rating_target(y_norm: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the rating model: the rating less its item's mean, in units that fit every scale (`Scale.unit`)."""
+    """y of the rating model in units of the scale: the rating less the mean of its item."""
     return (y_norm / scale.unit).astype(np.float32)
 
 
-def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale, below that negative.
-
-    What was never rated counts as 0, so a low rating says less for an item than none.
-    """
-    low, high = scale
-    return (((rating - low) / (high - low) - 0.25) / 0.75).astype(np.float32)
+def to_units(factors: Factors, scale: Scale) -> Factors:
+    """The rating model's factors in units of the scale, from factors in stars."""
+    unit = np.float32(scale.unit)
+    return Factors(factors.X, factors.W / unit, factors.b / unit)
 
 
-def liked_from(settings: Settings, scale: Scale) -> float:
-    """Rating from which an item counts as liked: the setting, else three quarters up the scale."""
-    return scale.relevant_from if settings.liked_from is None else settings.liked_from
+def to_stars(factors: Factors, scale: Scale) -> Factors:
+    """The rating model's factors in stars, so that w.x + b + mean is a rating."""
+    unit = np.float32(scale.unit)
+    return Factors(factors.X, factors.W * unit, factors.b * unit)
