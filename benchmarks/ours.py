@@ -10,17 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, Contestant, joined, main, timed
+from benchmarks.contest import THREADS, TOP_N, Clock, Contestant, joined, main, timed
 from benchmarks.data import SCALE, read
 from cofi_jobs.core.arrays import to_unit_length
-from cofi_jobs.core.factors import initial_factors
-from cofi_jobs.core.machine import in_parallel, limited, set_up_tensorflow
-from cofi_jobs.model.objectives import (
-    ranking_objective,
-    ranking_target,
-    rating_objective,
-    rating_target,
-)
+from cofi_jobs.core.machine import in_parallel, limited
 from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import block_size, top_k_unrated
 from cofi_jobs.settings.fields import Settings, load_settings
@@ -41,36 +34,27 @@ def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options)
 
 def rating(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the rating model, its items' means included; in stars."""
-    from cofi_jobs.model.fit import fit
+    from cofi_jobs.model.device import set_up_tensorflow
+    from cofi_jobs.model.fit import fit_rating_model
     from cofi_jobs.model.item_means import item_means
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
     clock = Clock(found)
     means = item_means(known, settings.damping)
-    start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
-    y = rating_target(known.rating - means[known.item_index], SCALE)
-    factors = fit(
-        rating_objective(settings), start, known.user_index, known.item_index, y, settings.seed
-    ).factors
-    unit = np.float32(SCALE.unit)
-    clock.keep(
-        settings.rating_steps, W=factors.W * unit, X=factors.X, user=factors.b * unit, item=means
-    )
+    factors = fit_rating_model(known, means, settings, SCALE).factors
+    clock.keep(settings.rating_steps, W=factors.W, X=factors.X, user=factors.b, item=means)
 
 
 def ranking(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the ranking model."""
-    from cofi_jobs.model.fit import fit
+    from cofi_jobs.model.device import set_up_tensorflow
+    from cofi_jobs.model.fit import fit_ranking_model
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
     clock = Clock(found)
-    start = initial_factors(known.n_items, known.n_users, FEATURES, settings.seed)
-    y = ranking_target(known.rating, SCALE)
-    factors = fit(
-        ranking_objective(settings), start, known.user_index, known.item_index, y, settings.seed
-    ).factors
+    factors = fit_ranking_model(known, settings, SCALE).factors
     clock.keep(settings.ranking_steps, W=factors.W, X=factors.X)
 
 

@@ -22,9 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.ingest import SETTINGS, files
 from benchmarks.measure import task_command
-from cofi_jobs.model.gradients import Whole
+from cofi_jobs.core.arrays import tally
+from cofi_jobs.model.gradients import FullGradient
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.ridge import Solver
+from cofi_jobs.model.problem import by_user
+from cofi_jobs.model.row_solver import RowSolver
 from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import top_k_unrated
 
@@ -53,9 +55,12 @@ def ratios() -> list[float]:
     y = rng.standard_normal(len(user), dtype=np.float32)
     ends = np.searchsorted(user, np.arange(N_USERS + 1))
     objective = Objective(bias=False)
-    whole = Whole(objective, N_USERS, N_ITEMS, user, item, y)
-    dense = Whole(objective, N_USERS, FEW_ITEMS, user, item % FEW_ITEMS, y)
-    solver = Solver(objective, X, whole.item_counts)
+    ratings = by_user(user, item, y, N_USERS)
+    of_few_items = by_user(user, item % FEW_ITEMS, y, N_USERS)
+    item_counts = tally(item, N_ITEMS)
+    whole = FullGradient(objective, ratings, item_counts)
+    dense = FullGradient(objective, of_few_items, tally(of_few_items.item_index, FEW_ITEMS))
+    solver = RowSolver(objective, X, item_counts)
 
     def products() -> None:
         for start, end in pairwise(ends):
@@ -77,7 +82,7 @@ def ratios() -> list[float]:
             _ratio(
                 lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T
             ),
-            _ratio(lambda: solver.rows(whole.counts, item, y), products),
+            _ratio(lambda: solver.rows(ratings), products),
             _ratio(lambda: whole.at(X, W), gradients),
             _ratio(lambda: dense.at(X[:FEW_ITEMS], W), lambda: whole.at(X, W)),
             _ratio(many, few),

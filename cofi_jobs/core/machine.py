@@ -1,6 +1,5 @@
-"""What of the machine a task uses: threads, the same number of its own, in DuckDB and in TensorFlow, and the GPU."""
+"""Threads: how many a task may use, of its own, in DuckDB and in TensorFlow."""
 
-import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,12 +11,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from cofi_jobs.core.errors import SettingsError
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-log = logging.getLogger(__name__)
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -37,31 +32,6 @@ def cores() -> int:
 def threads() -> int:
     """Threads that the running task may use."""
     return _threads or cores()
-
-
-def set_up_tensorflow(device: str) -> None:
-    """Threads and device of TensorFlow, for a task that uses it; once a process, before anything is computed.
-
-    Memory of a GPU is taken as it is needed, so that others can use it too. Raises SettingsError where the setting
-    `device` wants a GPU and there is none.
-    """
-    import tensorflow as tf  # here: it takes seconds, and few tasks need it
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
-        raise SettingsError(
-            "setting device: found no GPU that TensorFlow can use, expected one; auto and cpu do without"
-        )
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads())
-        tf.config.threading.set_inter_op_parallelism_threads(threads())
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        tf.config.set_visible_devices([] if device == "cpu" else gpus, "GPU")
-    except RuntimeError:  # it has computed before and cannot be changed any more
-        log.warning(
-            "TensorFlow keeps the threads and the device of an earlier task of this process"
-        )
 
 
 @contextmanager

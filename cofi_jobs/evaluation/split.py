@@ -7,6 +7,8 @@ import numpy as np
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.settings.fields import Settings
 
 DAY = np.timedelta64(24 * 60 * 60, "s")
 
@@ -52,3 +54,8 @@ def holdout_mask(
     if time is None:
         return newest_of_each_user(user_index, settings["held_out_share"])
     return newest_days(time, settings["held_out_days"])
+
+
+def relevant_from(settings: Settings, scale: Scale) -> float:
+    """The rating from which a test rating is relevant: the setting, else three quarters up."""
+    return scale.relevant_from if settings.liked_from is None else settings.liked_from

@@ -2,45 +2,51 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors, initial_factors
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model.gradients import Projection, Whole
+from cofi_jobs.model.gradients import FullGradient, Gradients, ProjectedGradient
+from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.objectives import (
     Objective,
     ranking_objective,
     ranking_target,
     rating_objective,
     rating_target,
+    to_stars,
+    to_units,
 )
-from cofi_jobs.model.ridge import Solver
+from cofi_jobs.model.problem import by_user
+from cofi_jobs.model.row_solver import RowSolver
+from cofi_jobs.model.training_step import Adam
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 
 log = logging.getLogger(__name__)
 
-# Steps of a fit that goes on from an earlier one, and its learning rate, as shares of those of one from the start. At
-# the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
+# Steps and learning rate of a fit that goes on from an earlier one, as shares of those of a fit from
+# the start. At the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
 WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
-# Adam where users' rows are exact. A gradient of many users' minimum is hardly noisy: at the usual beta_1 of 0.9 a fit
-# needs more steps to be as good. Epsilon, usually near 0, is in units of the first gradient's root mean square. Without
-# it the first step moves all entries of X alike, however little their ratings tell.
-EXACT_BETA_1, EXACT_EPSILON = 0.5, 0.3
+# Adam with exact users. The gradient of many users' minimum has little noise: at the usual beta_1 of
+# 0.9 a fit needs more steps to be as good.
+EXACT_BETA_1, EXACT_EPSILON_SHARE = 0.5, 0.3
+BETA_1 = 0.9
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Result of `fit`: the factors, and J before each step, of all ratings as far as the step's users tell."""
+    """What a fit learned, and its losses."""
 
     factors: Factors
-    losses: list[float]
+    losses: list[float]  # J of all ratings before each step; with exact users an estimate
 
 
 def fit(
@@ -51,49 +57,50 @@ def fit(
     y: np.ndarray,
     seed: int = 0,
 ) -> Fit:
-    """Minimise J over the observed (user, item, y) from `initial` on.
+    """Minimise J over the observed (user, item, y), three columns of one length, from `initial` on.
 
-    With `objective.exact_users` Adam changes X alone (`gradients.Projection`). The ratings must
-    then be sorted by user, each
-    user's in order of time; the initial W and b do not count. Otherwise each step changes X, W and b by the gradients
-    of all ratings' J.
+    With `objective.exact_users` Adam changes X alone, and W and b are those of the exact rows for
+    the last X. The initial W and b do not matter then, and each user's ratings must be in order of
+    time. Otherwise each step changes X, W and b by the gradients of the J of all ratings.
     Raises TrainingError with the step and the setting to look at when J is no longer finite.
     """
-    ratings = user_index, item_index, np.asarray(y, np.float32)
-    parts = (initial.X, initial.W, initial.b)[: 1 if objective.exact_users else 2 + objective.bias]
-    learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
-    optimizer = keras.optimizers.Adam(beta_1=EXACT_BETA_1 if objective.exact_users else 0.9)
-    optimizer.build(learned)
-    # As one function it leaves fewer arrays of X's size behind than operation by operation.
-    step = tf.function(
-        lambda slope: optimizer.apply_gradients(zip(slope, learned, strict=True)), autograph=False
+    ratings = by_user(user_index, item_index, y, n_users=len(initial.W))
+    item_counts = tally(ratings.item_index, len(initial.X))
+    gradients: Gradients = (
+        ProjectedGradient(objective, ratings, item_counts, seed)
+        if objective.exact_users
+        else FullGradient(objective, ratings, item_counts)
     )
-    everything = objective, len(initial.W), len(initial.X), *ratings
-    slopes = Projection(*everything, seed=seed) if objective.exact_users else Whole(*everything)
+    parts = (initial.X, initial.W, initial.b)[: gradients.n_learned]
+    learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
+    losses = minimise(objective, learned, gradients)
+    X, *rows = (variable.numpy() for variable in learned)
+    _check_finite(objective, objective.steps + 1, float(np.abs(X).sum()))
+    if objective.exact_users:
+        rows = [*RowSolver(objective, X, item_counts).solve(ratings)]
+    elif not objective.bias:
+        rows.append(initial.b)
+    return Fit(Factors(X, *rows), losses)
+
+
+def minimise(
+    objective: Objective, learned: Sequence[tf.Variable], gradients: Gradients
+) -> list[float]:
+    """The training loop: change `learned` in all steps of the objective; J before each step."""
+    exact = objective.exact_users
+    adam = Adam(learned, EXACT_BETA_1 if exact else BETA_1, EXACT_EPSILON_SHARE if exact else 0)
     losses: list[float] = []
-    for rate in objective.learning_rates(objective.steps):
-        J, gradients = slopes.at(*(tf.convert_to_tensor(variable) for variable in learned))
-        if objective.exact_users and not losses:
-            optimizer.epsilon += EXACT_EPSILON * float(tf.sqrt(tf.reduce_mean(gradients[0] ** 2)))
-        optimizer.learning_rate = rate
-        step(gradients)
+    for learning_rate in objective.learning_rates(objective.steps):
+        J, slopes = gradients.at(*(tf.convert_to_tensor(variable) for variable in learned))
+        adam.step(slopes, learning_rate)
         losses.append(float(J))
         _check_finite(objective, len(losses), losses[-1])
         if len(losses) % max(1, objective.steps // 5) == 0:
             log.info(
-                "%s objective: step %d of %d, J = %.6g",
-                objective.name,
-                len(losses),
-                objective.steps,
-                losses[-1],
-            )
-    found = [variable.numpy() for variable in learned]
-    _check_finite(objective, objective.steps + 1, float(np.abs(found[0]).sum()))
-    if objective.exact_users:
-        found += Solver(objective, found[0], slopes.item_counts).solve(slopes.counts, *ratings[1:])
-    elif not objective.bias:
-        found.append(initial.b)
-    return Fit(Factors(*found), losses)
+                "%s model: step %d of %d, J = %.6g",
+                objective.name, len(losses), objective.steps, losses[-1],
+            )  # fmt: skip
+    return losses
 
 
 def _check_finite(objective: Objective, step: int, J: float) -> None:
@@ -104,9 +111,55 @@ def _check_finite(objective: Objective, step: int, J: float) -> None:
         )
 
 
+def fit_rating_model(
+    ratings: Ratings,
+    means: np.ndarray,
+    settings: Settings,
+    scale: Scale,
+    start: Factors | None = None,
+) -> Fit:
+    """The rating model of some ratings, in stars: rating = w.x + b + mean.
+
+    `means` (n_items,) are the means of the items. From `start` on, factors in stars of the same
+    rows, it takes a third of the steps, at half the learning rate.
+    """
+    objective = rating_objective(settings)
+    initial = None if start is None else to_units(start, scale)
+    y = rating_target(mean_normalised(ratings, means), scale)
+    result = _fit_from(objective, ratings, y, settings, initial)
+    return replace(result, factors=to_stars(result.factors, scale))
+
+
+def fit_ranking_model(
+    ratings: Ratings, settings: Settings, scale: Scale, start: Factors | None = None
+) -> Fit:
+    """The ranking model of some ratings: score = w.x. With `start` as in `fit_rating_model`."""
+    y = ranking_target(ratings.rating, scale)
+    return _fit_from(ranking_objective(settings), ratings, y, settings, start)
+
+
+def _fit_from(
+    objective: Objective,
+    ratings: Ratings,
+    y: np.ndarray,
+    settings: Settings,
+    start: Factors | None,
+) -> Fit:
+    if start is None:
+        sizes = ratings.n_items, ratings.n_users, settings.n_features
+        start = initial_factors(*sizes, settings.seed)
+    else:
+        objective = replace(
+            objective,
+            steps=math.ceil(objective.steps * WARM_STEPS),
+            learning_rate=objective.learning_rate * WARM_RATE,
+        )
+    return fit(objective, start, ratings.user_index, ratings.item_index, y, settings.seed)
+
+
 @dataclass(frozen=True)
 class Model:
-    """Both models and the item means, in the source's units: rating = w.x + b + mean, score = w.x."""
+    """Both models and the item means, in stars."""
 
     rating: Fit
     ranking: Fit
@@ -116,36 +169,14 @@ class Model:
 def fit_both(
     ratings: Ratings,
     means: np.ndarray,
-    y_norm: np.ndarray,
     settings: Settings,
     scale: Scale,
-    initial: Start | None = None,
+    start: Start | None = None,
 ) -> Model:
-    """Fit the rating model to `y_norm`, the ratings less their items' means, and the ranking model to the ratings.
-
-    From `initial` on (factors of the same rows) it takes a third of the steps, at half the learning rate.
-    """
-    unit = np.float32(scale.unit)
-    objectives = [rating_objective(settings), ranking_objective(settings)]
-    if initial is None:
-        starts = [
-            initial_factors(ratings.n_items, ratings.n_users, settings.n_features, settings.seed)
-        ] * 2
-    else:
-        of_rating = initial.rating
-        starts = [Factors(of_rating.X, of_rating.W / unit, of_rating.b / unit), initial.ranking]
-        objectives = [
-            replace(
-                objective,
-                steps=math.ceil(objective.steps * WARM_STEPS),
-                learning_rate=objective.learning_rate * WARM_RATE,
-            )
-            for objective in objectives
-        ]
-    pairs = ratings.user_index, ratings.item_index
-    rating = fit(objectives[0], starts[0], *pairs, rating_target(y_norm, scale), settings.seed)
-    ranking = fit(
-        objectives[1], starts[1], *pairs, ranking_target(ratings.rating, scale), settings.seed
+    """Fit the rating model and the ranking model to the same ratings, from `start` on if given."""
+    rating_start, ranking_start = (start.rating, start.ranking) if start else (None, None)
+    return Model(
+        fit_rating_model(ratings, means, settings, scale, rating_start),
+        fit_ranking_model(ratings, settings, scale, ranking_start),
+        means,
     )
-    X, W, b = rating.factors.X, rating.factors.W, rating.factors.b
-    return Model(Fit(Factors(X, W * unit, b * unit), rating.losses), ranking, means)

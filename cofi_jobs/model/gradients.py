@@ -32,9 +32,7 @@ class Gradients(Protocol):
 class FullGradient:
     """J of all ratings and its gradients by X and W, and by b where the model has one."""
 
-    def __init__(
-        self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray
-    ) -> None:
+    def __init__(self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray) -> None:
         self.n_learned = 3 if objective.bias else 2
         self.problem = problem(objective, ratings, item_counts)
 
@@ -42,10 +40,8 @@ class FullGradient:
         """J and its gradients at this X and W (and b)."""
         X, W, *b = learned
         parameters = Parameters(X, W, *(b or [tf.zeros(len(W))]))
-        dense = dense_pays(len(W), *X.shape, len(self.problem.y))
-        return cost_and_gradients(
-            parameters, self.problem, n_learned=self.n_learned, dense=dense
-        )
+        dense = dense_pays(len(W), len(X), X.shape[1], len(self.problem.y))
+        return cost_and_gradients(parameters, self.problem, n_learned=self.n_learned, dense=dense)
 
 
 class ProjectedGradient:
@@ -75,7 +71,7 @@ class ProjectedGradient:
         solver = RowSolver(self.objective, X.numpy(), self.item_counts)
         batch = self.ratings.of_users(next(self.batches))
         W, b = solver.solve(batch)
-        dense = dense_pays(len(self.ratings.counts), *X.shape, len(self.ratings.y))
+        dense = dense_pays(len(self.ratings.counts), len(X), X.shape[1], len(self.ratings.y))
         J, gradient = tf.zeros(()), tf.zeros_like(X)
         # One chunk after the other: TensorFlow has threads of its own, which would share the cores
         # with ours.
@@ -93,14 +89,19 @@ class ProjectedGradient:
 
 
 def dense_pays(n_users: int, n_items: int, n_features: int, n_ratings: int) -> bool:
-    """Whether the products of all users and items take no more memory than a row of factors for
-    each rating. Up to there they also take less time."""
+    """Whether to compute the products of all users and all items (see `cost`).
+
+    Up to a row of factors for each rating they take no more memory, and less time.
+    """
     return n_users * n_items <= n_features * n_ratings
 
 
 def random_batches(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:
-    """Users of step after step: all that have ratings, in `n_batches` batches with about as many
-    ratings, drawn again in each round."""
+    """Users of step after step, in batches with about as many ratings.
+
+    `n_batches` batches make a round through all users that have ratings; each round has another
+    order.
+    """
     rng, users = np.random.default_rng(seed), np.flatnonzero(counts)
     while True:
         shuffled = rng.permutation(users)

@@ -9,8 +9,9 @@ from cofi_jobs.core.ratings import Ratings
 def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.ndarray:
     """Mean rating of each item, (sum + damping * global mean) / (count + damping), float32.
 
-    `damping` is as if each item had that many more ratings at the global mean; 0 gives plain means. An item without
-    ratings gets the global mean.
+    `counts` and `sums` (n_items,) are of each item's ratings. With `damping` it is as if each item
+    had that many more ratings at the global mean; 0 gives plain means. An item without ratings gets
+    the global mean.
     """
     global_mean = sums.sum() / counts.sum()
     weight = counts + damping
@@ -23,3 +24,9 @@ def item_means(ratings: Ratings, damping: float) -> np.ndarray:
     """Damped mean of each item over these ratings alone."""
     item, n_items = ratings.item_index, ratings.n_items
     return damped_means(tally(item, n_items), tally(item, n_items, ratings.rating), damping)
+
+
+def mean_normalised(ratings: Ratings, means: np.ndarray) -> np.ndarray:
+    """Each rating less the mean of its item (n_ratings,); `means` (n_items,)."""
+    result: np.ndarray = ratings.rating - means[ratings.item_index]
+    return result

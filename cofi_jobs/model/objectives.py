@@ -1,5 +1,7 @@
-"""The two models: what each is fitted to, and how. They share one cost and one training loop
-(docs/model.md says why there are two)."""
+"""The two models: what each is fitted to, and how.
+
+They share one cost and one training loop (docs/model.md says why there are two).
+"""
 
 from dataclasses import dataclass
 
@@ -12,11 +14,11 @@ from cofi_jobs.settings.fields import Settings
 
 @dataclass(frozen=True)
 class Objective:
-    """How one model is learned. The defaults are the textbook's loop: all ratings in each step, a
-    constant learning rate, the same lambda everywhere.
+    """How one model is learned.
 
-    With `exact_users` Adam learns X alone, and w_j and b_j are at each step the exact minimum of J
-    for that X (`ridge`).
+    The defaults are the textbook's loop: all ratings in each step, a constant learning rate, the
+    same lambda everywhere. With `exact_users` Adam learns X alone, and w_j and b_j are at each step
+    the exact minimum of J for that X (`ridge`).
     """
 
     name: str = "textbook"
@@ -33,8 +35,7 @@ class Objective:
     batch_size: int | None = 0
 
     def penalties(self, counts: np.ndarray) -> np.ndarray:
-        """L2 weight of each item (or user), lambda n^nu, float32; `counts` holds each one's number
-        n of ratings."""
+        """L2 weight of each item (or user), lambda n^nu, float32; `counts` holds each one's n."""
         return (self.lambda_ * counts**self.nu).astype(np.float32)
 
     def alphas(self, counts: np.ndarray, n_items: int) -> np.ndarray:
@@ -46,16 +47,21 @@ class Objective:
         return (self.alpha * counts / n_items).astype(np.float32)
 
     def learning_rates(self, n_steps: int) -> np.ndarray:
-        """Adam's learning rate in each step: constant, or down to 0 along half a cosine
-        (Loshchilov & Hutter 2017)."""
+        """Adam's learning rate in each step: constant, or down to 0 along half a cosine.
+
+        The cosine is that of Loshchilov & Hutter 2017.
+        """
         if not self.cosine_decay:
             return np.full(n_steps, self.learning_rate, np.float32)
         decay = (1 + np.cos(np.pi * np.arange(n_steps) / n_steps)) / 2
         return (self.learning_rate * decay).astype(np.float32)
 
     def batches(self, n_ratings: int) -> int:
-        """In how many steps all ratings are used once. `batch_size` 0: one; None: a hundred, but
-        with at least 16,384 ratings in each, where one step is cheap anyway."""
+        """In how many steps all ratings are used once.
+
+        `batch_size` 0: one step. None: a hundred, but with at least 16,384 ratings in each, since a
+        step of fewer takes hardly less time.
+        """
         size = n_ratings if self.batch_size == 0 else self.batch_size
         if size is None:
             size = max(n_ratings // 100, 16_384)
@@ -96,8 +102,11 @@ def ranking_objective(settings: Settings) -> Objective:
 
 
 def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale, below that
-    negative. An item without a rating counts as 0, so a low rating says less for it than none."""
+    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale.
+
+    Ratings below that give negative y. An item without a rating counts as 0, so a low rating says
+    less for an item than none.
+    """
     share = (rating - scale.low) / (scale.high - scale.low)
     return ((share - 0.25) / 0.75).astype(np.float32)
 

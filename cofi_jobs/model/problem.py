@@ -32,7 +32,7 @@ class Problem(NamedTuple):
     y: np.ndarray  # (n_ratings,)
     item_penalty: np.ndarray  # (n_items,)
     user_penalty: np.ndarray  # (n_users,)
-    bias_penalty: np.ndarray  # ()
+    bias_penalty: float | np.floating
     alpha: np.ndarray | None = None  # (n_users,); None: no term of all pairs
     weight: np.ndarray | None = None  # c, (n_ratings,); None: 1
 
@@ -61,9 +61,7 @@ class UserRatings:
         """The ratings of the users from `first` to before `end`, who get the numbers 0, 1, ..."""
         part = slice(self.starts[first], self.starts[end])
         user_index = self.user_index[part] - np.int32(first)
-        return UserRatings(
-            self.counts[first:end], user_index, self.item_index[part], self.y[part]
-        )
+        return UserRatings(self.counts[first:end], user_index, self.item_index[part], self.y[part])
 
 
 def by_user(

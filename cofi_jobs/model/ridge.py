@@ -35,10 +35,10 @@ def ridge_solution(
 
 
 def recency_weights(counts: np.ndarray, recency: float) -> np.ndarray:
-    """c of each rating, float32: (1 for the newest of its user, 2 for the one before, ...)^-recency,
-    scaled to a mean of 1 for each user.
+    """c of each rating, float32: (1 for the newest of its user, 2 for the one before, ...)^-recency.
 
-    What a user rates next is more like what the user rated last. Users have `counts` ratings, as in
+    They are scaled to a mean of 1 for each user. The newest weigh most because what a user rates
+    next is more like what the user rated last. Users have `counts` ratings, as in
     `from_newest`. With `recency = 0` all weights are 1.
     """
     if not recency:
@@ -64,7 +64,9 @@ def ridge_matrix(
 
 
 def sufficient(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """The penalties (u, k) or (u, 1), raised where float32 could not tell them from rounding errors
-    in `products` (u, k, k)."""
+    """The penalties (u, k) or (u, 1), raised to what float32 can tell from rounding errors.
+
+    `products` (u, k, k) are what the penalties are added to.
+    """
     traces = np.trace(products, axis1=1, axis2=2)[:, None]
     return np.maximum(penalty, (SMALLEST_PENALTY * np.maximum(1, traces)).astype(products.dtype))

@@ -44,8 +44,10 @@ class RowSolver:
         self.mean_product = (self.factors.T * shares) @ self.factors
 
     def solve(self, ratings: UserRatings) -> tuple[np.ndarray, np.ndarray]:
-        """W (n_users, n_features) and b (n_users,), float32: the minimum of these users' J for this
-        X, with ratings weighted by recency. Users without ratings get zeros."""
+        """W (n_users, n_features) and b (n_users,), float32, that minimise J for this X.
+
+        The ratings are weighted by recency. Users without ratings get zeros.
+        """
         n_users = len(ratings.counts)
         size = min(USERS_AT_ONCE, -(-n_users // LEAST_BLOCKS))
 

@@ -8,7 +8,8 @@ from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.core.factors import Factors, ItemFactors, UserBlock, predict
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective, ranking_target
-from cofi_jobs.model.ridge import alike, places, recency_weights
+from cofi_jobs.model.ridge import recency_weights
+from cofi_jobs.model.user_groups import alike, places
 from cofi_jobs.ranking.explanations import contributions, solved
 from cofi_jobs.ranking.rerank import choose
 from cofi_jobs.ranking.top_k import top_k

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cofi_jobs.core.factors import Factors, StoredModel, initial_factors, row_numbers
+from cofi_jobs.core.factors import StoredModel, initial_factors, row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
+from cofi_jobs.model.objectives import to_stars
 from cofi_jobs.model.warm_start import Start, carry_over, difference
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import has_model, read_model, read_ratings, read_times
@@ -94,8 +95,7 @@ def holdout_start(
     log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",
              last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
     fresh = initial_factors(len(items), len(users), settings.n_features, settings.seed)
-    in_units = Factors(fresh.X, fresh.W * np.float32(scale.unit), fresh.b)
     return last, Start(
-        carry_over(in_units, earlier.rating, users, items),
+        carry_over(to_stars(fresh, scale), earlier.rating, users, items),
         carry_over(fresh, earlier.ranking, users, items),
     )

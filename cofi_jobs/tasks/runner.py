@@ -16,6 +16,7 @@ from typing import Any
 from cofi_jobs.core import machine
 from cofi_jobs.core.credentials import given, hide
 from cofi_jobs.core.errors import CofiError, StoreError
+from cofi_jobs.model.keras_import import import_keras
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store, check_run_key, sha256
 from cofi_jobs.tasks.registry import LEARNING, NEEDED, REPEATABLE, TASKS, following
@@ -23,8 +24,6 @@ from cofi_jobs.tuning import tuned
 
 log = logging.getLogger(__name__)
 
-# What Keras imports if it is there, to draw and to take data frames: half a second, for nothing that we use.
-OPTIONAL_OF_KERAS = ("matplotlib", "pandas")
 # Lines that TensorFlow writes while it is imported, whatever its log level.
 NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
@@ -67,13 +66,15 @@ def run_task(
             settings, from_file = tuned.in_use(store, settings, run_key, task)
             with _quiet_start(settings.device), _without_collecting():
                 if task in LEARNING:
-                    _import_keras()
+                    import_keras()
                 module = importlib.import_module(
                     f"cofi_jobs.tasks.{task}"
                 )  # here: TensorFlow takes seconds to import
             with machine.limited(settings.threads):
                 if "tensorflow" in sys.modules:
-                    machine.set_up_tensorflow(settings.device)
+                    from cofi_jobs.model import device  # here: it imports TensorFlow
+
+                    device.set_up_tensorflow(settings.device)
                 start = time.monotonic()
                 outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
         except Exception as error:
@@ -138,17 +139,6 @@ def _quiet_start(device: str) -> Iterator[None]:
             for line in held:
                 if not NOISE.search(line):
                     os.write(2, line)
-
-
-def _import_keras() -> None:
-    """Import Keras, and with it TensorFlow, as if what it can do without were not installed."""
-    absent: dict[str, Any] = {name: None for name in OPTIONAL_OF_KERAS if name not in sys.modules}
-    sys.modules.update(absent)  # an import of a module that is None fails
-    try:
-        importlib.import_module("keras")
-    finally:
-        for name in absent:
-            del sys.modules[name]
 
 
 @contextmanager

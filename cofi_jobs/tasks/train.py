@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.split import relevant_from
 from cofi_jobs.model.fit import Model, fit_both
 from cofi_jobs.model.item_means import item_means
-from cofi_jobs.model.objectives import liked_from
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import schemas as tables
@@ -43,22 +43,21 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     )
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
     last, initial = holdout_start(store, settings, run_key, user_id, item_id, ratings.where(hidden))
-    trial = fit_both(known, means, known.rating - means[known.item_index], settings, scale, initial)
+    trial = fit_both(known, means, settings, scale, initial)
     with store.replace_folder(store.table(run_key, "trial")) as target:
         sides = _counted(users, known.user_index), _counted(items, known.item_index)
         _write_model(trial, *sides, settings.n_features, target)
     n_known, n_held_out = len(known.rating), int(hidden.sum())
     del known, hidden  # as large as the ratings
     log.info("learning from all %d ratings", len(ratings.rating))
-    y_norm = pq.read_table(folder / "ratings.parquet", columns=["y_norm"])["y_norm"].to_numpy()
     start = Start(trial.rating.factors, trial.ranking.factors)
-    final = fit_both(ratings, items["mean"].to_numpy(), y_norm, settings, scale, start)
+    final = fit_both(ratings, items["mean"].to_numpy(), settings, scale, start)
     with store.replace_folder(store.table(run_key, "model")) as target:
         _write_model(final, users, items, settings.n_features, target)
     with store.replace_folder(store.table(run_key, "training")) as target:
         pq.write_table(_losses({"held-out": trial, "final": final}), target / "losses.parquet")
     return {
-        "liked_from": liked_from(settings, scale),
+        "liked_from": relevant_from(settings, scale),
         "n_known": n_known,
         "n_held_out": n_held_out,
         "started_from": last,

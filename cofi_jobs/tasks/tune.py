@@ -32,11 +32,10 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import metrics
 from cofi_jobs.evaluation.metrics import Mean
-from cofi_jobs.evaluation.split import holdout_mask
+from cofi_jobs.evaluation.split import holdout_mask, relevant_from
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.item_means import item_means
 from cofi_jobs.model.objectives import (
-    liked_from,
     ranking_objective,
     ranking_target,
     rating_objective,
@@ -114,7 +113,7 @@ def parts(
             ratings.n_items,
         )
         times = None if times is None else times[mask]
-    liked, values = liked_from(settings, scale), settings.model_dump()
+    liked, values = relevant_from(settings, scale), settings.model_dump()
 
     def split(ratings: Ratings, times: np.ndarray | None) -> tuple[Part, np.ndarray]:
         hidden = holdout_mask(ratings.user_index, times, values)

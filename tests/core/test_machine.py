@@ -99,37 +99,3 @@ def test_parallel_work_has_as_many_threads_as_the_task():
 def test_an_error_in_a_thread_is_raised():
     with machine.limited(2), pytest.raises(ZeroDivisionError):
         list(machine.in_parallel(lambda number: 1 // number, [2, 1, 0, 3]))
-
-
-PROBE = """
-import sys
-from cofi_jobs.core import machine
-import tensorflow as tf
-with machine.limited(1):
-    machine.set_up_tensorflow(sys.argv[1])
-print(tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads())
-print(len(tf.config.get_visible_devices("GPU")), float(tf.constant(1.0) + 1))
-with machine.limited(2):
-    machine.set_up_tensorflow(sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize("device", ["auto", "cpu", "gpu"])
-def test_tensorflow_gets_the_threads_and_the_device_that_it_is_told(device):
-    environment = {
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }  # a machine without a GPU
-    ended = subprocess.run(
-        [sys.executable, "-c", PROBE, device], capture_output=True, text=True, env=environment
-    )
-    if device == "gpu":
-        assert (
-            "SettingsError: setting device: found no GPU that TensorFlow can use, expected one"
-            in ended.stderr
-        )
-    else:
-        assert ended.stdout.split() == ["1", "1", "0", "2.0"]
-        assert "TensorFlow keeps the threads and the device of an earlier task" in ended.stderr
-        assert ended.returncode == 0

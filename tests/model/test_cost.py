@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.objectives import Objective
+from cofi_jobs.model.problem import Parameters, Problem
 
 N_USERS, N_ITEMS, N_FEATURES = 5, 4, 3
 OBJECTIVES = {
@@ -64,10 +65,11 @@ def cost_of(
     item_penalty = tf.constant(share * objective.penalties(data[1].sum(axis=1)), tf.float64)
     user_penalty = tf.constant(objective.penalties(R.sum(axis=0)), tf.float64)
     alpha = tf.constant(objective.alphas(R.sum(axis=0), N_ITEMS), tf.float64)
-    return cost(
-        X, W[users], b[users], user, item, Y[item, user], item_penalty, user_penalty, alpha,
-        bias_penalty=objective.bias_lambda, weight=C[item, user], dense=dense,
+    problem = Problem(
+        user, item, Y[item, user], item_penalty, user_penalty, objective.bias_lambda,
+        alpha=alpha, weight=C[item, user],
     )  # fmt: skip
+    return cost(Parameters(X, W[users], b[users]), problem, dense=dense)
 
 
 @pytest.mark.parametrize("dense", [False, True])

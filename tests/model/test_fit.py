@@ -11,10 +11,11 @@ from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model import gradients
+from cofi_jobs.model import gradients, training_step
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit, fit_both
 from cofi_jobs.model.objectives import Objective, ranking_target, rating_objective, rating_target
+from cofi_jobs.model.problem import Parameters, Problem, by_user
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import load_settings
 
@@ -228,9 +229,9 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     )
     ending = fit(replace(objective, exact_users=True), start, user, item, truth[seen])
     parts = [tf.Variable(part) for part in (ending.factors.X, ending.factors.W, ending.factors.b)]
-    X, W, b = parts
     with tf.GradientTape() as tape:
-        J = cost(X, W, b, user, item, truth[seen], tf.ones(60), tf.ones(80), bias_penalty=1.0)
+        problem = Problem(user, item, truth[seen], tf.ones(60), tf.ones(80), bias_penalty=1.0)
+        J = cost(Parameters(*parts), problem)
     for gradient, part in zip(tape.gradient(J, parts), parts, strict=True):
         slope = np.abs(tf.convert_to_tensor(gradient)).max()
         assert slope < 0.001 * np.abs(part).max(), slope
@@ -247,9 +248,9 @@ def test_with_exact_users_the_first_step_follows_the_gradient():
         Objective(exact_users=True, learning_rate=0.05, steps=1),
         initial_factors(60, 80, 3, seed=0),
     )
-    _, [slope] = gradients.Projection(objective, 80, 60, user, item, truth[seen], seed=0).at(
-        tf.constant(start.X)
-    )
+    ratings = by_user(user, item, truth[seen], n_users=80)
+    projected = gradients.ProjectedGradient(objective, ratings, np.bincount(item), seed=0)
+    _, [slope] = projected.at(tf.constant(start.X))
     size, usual = np.sqrt(0.001) * np.abs(slope), np.sqrt(np.mean(np.square(slope)))
     # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet scaled up.
     expected = start.X - 0.05 * np.sign(slope) * size / (size + 0.3 * usual)
@@ -289,9 +290,9 @@ def test_steps_of_all_sizes_share_one_trace():
     truth, seen = planted()
     user, item = np.nonzero(seen)
     objective = Objective(exact_users=True, batch_size=700, steps=20)
-    before = gradients._traced.experimental_get_tracing_count()
+    before = training_step._cost_and_gradients.experimental_get_tracing_count()
     fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
-    traces = gradients._traced.experimental_get_tracing_count()
+    traces = training_step._cost_and_gradients.experimental_get_tracing_count()
     assert traces <= before + 1  # none if another test has had it traced
     fit(
         objective,
@@ -300,17 +301,17 @@ def test_steps_of_all_sizes_share_one_trace():
         item[user < 70],
         truth[:70][seen[:70]],
     )
-    assert gradients._traced.experimental_get_tracing_count() == traces
+    assert training_step._cost_and_gradients.experimental_get_tracing_count() == traces
 
 
 def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
     counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
-    drawn = gradients.drawn(counts, 5, seed=0)
+    drawn = gradients.random_batches(counts, 5, seed=0)
     for _ in range(2):
         parts = [next(drawn) for _ in range(5)]
         assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
         assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
-    assert [len(part) for part in gradients.split(np.array([0]), np.array([9]), 4)] == [1]
+    assert gradients.chunks(np.array([9]), 4) == [slice(0, 1)]
 
 
 def test_a_warm_fit_takes_a_third_of_the_steps():
@@ -318,5 +319,5 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     user, item = (index.astype(np.int32) for index in np.nonzero(seen))
     ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
     settings = load_settings(["n_features=3", "rating_steps=7", "ranking_steps=2"])
-    warm = fit_both(ratings, np.zeros(60), truth[seen], settings, Scale(1, 5), Start(start, start))
+    warm = fit_both(ratings, np.zeros(60), settings, Scale(1, 5), Start(start, start))
     assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.ridge import Solver, recency_weights
+from cofi_jobs.model.problem import Parameters, Problem
+from cofi_jobs.model.ridge import recency_weights
 from cofi_jobs.ranking.explanations import contributions, inverse, solved
 
 N_USERS, N_ITEMS = 1100, 30  # more users than one block
@@ -41,10 +41,6 @@ def problem():
     return user, item[order], y
 
 
-def rows(objective, X, user, item, y, n_users):
-    return Solver(objective, X, tally(item, len(X))).solve(tally(user, n_users), item, y)
-
-
 def test_weights_by_hand():
     weights = recency_weights(np.array([4, 0, 1]), 0.5)
     plain = np.array([1 / 2, 1 / np.sqrt(3), 1 / np.sqrt(2), 1])
@@ -67,47 +63,13 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(objective, problem
     item_penalty, user_penalty, alpha = (tf.constant(a, tf.float64) for a in row_weights)
     weight = recency_weights(user_counts, objective.recency).astype(np.float64)
     with tf.GradientTape() as tape:
-        J = cost(
-            X, W, b, user, item, y.astype(np.float64), item_penalty, user_penalty, alpha,
-            bias_penalty=objective.bias_lambda, weight=weight,
+        problem = Problem(
+            user, item, y.astype(np.float64), item_penalty, user_penalty, objective.bias_lambda,
+            alpha=alpha, weight=weight,
         )  # fmt: skip
+        J = cost(Parameters(X, W, b), problem)
     for gradient in tape.gradient(J, [W, b] if objective.bias else [W]):
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), 0, atol=1e-5)
-
-
-def test_a_user_without_ratings_gets_zeros_and_no_penalty_stays_finite():
-    X = np.random.default_rng(0).standard_normal((6, 3), dtype=np.float32)
-    objective = Objective(lambda_=0.0, recency=0.5)
-    W, b = rows(objective, X, np.array([0, 2]), np.array([1, 4]), np.ones(2, np.float32), n_users=3)
-    assert not W[1].any()
-    assert b[1] == 0
-    np.testing.assert_allclose(np.sum(W[[0, 2]] * X[[1, 4]], axis=1) + b[[0, 2]], 1, rtol=1e-4)
-
-
-def test_without_penalty_more_features_than_items_still_fit():
-    rng = np.random.default_rng(1)
-    X = 30 * rng.standard_normal((6, 20), dtype=np.float32)  # far larger than the smallest penalty
-    user, item = (
-        np.repeat(np.arange(40), 3),
-        np.concatenate([rng.choice(6, 3, replace=False) for _ in range(40)]),
-    )
-    y = rng.standard_normal(120, dtype=np.float32)
-    for objective in (Objective(lambda_=0.0), Objective(lambda_=0.0, bias=False)):
-        W, b = rows(objective, X, user, item, y, n_users=40)
-        np.testing.assert_allclose(np.sum(W[user] * X[item], axis=1) + b[user], y, atol=1e-3)
-
-
-def test_an_offset_of_few_ratings_is_damped():
-    X = np.zeros((5, 2), np.float32)  # nothing but the offset can explain a rating
-    _, b = rows(
-        Objective(bias_lambda=3.0, recency=0.5),
-        X,
-        np.zeros(3, int),
-        np.arange(3),
-        np.full(3, 2.0),
-        n_users=1,
-    )
-    assert b[0] == pytest.approx(3 * 2 / (3 + 3))
 
 
 def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
@@ -138,35 +100,6 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
     A = alpha * X.T @ X + rated[rest].T @ (weights[rest, None] * rated[rest]) + penalty * np.eye(4)
     without = np.linalg.solve(A, rated[rest].T @ (weights[rest] * y[rest]))
     np.testing.assert_allclose(found[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
-
-
-def test_rows_of_few_and_many_ratings_are_those_of_a_direct_solution():
-    """Users with no, one and very many ratings in one block, and features that depend on each other."""
-    rng = np.random.default_rng(2)
-    X = rng.standard_normal((400, 8)) @ np.diag(np.logspace(0, -1, 8)) @ rng.standard_normal((8, 8))
-    counts = rng.permutation(np.repeat([0, 1, 3, 20, 380], 60))
-    user = np.repeat(np.arange(len(counts)), counts)
-    item = np.concatenate([rng.choice(400, n, replace=False) for n in counts])
-    y = rng.standard_normal(len(user))
-    for objective in (
-        Objective(lambda_=0.1, bias_lambda=0.5),
-        Objective(lambda_=0.1, alpha=2.0, bias=False),
-    ):
-        W, b = rows(objective, X.astype(np.float32), user, item, y, len(counts))
-        features = np.hstack([X, np.ones((400, 1))]) if objective.bias else X
-        for u, n in enumerate(counts):
-            own = features[item[user == u]]
-            penalty = np.r_[np.full(8, 0.1), [0.5] * objective.bias]
-            A = (
-                own.T @ own
-                + objective.alpha * n / 400 * features.T @ features * (not objective.bias)
-                + np.diag(penalty)
-            )
-            expected = np.linalg.solve(A, own.T @ y[user == u])
-            found = np.r_[W[u], [b[u]] * objective.bias]
-            np.testing.assert_allclose(
-                found, expected, rtol=0, atol=1e-3 * max(1e-9, np.abs(expected).max())
-            )
 
 
 @pytest.mark.parametrize("n", [1, 16, 17, 65, 100])

@@ -254,7 +254,7 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
         chosen = settings.model_copy(
             update={"rating_steps": 50, "ranking_steps": 50} if third else {}
         )
-        model = fit_both(ratings, means, ratings.rating - means[item], chosen, Scale(1, 5), start)
+        model = fit_both(ratings, means, chosen, Scale(1, 5), start)
         at_user, at_item = np.nonzero(hidden)
         error = predict(model.rating.factors, at_user, at_item) + means[at_item] - stars[hidden]
         scores = model.ranking.factors.W @ model.ranking.factors.X.T

@@ -457,7 +457,8 @@ def test_only_tasks_that_learn_import_tensorflow():
 
 
 def test_learning_does_without_what_keras_imports_to_draw_and_others_may_import_it_afterwards():
-    script = "import sys; from cofi_jobs.tasks import runner; runner._import_keras(); import cofi_jobs.tasks.train; "
+    script = "import sys; from cofi_jobs.model.keras_import import import_keras; import_keras(); "
+    script += "import cofi_jobs.tasks.train; "
     script += "assert not {'matplotlib', 'pandas'} & set(sys.modules), sorted(sys.modules); "
     script += "import pandas, pyarrow, matplotlib.pyplot; pyarrow.array([1]).to_pandas()"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
