@@ -7,11 +7,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
-from adbc_driver_manager import dbapi as adbc
-from adbc_driver_postgresql import dbapi as driver
 
 from cofi_jobs.core.credentials import given, hide
 from cofi_jobs.core.errors import DataError, SettingsError
+from cofi_jobs.core.extras import extra
+
+with extra("postgres"):
+    from adbc_driver_manager import dbapi as adbc
+    from adbc_driver_postgresql import dbapi as driver
 
 ADDRESS = "postgresql://user:password@host:5432/database"
 # Classes of SQLSTATE that may heal: connections, deadlocks, resources, locks, shut-downs, the system.

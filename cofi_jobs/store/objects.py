@@ -14,6 +14,7 @@ from cofi_jobs.core.errors import DataError, SettingsError
 
 # Each scheme, with the package that speaks it and what its users must be allowed to do.
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "file": "fsspec"}
+INSTALLED_BY = {"s3": "cofi[s3]", "gs": "cofi[gcs]", "file": "cofi"}
 RIGHTS = {
     "s3": "s3:ListBucket and s3:GetObject",
     "gs": "storage.objects.list and storage.objects.get",
@@ -89,7 +90,8 @@ class Objects:
         except ImportError:
             package = PACKAGES[self.scheme]
             raise SettingsError(
-                f"found no package {package}, expected it for {address}: pip install {package}"
+                f"found no package {package}, expected it for {address}: "
+                f"pip install '{INSTALLED_BY[self.scheme]}'"
             ) from None
         except Exception as error:
             text = hide(str(error), options)

@@ -19,14 +19,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
 
 from cofi_jobs.core.arrays import sample
 from cofi_jobs.core.errors import DataError, TrainingError
+from cofi_jobs.core.extras import extra
 from cofi_jobs.core.factors import initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
@@ -46,6 +42,13 @@ from cofi_jobs.store.run_tables import read_ratings, read_times
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.evaluate import ranking_means
 from cofi_jobs.tuning.tuned import SPACE, in_use
+
+with extra("tune"):
+    import optuna
+    from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.trial import FrozenTrial, TrialState
 
 log = logging.getLogger(__name__)
 

@@ -249,7 +249,10 @@ def test_an_address_that_cannot_be_used(store: Store, address: str, message: str
 def test_a_missing_package_is_named(store: Store, s3: Place, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3")
-    with pytest.raises(SettingsError, match=f"found no package s3fs, expected it for {s3.address}"):
+    with pytest.raises(
+        SettingsError,
+        match=f"found no package s3fs, expected it for {s3.address}: pip install 'cofi\\[s3\\]'",
+    ):
         ingest(store, s3.address, "n1")
 
 
