@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.measure import Measured, machine, measure, task_command
 from benchmarks.synthetic import ratings, write_csv
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 
 USERS_PER_RATING, N_ITEMS, BAD = (
     480_000 / 100_000_000,

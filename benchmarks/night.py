@@ -81,7 +81,7 @@ def _size(store: Store, night: str) -> Size:
         earlier=counts[NIGHTS[0]]["n_ratings"] if night != NIGHTS[0] else 0,
         users=now["n_users"],
         items=now["n_items"],
-        features=used["n_features"],
+        features=used["n_factors"],
         threads=used["threads"] or cores(),
         memory_limit_mb=used["memory_limit_mb"],
     )

@@ -16,7 +16,8 @@ from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.core.machine import in_parallel, limited
 from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import block_size, top_k_unrated
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import to_column

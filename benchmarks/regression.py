@@ -31,7 +31,7 @@ from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import top_k_unrated
 
 ROUNDS = 7
-N_USERS, N_ITEMS, N_FEATURES, TOP_N = 300, 20_000, 64, 20
+N_USERS, N_ITEMS, N_FACTORS, TOP_N = 300, 20_000, 64, 20
 FEW_ITEMS = 2_000  # of which the same users' ratings are dense
 DAGS = Path(__file__).parents[1] / "dags"
 LIMITS = {
@@ -48,8 +48,8 @@ LIMITS = {
 def ratios() -> list[float]:
     """Each ratio of LIMITS."""
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((N_ITEMS, N_FEATURES), dtype=np.float32)
-    W = rng.standard_normal((N_USERS, N_FEATURES), dtype=np.float32)
+    X = rng.standard_normal((N_ITEMS, N_FACTORS), dtype=np.float32)
+    W = rng.standard_normal((N_USERS, N_FACTORS), dtype=np.float32)
     user = np.repeat(np.arange(N_USERS, dtype=np.int32), rng.integers(20, 300, N_USERS))
     item = rng.integers(0, N_ITEMS, len(user)).astype(np.int32)
     y = rng.standard_normal(len(user), dtype=np.float32)

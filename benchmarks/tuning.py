@@ -34,14 +34,14 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
     "ours rating": (
         {
             "rating_lambda": [0.6, 0.8, 1.2, 2.4], "rating_learning_rate": [0.0475, 0.06], "recency": [0, 0.5],
-            "batch_size": [120_000, 250_000], "rating_steps": [20],
+            "ratings_per_step": [120_000, 250_000], "rating_steps": [20],
         },
         {},
     ),
     "ours ranking": (
         {
             "ranking_lambda": [0.5, 1, 1.4, 2], "ranking_learning_rate": [0.048, 0.1], "ranking_alpha": [30, 50, 100],
-            "recency": [0, 0.5], "batch_size": [70_000, 200_000], "ranking_steps": [20],
+            "recency": [0, 0.5], "ratings_per_step": [70_000, 200_000], "ranking_steps": [20],
         },
         {},
     ),

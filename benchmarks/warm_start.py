@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task

@@ -99,7 +99,7 @@ def cofi_nightly() -> None:
         **Reads** `normalized/`. **Writes** `trial/` and `model/`, and the losses of each step into `training/`.
 
         **If it fails** with "J is nan", lower the setting that the log names, in a new run's form. Ended with exit code
-        -9, it needed more memory than there was: give it more, or lower `n_features`. Waiting as "scheduled", another
+        -9, it needed more memory than there was: give it more, or lower `n_factors`. Waiting as "scheduled", another
         training holds the pool.
         """
         return run("train", context)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night

@@ -12,7 +12,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import ConsoleMessage, Frame, Locator, Page, expect, sync_playwright
 
-from cofi_jobs.settings.fields import form_fields, to_environment
+from cofi_jobs.settings.form import form_fields
+from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from deploy.trigger import DAG, Airflow
@@ -137,11 +138,11 @@ def test_value_out_of_range_is_refused(ui: Ui) -> None:
     expect(form.locator("[name=element_top_n]")).to_have_value("1000")
 
     form.get_by_role("button", name="train", exact=True).click()
-    form.locator("[name=element_held_out_share]").fill("0")
-    form.locator("[name=element_held_out_share]").press("Tab")
+    form.locator("[name=element_test_share]").fill("0")
+    form.locator("[name=element_test_share]").press("Tab")
     form.get_by_role("button", name="Trigger", exact=True).click()
     reason = form.get_by_text(
-        "Invalid input for param held_out_share: 0 is less than or equal to the minimum of 0"
+        "Invalid input for param test_share: 0 is less than or equal to the minimum of 0"
     )
     reason.scroll_into_view_if_needed()
     expect(reason).to_be_visible()

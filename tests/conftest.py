@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from tests.support.data import QUICK
 from tests.support.postgres import new_database, server

@@ -15,7 +15,7 @@ from typing import Any
 
 from cofi_jobs.core.credentials import OPTIONS, given, hide
 from cofi_jobs.core.errors import CofiError
-from cofi_jobs.settings.fields import to_environment
+from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.remote import open_store
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from rich.logging import RichHandler
 
 from cofi_jobs.core.errors import CofiError, QualityError, SettingsError, StoreError
 from cofi_jobs.core.progress import CONSOLE
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.remote import open_store
 from cofi_jobs.store.store import run_key_at
 from cofi_jobs.tasks.registry import TASKS

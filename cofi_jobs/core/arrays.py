@@ -39,7 +39,7 @@ def sample(n: int, most: int, seed: int) -> np.ndarray:
 
 
 def to_unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (n, n_features) scaled to length 1, so that products are cosines; zeros stay."""
+    """Vectors (n, n_factors) scaled to length 1, so that products are cosines; zeros stay."""
     return vectors / np.maximum(
         np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny
     )

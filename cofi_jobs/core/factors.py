@@ -61,13 +61,11 @@ class UserBlock:
     ratings: Ratings  # sorted by user; `user_index` is the user's row in the block
 
 
-def initial_factors(n_items: int, n_users: int, n_features: int, seed: int) -> Factors:
-    """Seeded normal numbers of standard deviation 0.1 / sqrt(n_features); `b` starts at zero."""
+def initial_factors(n_items: int, n_users: int, n_factors: int, seed: int) -> Factors:
+    """Seeded normal numbers of standard deviation 0.1 / sqrt(n_factors); `b` starts at zero."""
     rng = np.random.default_rng(seed)
-    std = np.float32(0.1 / np.sqrt(n_features))
-    X, W = (
-        std * rng.standard_normal((n, n_features), dtype=np.float32) for n in (n_items, n_users)
-    )
+    std = np.float32(0.1 / np.sqrt(n_factors))
+    X, W = (std * rng.standard_normal((n, n_factors), dtype=np.float32) for n in (n_items, n_users))
     return Factors(X, W, np.zeros(n_users, np.float32))
 
 

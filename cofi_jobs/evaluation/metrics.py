@@ -49,7 +49,7 @@ def rank(
     These are NaN for a user who wants nothing. Of the list up to recall_at, wanted or not:
 
     - `novelty`: mean of -log2(share of all users who have rated the item), in bits (Zhou et al. 2010)
-    - `similarity`: mean cosine of the `vectors` (n_items, n_features) of two items of the list (Ziegler et al. 2005)
+    - `similarity`: mean cosine of the `vectors` (n_items, n_factors) of two items of the list (Ziegler et al. 2005)
     """
     n_users, n_items, depth = known.n_users, known.n_items, max(ndcg_at, recall_at)
     n_known = np.bincount(known.user_index, minlength=n_users)

@@ -39,7 +39,7 @@ def newest_days(time: np.ndarray, days: float) -> np.ndarray:
     mask = time > newest - np.timedelta64(int(days * DAY.astype(int)), "s")
     if mask.all():
         raise DataError(
-            f"found no rating older than the {days:g} days that held_out_days holds out; lower it"
+            f"found no rating older than the {days:g} days that test_days holds out; lower it"
         )
     return mask
 
@@ -49,11 +49,11 @@ def holdout_mask(
 ) -> np.ndarray:
     """Mask of the test ratings, which a holdout model does not see: the newest.
 
-    They are those of the last `held_out_days` if `time` is given, else a share of each user's.
+    They are those of the last `test_days` if `time` is given, else a share of each user's.
     """
     if time is None:
-        return newest_of_each_user(user_index, settings["held_out_share"])
-    return newest_days(time, settings["held_out_days"])
+        return newest_of_each_user(user_index, settings["test_share"])
+    return newest_days(time, settings["test_days"])
 
 
 def relevant_from(settings: Settings, scale: Scale) -> float:

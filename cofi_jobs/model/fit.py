@@ -146,7 +146,7 @@ def _fit_from(
     start: Factors | None,
 ) -> Fit:
     if start is None:
-        sizes = ratings.n_items, ratings.n_users, settings.n_features
+        sizes = ratings.n_items, ratings.n_users, settings.n_factors
         start = initial_factors(*sizes, settings.seed)
     else:
         objective = replace(

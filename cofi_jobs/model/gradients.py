@@ -88,12 +88,12 @@ class ProjectedGradient:
         return scale * J, [scale * gradient]
 
 
-def dense_pays(n_users: int, n_items: int, n_features: int, n_ratings: int) -> bool:
+def dense_pays(n_users: int, n_items: int, n_factors: int, n_ratings: int) -> bool:
     """Whether to compute the products of all users and all items (see `cost`).
 
     Up to a row of factors for each rating they take no more memory, and less time.
     """
-    return n_users * n_items <= n_features * n_ratings
+    return n_users * n_items <= n_factors * n_ratings
 
 
 def random_batches(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:

@@ -32,7 +32,7 @@ class Objective:
     learning_rate: float = 0.1
     cosine_decay: bool = False
     steps: int = 200
-    batch_size: int | None = 0
+    ratings_per_step: int | None = 0
 
     def penalties(self, counts: np.ndarray) -> np.ndarray:
         """L2 weight of each item (or user), lambda n^nu, float32; `counts` holds each one's n."""
@@ -59,10 +59,10 @@ class Objective:
     def batches(self, n_ratings: int) -> int:
         """In how many steps all ratings are used once.
 
-        `batch_size` 0: one step. None: a hundred, but with at least 16,384 ratings in each, since a
+        `ratings_per_step` 0: one step. None: a hundred, but with at least 16,384 ratings in each, since a
         step of fewer takes hardly less time.
         """
-        size = n_ratings if self.batch_size == 0 else self.batch_size
+        size = n_ratings if self.ratings_per_step == 0 else self.ratings_per_step
         if size is None:
             size = max(n_ratings // 100, 16_384)
         return max(1, -(-n_ratings // max(1, size)))
@@ -80,7 +80,7 @@ def rating_objective(settings: Settings) -> Objective:
         learning_rate=settings.rating_learning_rate,
         cosine_decay=settings.learning_rate_schedule == "cosine",
         steps=settings.rating_steps,
-        batch_size=settings.batch_size,
+        ratings_per_step=settings.ratings_per_step,
     )
 
 
@@ -97,7 +97,7 @@ def ranking_objective(settings: Settings) -> Objective:
         learning_rate=settings.ranking_learning_rate,
         cosine_decay=settings.learning_rate_schedule == "cosine",
         steps=settings.ranking_steps,
-        batch_size=settings.batch_size,
+        ratings_per_step=settings.ratings_per_step,
     )
 
 

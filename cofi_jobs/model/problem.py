@@ -14,8 +14,8 @@ from cofi_jobs.model.objectives import Objective
 class Parameters(NamedTuple):
     """What the model learns, for the items and users of a `Problem`."""
 
-    X: tf.Tensor  # (n_items, n_features)
-    W: tf.Tensor  # (n_users, n_features)
+    X: tf.Tensor  # (n_items, n_factors)
+    W: tf.Tensor  # (n_users, n_factors)
     b: tf.Tensor  # (n_users,)
 
 

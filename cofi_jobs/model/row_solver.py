@@ -25,7 +25,7 @@ CLOSE, MOST_STEPS = 1e-6, 200
 class RowSolver:
     """Solves the rows of users for one X.
 
-    `X` (n_items, n_features); `item_counts` (n_items,): how often each item is rated.
+    `X` (n_items, n_factors); `item_counts` (n_items,): how often each item is rated.
     """
 
     def __init__(self, objective: Objective, X: np.ndarray, item_counts: np.ndarray) -> None:
@@ -44,7 +44,7 @@ class RowSolver:
         self.mean_product = (self.factors.T * shares) @ self.factors
 
     def solve(self, ratings: UserRatings) -> tuple[np.ndarray, np.ndarray]:
-        """W (n_users, n_features) and b (n_users,), float32, that minimise J for this X.
+        """W (n_users, n_factors) and b (n_users,), float32, that minimise J for this X.
 
         The ratings are weighted by recency. Users without ratings get zeros.
         """

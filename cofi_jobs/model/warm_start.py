@@ -11,6 +11,7 @@ import numpy as np
 from cofi_jobs.core.factors import Factors
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.fields import section
+from cofi_jobs.settings.renames import current_names
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def difference(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> s
 
     That is decided by the settings of train, all of them: one more cold start costs only time.
     """
-    before = manifest.get("settings", {})
+    before = current_names(manifest.get("settings", {}))
     names = [
         name
         for name in now

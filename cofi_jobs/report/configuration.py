@@ -6,6 +6,7 @@ from cofi_jobs.report.night import Night
 from cofi_jobs.report.section import Section, Table
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.fields import section as task_of
+from cofi_jobs.settings.renames import current_names
 
 
 def settings_section(night: Night) -> Section:
@@ -30,7 +31,7 @@ def _used(night: Night) -> dict[str, Any]:
     """Of each task's settings what that task ran with, where it has ended well."""
     used = {}
     for name in Settings.model_fields:
-        own = night.outcomes.get(task_of(name), {}).get("settings", {})
+        own = current_names(night.outcomes.get(task_of(name), {}).get("settings", {}))
         if name in own:
             used[name] = own[name]
     return used

@@ -53,7 +53,7 @@ def map_section(night: Night) -> Section:
 
 
 def principal_components(X: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Rows of X (n, n_features) on the two directions of most variance (n, 2), and their shares of all variance."""
+    """Rows of X (n, n_factors) on the two directions of most variance (n, 2), and their shares of all variance."""
     centred = X.astype(np.float64) - X.mean(axis=0)
     variances, directions = np.linalg.eigh(centred.T @ centred)
     variances, directions = np.maximum(variances[::-1], 0), directions.T[::-1]

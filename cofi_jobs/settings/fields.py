@@ -1,32 +1,11 @@
-"""Every setting, once. The environment (COFI_<NAME>), `--set name=value` and the Airflow form all come from here."""
+"""Every setting, once: its name, type, default, bounds, the task it belongs to and what it means."""
 
-import difflib
 import functools
 import math
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from cofi_jobs.core.errors import SettingsError
-
-PREFIX = "COFI_"
-# Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
-# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase, and how a store in
-# a bucket is worked on.
-NOT_SETTINGS = {
-    *(
-        "COFI_STORE",
-        "COFI_STORE_OPTIONS",
-        "COFI_DATABASE",
-        "COFI_SOURCE_DATABASE",
-        "COFI_SOURCE_FILES_OPTIONS",
-    ),
-    *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
-    *("COFI_CACHE", "COFI_LEASE_SECONDS"),
-}
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
@@ -34,11 +13,11 @@ def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a run."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
     )
 
     rating_low: float | None = setting(
@@ -56,7 +35,7 @@ class Settings(BaseSettings):
         "auto",
         "Type of user and item ids. auto: integer if all ids of the first night are, else string.",
     )
-    max_refused: float = setting(
+    max_rejected: float = setting(
         "ingest",
         0.5,
         "Share of a night's rows that may be refused; if more are, nothing is taken.",
@@ -112,10 +91,10 @@ class Settings(BaseSettings):
         le=1e6,
     )
 
-    n_features: int = setting(
+    n_factors: int = setting(
         "train", 64, "Number of features that describe an item or a user.", ge=1, le=1024
     )
-    batch_size: int | None = setting(
+    ratings_per_step: int | None = setting(
         "train",
         None,
         "Ratings in one step of Adam, those of whole users. Empty: a hundredth of all, at least 16,384. 0: all.",
@@ -132,14 +111,14 @@ class Settings(BaseSettings):
         True,
         "Go on from the last published run's factors, in a third of the steps. false: learn anew.",
     )
-    held_out_share: float = setting(
+    test_share: float = setting(
         "train",
         0.2,
         "Share of each user's ratings, the newest, that is held out to measure the model.",
         gt=0,
         le=0.5,
     )
-    held_out_days: float | None = setting(
+    test_days: float | None = setting(
         "train",
         None,
         "Hold out all ratings of the last so many days instead. Empty: a share of each user's.",
@@ -373,44 +352,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @property
+    def explicit(self) -> frozenset[str]:
+        """Names of the settings that somebody set: in the form, by the API, by --set or in the environment."""
+        return frozenset(self.model_fields_set)
 
-def load_settings(overrides: Iterable[str] = ()) -> Settings:
-    """The settings from the environment, with `overrides` of the form "name=value" on top.
-
-    Raises SettingsError, naming the setting, the value found and what is allowed.
-    """
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
-    for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            raise SettingsError(
-                f"unknown environment variable {variable}{_did_you_mean(variable, known)}"
-            )
-    values: dict[str, Any] = {}
-    for text in overrides:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise SettingsError(f"found {text!r}, expected a setting as name=value")
-        if name not in Settings.model_fields:
-            raise SettingsError(
-                f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}"
-            )
-        values[name] = value
-    return check(values)
-
-
-def of_run(values: Mapping[str, Any]) -> Settings:
-    """The settings that a run was made with, as its records have them; names that are no longer known are left out."""
-    return Settings(
-        **{name: value for name, value in values.items() if name in Settings.model_fields}
-    )
-
-
-def check(values: Mapping[str, Any]) -> Settings:
-    """The settings from the environment, with these values on top. Raises SettingsError as `load_settings` does."""
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from None
+    def with_tuned(self, values: Mapping[str, Any]) -> "Settings":
+        """These values for the settings that nobody set. They do not become explicit."""
+        free = {name: value for name, value in values.items() if name not in self.explicit}
+        return self.model_construct(set(self.explicit), **(self.model_dump() | free))
 
 
 def section(name: str) -> str:
@@ -420,82 +370,39 @@ def section(name: str) -> str:
 
 def bounds(name: str) -> tuple[float, float]:
     """Least and greatest value that a number may have."""
-    schema = _schema(name)
-    return schema.get("minimum", schema.get("exclusiveMinimum", -math.inf)), schema.get(
-        "maximum", math.inf
-    )
+    field = schema(name)
+    least = field.get("minimum", field.get("exclusiveMinimum", -math.inf))
+    return least, field.get("maximum", math.inf)
 
 
-def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
-    """Settings as environment variables for a child process."""
-    return {
-        PREFIX + name.upper(): "null" if value is None else str(value)
-        for name, value in values.items()
-        if name in Settings.model_fields
-    }
-
-
-def form_fields() -> dict[str, dict[str, Any]]:
-    """Fields of the Airflow trigger form: for each setting its default here, JSON schema, description and section.
-
-    The description ends with what is allowed: the form does not show bounds by itself.
-    """
-    fields = {}
-    for name, default in load_settings().model_dump().items():
-        schema = _schema(name)
-        fields[name] = {
-            **schema,
-            "default": default,
-            "description": f"{schema['description']} [{_allowed(name)}]",
-        }
-    return fields
-
-
-@functools.cache  # made once: the DAG's file asks for every setting each time it is parsed
-def _properties() -> dict[str, dict[str, Any]]:
-    return Settings.model_json_schema()["properties"]
-
-
-def _schema(name: str) -> dict[str, Any]:
+def schema(name: str) -> dict[str, Any]:
+    """JSON schema of a setting, without its default. "Number or null" is one field with two types."""
     field = _properties()[name]
-    schema = {
+    merged = {
         key: value for key, value in field.items() if key not in ("title", "default", "anyOf")
     }
-    for option in field.get(
-        "anyOf", []
-    ):  # an optional setting: merge "number or null" into one field
-        schema |= {**option, "type": [*schema.get("type", []), option["type"]]}
-    return schema
+    for option in field.get("anyOf", []):
+        merged |= {**option, "type": [*merged.get("type", []), option["type"]]}
+    return merged
 
 
-def _allowed(name: str) -> str:
-    schema = _schema(name)
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    kind = schema["type"]
-    text = (
-        kind if isinstance(kind, str) else " or ".join("empty" if k == "null" else k for k in kind)
-    )
+def allowed(name: str) -> str:
+    """What values a setting may have, in words: "integer, at least 1, at most 1024"."""
+    field = schema(name)
+    if "enum" in field:
+        return "one of " + ", ".join(field["enum"])
+    types = [field["type"]] if isinstance(field["type"], str) else field["type"]
+    text = " or ".join("empty" if kind == "null" else kind for kind in types)
     for key, words in (
         ("minimum", "at least"),
         ("exclusiveMinimum", "above"),
         ("maximum", "at most"),
     ):
-        if key in schema:
-            text += f", {words} {schema[key]:g}"
+        if key in field:
+            text += f", {words} {field[key]:g}"
     return text
 
 
-def _explain(error: Any) -> str:
-    if not error["loc"]:
-        return str(error["ctx"]["error"])
-    name = error["loc"][0]
-    found = "nothing" if error["input"] is None else repr(error["input"])
-    return f"setting {name}: found {found}, allowed is: {_allowed(name)}"
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return (
-        f"; did you mean {close[0]}?" if close else f"; the settings are {', '.join(sorted(known))}"
-    )
+@functools.cache  # made once: the DAG's file asks for every setting each time it is parsed
+def _properties() -> dict[str, dict[str, Any]]:
+    return Settings.model_json_schema()["properties"]

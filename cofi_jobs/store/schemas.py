@@ -119,9 +119,9 @@ def popular_items(item_id: pa.DataType) -> pa.Schema:
     )
 
 
-def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
+def item_factors(item_id: pa.DataType, n_factors: int) -> pa.Schema:
     """One row for each item, sorted by id."""
-    vector = pa.list_(pa.float32(), n_features)
+    vector = pa.list_(pa.float32(), n_factors)
     return _described(
         [
             _field("item_id", item_id, "the item, as in the source"),
@@ -137,9 +137,9 @@ def item_factors(item_id: pa.DataType, n_features: int) -> pa.Schema:
     )
 
 
-def user_factors(user_id: pa.DataType, n_features: int) -> pa.Schema:
+def user_factors(user_id: pa.DataType, n_factors: int) -> pa.Schema:
     """One row for each user, sorted by id."""
-    vector = pa.list_(pa.float32(), n_features)
+    vector = pa.list_(pa.float32(), n_factors)
     return _described(
         [
             _field("user_id", user_id, "the user, as in the source"),

@@ -5,11 +5,11 @@ import pyarrow as pa
 
 
 def to_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
-    """Vectors (n, n_features) as an Arrow column."""
+    """Vectors (n, n_factors) as an Arrow column."""
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
 
 
 def from_column(column: pa.ChunkedArray | pa.FixedSizeListArray) -> np.ndarray:
-    """Vectors (n, n_features) from an Arrow column."""
+    """Vectors (n, n_factors) from an Arrow column."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return array.flatten().to_numpy().reshape(len(array), -1)

@@ -18,6 +18,7 @@ from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.model.objectives import to_stars
 from cofi_jobs.model.warm_start import Start, carry_over, difference
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.renames import current_names
 from cofi_jobs.store.run_tables import has_model, read_model, read_ratings, read_times
 from cofi_jobs.store.store import Store
 
@@ -28,9 +29,10 @@ def read_split(
     store: Store, run_key: str, settings: Mapping[str, Any]
 ) -> tuple[Ratings, np.ndarray]:
     """All ratings of a run and the mask of its test ratings, by the settings that train ran with."""
+    settings = current_names(settings)
     normalized = store.table(run_key, "normalized")
     ratings = read_ratings(normalized)
-    time = None if settings.get("held_out_days") is None else read_times(normalized)
+    time = None if settings.get("test_days") is None else read_times(normalized)
     return ratings, holdout_mask(ratings.user_index, time, settings)
 
 
@@ -94,7 +96,7 @@ def holdout_start(
     items[test.item_index[seen]] = -1
     log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",
              last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
-    fresh = initial_factors(len(items), len(users), settings.n_features, settings.seed)
+    fresh = initial_factors(len(items), len(users), settings.n_factors, settings.seed)
     return last, Start(
         carry_over(to_stars(fresh, scale), earlier.rating, users, items),
         carry_over(fresh, earlier.ranking, users, items),

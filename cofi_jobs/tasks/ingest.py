@@ -219,7 +219,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
                     if (old / part).exists():
                         (new / part).hardlink_to(old / part)
             file["part"] = part
-        too_many = _too_many_refused(batch, settings.max_refused)
+        too_many = _too_many_refused(batch, settings.max_rejected)
         if too_many:
             if run_key not in store.batches():
                 store.keep_refused(run_key, refused)
@@ -435,7 +435,7 @@ def _too_many_refused(batch: list[dict[str, Any]], limit: float) -> str | None:
     worst = max(batch, key=lambda file: file["rows_refused"])
     return (
         f"found {n_refused} of {n_read} rows to be refused, expected at most {limit:g} of them (setting "
-        f"max_refused): {why}; most are in {worst['path']}; nothing was taken"
+        f"max_rejected): {why}; most are in {worst['path']}; nothing was taken"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from cofi_jobs.erasure import tombstones as erasure
 from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.renames import current_names, with_old_names
 from cofi_jobs.store.compaction import merge
 from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION, describe
 from cofi_jobs.store.store import Store
@@ -69,16 +70,16 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         for task in ("ingest", "normalize", "train", "evaluate", *COUNTS)
     }
     used = {
-        name: outcomes.get(section(name), {}).get("settings", {})
+        name: current_names(outcomes.get(section(name), {}).get("settings", {}))
         for name in type(settings).model_fields
     }
     return {
         "schema_version": SCHEMA_VERSION,
         "run_key": run_key,
         # A setting belongs to one task: what that task ran with counts.
-        "settings": {
-            name: used[name].get(name, value) for name, value in settings.model_dump().items()
-        },
+        "settings": with_old_names(
+            {name: used[name].get(name, value) for name, value in settings.model_dump().items()}
+        ),
         "tuned": outcomes["train"].get("tuned"),
         "id_types": outcomes["ingest"]["id_types"],
         "scale": outcomes["ingest"]["scale"],

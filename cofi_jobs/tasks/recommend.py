@@ -28,7 +28,8 @@ from cofi_jobs.ranking.recommendations import (
     recommend,
 )
 from cofi_jobs.ranking.top_k import block_size
-from cofi_jobs.settings.fields import Settings, of_run
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.item_lists import read_item_lists
 from cofi_jobs.store.run_tables import (
@@ -88,7 +89,7 @@ def write_recommendations(
         )
     trained = store.required_outcome(run_key, "train")
     scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
-    objective = ranking_objective(of_run(trained["settings"]))
+    objective = ranking_objective(from_record(trained["settings"]))
     items = candidates.items
     size = block_size(len(items.means))
 

@@ -46,14 +46,14 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     trial = fit_both(known, means, settings, scale, initial)
     with store.replace_folder(store.table(run_key, "trial")) as target:
         sides = _counted(users, known.user_index), _counted(items, known.item_index)
-        _write_model(trial, *sides, settings.n_features, target)
+        _write_model(trial, *sides, settings.n_factors, target)
     n_known, n_held_out = len(known.rating), int(hidden.sum())
     del known, hidden  # as large as the ratings
     log.info("learning from all %d ratings", len(ratings.rating))
     start = Start(trial.rating.factors, trial.ranking.factors)
     final = fit_both(ratings, items["mean"].to_numpy(), settings, scale, start)
     with store.replace_folder(store.table(run_key, "model")) as target:
-        _write_model(final, users, items, settings.n_features, target)
+        _write_model(final, users, items, settings.n_factors, target)
     with store.replace_folder(store.table(run_key, "training")) as target:
         pq.write_table(_losses({"held-out": trial, "final": final}), target / "losses.parquet")
     return {
@@ -70,7 +70,7 @@ def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
 
 
 def _write_model(
-    model: Model, users: pa.Table, items: pa.Table, n_features: int, folder: Path
+    model: Model, users: pa.Table, items: pa.Table, n_factors: int, folder: Path
 ) -> None:
     rating, ranking = model.rating.factors, model.ranking.factors
     columns = [
@@ -80,7 +80,7 @@ def _write_model(
         model.means,
         items["n_ratings"],
     ]
-    of_items = pa.table(columns, schema=tables.item_factors(items["item_id"].type, n_features))
+    of_items = pa.table(columns, schema=tables.item_factors(items["item_id"].type, n_factors))
     columns = [
         users["user_id"],
         to_column(rating.W),
@@ -88,7 +88,7 @@ def _write_model(
         rating.b,
         users["n_ratings"],
     ]
-    of_users = pa.table(columns, schema=tables.user_factors(users["user_id"].type, n_features))
+    of_users = pa.table(columns, schema=tables.user_factors(users["user_id"].type, n_factors))
     for table, name in ((of_items, "item_factors"), (of_users, "user_factors")):
         # Without a dictionary: factors hardly ever repeat, and looking for those that do takes as long as all the rest.
         pq.write_table(

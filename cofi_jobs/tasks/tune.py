@@ -84,7 +84,7 @@ class Part:
                 rating_objective(settings),
                 rating_target(known.rating - self.means[known.item_index], self.scale),
             )
-        initial = initial_factors(known.n_items, known.n_users, settings.n_features, seed)
+        initial = initial_factors(known.n_items, known.n_users, settings.n_factors, seed)
         found = fit(model, initial, known.user_index, known.item_index, y, seed).factors
         if ranking:
             X, W, depths = found.X, found.W, (settings.ndcg_at, settings.recall_at)
@@ -350,18 +350,16 @@ def tune_head(
 def _matters(name: str, head: str) -> bool:
     """Whether a head's validation measure depends on a setting: if it changes, earlier trials say nothing."""
     own = name in (
-        "n_features",
+        "n_factors",
         "recency",
-        "batch_size",
+        "ratings_per_step",
         "learning_rate_schedule",
         "seed",
         "liked_from",
         "tune_users",
     )
     return (
-        own
-        or name.startswith(("held_out_", f"{head}_"))
-        or (head == "ranking" and name == "ndcg_at")
+        own or name.startswith(("test_", f"{head}_")) or (head == "ranking" and name == "ndcg_at")
     )
 
 
@@ -399,14 +397,14 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
     The trials begin with what a night would use now. Settings that are told stay as they are told.
     """
-    told = settings.model_fields_set
+    told = set(settings.explicit)
     settings, _ = in_use(store, settings, run_key, "train")
     scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.table(run_key, "normalized")
     # All is read before anything is tried: nights go on meanwhile, and may remove this run.
     ratings = read_ratings(folder)
-    times = None if settings.held_out_days is None else read_times(folder)
+    times = None if settings.test_days is None else read_times(folder)
     inner, outer = parts(ratings, times, settings, scale, damping)
     log.info(
         "tuning on %d ratings, validated on %d; %d are never seen",

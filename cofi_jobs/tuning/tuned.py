@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from cofi_jobs.core.errors import SettingsError
-from cofi_jobs.settings.fields import Settings, check
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.renames import current_names, current_names_warned
+from cofi_jobs.settings.resolve import validated
 from cofi_jobs.store.store import Store
 
 # By head, in order: how far tuning looks from the value in use, week by week further. "times": from a share of it to a
 # multiple; "plus": that much to either side. The ranking model goes first and chooses what both share.
 SPACE: dict[str, dict[str, tuple[str, float]]] = {
     "ranking": {
-        "n_features": ("times", 2),
+        "n_factors": ("times", 2),
         "recency": ("plus", 0.5),
         "ranking_alpha": ("times", 3),
         "ranking_lambda": ("times", 3),
@@ -46,13 +48,14 @@ def read(store: Store) -> dict[str, Any] | None:
         raise SettingsError(
             f'{path}: found no object "settings", expected {{"settings": {{"<name>": <value>}}}}'
         )
+    values = current_names_warned(values, str(path))
     for name in values:
         if name not in NAMES:
             raise SettingsError(
                 f"{path}: found {name!r}, allowed are the settings {', '.join(NAMES)}"
             )
     try:
-        checked = check(values)
+        checked = validated(values)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
     return {**content, "settings": {name: getattr(checked, name) for name in values}}
@@ -70,16 +73,11 @@ def in_use(
         found = read(store) if settings.use_tuned else None
     else:
         found = None if task == "tune" else (store.outcome(run_key, "train") or {}).get("tuned")
-    values = {
-        name: v
-        for name, v in (found or {}).get("settings", {}).items()
-        if name not in settings.model_fields_set
-    }
-    return (
-        (settings.model_copy(update=values), {**(found or {}), "settings": values})
-        if values
-        else (settings, None)
-    )
+    tuned = current_names((found or {}).get("settings", {}))
+    values = {name: value for name, value in tuned.items() if name not in settings.explicit}
+    if not values:
+        return settings, None
+    return settings.with_tuned(values), {**(found or {}), "settings": values}
 
 
 def remark(tuned: Mapping[str, Any] | None) -> str:

@@ -15,7 +15,8 @@ import pytest
 
 from cofi_jobs.airflow_integration.child import ROOT, run_in_child
 from cofi_jobs.core.errors import CofiError
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings

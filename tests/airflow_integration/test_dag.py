@@ -19,7 +19,8 @@ import psutil
 import pyarrow.dataset
 import pytest
 
-from cofi_jobs.settings.fields import Settings, form_fields, section
+from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.form import form_fields
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.store import Store, run_key_at
 from cofi_jobs.tasks.registry import TASKS
@@ -126,7 +127,7 @@ def nights(home: Path) -> dict[str, Any]:
     nightly = bag.dags["cofi_nightly"]
     nightly.deadline = None  # dag.test stumbles over deadlines
     conf = {"store": str(store.root), **QUICK_VALUES}
-    store.write_tuned({"settings": {"n_features": 8, "recency": 0.25}, "run_key": "earlier"})
+    store.write_tuned({"settings": {"n_factors": 8, "recency": 0.25}, "run_key": "earlier"})
     seen: dict[str, Any] = {}
 
     write_ratings(store.landing / "ratings.csv", random_ratings())
@@ -377,7 +378,7 @@ def test_a_night_uses_tuned_settings_but_what_was_changed_in_the_form_counts_mor
 ) -> None:
     manifest = after.store.manifest(str(after.store.current()))
     assert manifest is not None
-    assert (manifest["settings"]["recency"], manifest["settings"]["n_features"]) == (0.25, 4)
+    assert (manifest["settings"]["recency"], manifest["settings"]["n_factors"]) == (0.25, 4)
     assert manifest["tuned"] == {"settings": {"recency": 0.25}, "run_key": "earlier"}
 
 

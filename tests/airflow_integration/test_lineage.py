@@ -24,7 +24,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     ratings.loc[len(ratings)] = {**ratings.iloc[0].to_dict(), "rating": float("nan")}
     write_ratings(store.landing / "ratings.csv", ratings)
     (store.catalogue / "movies.csv").write_text("movieId,title,genres\n1,One,Drama\n")
-    settings = Settings(n_features=4, rating_steps=1, ranking_steps=1)
+    settings = Settings(n_factors=4, rating_steps=1, ranking_steps=1)
     for task in TASKS:
         run_task(task, store, settings, KEY)
     return store

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import pytest
 from aiosmtpd.controller import Controller
 
-from cofi_jobs.settings.fields import to_environment
+from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.remote import open_store
 from cofi_jobs.store.store import Store, run_key_at

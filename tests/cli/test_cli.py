@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.store import Store
 from tests.support.command_line import SETTINGS, cofi

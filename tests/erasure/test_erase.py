@@ -15,7 +15,8 @@ import pytest
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.erasure import erase as module
 from cofi_jobs.erasure.erase import Found, erase, look
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.compaction import merge
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.schemas import describe
@@ -282,7 +283,7 @@ def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
 def test_a_night_that_was_stopped_for_its_refused_rows_is_cleaned_too(store: Store) -> None:
     (store.landing / "stopped.csv").write_text(f"userId,movieId,rating,timestamp\n{NAME},10,x,1\n")
     with pytest.raises(DataError, match="1 of 1 rows to be refused"):
-        run_task("ingest", store, load_settings(["max_refused=0.5"]), "night-5")
+        run_task("ingest", store, load_settings(["max_rejected=0.5"]), "night-5")
     assert any(hit.startswith("rejected/batch=night-5") for hit in trace(store))
     found = erase(store, load_settings(), [NAME], now=True)
     assert trace(store) == {"landing/stopped.csv"} == set(found.waiting)
@@ -384,7 +385,7 @@ def test_an_id_means_the_same_to_ingest_and_to_erase(
     run_task("ingest", store, quick, "n1")
     assert erase(store, quick, [erased], now=True).left == []
     write_text(store.landing / "again.jsonl", text + "\n")
-    run_task("ingest", store, load_settings([*QUICK, "max_refused=1"]), "n2")
+    run_task("ingest", store, load_settings([*QUICK, "max_rejected=1"]), "n2")
     for key in ("n1", "n2"):
         [part] = store.ratings(key).iterdir()
         assert set(pd.read_parquet(part)["user_id"]) == set(users) - {gone}

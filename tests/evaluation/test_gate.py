@@ -11,7 +11,7 @@ import pytest
 from cofi_jobs.cli.show.evaluation import evaluation
 from cofi_jobs.core.errors import QualityError
 from cofi_jobs.evaluation import gate, overlap
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store, run_key_at
 from cofi_jobs.tasks.evaluate import last_published
 from cofi_jobs.tasks.runner import run_task
@@ -20,8 +20,8 @@ from tests.support.nights import run_night
 
 SETTINGS = load_settings()
 GOOD = [
-    "n_features=4",
-    "batch_size=0",
+    "n_factors=4",
+    "ratings_per_step=0",
     "rating_learning_rate=0.15",
     "rating_steps=100",  # as far as it goes, so that a night that goes on from it is as good
     "top_n=5",
@@ -287,7 +287,7 @@ def test_the_last_days_held_out(store: Store):
     )
     ratings = pd.concat([ratings, newcomer])
     write_ratings(store.landing / "ratings.csv", ratings)
-    outcomes = run_night(store, load_settings([*GOOD, "held_out_days=0.5"]), "n")
+    outcomes = run_night(store, load_settings([*GOOD, "test_days=0.5"]), "n")
     newest = ratings["timestamp"] > ratings["timestamp"].max() - 43_200
     assert (
         outcomes["evaluate"]["metrics"]["held_out_ratings"]

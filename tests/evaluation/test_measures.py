@@ -65,7 +65,7 @@ def test_the_ratings_of_the_last_days_are_held_out():
     assert newest_days(time, 1).tolist() == [False, False, True, True, False]
     assert not newest_days(np.full(3, "NaT", "datetime64[us]"), 1).any()
     with pytest.raises(
-        DataError, match="found no rating older than the 30 days that held_out_days holds out"
+        DataError, match="found no rating older than the 30 days that test_days holds out"
     ):
         newest_days(time[[0, 2]], 30)
 

@@ -15,7 +15,7 @@ import pytest
 
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.erasure.erase import erase, look
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import objects
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
@@ -283,7 +283,7 @@ KILLED = """
 import os, signal, sys
 import cofi_jobs.tasks.ingest
 cofi_jobs.tasks.ingest.take = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.store.store import Store
 run_task("ingest", Store(sys.argv[1]), load_settings([f"source_files={sys.argv[2]}"]), "n1")

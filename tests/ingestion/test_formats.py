@@ -12,7 +12,7 @@ import pytest
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import formats as sources
 from cofi_jobs.ingestion.formats import U_ITEM_GENRES
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task

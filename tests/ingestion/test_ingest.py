@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import random_ratings, settle
@@ -37,7 +38,7 @@ def ingest(
     store: Store, run_key: str = "night-1", *overrides: str, ratings: tuple[Path, ...] = ()
 ) -> dict[str, Any]:
     return run_task(
-        "ingest", store, load_settings(["max_refused=1", *overrides]), run_key, ratings=ratings
+        "ingest", store, load_settings(["max_rejected=1", *overrides]), run_key, ratings=ratings
     )
 
 
@@ -664,7 +665,7 @@ def test_an_empty_file_on_a_later_night_adds_nothing(
 
 PEAK = """
 import sys
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 
@@ -835,7 +836,7 @@ def test_too_many_refused_rows_stop_the_run(store: Store) -> None:
     first_night(store)
     drop(store, "a.csv", HEADER + "4,10,3,1\n5,10,x,1\n6,10,y,1\n7,10,,1\n")
     with pytest.raises(DataError) as stopped:
-        ingest(store, "night-1", "max_refused=0.7")
+        ingest(store, "night-1", "max_rejected=0.7")
     assert "found 3 of 4 rows to be refused, expected at most 0.7 of them" in str(stopped.value)
     assert "rating is not a number (2), rating is missing (1)" in str(stopped.value)
     assert "a.csv" in str(stopped.value)
@@ -843,10 +844,10 @@ def test_too_many_refused_rows_stop_the_run(store: Store) -> None:
     assert shown == ["5,10,x,1", "6,10,y,1", "7,10,,1"]
     assert not store.ratings("night-1").exists()
     assert store.batches() == ["night-0"]
-    assert counts(ingest(store, "night-1", "max_refused=0.75")) == (4, 1, 3)
+    assert counts(ingest(store, "night-1", "max_rejected=0.75")) == (4, 1, 3)
     drop(store, "a.csv", HEADER + "4,10,x,1\n")
     failure(
-        store, overrides=("max_refused=0.5",)
+        store, overrides=("max_rejected=0.5",)
     )  # the batch that counts stays as it was, refused rows and all
     assert [raw for _, raw in refused(store)] == shown
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
 from cofi_jobs.tasks import ingest
 from cofi_jobs.tasks.ingest import Bounds

@@ -16,7 +16,8 @@ import pytest
 from cofi_jobs.core import postgres
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.erasure.erase import erase, look
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.sql import quote
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
@@ -104,7 +105,7 @@ def test_rows_and_files_arrive_together_by_the_same_rules(store: Store, source: 
         store.landing / "more.csv",
         pd.DataFrame({"user": [7, "x"], "item": [10, 10], "stars": [2, 2]}),
     )
-    outcome = ingest(store, "n1", settings(id_type="integer", max_refused=1))
+    outcome = ingest(store, "n1", settings(id_type="integer", max_rejected=1))
     assert (outcome["rows_read"], outcome["rows_taken"], outcome["rows_refused"]) == (8, 3, 5)
     assert sorted(taken(store, "n1")) == [(1, 10, 5.0), (1, 11, 1.0), (7, 10, 2.0)]
     refused = ds.dataset(store.rejected("n1")).to_table().to_pandas()
@@ -244,7 +245,7 @@ elif where == "read":
 else:
     import cofi_jobs.store.store
     cofi_jobs.store.store.Store.write_outcome = killed
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.tasks.runner import run_task
 import cofi_jobs.store.store
 run_task("ingest", cofi_jobs.store.store.Store(sys.argv[2]), load_settings(), "n2")

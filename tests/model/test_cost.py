@@ -10,7 +10,7 @@ from cofi_jobs.model.cost import cost
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, Problem
 
-N_USERS, N_ITEMS, N_FEATURES = 5, 4, 3
+N_USERS, N_ITEMS, N_FACTORS = 5, 4, 3
 OBJECTIVES = {
     "textbook": Objective(lambda_=1.5),
     "penalty grows with ratings": Objective(lambda_=0.7, nu=0.5, bias_lambda=2.5),
@@ -25,7 +25,7 @@ def loop_cost(objective: Objective, parameters: Any, Y: Any, R: Any, C: Any) -> 
     n_items, n_users = R.shape
     for i in range(n_items):
         for j in range(n_users):
-            score = sum(W[j][k] * X[i][k] for k in range(N_FEATURES))
+            score = sum(W[j][k] * X[i][k] for k in range(N_FACTORS))
             if R[i, j]:
                 J += C[i, j] * (score + b[j] - Y[i, j]) ** 2 / 2
             J += objective.alpha * R[:, j].sum() / n_items * score**2 / 2
@@ -41,8 +41,8 @@ def loop_cost(objective: Objective, parameters: Any, Y: Any, R: Any, C: Any) -> 
 def problem():
     rng = np.random.default_rng(7)
     X, W, b = (
-        rng.normal(size=(N_ITEMS, N_FEATURES)),
-        rng.normal(size=(N_USERS, N_FEATURES)),
+        rng.normal(size=(N_ITEMS, N_FACTORS)),
+        rng.normal(size=(N_USERS, N_FACTORS)),
         rng.normal(size=N_USERS),
     )
     R = rng.random((N_ITEMS, N_USERS)) < 0.6

@@ -17,18 +17,18 @@ from cofi_jobs.model.fit import fit, fit_both
 from cofi_jobs.model.objectives import Objective, ranking_target, rating_objective, rating_target
 from cofi_jobs.model.problem import Parameters, Problem, by_user
 from cofi_jobs.model.warm_start import Start
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 
 
 def course_data(seed: int = 3):
     """Y, R as in the course (items x users), and given first values."""
     rng = np.random.default_rng(seed)
-    n_items, n_users, n_features = 40, 25, 6
+    n_items, n_users, n_factors = 40, 25, 6
     R = rng.random((n_items, n_users)) < 0.3
     Y = rng.integers(1, 6, R.shape) * R
     start = Factors(
-        rng.standard_normal((n_items, n_features), dtype=np.float32),
-        rng.standard_normal((n_users, n_features), dtype=np.float32),
+        rng.standard_normal((n_items, n_factors), dtype=np.float32),
+        rng.standard_normal((n_users, n_factors), dtype=np.float32),
         rng.standard_normal(n_users, dtype=np.float32),
     )
     return Y.astype(np.float32), R, start
@@ -69,8 +69,9 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
 
 
 def test_the_textbooks_loop_is_reached_by_settings_too():
-    names = "batch_size=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1 rating_learning_rate=0.1".split()
-    names += ["rating_steps=200", "rating_bias_lambda=0", "exact_users=false", "recency=0"]
+    names = "ratings_per_step=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1".split()
+    names += ["rating_learning_rate=0.1", "rating_steps=200", "rating_bias_lambda=0"]
+    names += ["exact_users=false", "recency=0"]
     assert rating_objective(load_settings(names)) == Objective("rating", lambda_=1.0)
 
 
@@ -86,7 +87,7 @@ def test_the_rating_model_recovers_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
     objective = Objective(
-        lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True
+        lambda_=0.02, learning_rate=0.05, steps=300, ratings_per_step=256, cosine_decay=True
     )
     result = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     user, item = np.nonzero(~seen)
@@ -104,7 +105,7 @@ def test_the_ranking_model_recovers_the_order_of_a_planted_low_rank_matrix():
         bias=False,
         learning_rate=0.05,
         steps=300,
-        batch_size=256,
+        ratings_per_step=256,
     )
     factors = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]).factors
     scores = factors.W @ factors.X.T
@@ -127,7 +128,7 @@ def test_the_ranking_model_finds_planted_groups():
         bias=False,
         learning_rate=0.02,
         steps=200,
-        batch_size=128,
+        ratings_per_step=128,
     )
     factors = fit(
         objective, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)
@@ -165,7 +166,7 @@ def test_both_models_complete_a_checkerboard(name):
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    objective = Objective(exact_users=True, steps=7, batch_size=256)
+    objective = Objective(exact_users=True, steps=7, ratings_per_step=256)
 
     def train(seed):
         return fit(objective, initial_factors(60, 80, 8, seed), user, item, truth[seen], seed)
@@ -181,7 +182,7 @@ def test_given_factors_are_where_training_starts():
     truth, seen = planted()
     user, item = np.nonzero(seen)
     objective = Objective(
-        lambda_=0.02, learning_rate=0.05, steps=300, batch_size=256, cosine_decay=True
+        lambda_=0.02, learning_rate=0.05, steps=300, ratings_per_step=256, cosine_decay=True
     )
     cold = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     warm = fit(
@@ -214,10 +215,10 @@ def test_targets_are_the_same_on_every_scale(scale):
 
 
 def test_batches_follow_the_number_of_ratings():
-    sizes = {n: n / Objective(batch_size=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
+    sizes = {n: n / Objective(ratings_per_step=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
     assert sizes == {10: 10, 80_000: 16_000, 10**7: 10**5, 10**8: 10**6}
-    assert Objective(batch_size=0).batches(10**6) == 1
-    assert Objective(batch_size=1000).batches(10_400) == 11
+    assert Objective(ratings_per_step=0).batches(10**6) == 1
+    assert Objective(ratings_per_step=1000).batches(10_400) == 11
 
 
 def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
@@ -289,7 +290,7 @@ def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users
 def test_steps_of_all_sizes_share_one_trace():
     truth, seen = planted()
     user, item = np.nonzero(seen)
-    objective = Objective(exact_users=True, batch_size=700, steps=20)
+    objective = Objective(exact_users=True, ratings_per_step=700, steps=20)
     before = training_step._cost_and_gradients.experimental_get_tracing_count()
     fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
     traces = training_step._cost_and_gradients.experimental_get_tracing_count()
@@ -318,6 +319,6 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     truth, seen = planted()
     user, item = (index.astype(np.int32) for index in np.nonzero(seen))
     ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
-    settings = load_settings(["n_features=3", "rating_steps=7", "ranking_steps=2"])
+    settings = load_settings(["n_factors=3", "rating_steps=7", "ranking_steps=2"])
     warm = fit_both(ratings, np.zeros(60), settings, Scale(1, 5), Start(start, start))
     assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]

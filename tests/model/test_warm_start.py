@@ -3,6 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.fit import fit_both
 from cofi_jobs.model.item_means import item_means
 from cofi_jobs.model.warm_start import Start, carry_over
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.renames import RENAMED
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import holdout_start, read_split
@@ -195,8 +198,8 @@ def test_what_the_earlier_trial_knew_of_a_rating_held_out_now_is_forgotten(night
     ("change", "reason"),
     [
         ("warm_start=false", ""),
-        ("n_features=5", "n_features is 5, there it was 4"),
-        ("held_out_share=0.3", "held_out_share is 0.3, there it was 0.2"),
+        ("n_factors=5", "n_factors is 5, there it was 4"),
+        ("test_share=0.3", "test_share is 0.3, there it was 0.2"),
         ("ranking_alpha=3", "ranking_alpha is 3.0, there it was 25.0"),
         ("damping=1", "damping is 1.0, there it was 5.0"),
         ("", "it kept no holdout model"),
@@ -221,6 +224,29 @@ def test_no_warm_start_from_another_cost_or_split(night: Store, change: str, rea
     )
 
 
+def test_a_run_whose_records_have_old_names_of_settings_is_gone_on_from(night: Store):
+    """Runs published before settings were renamed: warm start goes on as if they had the new names."""
+    write_ratings(night.landing / "second.csv", SECOND)
+    for task in ("ingest", "normalize"):
+        run_task(task, night, SETTINGS, "n2")
+    _, expected = _start(night, SETTINGS)
+    manifest, trained = night.manifest("n1"), night.required_outcome("n1", "train")
+    assert manifest is not None
+    night.write_manifest("n1", manifest | {"settings": old_names(manifest["settings"])})
+    night.write_outcome("n1", "train", trained | {"settings": old_names(trained["settings"])})
+    key, start = _start(night, SETTINGS)
+    assert key == "n1"
+    assert start is not None
+    assert expected is not None
+    np.testing.assert_array_equal(start.ranking.W, expected.ranking.W)
+
+
+def old_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """A record of settings as it was written before some were renamed."""
+    old = {new: old for old, new in RENAMED.items()}
+    return {old.get(name, name): settings[name] for name in settings if name not in RENAMED}
+
+
 # ---- what it is worth
 
 
@@ -235,8 +261,8 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
     early[-8:], early[:, -6:] = False, False
     settings = load_settings(
         [
-            "n_features=6",
-            "batch_size=256",
+            "n_factors=6",
+            "ratings_per_step=256",
             "rating_steps=150",
             "ranking_steps=150",
             "rating_learning_rate=0.3",

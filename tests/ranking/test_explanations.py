@@ -9,7 +9,7 @@ from cofi_jobs.core.factors import Factors, StoredModel
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.ranking.explanations import contributions, explain, shares, solved, standing_of
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.reader import current_run
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night

@@ -21,7 +21,7 @@ from cofi_jobs.report.examples import spread
 from cofi_jobs.report.item_map import frequent, principal_components
 from cofi_jobs.report.overview import overview
 from cofi_jobs.report.ratings import bins
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.status import evaluation_of
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
@@ -280,7 +280,7 @@ def test_users_items_settings_and_refusals_are_there(nights: Store):
     assert any(text.startswith(f"Film {int(best['item_id'])}") for text in own)
     assert f"{best['predicted_rating']:.1f}" in own
     assert len([text for text in page.texts if text.startswith("similar items (similarity)")]) == 10
-    for name, value in (("n_features", "4"), ("top_n", "5"), ("damping", "5.0")):
+    for name, value in (("n_factors", "4"), ("top_n", "5"), ("damping", "5.0")):
         assert page.texts[page.texts.index(name) + 1] == value
     assert "rating is not a number" in page.figure("Why rows were refused tonight")["texts"]
     assert f"{len(random_ratings())} rows read"[:3] in "".join(page.texts)
@@ -355,9 +355,9 @@ def test_hardly_any_ratings(store: Store, rows: int):
 
 def test_a_run_that_fails_in_training_has_a_report_as_far_as_it_came(store: Store):
     write_ratings(store.landing / "ratings.csv", random_ratings())
-    reason = "found no rating older than the 1 days that held_out_days holds out"
+    reason = "found no rating older than the 1 days that test_days holds out"
     with pytest.raises(DataError, match=reason):
-        run_all(store, load_settings([*QUICK, "held_out_days=1"]), "n")
+        run_all(store, load_settings([*QUICK, "test_days=1"]), "n")
     page = page_of(store, "n")
     assert "Failed in train: readers stay on the lists they have" in page.texts
     assert any(text.startswith(reason) for text in page.texts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.settings.fields import to_environment
+from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.store import Store
 from tests.support.data import QUICK_VALUES, random_ratings
 from tests.support.repository import ROOT

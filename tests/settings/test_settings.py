@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import SettingsError
-from cofi_jobs.settings.fields import Settings, form_fields, load_settings, section, to_environment
+from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.form import form_fields
+from cofi_jobs.settings.renames import RENAMED
+from cofi_jobs.settings.resolve import from_record, load_settings, to_environment
 from tests.support.repository import ROOT
 
 NAMES = sorted(Settings.model_fields)
 FIELDS = form_fields()
 OPTIONAL = {
-    *("rating_low", "rating_high", "liked_from", "batch_size", "held_out_days"),
+    *("rating_low", "rating_high", "liked_from", "ratings_per_step", "test_days"),
     *("source_connection", "source_query", "source_files", "source_files_connection", "deliver_to"),
 }
 TEXTS = {
@@ -27,29 +30,29 @@ TEXTS = {
 
 # (setting, text, its value): one of each type
 VALID = [
-    ("n_features", "32", 32),
+    ("n_factors", "32", 32),
     ("damping", "0", 0.0),
     ("learning_rate_schedule", "constant", "constant"),
     ("recommendation_files", "per-user", "per-user"),
     ("rating_low", "-10", -10.0),
     ("rating_low", "", None),
     ("rating_high", "null", None),
-    ("batch_size", "", None),
-    ("batch_size", "0", 0),
-    ("held_out_share", "0.5", 0.5),
+    ("ratings_per_step", "", None),
+    ("ratings_per_step", "0", 0),
+    ("test_share", "0.5", 0.5),
 ]
 # (setting, text, what the message says is allowed): each type, each kind of bound
 INVALID = [
-    ("n_features", "many", "integer, at least 1, at most 1024"),
-    ("n_features", "0", "integer, at least 1, at most 1024"),
-    ("n_features", "1025", "integer, at least 1, at most 1024"),
-    ("n_features", "2.5", "integer, at least 1, at most 1024"),
-    ("batch_size", "-1", "integer or empty, at least 0"),
+    ("n_factors", "many", "integer, at least 1, at most 1024"),
+    ("n_factors", "0", "integer, at least 1, at most 1024"),
+    ("n_factors", "1025", "integer, at least 1, at most 1024"),
+    ("n_factors", "2.5", "integer, at least 1, at most 1024"),
+    ("ratings_per_step", "-1", "integer or empty, at least 0"),
     ("memory_limit_mb", "255", "integer, at least 256"),
     ("damping", "-0.1", "number, at least 0, at most 1e+06"),
     ("damping", "inf", "number, at least 0, at most 1e+06"),
     ("damping", "nan", "number, at least 0, at most 1e+06"),
-    ("held_out_share", "0", "number, above 0, at most 0.5"),
+    ("test_share", "0", "number, above 0, at most 0.5"),
     ("rating_learning_rate", "10.1", "number, above 0, at most 10"),
     ("liked_from", "good", "number or empty"),
     ("rating_low", "-inf", "number or empty"),
@@ -223,7 +226,7 @@ def test_the_form_starts_from_the_environment(monkeypatch) -> None:
 AIRFLOW_FORM = """
 from airflow.sdk import Param
 from airflow.sdk.exceptions import ParamValidationError
-from cofi_jobs.settings.fields import form_fields
+from cofi_jobs.settings.form import form_fields
 
 def accepts(field, value):
     try:
@@ -310,3 +313,59 @@ def test_none_reaches_a_child_process_over_a_value_of_its_own_environment(monkey
     for name, text in to_environment({"liked_from": None}).items():
         monkeypatch.setenv(name, text)
     assert load_settings().liked_from is None
+
+
+# ---- renamed settings
+
+OLD_NAMES = [
+    (old, new, "0.25" if "share" in old or "max" in old else "4") for old, new in RENAMED.items()
+]
+
+
+@pytest.mark.parametrize(("old", "new", "text"), OLD_NAMES)
+def test_the_old_name_of_a_setting_is_understood_with_one_warning_that_names_the_new_one(
+    old: str, new: str, text: str, monkeypatch, caplog
+) -> None:
+    expected = load_settings([f"{new}={text}"])
+    assert getattr(expected, new) == float(text)
+    assert not caplog.records
+    assert load_settings([f"{old}={text}"]) == expected
+    assert [record.getMessage() for record in caplog.records] == [
+        f"--set: the setting {old} is now called {new}"
+    ]
+    caplog.clear()
+    monkeypatch.setenv(f"COFI_{old.upper()}", text)
+    assert load_settings() == expected
+    assert [record.getMessage() for record in caplog.records] == [
+        f"environment (COFI_<NAME>): the setting {old} is now called {new}"
+    ]
+
+
+def test_the_new_name_counts_more_than_the_old_one_of_the_same_source(monkeypatch) -> None:
+    assert load_settings(["n_factors=5", "n_features=4"]).n_factors == 5
+    monkeypatch.setenv("COFI_N_FACTORS", "6")
+    assert load_settings().n_factors == 6
+    assert load_settings(["n_features=4"]).n_factors == 4, "an override, though by its old name"
+
+
+def test_an_old_record_is_read_without_a_warning_and_the_environment(monkeypatch, caplog) -> None:
+    monkeypatch.setenv("COFI_RECENCY", "2")
+    found = from_record({"n_features": 4, "held_out_share": 0.3, "rating_epochs": 7})
+    assert found == Settings(n_factors=4, test_share=0.3)
+    assert not caplog.records
+
+
+# ---- what somebody set
+
+
+def test_what_the_environment_and_the_overrides_name_is_explicit(monkeypatch) -> None:
+    assert load_settings().explicit == set()
+    monkeypatch.setenv("COFI_SEED", "0")  # its default
+    assert load_settings(["top_n=20", "n_features=64"]).explicit == {"seed", "top_n", "n_factors"}
+
+
+def test_tuned_values_fill_up_what_is_not_explicit_and_do_not_become_explicit() -> None:
+    chosen = load_settings(["n_factors=64"])
+    tuned = chosen.with_tuned({"n_factors": 8, "recency": 0.25})
+    assert (tuned.n_factors, tuned.recency) == (64, 0.25)
+    assert tuned.explicit == {"n_factors"}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import StoreError
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.compaction import merge
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune

@@ -17,7 +17,8 @@ from cofi_jobs import read
 from cofi_jobs.cli.show.explanation import explain
 from cofi_jobs.cli.show.run import summary
 from cofi_jobs.cli.show.runs import runs
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.renames import RENAMED
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import recommend
@@ -165,6 +166,14 @@ def test_every_field_of_the_first_manifest_is_still_there(manifest: dict[str, An
     """Additions alone keep a version: what an old reader looks for has its place and its type."""
     kept = {name: value for name, value in FIRST["settings"].items() if name not in GONE}
     same_type(FIRST | {"settings": kept}, manifest, "")
+
+
+def test_a_renamed_setting_is_in_the_manifest_under_both_names(manifest: dict[str, Any]):
+    settings = manifest["settings"]
+    assert settings["n_factors"] == 4
+    assert {old: settings[old] for old in RENAMED} == {
+        old: settings[new] for old, new in RENAMED.items()
+    }
 
 
 def same_type(old: Any, new: Any, where: str) -> None:

@@ -19,7 +19,8 @@ from cofi_jobs import read
 from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.core.errors import CofiError, SettingsError, StoreError
 from cofi_jobs.erasure.erase import erase, look
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import lease
 from cofi_jobs.store.objects import ConflictError, Objects
 from cofi_jobs.store.remote import MirroredStore, open_store

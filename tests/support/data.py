@@ -11,8 +11,8 @@ import pandas as pd
 # Small and quick, yet every part of the job runs. What is learned so quickly may be too bad for the gate.
 QUICK = [
     *(
-        "n_features=4",
-        "batch_size=64",
+        "n_factors=4",
+        "ratings_per_step=64",
         "rating_steps=3",
         "ranking_steps=3",
         "top_n=5",

@@ -17,7 +17,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from cofi_jobs.core.errors import DataError, SettingsError
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.command_line import cofi
@@ -243,7 +244,7 @@ KILLED = """
 import os, signal, sys
 from cofi_jobs.tasks import deliver
 from cofi_jobs.core import postgres
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 left = 0

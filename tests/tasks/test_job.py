@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError, StoreError
-from cofi_jobs.settings.fields import load_settings, to_environment
+from cofi_jobs.settings.resolve import load_settings, to_environment
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.store import Store, sha256
 from cofi_jobs.tasks.registry import LEARNING, NEEDED, TASKS
@@ -261,7 +261,7 @@ import cofi_jobs.store.store as module
 def killed(*arguments): os.kill(os.getpid(), signal.SIGKILL)
 module._sync = killed
 module.Path.rename = killed
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.tasks.runner import run_task
 run_task({task!r}, module.Store({str(night.root)!r}), load_settings(), "night-2")
 """
@@ -328,7 +328,7 @@ def test_tasks_use_what_the_earlier_tasks_of_the_run_were_set_to(night: Store, q
 
 def test_a_failed_task_is_recorded_and_yesterday_stays(night: Store):
     blown_up = load_settings(
-        [*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_steps=200", "max_refused=1"]
+        [*QUICK, "rating_learning_rate=10", "rating_lambda=0", "rating_steps=200", "max_rejected=1"]
     )
     write_ratings(night.landing / "more.csv", random_ratings(seed=2).assign(rating="many"))
     outcome = run_task("ingest", night, blown_up, "night-2")

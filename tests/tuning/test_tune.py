@@ -15,7 +15,8 @@ import pytest
 from cofi_jobs.core.errors import CofiError, DataError, QualityError
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import holdout_mask
-from cofi_jobs.settings.fields import Settings, load_settings
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.run_tables import read_ratings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import tune
@@ -28,8 +29,8 @@ from tests.support.repository import ROOT
 
 # Told, so not tuned.
 TOLD = [
-    "n_features=4",
-    "batch_size=4096",
+    "n_factors=4",
+    "ratings_per_step=4096",
     "rating_steps=10",
     "ranking_steps=10",
     "top_n=5",
@@ -230,7 +231,7 @@ def test_where_tuning_looks():
         tuned.SPACE["ranking"], load_settings(["ranking_lambda=0", "ranking_nu=0.9"])
     )
     assert "ranking_lambda" not in space, "what is switched off stays off"
-    features, nu, alpha = space["n_features"], space["ranking_nu"], space["ranking_alpha"]
+    features, nu, alpha = space["n_factors"], space["ranking_nu"], space["ranking_alpha"]
     assert isinstance(features, optuna.distributions.IntDistribution)
     assert (features.low, features.high, features.step) == (32, 128, 16)
     assert isinstance(nu, optuna.distributions.FloatDistribution)
@@ -238,8 +239,8 @@ def test_where_tuning_looks():
     assert isinstance(alpha, optuna.distributions.FloatDistribution)
     assert (alpha.low, alpha.high, alpha.log) == (pytest.approx(25 / 3), 75, True)
     for n in (1, 2, 3, 50, 1000, 1024):
-        one = tune.distributions({"n_features": ("times", 2)}, load_settings([f"n_features={n}"]))[
-            "n_features"
+        one = tune.distributions({"n_factors": ("times", 2)}, load_settings([f"n_factors={n}"]))[
+            "n_factors"
         ]
         assert one._contains(n)
         assert tune.nearest(10_000, one) <= 1024
@@ -263,7 +264,7 @@ def test_tune_on_the_command_line(store_: Store):
         "no better settings",
     ):
         assert expected in ended.stdout
-    assert "n_features" not in ended.stdout, "what was told is not tuned"
+    assert "n_factors" not in ended.stdout, "what was told is not tuned"
     assert not store_.tuned_file.exists()
 
 
@@ -276,7 +277,7 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
     content = store_.tuned()
     assert content is not None
     assert content["settings"] == outcome["found"]
-    assert set(content["settings"]) == set(tuned.NAMES) - {"n_features"}, "all but what was told"
+    assert set(content["settings"]) == set(tuned.NAMES) - {"n_factors"}, "all but what was told"
     assert (content["run_key"], content["studies"]) == ("n1", sorted(studies(store_)))
     for measure, sign in (("rmse", -1), ("ndcg@10", 1)):
         found = content["measures"][measure]
@@ -310,15 +311,23 @@ def test_old_studies_are_removed(store_: Store, monkeypatch):
 
 def test_what_is_told_counts_more_than_the_file_and_the_file_more_than_defaults(store: Store):
     assert used(store) == Settings()
-    write(store, ranking_alpha=40.0, n_features=96)
-    assert used(store) == Settings(ranking_alpha=40.0, n_features=96)
-    assert used(store, COFI_N_FEATURES="48") == Settings(ranking_alpha=40.0, n_features=48)
-    assert used(store, "n_features=32", COFI_N_FEATURES="48") == Settings(
-        ranking_alpha=40.0, n_features=32
+    write(store, ranking_alpha=40.0, n_factors=96)
+    assert used(store) == Settings(ranking_alpha=40.0, n_factors=96)
+    assert used(store, COFI_N_FACTORS="48") == Settings(ranking_alpha=40.0, n_factors=48)
+    assert used(store, "n_factors=32", COFI_N_FACTORS="48") == Settings(
+        ranking_alpha=40.0, n_factors=32
     )
-    assert used(store, "n_features=64").n_features == 64, "told, though the default"
+    assert used(store, "n_factors=64").n_factors == 64, "told, though the default"
     assert used(store, "use_tuned=false") == Settings(use_tuned=False)
     assert used(store, COFI_USE_TUNED="false") == Settings(use_tuned=False)
+
+
+def test_an_old_name_in_the_file_is_understood_with_a_warning(store: Store, caplog):
+    write(store, n_features=96)
+    assert used(store) == Settings(n_factors=96)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{store.tuned_file}: the setting n_features is now called n_factors"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -329,11 +338,11 @@ def test_what_is_told_counts_more_than_the_file_and_the_file_more_than_defaults(
         ('{"settings": 3}', 'settings.json: found no object "settings"'),
         (
             '{"settings": {"top_n": 3}}',
-            "settings.json: found 'top_n', allowed are the settings n_features, recency, ",
+            "settings.json: found 'top_n', allowed are the settings n_factors, recency, ",
         ),
         (
-            '{"settings": {"n_features": 0}}',
-            "settings.json: setting n_features: found 0, allowed is: integer, at least 1, at most 1024",
+            '{"settings": {"n_factors": 0}}',
+            "settings.json: setting n_factors: found 0, allowed is: integer, at least 1, at most 1024",
         ),
         (
             '{"settings": {"ranking_nu": "much"}}',
@@ -359,10 +368,10 @@ def test_an_invalid_file_is_refused_with_what_was_found_and_what_is_allowed(
 
 
 def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
-    settings = load_settings([*TOLD, "batch_size=256", "rating_steps=80", "ranking_steps=80"])
+    settings = load_settings([*TOLD, "ratings_per_step=256", "rating_steps=80", "ranking_steps=80"])
     write_ratings(store.landing / "ratings.csv", tasteful_ratings())
     run_night(store, settings, "n1")
-    write(store, rating_lambda=1000.0, ranking_lambda=1000.0, n_features=16)
+    write(store, rating_lambda=1000.0, ranking_lambda=1000.0, n_factors=16)
     with pytest.raises(QualityError) as caught:
         run_night(store, settings, "n2")
     assert store.current() == "n1"
@@ -370,7 +379,7 @@ def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
     assert "ndcg@10 of the ranking model is" in message
     assert (
         "settings.json of the store is in use (rating_lambda 1000, ranking_lambda 1000)" in message
-    ), "n_features: told"
+    ), "n_factors: told"
     assert "remove it, or set use_tuned=false" in message
 
     store.tuned_file.unlink()

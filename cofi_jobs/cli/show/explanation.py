@@ -9,7 +9,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import ranking_objective
 from cofi_jobs.ranking.explanations import explain as explain_item
 from cofi_jobs.read import Run, item_names
-from cofi_jobs.settings.fields import of_run
+from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store.run_tables import stored_model
 
 LEAST_AGAINST = 0.05  # ratings that speak against an item are shown from this share on
@@ -31,7 +31,7 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
         )
     scale = Scale(*run.manifest["scale"])
     model = stored_model(run.arrow.user_factors(user_id), run.arrow.item_factors())
-    objective = ranking_objective(of_run(run.manifest["settings"]))
+    objective = ranking_objective(from_record(run.manifest["settings"]))
     indices, ratings = rated["item_index"].to_numpy(), rated["rating"].to_numpy()
     explanation = explain_item(model, objective, indices, ratings, index, scale)
     console = new_console()

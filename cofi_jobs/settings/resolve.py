@@ -1,0 +1,110 @@
+"""How the value of a setting is found: default < tuned < environment < explicit override.
+
+The tuned values of a store come in later, in the task that uses them (`Settings.with_tuned`).
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.settings.fields import Settings, allowed
+from cofi_jobs.settings.renames import RENAMED, current_names, current_names_warned
+
+PREFIX = "COFI_"
+# Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
+# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase, and how a store in
+# a bucket is worked on.
+NOT_SETTINGS = {
+    *(
+        "COFI_STORE",
+        "COFI_STORE_OPTIONS",
+        "COFI_DATABASE",
+        "COFI_SOURCE_DATABASE",
+        "COFI_SOURCE_FILES_OPTIONS",
+    ),
+    *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
+    *("COFI_CACHE", "COFI_LEASE_SECONDS"),
+}
+
+
+def load_settings(overrides: Iterable[str] = ()) -> Settings:
+    """The settings from the environment, with `overrides` of the form "name=value" on top.
+
+    Raises SettingsError, naming the setting, the value found and what is allowed.
+    """
+    return validated(from_environment() | _parsed(overrides))
+
+
+def from_environment() -> dict[str, str]:
+    """The settings that variables COFI_<NAME> set. Raises SettingsError for a variable that is none."""
+    names = [*Settings.model_fields, *RENAMED]
+    variables = {PREFIX + name.upper(): name for name in names}
+    values = {}
+    for variable in sorted(os.environ):
+        if variable in variables:
+            values[variables[variable]] = os.environ[variable]
+        elif variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
+            known = variables.keys() | NOT_SETTINGS
+            raise SettingsError(
+                f"unknown environment variable {variable}{_did_you_mean(variable, known)}"
+            )
+    return current_names_warned(values, "environment (COFI_<NAME>)")
+
+
+def validated(values: Mapping[str, Any]) -> Settings:
+    """Settings with exactly these values set. Raises SettingsError as `load_settings` does."""
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from None
+
+
+def from_record(values: Mapping[str, Any]) -> Settings:
+    """The settings that a run was made with, as its records have them, whatever the environment says today.
+
+    Settings that no longer exist are left out.
+    """
+    known = current_names(values)
+    return Settings(**{name: known[name] for name in Settings.model_fields if name in known})
+
+
+def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as environment variables for a child process."""
+    return {
+        PREFIX + name.upper(): "null" if value is None else str(value)
+        for name, value in values.items()
+        if name in Settings.model_fields
+    }
+
+
+def _parsed(overrides: Iterable[str]) -> dict[str, str]:
+    values = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"found {text!r}, expected a setting as name=value")
+        if name not in Settings.model_fields and name not in RENAMED:
+            raise SettingsError(
+                f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}"
+            )
+        values[name] = value
+    return current_names_warned(values, "--set")
+
+
+def _explain(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    name = error["loc"][0]
+    found = "nothing" if error["input"] is None else repr(error["input"])
+    return f"setting {name}: found {found}, allowed is: {allowed(name)}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return (
+        f"; did you mean {close[0]}?" if close else f"; the settings are {', '.join(sorted(known))}"
+    )
