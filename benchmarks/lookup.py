@@ -59,7 +59,7 @@ def main(
                 write_whole(lists(users, kind), target)
             files = sorted(store.table(KEY, "recommendations").iterdir())
             described = [describe(path, store.table(KEY, "")) for path in files]
-            store.write_manifest(
+            store.records.write_manifest(
                 KEY, {"run_key": KEY, "id_types": {"user_id": kind}, "files": described}
             )
             store.set_current(KEY)

@@ -26,7 +26,7 @@ from benchmarks.ingest import NIGHTS, SETTINGS, files
 from benchmarks.measure import machine, measure, task_command
 from benchmarks.memory import Size, peaks
 from cofi_jobs.core.machine import cores
-from cofi_jobs.store.remote import open_store
+from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 

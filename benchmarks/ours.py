@@ -165,8 +165,8 @@ def _store(data: Path, found: Path) -> Store:
     pq.write_table(
         pa.table(columns, schema=schema), model / "user_factors.parquet", row_group_size=1 << 14
     )
-    store.write_outcome(KEY, "ingest", {"scale": SCALE})
-    store.write_outcome(
+    store.records.write_outcome(KEY, "ingest", {"scale": SCALE})
+    store.records.write_outcome(
         KEY, "train", {"liked_from": 4.0, "settings": settings.model_dump(), "tuned": None}
     )
     return store

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks.measure import machine
-from cofi_jobs.store.store import Store, run_key_at
+from cofi_jobs.store.run_keys import run_key_at
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from deploy.trigger import DAG, Airflow
 from tests.support.live import live_airflow, wait_for

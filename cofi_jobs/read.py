@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from cofi_jobs.store import reader
+from cofi_jobs.store.open import open_store
 from cofi_jobs.store.reader import ArrowRun
-from cofi_jobs.store.remote import open_store
 from cofi_jobs.store.store import Store
 
 INTEGERS = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}

@@ -24,7 +24,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from cofi_jobs.airflow_integration import lineage
 from cofi_jobs.airflow_integration.alerts import run_late, task_failed
 from cofi_jobs.airflow_integration.dags import FIELDS, TRAIN_POOL, counts, form, note, run_task
-from cofi_jobs.store.store import run_key_at
+from cofi_jobs.store.run_keys import run_key_at
 
 RECOMMENDATIONS = Asset("cofi_recommendations")
 # A run that takes longer is reported, and goes on. 0: never.

@@ -19,7 +19,8 @@ from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
 
-from cofi_jobs.store.store import TEMPORARY, Store
+from cofi_jobs.store.layout import TEMPORARY
+from cofi_jobs.store.store import Store
 from deploy.trigger import STORE, Airflow, put, read_environment
 from tests.support.data import random_ratings, write_ratings
 from tests.support.ports import free_port

@@ -16,7 +16,7 @@ from typing import Any
 from cofi_jobs.core.credentials import OPTIONS, given, hide
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.settings.resolve import to_environment
-from cofi_jobs.store.remote import open_store
+from cofi_jobs.store.open import open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,9 +37,8 @@ def run_in_child(
     lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
     """
     target = open_store(store, dict(options or {}))
-    target.write_failure(
-        run_key, task, None
-    )  # an earlier attempt's must not be taken for this one's
+    # An earlier attempt's failure must not be taken for this one's.
+    target.records.clear_failure(run_key, task)
     arguments = [task.replace("_", "-"), "--run-key", run_key]
     variables = {**to_environment(settings), **(sources or {})}
     code = call_in_child(arguments, store, variables, log_line, options)

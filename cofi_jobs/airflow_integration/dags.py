@@ -15,7 +15,7 @@ from cofi_jobs.airflow_integration import connections as connection
 from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.settings.form import form_fields
-from cofi_jobs.store.remote import open_store
+from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.report.overview import overview
 from cofi_jobs.report.template import fill
-from cofi_jobs.store.store import Store, check_run_key
+from cofi_jobs.store.run_keys import check_run_key
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 
 DAG_ID, TASK_ID = "cofi_nightly", "report"

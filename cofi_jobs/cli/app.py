@@ -19,8 +19,8 @@ from rich.logging import RichHandler
 from cofi_jobs.core.errors import CofiError, QualityError, SettingsError, StoreError
 from cofi_jobs.core.progress import CONSOLE
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.remote import open_store
-from cofi_jobs.store.store import run_key_at
+from cofi_jobs.store.open import open_store
+from cofi_jobs.store.run_keys import run_key_at
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_all, run_task
 
@@ -116,8 +116,8 @@ def run(
     target, chosen = open_store(store).create(), load_settings(settings or ())
     key = run_key or run_key_at(datetime.now(UTC))
     if items:
-        with target.lock("catalogue", key):
-            target.add_to_catalogue(items)
+        with target.lock("catalogue", key, needs=()) as locked:
+            locked.add_to_catalogue(items)
     run_all(target, chosen, key, ratings=[*(ratings or ()), *(more or ())])
     show.summary(current_run(target, key))
 
@@ -237,8 +237,8 @@ def rollback(run_key: str, store: StoreOption) -> None:
 
     target = open_store(store)
     current_run(target, run_key)
-    with target.lock("rollback", run_key):
-        target.set_current(run_key)
+    with target.lock("rollback", run_key, needs=()) as locked:
+        locked.set_current(run_key)
     Console().print(f"readers of {target.location} now use run {run_key}", soft_wrap=True)
 
 

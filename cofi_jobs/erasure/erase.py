@@ -29,8 +29,11 @@ from cofi_jobs.erasure.tombstones import BREAKS
 from cofi_jobs.ingestion import formats as sources
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
+from cofi_jobs.store.batches import compacted_part, rating_parts, recover, taken_digests
+from cofi_jobs.store.erasure_key import erasure_key
+from cofi_jobs.store.files import sha256, write_json
 from cofi_jobs.store.schemas import PUBLISHED, users_in
-from cofi_jobs.store.store import Store, sha256
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 
 log = logging.getLogger(__name__)
@@ -88,8 +91,8 @@ def erase(store: Store, settings: Settings, user_ids: Sequence[str], now: bool =
     with ExitStack() as stack:
         # publish comes before ingest, as it holds its own lock when it takes that one.
         for task in ("deliver", *reversed(TASKS)):
-            stack.enter_context(store.lock(task))
-        store.sweep()
+            store = stack.enter_context(store.lock(task))
+        recover(store)
         with sql.connect(settings, store.root) as connection:
             parts = _parts_with(connection, store, users)
             _bury(store, users, max((newest or 0 for _, newest in parts.values()), default=0))
@@ -113,7 +116,7 @@ def erase(store: Store, settings: Settings, user_ids: Sequence[str], now: bool =
 def look(store: Store, settings: Settings, user_ids: Sequence[str]) -> Found:
     """What a scan finds of users, without changing anything."""
     users = _checked(store, user_ids)
-    with store.lock("look"), sql.connect(settings, store.root) as connection:
+    with store.lock("look") as store, sql.connect(settings, store.root) as connection:
         return scan(connection, store, users)
 
 
@@ -123,7 +126,7 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
     Columns of tables that hold something else (items, ranks, counts) are not searched, nor is what is UNSEARCHED.
     """
     found = Found(delivered=any(store.root.glob("tasks/*/deliver.json")))
-    pending = {key for user in store.tombstones() for key in user["pending"]}
+    pending = {key for user in store.records.tombstones() for key in user["pending"]}
     for path in sorted(
         path
         for path in store.root.rglob("*")
@@ -175,8 +178,10 @@ def _checked(store: Store, user_ids: Sequence[str]) -> list[str]:
     users = sorted({clean_id(user_id) for user_id in user_ids} - {""})
     if not users:
         raise SettingsError("found no user id, expected at least one")
-    if not store.landing.is_dir():
-        raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
+    if not (store.exists() and store.landing.is_dir()):
+        raise StoreError(
+            f"found no store in {store.location}, expected one in which ingest has run"
+        )
     return users
 
 
@@ -190,7 +195,7 @@ def _parts_with(
     connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
 ) -> dict[Path, tuple[int, int | None]]:
     """The batches' files that hold the users: how many rows, and the newest time among them in µs since 1970."""
-    parts = [*store.rating_parts()]
+    parts = [*rating_parts(store)]
     if not parts:
         return {}
     rows = connection.execute(
@@ -203,22 +208,22 @@ def _parts_with(
 
 def _bury(store: Store, users: Sequence[str], newest: int) -> None:
     """Write the users' tombstones. A rating dated in the future must not come back either."""
-    key = store.erasure_key()
+    key = erasure_key(store)
     until = max(
         datetime.now(UTC), datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
     )
-    buried = {user["hash"]: user for user in store.tombstones()}
+    buried = {user["hash"]: user for user in store.records.tombstones()}
     for user in users:
         digest = erasure.hash_of(user, key)
         buried[digest] = {"hash": digest, "until": until.isoformat(), "pending": store.published()}
-    store.write_tombstones([buried[digest] for digest in sorted(buried)])
+    store.records.write_tombstones([buried[digest] for digest in sorted(buried)])
 
 
 def _clean_landing(
     connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
 ) -> None:
     """Remove taken files that hold the users: what others have in them is in the batches."""
-    taken = store.taken()
+    taken = taken_digests(store)
     removed: dict[str, list[Path]] = {}
     for path in sources.drop_files(store.landing):
         if _rows_in(connection, path, users):
@@ -234,7 +239,7 @@ def _clean_landing(
         for file in own:
             file["mtime_ns"] = None  # should it be dropped again, it is read again
         if own:
-            store.write_outcome(key, "ingest", outcome)
+            store.records.write_outcome(key, "ingest", outcome)
     for path in (path for paths in removed.values() for path in paths):
         path.unlink()
         log.info("removed a taken file with rows of the users from %s", store.landing)
@@ -263,17 +268,16 @@ def _rows_in(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequence[
 
 def _clean_merged(store: Store, users: Sequence[str], parts: dict[Path, Any]) -> None:
     """Remove the users' ratings of merged batches, as `_clean_batch` does."""
-    merged = store.merged()
-    if not merged["batches"] or (old := store.merged_part(merged["part"])) not in parts:
+    merged = store.records.compacted()
+    if merged["part"] is None or (old := compacted_part(store, merged["part"])) not in parts:
         return
     new = old.with_name(_next_name(old.name))
     erasure.copy_without(store, pq.ParquetFile(old), new, erasure.matches(users))
     n_erased = parts[old][0]
-    counts = {
-        "rows": merged["rows"] - n_erased,
-        "rows_erased": merged.get("rows_erased", 0) + n_erased,
-    }
-    store.write_merged({**merged, "part": new.name, **counts})
+    merged["part"] = new.name
+    merged["rows"] -= n_erased
+    merged["rows_erased"] = merged.get("rows_erased", 0) + n_erased
+    store.records.write_compacted(merged)
     old.unlink()
     log.info("removed the users from the merged batches")
 
@@ -308,7 +312,7 @@ def _clean_batch(store: Store, key: str, users: Sequence[str], parts: dict[Path,
                 pq.write_table(_without(bad, mask), target, compression="zstd")
         file["part"] = part
     if old:
-        store.write_outcome(key, "ingest", outcome)
+        store.records.write_outcome(key, "ingest", outcome)
         log.info("removed the users from batch %s", key)
         for name in old:
             for folder in (store.ratings(key), store.rejected(key)):
@@ -358,7 +362,7 @@ def _clean_messages(store: Store, users: Sequence[str]) -> None:
         text = path.read_text(encoding="utf-8")
         if any(_pattern(users).search(part) for part in _texts(text, path, FREE_TEXT)):
             blotted = _blot(json.loads(text), _pattern(users))
-            store.write_json(path, blotted)
+            write_json(path, blotted)
 
 
 def _blot(value: Any, pattern: re.Pattern[str], free: bool = False) -> Any:

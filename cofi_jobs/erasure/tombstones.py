@@ -22,8 +22,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.ids import clean_id
-from cofi_jobs.store.schemas import PUBLISHED, describe, users_in
-from cofi_jobs.store.store import Store, sha256
+from cofi_jobs.store.erasure_key import erasure_key
+from cofi_jobs.store.files import sha256
+from cofi_jobs.store.layout import RUNS
+from cofi_jobs.store.manifest_files import describe
+from cofi_jobs.store.records import Tombstone
+from cofi_jobs.store.schemas import PUBLISHED, users_in
+from cofi_jobs.store.store import Store
 
 REASON = "erased"
 # A token is what stands between two of these: so 17 is found in "17,42,3", not in "2017-01-17.csv".
@@ -36,10 +41,10 @@ class Tombstones:
     """The erased users of a store, asked by id."""
 
     def __init__(self, store: Store) -> None:
-        self.users = {user["hash"]: user for user in store.tombstones()}
-        self.key = store.erasure_key() if self.users else b""
+        self.users = {user["hash"]: user for user in store.records.tombstones()}
+        self.key = erasure_key(store) if self.users else b""
 
-    def find(self, user_id: str) -> dict[str, Any] | None:
+    def find(self, user_id: str) -> Tombstone | None:
         """The tombstone of a user, None if the user is not erased."""
         return self.users.get(hash_of(user_id, self.key))
 
@@ -99,6 +104,8 @@ def finish(store: Store) -> list[str]:
     """Remove erased users from the published runs that still show them; returns the keys of those runs."""
     tombstones = Tombstones(store)
     runs = sorted({key for user in tombstones.users.values() for key in user["pending"]})
+    if runs:
+        store.fetch(RUNS)
     for key in runs:
         users = {digest for digest, user in tombstones.users.items() if key in user["pending"]}
         manifest = store.manifest(key)
@@ -106,7 +113,7 @@ def finish(store: Store) -> list[str]:
             _clean_published(store, key, manifest, _hashed(users, tombstones.key), len(users))
         for digest in users:
             tombstones.users[digest]["pending"].remove(key)
-        store.write_tombstones(list(tombstones.users.values()))
+        store.records.write_tombstones(list(tombstones.users.values()))
     return runs
 
 
@@ -119,7 +126,7 @@ def _clean_published(
     if own != before:  # files of one user each: first they are named no more, then they go
         note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": n_users}
         manifest = {**manifest, "files": own, "erasures": [*manifest.get("erasures", []), note]}
-        store.write_manifest(key, manifest)
+        store.records.write_manifest(key, manifest)
     clean_run(store, key, gone, shown=True)
     files = [
         describe(folder / file["path"], folder) for file in own if (folder / file["path"]).exists()
@@ -127,7 +134,7 @@ def _clean_published(
     if [file["sha256"] for file in files] != [file["sha256"] for file in own]:
         note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": n_users}
         notes = [*manifest.get("erasures", []), note] if own == before else manifest["erasures"]
-        store.write_manifest(key, {**manifest, "files": files, "erasures": notes})
+        store.records.write_manifest(key, {**manifest, "files": files, "erasures": notes})
 
 
 def _is_of(path: str, gone: Matches) -> bool:

@@ -17,8 +17,9 @@ from cofi_jobs.core.credentials import SOURCE_FILES, options
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.ingestion.formats import is_dropped
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.layout import TEMPORARY
 from cofi_jobs.store.objects import Object, Objects
-from cofi_jobs.store.store import TEMPORARY, Store
+from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 

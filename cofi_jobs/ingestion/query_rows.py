@@ -22,7 +22,8 @@ from cofi_jobs.core.credentials import SOURCE_DATABASE
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.store import TEMPORARY, Store
+from cofi_jobs.store.layout import TEMPORARY
+from cofi_jobs.store.store import Store
 
 if TYPE_CHECKING:
     from cofi_jobs.core import postgres

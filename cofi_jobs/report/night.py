@@ -12,8 +12,9 @@ from cofi_jobs.report.drawing import short
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.reader import ArrowRun as Run
+from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.status import evaluation_of
-from cofi_jobs.store.store import Store, run_time
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 
 NIGHTS = 14  # so many stand beside each other

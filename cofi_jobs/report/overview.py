@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.status import evaluation_of, measure_names, state_of
-from cofi_jobs.store.store import Store, run_time
+from cofi_jobs.store.store import Store
 
 
 @dataclass(frozen=True)

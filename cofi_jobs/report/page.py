@@ -8,8 +8,8 @@ from cofi_jobs.report.drawing import unique
 from cofi_jobs.report.night import NAMES, Night, measure_label
 from cofi_jobs.report.section import Section
 from cofi_jobs.report.template import fill
+from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.status import measure_names
-from cofi_jobs.store.store import run_time
 
 
 def verdict(night: Night) -> tuple[str, str, list[str]]:

@@ -8,6 +8,7 @@ import logging
 
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
+from cofi_jobs.store.batches import compacted_part, rating_parts, vacuum
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.normalize import newest
 
@@ -20,8 +21,8 @@ def merge(store: Store, settings: Settings) -> list[str]:
     Batches that a run under way may still need as they are stay apart: its own, and all later ones.
     """
     with store.lock("normalize"), store.lock("ingest"):  # nobody reads or writes batches meanwhile
-        merged = store.merged()
-        store.sweep_batches()
+        merged = store.records.compacted()
+        vacuum(store)
         apart = [key for key in store.batches() if key not in merged["batches"]]
         if len(apart) <= settings.max_batches:
             return []
@@ -36,11 +37,11 @@ def merge(store: Store, settings: Settings) -> list[str]:
         if not older:
             return []
         part = f"up-to-{older[-1]}.parquet"
-        parts = store.rating_parts(up_to=older[-1])
-        store.merged_part(part).parent.mkdir(parents=True, exist_ok=True)
+        parts = rating_parts(store, up_to=older[-1])
+        compacted_part(store, part).parent.mkdir(parents=True, exist_ok=True)
         with sql.connect(settings, store.root / "ratings") as connection:
             counts = newest(connection, parts, settings.memory_limit_mb)
-            with store.replace_file(store.merged_part(part)) as target:
+            with store.replace_file(compacted_part(store, part)) as target:
                 rows = sql.write_parquet(
                     connection,
                     "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival",
@@ -48,7 +49,7 @@ def merge(store: Store, settings: Settings) -> list[str]:
                 )
         superseded = merged.get("rows_superseded", 0) + counts["n_superseded"]
         batches = [*merged["batches"], *older]
-        store.write_merged(
+        store.records.write_compacted(
             {
                 **merged,
                 "batches": batches,
@@ -57,6 +58,6 @@ def merge(store: Store, settings: Settings) -> list[str]:
                 "rows_superseded": superseded,
             }
         )
-        store.sweep_batches()
+        vacuum(store)
     log.info("merged %d batches up to %s: %d rows", len(older), older[-1], rows)
     return older

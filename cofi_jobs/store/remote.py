@@ -1,69 +1,39 @@
-"""A store in a bucket, s3:// or gs://, that is worked on in a local folder.
+"""A store in a bucket, s3:// or gs://.
 
-Whoever works on it holds the lease (`lock`): first the folder becomes what the bucket has, as far as the task needs it,
-and only what has changed is downloaded; at the end what the task changed is uploaded, in an order in which a record is
-never there before what it names, CURRENT.json last; then what is gone is removed. Records are written on the condition
-that they are as they were. Killed in between, the upload leaves files that nothing names.
+Records and tables are read from the bucket itself. To change the store, `lock` takes the lease on
+it, downloads what the task needs into a local folder, and yields that folder as a store of its own.
+Afterwards what the task changed is uploaded, in an order in which a record is never there before
+what it names, CURRENT.json last. Then what is gone is removed. Records are written on the condition
+that nobody changed them meanwhile. A killed upload leaves files that no record names.
 
-Without the lease records and tables are read from the bucket itself.
+plan.py decides what is moved; here it is moved.
 """
 
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from cofi_jobs.core.credentials import OPTIONS
-from cofi_jobs.core.credentials import options as given_options
-from cofi_jobs.core.errors import SettingsError, StoreError
+from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.store import files, layout, plan
 from cofi_jobs.store.lease import Lease
+from cofi_jobs.store.locks import file_lock
 from cofi_jobs.store.objects import Object, Objects
-from cofi_jobs.store.store import SCHEME, Store
+from cofi_jobs.store.plan import Plan, Runs, Stamp, Synced
+from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
 CACHE = "COFI_CACHE"  # where the local folders are
 LEASE_SECONDS = "COFI_LEASE_SECONDS"
-# Folders that only some tasks need; None: whoever needs everything.
-NEEDED_BY = {
-    "ratings": ("ingest", "normalize", "publish"),
-    "rejected": ("ingest", "report", "publish"),
-    "landing": ("ingest", "publish"),
-}
-# Records are uploaded after all data, in this order, a folder for what is in it; then the outcome of publish.
-RECORDS = (
-    "erased.key",
-    "store.json",
-    "settings.json",
-    "tasks",
-    "merged.json",
-    "manifests",
-    "CURRENT.json",
-)
-# Tombstones are written when what they tell of is done and the old is removed: an erasure has ended when it says so.
-TOMBSTONES = "erased.json"
 
 
-def open_store(location: Path | str, options: dict[str, Any] | None = None) -> Store:
-    """The store in a folder or at an address. Without `options` those of the environment are taken.
-
-    Raises SettingsError for an address that is of no use as a store.
-    """
-    found = SCHEME.match(str(location))
-    if found and found[1] == "file":
-        return Store(unquote(urlsplit(str(location)).path))
-    if found and found[1] in ("s3", "gs"):
-        return MirroredStore(str(location), given_options(OPTIONS) if options is None else options)
-    return Store(location)
-
-
-class MirroredStore(Store):
-    """A store below an address; `root` is the local folder, which is only to be used within `lock`."""
+class RemoteStore(Store):
+    """A store below an address. Outside of `lock` it is only read."""
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
         self.objects = Objects(address.rstrip("/"), options)
@@ -71,256 +41,221 @@ class MirroredStore(Store):
             raise SettingsError(
                 f"found the bucket {address} as a store, expected a folder in it: {address}/<folder>"
             )
-        cache = (
-            os.environ.get(CACHE)
-            or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cofi"
-        )
-        self.folder = (
-            Path(cache).absolute() / hashlib.sha256(self.objects.address.encode()).hexdigest()[:16]
-        )
-        super().__init__(self.folder / "store")
+        self.folder = _cache() / hashlib.sha256(self.objects.address.encode()).hexdigest()[:16]
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.root.mkdir(exist_ok=True)
+        super().__init__(self.folder / "store", self.objects.address, BucketSource(self.objects))
         self.create()
-        self.location = self.objects.address
-        self.seconds = float(os.environ.get(LEASE_SECONDS) or 60)
-        self.remote: dict[str, Object] | None = None  # what the bucket had, while the lease is held
-        self.local: dict[str, Any] = {}  # files of the folder that are as the bucket has them
+        self.lease_seconds = float(os.environ.get(LEASE_SECONDS) or 60)
+
+    def exists(self) -> bool:
+        """Whether there is anything below the address."""
+        return any(not layout.is_hidden(name) for name in self.objects.names("*"))
+
+    def readable(self, run_key: str, name: str) -> tuple[str, Any]:
+        """Path of a table or file in the bucket, and the bucket's file system."""
+        return f"{self.objects.root}/{layout.table(run_key, name)}", self.objects.filesystem
 
     @contextmanager
     def lock(
-        self, task: str, run_key: str | None = None, needs: Collection[str] | None = None
-    ) -> Iterator[None]:
-        """The lease on the whole store, whatever the task: the folder is as the bucket within, the bucket as it after.
+        self, name: str, run_key: str | None = None, needs: Collection[str] | None = None
+    ) -> Iterator[Store]:
+        """A local copy of the store to work on, uploaded at the end; also if the work fails.
 
-        Raises RuntimeError if the lease is lost on the way: then nothing is written any more.
+        There is one lease on the whole store, whatever the name. Raises RuntimeError if the lease is
+        lost on the way: then nothing is written any more.
         """
-        if self.remote is not None:
-            yield
-            return
-        self.run_key = run_key
-        with super().lock("mirror"), Lease(self.objects, self.seconds) as lease:
+        with file_lock(self.folder / "lock"), Lease(self.objects, self.lease_seconds) as lease:
+            session = Session(self, lease, run_key)
+            session.download(needs)
             try:
-                self._pull(task, run_key, needs)
-                try:
-                    yield
+                yield session
+            except Exception:
+                try:  # how it failed is recorded there too
+                    session.upload()
                 except Exception:
-                    try:  # how it failed is recorded there too
-                        self._push(lease)
-                    except Exception:
-                        log.exception(
-                            "what the failed task leaves could not be written to %s", self.location
-                        )
-                    raise
-                self._push(lease)
-            finally:
-                self.remote = None
+                    log.exception(
+                        "what the failed task changed was not written to %s", self.location
+                    )
+                raise
+            session.upload()
 
-    def readable(self, run_key: str, name: str) -> tuple[str, Any]:
-        """As it is in the bucket."""
-        return f"{self.objects.root}/runs/{run_key}/{name}", self.objects.filesystem
 
-    # ---- records: in the bucket, unless the lease is held
+class BucketSource:
+    """Records in a bucket, read without the lease."""
 
-    def paths(self, pattern: str) -> list[Path]:
-        """Paths below the local folder, whether they are there or in the bucket alone."""
-        if self.remote is not None:
-            return super().paths(pattern)
-        return [self.root / name for name in self.objects.names(pattern)]
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
 
-    def _read_json(self, path: Path) -> dict[str, Any] | None:
-        if self.remote is not None:
-            return super()._read_json(path)
-        found = self.objects.read(str(path.relative_to(self.root)))
-        try:
-            return json.loads(found[0]) if found else None
-        except ValueError as error:
-            raise StoreError(f"{self.shown(path)} is not valid JSON: {error}") from None
+    def read(self, name: str) -> Any:
+        """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
+        found = self.objects.read(name)
+        return files.parse_json(found[0], f"{self.objects.address}/{name}") if found else None
 
-    def _remove_record(self, path: Path) -> None:
-        if self.remote is not None:
-            super()._remove_record(path)
-        else:
-            self.objects.remove([str(path.relative_to(self.root))])
+    def write(self, name: str, content: Any) -> None:
+        """Not without the lease."""
+        raise RuntimeError(f"{name} of a store in a bucket can be written within its lock only")
 
-    # ---- the bucket into the folder, and back
+    def remove(self, name: str) -> None:
+        """Remove a record, if it is there."""
+        self.objects.remove([name])
+
+    def names(self, pattern: str) -> list[str]:
+        """Names below the address that match a pattern."""
+        return self.objects.names(pattern)
+
+
+class Session(Store):
+    """The local copy of a remote store, while the lease is held."""
+
+    def __init__(self, store: RemoteStore, lease: Lease, run_key: str | None) -> None:
+        super().__init__(store.root, store.location)
+        self.objects, self.lease, self.run_key = store.objects, lease, run_key
+        self.index = Index(store.folder / "index.json")
+        self.remote: Mapping[str, Object] = {}  # files of the bucket when the session began
+        self.synced: dict[str, Synced] = {}
+
+    @contextmanager
+    def lock(
+        self, name: str, run_key: str | None = None, needs: Collection[str] | None = None
+    ) -> Iterator[Store]:
+        """The session itself: the lease is held already."""
+        yield self
+
+    def download(self, needs: Collection[str] | None) -> None:
+        """Make the folder as the bucket is, as far as it is needed; fetch only what has changed."""
+        self.remote = self.objects.tree()
+        versions = {name: file.version for name, file in self.remote.items()}
+        self.synced = plan.unchanged(stamps(self.root), versions, self.index.read())
+        self.index.remove()  # if killed from here on, what is not in the index is fetched again
+        remove_all_but(self.root, self.synced)
+        self.create()
+        self._download([name for name in self.remote if plan.is_always_here(name)])
+        self._fetch(needs)
+        for name in self.remote:  # an empty folder stands for a run that is not downloaded
+            if run_key := layout.run_of(name):
+                self.table(run_key, "").mkdir(parents=True, exist_ok=True)
 
     def fetch(self, *needs: str) -> None:
-        """Download these folders as well."""
-        assert self.remote is not None
-        runs = None if self.run_key is None else self._runs(self.run_key)
-        self._fetch(
-            [name for name in self.remote if _is_in(name, needs, runs, self.current() or "")]
+        """Have these folders here as well, named as in the `needs` of `Store.lock`."""
+        self._fetch(needs)
+
+    def upload(self) -> None:
+        """Make the bucket as the folder is."""
+        local = stamps(self.root)
+        todo = plan.diff(local, self.remote, self.synced, self.run_keys())
+        self.lease.check()
+        if not todo:
+            return
+        log.info(
+            "uploading %d files to %s, removing %d",
+            len(todo.upload + todo.write + todo.finish),
+            self.location,
+            len(todo.remove),
         )
+        self._carry_out(todo)
+        now = self.objects.tree()
+        self.index.write({n: Synced(now[n].version, s) for n, s in local.items() if n in now})
 
-    def _pull(self, task: str, run_key: str | None, needs: Collection[str] | None) -> None:
-        remote = self.objects.tree()
-        if not remote and task not in ("ingest", "catalogue"):
-            raise StoreError(
-                f"found no store in {self.location}, expected one in which ingest has run"
-            )
-        self.remote = remote
-        index = json.loads(self._index.read_text()) if self._index.exists() else {}
-        here = self._files()
-        self.local = {
-            name: index[name]
-            for name, stat in here.items()
-            if name in remote and index.get(name) == [remote[name].version, *stat]
-        }
-        self._index.unlink(
-            missing_ok=True
-        )  # killed from here on, all is fetched anew that does not count yet
-        for path in sorted(
-            self.root.rglob("*"), reverse=True
-        ):  # what is in a folder comes before it
-            if path.is_dir() and not path.is_symlink():
-                if not any(path.iterdir()):
-                    path.rmdir()
-            elif str(path.relative_to(self.root)) not in self.local and not path.name.startswith(
-                ".lock-"
-            ):
-                path.unlink()
-        self.create()
-        self._fetch([name for name in remote if name.partition("/")[0] not in ("runs", *NEEDED_BY)])
-        runs = (
-            None
-            if run_key is None or (task == "publish" and self._pending())
-            else self._runs(run_key)
-        )
-        if needs is None:
-            self._fetch(
-                [name for name in remote if _is_needed(name, task if run_key else None, runs)]
-            )
-        else:
-            self.fetch(*needs)
-        for name in remote:  # a run is there though its files are not; if it is removed, they are
-            if name.startswith("runs/"):
-                (self.root / "runs" / name.split("/")[1]).mkdir(parents=True, exist_ok=True)
-        self._keep_index()
+    def _carry_out(self, todo: Plan) -> None:
+        self.objects.remove(todo.invalidate)
+        self.objects.upload({name: self.root / name for name in todo.upload})
+        for name in todo.write:
+            self._write(name, todo)
+        self.lease.check()
+        self.objects.remove(todo.remove)
+        for name in todo.finish:
+            self._write(name, todo)
 
-    def _runs(self, run_key: str) -> set[str | None]:
-        """Runs whose tables a task of a run may read: its own, the one before it, the one that readers use."""
-        before = [key for key in self.published() if key < run_key]
-        return {run_key, self.current(), *before[-1:]}
+    def _write(self, name: str, todo: Plan) -> None:
+        """Write a record, if it is in the bucket as this session left it."""
+        self.lease.check()
+        known = name in self.remote and name not in todo.invalidate
+        expected = self.remote[name].version if known else None
+        self.objects.write(name, (self.root / name).read_bytes(), expected)
 
-    def _pending(self) -> bool:
-        return any(user["pending"] for user in self.tombstones())
+    def _fetch(self, needs: Collection[str] | None) -> None:
+        runs = Runs(self._readable_runs(), self.current())
+        here = stamps(self.root).keys() | self.synced.keys()
+        self._download(plan.missing(self.remote, here, needs, runs))
 
-    def _fetch(self, names: list[str]) -> None:
-        assert self.remote is not None
-        missing = {name: self.root / name for name in names if name not in self.local}
+    def _readable_runs(self) -> frozenset[str] | None:
+        """Runs that a task reads: its own, the one published before it, the one that readers use."""
+        if self.run_key is None:
+            return None
+        before = [key for key in self.published() if key < self.run_key]
+        return frozenset({self.run_key, self.current() or self.run_key, *before[-1:]})
+
+    def _download(self, names: Collection[str]) -> None:
+        missing = {name: self.root / name for name in names if name not in self.synced}
         if missing:
-            size = sum(self.remote[name].size for name in missing)
+            megabytes = sum(self.remote[name].size for name in missing) / 1e6
             log.info(
-                "downloading %d files, %.1f MB, from %s", len(missing), size / 1e6, self.location
+                "downloading %d files, %.1f MB, from %s", len(missing), megabytes, self.location
             )
         self.objects.download(missing)
         for name, path in missing.items():
             os.utime(path, (self.remote[name].modified,) * 2)
-            self.local[name] = [self.remote[name].version, *_stat(path)]
+            self.synced[name] = Synced(self.remote[name].version, stamp(path))
+        self.index.write(self.synced)
 
-    def _push(self, lease: Lease) -> None:
-        assert self.remote is not None
-        here, remote = self._files(), self.remote
-        changed = [
-            name
-            for name, stat in here.items()
-            if name not in self.local or self.local[name][1:] != stat
-        ]
-        gone = [name for name in self.local if name not in here]
-        gone += [
-            name
-            for name in remote
-            if name.startswith("runs/")
-            and name not in self.local
-            and not (self.root / "runs" / name.split("/")[1]).exists()
-        ]
-        stale = [name for name in (*changed, *gone) if name in remote and self._is_outcome(name)]
-        if changed or gone:
-            log.info(
-                "uploading %d files to %s, removing %d", len(changed), self.location, len(gone)
-            )
-        lease.check()
-        self.objects.remove(stale)  # what they name is about to change
-        self.objects.upload({name: self.root / name for name in changed if not _rank(name)})
-        for name in sorted(
-            (name for name in changed if _rank(name)), key=lambda name: (_rank(name), name)
-        ):
-            if name != TOMBSTONES:
-                self._write(name, stale, lease)
-        lease.check()
-        self.objects.remove(sorted(gone, key=lambda name: (-_rank(name), name)))
-        if TOMBSTONES in changed:
-            self._write(TOMBSTONES, stale, lease)
-        if changed or gone:
-            now = self.objects.tree()
-            self.local = {
-                name: [now[name].version, *stat] for name, stat in here.items() if name in now
-            }
-            self._keep_index()
 
-    def _write(self, name: str, stale: list[str], lease: Lease) -> None:
-        assert self.remote is not None
-        lease.check()
-        expected = self.remote[name].version if name in self.remote and name not in stale else None
-        self.objects.write(name, (self.root / name).read_bytes(), expected)
+class Index:
+    """The file that remembers, from task to task, which local files are as the bucket has them."""
 
-    def _is_outcome(self, name: str) -> bool:
-        """Whether this says that tables of an unpublished run count; of a published one nothing is made anew."""
-        parts = name.split("/")
-        if parts[0] != "tasks" or parts[2] == "ingest.json" or parts[2].endswith(".failed.json"):
-            return False
-        return f"manifests/{parts[1]}.json" not in (self.remote or {})
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    def _files(self) -> dict[str, list[int]]:
-        """Files of the local folder that belong into the bucket, with what changes when they do."""
-        paths = (path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
-        names = {str(path.relative_to(self.root)): path for path in paths}
-        return {
-            name: _stat(path)
-            for name, path in names.items()
-            if "/." not in f"/{name}" and not name.startswith("current/")
+    def read(self) -> dict[str, Synced]:
+        """Files by name, none if the last task was killed."""
+        if not self.path.exists():
+            return {}
+        entries = json.loads(self.path.read_text())
+        return {name: Synced(version, Stamp(*of)) for name, (version, *of) in entries.items()}
+
+    def write(self, synced: Mapping[str, Synced]) -> None:
+        """Replace the file."""
+        entries = {
+            name: [of.version, of.stamp.size, of.stamp.modified, of.stamp.inode]
+            for name, of in synced.items()
         }
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(entries))
+        new.replace(self.path)
 
-    @property
-    def _index(self) -> Path:
-        return self.folder / "index.json"
-
-    def _keep_index(self) -> None:
-        new = self._index.with_suffix(".new")
-        new.write_text(json.dumps(self.local))
-        new.replace(self._index)
+    def remove(self) -> None:
+        """Forget all files."""
+        self.path.unlink(missing_ok=True)
 
 
-def _stat(path: Path) -> list[int]:
+def stamps(root: Path) -> dict[str, Stamp]:
+    """Files of a folder that belong into the bucket: no links, nothing hidden."""
+    paths = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    named = ((str(path.relative_to(root)), path) for path in paths)
+    return {
+        name: stamp(path)
+        for name, path in named
+        if not layout.is_hidden(name) and not layout.is_in(name, layout.CURRENT_LINK)
+    }
+
+
+def stamp(path: Path) -> Stamp:
+    """What tells whether a file has changed."""
     stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
-def _rank(name: str) -> int:
-    """When a file is uploaded: 0 for data, above for records."""
-    top = name.partition("/")[0]
-    if name.endswith("/publish.json") or name == TOMBSTONES:
-        return len(RECORDS) + 1
-    return RECORDS.index(top) + 1 if top in RECORDS else 0
+def remove_all_but(root: Path, names: Collection[str]) -> None:
+    """Remove all other files below a folder, links too, and folders that are empty then."""
+    for path in sorted(root.rglob("*"), reverse=True):  # what is in a folder comes before it
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif str(path.relative_to(root)) not in names:
+            path.unlink()
 
 
-def _is_in(name: str, needs: Collection[str], runs: set[str | None] | None, current: str) -> bool:
-    """Whether a file is in one of the folders, of these runs; without `runs` of all."""
-    top, *rest = name.split("/")
-    if top != "runs":
-        return top in needs
-    run_key, table = rest[0], rest[1] if len(rest) > 2 else ""
-    return (
-        "runs" in needs
-        or (f"runs/*/{table}" in needs and (runs is None or run_key in runs))
-        or (f"current/{table}" in needs and run_key == current)
-    )
-
-
-def _is_needed(name: str, task: str | None, runs: set[str | None] | None) -> bool:
-    """Whether a task needs a file; without a task everything is needed, without `runs` the tables of all runs."""
-    top, _, rest = name.partition("/")
-    if top == "runs":
-        return runs is None or rest.partition("/")[0] in runs
-    return task is None or task in NEEDED_BY.get(top, (task,))
+def _cache() -> Path:
+    """The folder of all local copies."""
+    if given := os.environ.get(CACHE):
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "cofi"

@@ -4,14 +4,10 @@ Descriptions of the columns travel in the files: with Arrow's fields, and for ot
 key-value metadata, under the column's name.
 """
 
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import PurePath
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-
-from cofi_jobs.store.store import sha256
 
 SCHEMA_VERSION = 1
 PUBLISHED = (
@@ -22,30 +18,6 @@ PUBLISHED = (
     "evaluation",
 )  # what readers see of a run
 ID_TYPES = {"integer": pa.int64(), "string": pa.string()}
-
-
-def describe(path: Path, folder: Path) -> dict[str, Any]:
-    """What the manifest says of a file of a run, whose path is taken below `folder`."""
-    metadata = pq.read_metadata(path)
-    return {
-        "path": str(path.relative_to(folder)),
-        "rows": metadata.num_rows,
-        "bytes": path.stat().st_size,
-        "sha256": sha256(path),
-        **_id_range(metadata),
-    }
-
-
-def _id_range(metadata: pq.FileMetaData) -> dict[str, Any]:
-    """First and last id of a file that is sorted by its first column, an id; so a look-up opens one file only."""
-    if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
-        return {}
-    first, last = (
-        metadata.row_group(n).column(0).statistics for n in (0, metadata.num_row_groups - 1)
-    )
-    if first.min is None or last.max is None:  # Parquet keeps no bounds of very long texts
-        return {}
-    return {"first_id": first.min, "last_id": last.max}
 
 
 def _field(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:

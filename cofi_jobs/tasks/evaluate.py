@@ -21,8 +21,9 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import baselines, gate, metrics
 from cofi_jobs.evaluation.metrics import Lists, Mean, Scores, errors, mean_of, rank
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.run_tables import read_model
-from cofi_jobs.store.store import Store, run_time
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import learned_from, read_holdout_model, read_split
 from cofi_jobs.tuning import tuned
 

@@ -19,7 +19,9 @@ from cofi_jobs.ingestion import plain_files
 from cofi_jobs.ingestion import query_rows as source_query
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.store import Store, sha256
+from cofi_jobs.store.batches import show_rejected
+from cofi_jobs.store.files import sha256
+from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings, and if
     too many rows are refused; then nothing is taken, and rejected/ shows them unless the run has a batch already.
     """
-    merged = store.merged()["batches"]
+    merged = store.records.compacted()["batches"]
     if merged and run_key <= merged[-1]:
         raise StoreError(
             f"found the batches up to {merged[-1]} merged, so run {run_key} can take no more ratings"
@@ -145,7 +147,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     tombstones = erasure.Tombstones(store)
     landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)
     batch, replayed = _batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
-    properties = store.properties()
+    properties = store.records.properties()
     gone = any(
         "part" in file for file in batch
     )  # what was taken from files that have gone fits the properties
@@ -222,9 +224,9 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         too_many = _too_many_refused(batch, settings.max_rejected)
         if too_many:
             if run_key not in store.batches():
-                store.keep_refused(run_key, refused)
+                show_rejected(store, run_key, refused)
             raise DataError(too_many)
-    store.write_properties(properties)
+    store.records.write_properties(properties)
     reasons = sum((Counter(file["reasons"]) for file in batch), Counter())
     for reason, count in reasons.items():
         log.warning("%d rows refused: %s (see %s)", count, reason, store.rejected(run_key))

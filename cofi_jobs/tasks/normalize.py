@@ -22,6 +22,7 @@ from cofi_jobs.ingestion import formats as sources
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
+from cofi_jobs.store.batches import rating_parts
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ FEW = (
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Normalize the newest rating of each (user, item) over all batches up to this run's."""
-    batches, parts = store.batches(up_to=run_key), store.rating_parts(up_to=run_key)
+    batches, parts = store.batches(up_to=run_key), rating_parts(store, up_to=run_key)
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     if not parts:
         raise nothing
@@ -90,7 +91,9 @@ def account(store: Store, batches: Sequence[str], newest_rows: dict[str, int]) -
         sum(file.get(name, 0) for file in files)
         for name in ("rows_read", "rows_refused", "rows_erased")
     )
-    merged = store.merged()  # what was left out when batches were merged counts as before
+    merged = (
+        store.records.compacted()
+    )  # what was left out when batches were merged counts as before
     superseded, n_erased = merged.get("rows_superseded", 0), n_erased + merged.get("rows_erased", 0)
     rows = {name: newest_rows[name] + superseded for name in ("n_rows", "n_superseded")}
     if n_read != rows["n_rows"] + n_refused + n_erased:

@@ -8,7 +8,9 @@ from cofi_jobs.erasure import tombstones as erasure
 from cofi_jobs.settings.fields import Settings, section
 from cofi_jobs.settings.renames import current_names, with_old_names
 from cofi_jobs.store.compaction import merge
-from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION, describe
+from cofi_jobs.store.manifest_files import describe
+from cofi_jobs.store.runs import last_change, remove_run, replaced_at
+from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     A run older than the current one is published too, but readers stay with the newer one (`rollback` moves them).
     """
     if store.manifest(run_key) is None:
-        store.write_manifest(run_key, manifest(store, settings, run_key))
+        store.records.write_manifest(run_key, manifest(store, settings, run_key))
     current = store.current()
     if current is None or current <= run_key:
         store.set_current(run_key)
@@ -113,11 +115,11 @@ def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) ->
         for key in store.run_keys()
         if (
             key in published[:-keep_runs]
-            or (key not in published and store.last_change(key) < given_up)
+            or (key not in published and last_change(store, key) < given_up)
         )
         and key not in (run_key, store.current())
-        and store.left_at(key) < time.time() - grace_hours * 3600
+        and replaced_at(store, key) < time.time() - grace_hours * 3600
     ]
     for key in old:
-        store.remove_run(key)
+        remove_run(store, key)
     return old

@@ -24,6 +24,13 @@ REPEATABLE = (
     "deliver",
     "tune",
 )  # also when the run is published: none rewrites what readers use
+# Folders that a task reads or writes besides tables of runs and records (see `Store.lock`).
+FOLDERS = {
+    "ingest": ("landing", "ratings", "rejected"),
+    "normalize": ("ratings",),
+    "report": ("rejected",),
+    "publish": ("landing", "ratings", "rejected"),
+}
 LEARNING = ("train", "tune")  # tasks that use TensorFlow
 
 

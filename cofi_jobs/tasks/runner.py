@@ -18,8 +18,11 @@ from cofi_jobs.core.credentials import given, hide
 from cofi_jobs.core.errors import CofiError, StoreError
 from cofi_jobs.model.keras_import import import_keras
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.store import Store, check_run_key, sha256
-from cofi_jobs.tasks.registry import LEARNING, NEEDED, REPEATABLE, TASKS, following
+from cofi_jobs.store.batches import taken_digests
+from cofi_jobs.store.files import sha256
+from cofi_jobs.store.run_keys import check_run_key
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.registry import FOLDERS, LEARNING, NEEDED, REPEATABLE, TASKS, following
 from cofi_jobs.tuning import tuned
 
 log = logging.getLogger(__name__)
@@ -40,11 +43,13 @@ def run_task(
     secrets = given()
     if task == "ingest":
         store.create()
-    elif not store.root.is_dir():
-        raise StoreError(f"found no store in {store.root}, expected one in which ingest has run")
-    with store.lock(task, run_key):
+    elif not store.exists():
+        raise StoreError(
+            f"found no store in {store.location}, expected one in which ingest has run"
+        )
+    with store.lock(task, run_key, needs=("runs/*", *FOLDERS.get(task, ()))) as store:
         if store.manifest(run_key) is not None and task not in REPEATABLE:
-            taken = store.taken()
+            taken = taken_digests(store)
             for path in inputs.get("ratings", ()):
                 if sha256(path) not in taken:
                     raise StoreError(
@@ -62,7 +67,7 @@ def run_task(
                 )
             # From here on the tables of later tasks are out of date. The record of an earlier ingest stays, since it
             # says which files were taken.
-            store.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
+            store.records.forget_outcomes(run_key, following(task) | ({task} - {"ingest"}))
             settings, from_file = tuned.in_use(store, settings, run_key, task)
             with _quiet_start(settings.device), _without_collecting():
                 if task in LEARNING:
@@ -82,7 +87,7 @@ def run_task(
                 "error": hide(str(error), secrets),
                 "permanent": isinstance(error, CofiError),
             }
-            store.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
+            store.records.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
             raise
         outcome |= {
             "settings": settings.model_dump(),
@@ -90,8 +95,8 @@ def run_task(
         }
         if task == "train":
             outcome["tuned"] = from_file  # the tasks after it go by this
-        store.write_outcome(run_key, task, outcome)
-        store.write_failure(run_key, task, None)
+        store.records.write_outcome(run_key, task, outcome)
+        store.records.clear_failure(run_key, task)
         return outcome
 
 

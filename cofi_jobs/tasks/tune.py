@@ -431,7 +431,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             "%s stays as it is, for %s would become worse", store.tuned_file, " and ".join(worse)
         )
     elif values != before:
-        store.write_tuned(content)
+        store.records.write_tuned(content)
         log.info("wrote %s", store.tuned_file)
     for path in sorted(store.studies.glob("*.journal"), key=lambda path: path.stat().st_mtime)[
         :-KEPT_STUDIES

@@ -40,7 +40,7 @@ def read(store: Store) -> dict[str, Any] | None:
     Raises SettingsError, naming the file, the setting, what was found and what is allowed.
     """
     path = store.tuned_file
-    content = store.tuned()
+    content = store.records.tuned()
     if content is None:
         return None
     values = content.get("settings") if isinstance(content, dict) else None

@@ -111,7 +111,7 @@ def test_unusable_store_is_to_be_retried() -> None:
 
 
 def test_crash_is_not_taken_for_an_earlier_failure(store: Store) -> None:
-    store.write_failure(KEY, "ingest", {"error": "bad data of long ago", "permanent": True})
+    store.records.write_failure(KEY, "ingest", {"error": "bad data of long ago", "permanent": True})
     store.landing.rmdir()
     store.landing.write_text("in the way of the folder")
     with pytest.raises(RuntimeError, match=r"exit code 1$"):

@@ -22,7 +22,8 @@ import pytest
 from cofi_jobs.settings.fields import Settings, section
 from cofi_jobs.settings.form import form_fields
 from cofi_jobs.store.reader import current_run
-from cofi_jobs.store.store import Store, run_key_at
+from cofi_jobs.store.run_keys import run_key_at
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.airflow import DAGS, in_airflow
@@ -127,7 +128,7 @@ def nights(home: Path) -> dict[str, Any]:
     nightly = bag.dags["cofi_nightly"]
     nightly.deadline = None  # dag.test stumbles over deadlines
     conf = {"store": str(store.root), **QUICK_VALUES}
-    store.write_tuned({"settings": {"n_factors": 8, "recency": 0.25}, "run_key": "earlier"})
+    store.records.write_tuned({"settings": {"n_factors": 8, "recency": 0.25}, "run_key": "earlier"})
     seen: dict[str, Any] = {}
 
     write_ratings(store.landing / "ratings.csv", random_ratings())
@@ -191,7 +192,7 @@ def tuning(home: Path) -> dict[str, Any]:
     write_ratings(store.landing / "ratings.csv", random_ratings())
     for task in ("ingest", "normalize"):
         run_task(task, store, Settings(), "night-1")
-    store.write_manifest("night-1", {})
+    store.records.write_manifest("night-1", {})
     store.set_current("night-1")
     run = weekly.test(run_conf=conf, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
     seen["good"] = {"run_id": run.run_id}

@@ -89,7 +89,7 @@ def copy_for(task: str, whole: Store, root: Path, folders: set[str] | tuple[str,
     """An unpublished copy with these folders of data only, as if the task had not run yet."""
     store = Store(root)
     shutil.copytree(whole.root, store.root, symlinks=True)
-    store.forget_outcomes(KEY, [task])
+    store.records.forget_outcomes(KEY, [task])
     shutil.rmtree(store.root / "manifests")
     for name in ("CURRENT.json", "current"):
         (store.root / name).unlink()

@@ -23,9 +23,10 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from cofi_jobs.settings.resolve import to_environment
+from cofi_jobs.store.open import open_store
 from cofi_jobs.store.reader import current_run
-from cofi_jobs.store.remote import open_store
-from cofi_jobs.store.store import Store, run_key_at
+from cofi_jobs.store.run_keys import run_key_at
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from deploy.trigger import DAG, Airflow
 from tests.support import buckets

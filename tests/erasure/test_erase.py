@@ -17,9 +17,11 @@ from cofi_jobs.erasure import erase as module
 from cofi_jobs.erasure.erase import Found, erase, look
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.batches import compacted_part
 from cofi_jobs.store.compaction import merge
+from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.reader import current_run
-from cofi_jobs.store.schemas import describe
+from cofi_jobs.store.runs import remove_run
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
@@ -56,7 +58,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Store:
     )
     for task in list(TASKS)[:3]:
         run_task(task, store, settings, "night-3")
-    store.write_failure(
+    store.records.write_failure(
         "night-3", "recommend", {"error": f"found the user_id '{NAME}', too bad", "permanent": True}
     )
     report = store.table("night-2", "report")
@@ -265,14 +267,14 @@ def test_reruns_of_a_batch_do_not_bring_the_user_back(store: Store) -> None:
 
 
 def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
-    store.remove_run("night-3")  # which would hold the merge up
+    remove_run(store, "night-3")  # which would hold the merge up
     assert merge(store, load_settings(["max_batches=2"])) == ["night-1", "night-2"]
     before = everything(store)
     assert any(hit.startswith("ratings/merged/") for hit in trace(store))
     assert erase(store, load_settings(), [NAME], now=True).left == []
     assert trace(store) == set()
     assert everything(store) == before
-    assert len(list(store.merged_part("").iterdir())) == 1
+    assert len(list(compacted_part(store, "").iterdir())) == 1
     run_night(store, quick, "night-4")
     assert 13 in current_run(store).users()["user_id"].to_pylist()
     counts = store.required_outcome("night-4", "normalize")
@@ -300,10 +302,10 @@ def test_ids_of_other_things_are_no_trace(store: Store) -> None:
 
 def test_times_and_trials_are_no_trace(store: Store) -> None:
     erase(store, load_settings(), [NAME], now=True)
-    store.write_tombstones(
-        [{**user, "until": "2026-01-01T00:13:00+00:00"} for user in store.tombstones()]
+    store.records.write_tombstones(
+        [{**user, "until": "2026-01-01T00:13:00+00:00"} for user in store.records.tombstones()]
     )
-    store.write_tuned({"settings": {}, "time": "2026-01-01T00:13:00+00:00"})
+    store.records.write_tuned({"settings": {}, "time": "2026-01-01T00:13:00+00:00"})
     store.studies.mkdir()
     (store.studies / "study.journal").write_text('{"op_code": 5, "trial_id": 13}\n')
     left = look(store, load_settings(), ["13"]).left

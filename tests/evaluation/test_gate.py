@@ -12,7 +12,8 @@ from cofi_jobs.cli.show.evaluation import evaluation
 from cofi_jobs.core.errors import QualityError
 from cofi_jobs.evaluation import gate, overlap
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.store import Store, run_key_at
+from cofi_jobs.store.run_keys import run_key_at
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.evaluate import last_published
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, tasteful_ratings, write_ratings
@@ -303,7 +304,7 @@ def test_the_last_days_held_out(store: Store):
 def test_keys_of_airflows_runs_tell_the_time():
     from datetime import UTC, datetime
 
-    from cofi_jobs.store.store import run_time
+    from cofi_jobs.store.run_keys import run_time
 
     time = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
     assert run_time(run_key_at(time)) == time

@@ -143,7 +143,7 @@ def test_it_takes_a_third_of_the_steps_and_repeats_to_the_bit(night: Store):
     # A run published later, though newer, is not where this one starts.
     for folder in ("runs", "tasks"):
         shutil.copytree(night.root / folder / "n1", night.root / folder / "n3")
-    night.write_manifest("n3", night.manifest("n1") or {})
+    night.records.write_manifest("n3", night.manifest("n1") or {})
     night.set_current("n3")
     assert run_task("train", night, SETTINGS, "n2")["started_from"] == "n1"
     after = read_model(night.table("n2", "trial"))
@@ -232,8 +232,10 @@ def test_a_run_whose_records_have_old_names_of_settings_is_gone_on_from(night: S
     _, expected = _start(night, SETTINGS)
     manifest, trained = night.manifest("n1"), night.required_outcome("n1", "train")
     assert manifest is not None
-    night.write_manifest("n1", manifest | {"settings": old_names(manifest["settings"])})
-    night.write_outcome("n1", "train", trained | {"settings": old_names(trained["settings"])})
+    night.records.write_manifest("n1", manifest | {"settings": old_names(manifest["settings"])})
+    night.records.write_outcome(
+        "n1", "train", trained | {"settings": old_names(trained["settings"])}
+    )
     key, start = _start(night, SETTINGS)
     assert key == "n1"
     assert start is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.batches import compacted_part, taken_digests
 from cofi_jobs.store.compaction import merge
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
@@ -51,12 +52,12 @@ def normalized(store: Store, key: str = KEYS[-1]) -> dict[str, Any]:
 
 
 def test_a_night_is_the_same_before_and_after_merging(nights: Store) -> None:
-    before, taken = normalized(nights), nights.taken()
+    before, taken = normalized(nights), taken_digests(nights)
     assert merge(nights, load_settings(["max_batches=7"])) == []
     assert merge(nights, load_settings(["max_batches=4"])) == KEYS[:5]
     assert merge(nights, load_settings(["max_batches=4"])) == []
     assert normalized(nights) == before
-    assert (nights.batches(), nights.taken()) == (KEYS, taken)
+    assert (nights.batches(), taken_digests(nights)) == (KEYS, taken)
     assert sorted(path.name for path in nights.root.glob("ratings/*")) == [
         f"batch={k}" for k in KEYS[5:]
     ] + ["merged"]
@@ -64,7 +65,7 @@ def test_a_night_is_the_same_before_and_after_merging(nights: Store) -> None:
     before = normalized(nights, "night-7")
     assert merge(nights, TWO) == ["night-5", "night-6"]
     assert normalized(nights, "night-7") == before
-    assert len(list(nights.merged_part("").iterdir())) == 1
+    assert len(list(compacted_part(nights, "").iterdir())) == 1
 
 
 ROW = st.tuples(
@@ -110,7 +111,7 @@ def test_runs_of_merged_batches_cannot_be_made_again(nights: Store, key: str) ->
     merge(nights, TWO)
     with pytest.raises(StoreError, match=f"merged, so run {key} can take no more"):
         run_task("ingest", nights, SCALE, key)
-    nights.write_outcome(key, "ingest", nights.outcome(KEYS[0], "ingest") or {})
+    nights.records.write_outcome(key, "ingest", nights.outcome(KEYS[0], "ingest") or {})
     with pytest.raises(StoreError, match=f"merged, so a run {key} cannot be made any more"):
         run_task("normalize", nights, SCALE, key)
 
@@ -153,7 +154,7 @@ def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(
         merge(store, TWO)
         assert normalized(store) == before
         assert not list(store.root.glob(".tmp-*"))
-        assert len(list(store.merged_part("").iterdir())) == 1
+        assert len(list(compacted_part(store, "").iterdir())) == 1
         assert sorted(path.name for path in store.root.glob("ratings/*")) == [
             f"batch={KEYS[-1]}",
             "merged",

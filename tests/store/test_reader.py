@@ -68,7 +68,7 @@ def write_lists(store: Store, ids: list[Any], kind: str) -> None:
         recommend.write_whole(rows, folder)
     files = sorted(store.table(KEY, "recommendations").iterdir())
     described = [describe(path, store.table(KEY, "")) for path in files]
-    store.write_manifest(
+    store.records.write_manifest(
         KEY, {"id_types": {"user_id": kind, "item_id": "integer"}, "files": described}
     )
     store.set_current(KEY)
@@ -191,7 +191,7 @@ def test_readers_of_today_read_what_the_first_release_published(
     published: Store, tmp_path: Path, capsys
 ):
     store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
-    store.write_manifest(KEY, FIRST | {"run_key": KEY})
+    store.records.write_manifest(KEY, FIRST | {"run_key": KEY})
     run = read.current_run(store)
     assert len(run.recommendations("10")) == 5
     assert len(run.similar_items("100")) == 4

@@ -23,7 +23,8 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import lease
 from cofi_jobs.store.objects import ConflictError, Objects
-from cofi_jobs.store.remote import MirroredStore, open_store
+from cofi_jobs.store.open import open_store
+from cofi_jobs.store.remote import RemoteStore
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.registry import TASKS
@@ -157,7 +158,7 @@ def test_nights_move_what_is_new_only_and_readers_read_in_place(
     pd.testing.assert_frame_equal(own, local.reset_index(drop=True), check_dtype=False)
     assert len(run.rated(str(user)))
     assert len(run.popular_items())
-    assert moved.down == [], "a reader has no mirror"
+    assert moved.down == [], "a reader downloads no files"
     assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
 
 
@@ -332,7 +333,7 @@ def test_a_task_done_anew_and_killed_never_counts_by_halves(s3: Place, quick: Se
 
 HOLD = """
 import os, signal, sys
-from cofi_jobs.store.remote import open_store
+from cofi_jobs.store.open import open_store
 with open_store(sys.argv[1]).lock("ingest"):
     print("held", flush=True)
     sys.stdin.read()
@@ -374,18 +375,18 @@ def test_the_second_writer_waits_and_neither_is_lost(
     seen: list[Any] = []
 
     def other() -> None:
-        with second.lock("ingest"):
-            seen.append(second.properties())
-            second.write_properties({"n": 2})
+        with second.lock("ingest") as copy:
+            seen.append(copy.records.properties())
+            copy.records.write_properties({"n": 2})
 
     thread = threading.Thread(target=other)
-    with first.lock("ingest"):
+    with first.lock("ingest") as copy:
         thread.start()
         # It outlives the lease's three seconds: the holder renews it.
         wait_for(lambda: "waiting for" in caplog.text, "the second to wait", 10)
         threading.Event().wait(3.5)
         assert seen == []
-        first.write_properties({"n": 1})
+        copy.records.write_properties({"n": 1})
     thread.join()
     assert seen == [{"n": 1}]
     assert json.loads(place.read("store.json")) == {"n": 2}
@@ -402,8 +403,8 @@ def test_who_has_lost_the_lease_writes_nothing(
     with pytest.raises(
         RuntimeError, match=r"the lease on .* was lost, so nothing more is written there"
     ):
-        with first.lock("ingest"):
-            first.write_properties({"n": 1})
+        with first.lock("ingest") as copy:
+            copy.records.write_properties({"n": 1})
             with elsewhere(s3, environment, tmp_path).lock("ingest"):
                 pass
             threading.Event().wait(1)
@@ -417,16 +418,16 @@ def test_a_record_that_somebody_changed_meanwhile_is_not_overwritten(place: Plac
     with pytest.raises(
         ConflictError, match=f"{place.address}/store.json was written by somebody else meanwhile"
     ):
-        with store.lock("ingest"):
-            store.write_properties({"n": 1})
+        with store.lock("ingest") as copy:
+            copy.records.write_properties({"n": 1})
             place.put("store.json", '{"n": 2}')
     assert place.read("store.json") == b'{"n": 2}'
     with pytest.raises(ConflictError):
-        with store.lock("ingest"):
-            store.write_tuned({"n": 1})
+        with store.lock("ingest") as copy:
+            copy.records.write_tuned({"n": 1})
             place.put("settings.json", "{}")
     assert place.read("settings.json") == b"{}"
-    assert store.properties() == {"n": 2}
+    assert store.records.properties() == {"n": 2}
 
 
 # ---- erasing, pruning, addresses
@@ -451,9 +452,9 @@ def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
     assert look(elsewhere(s3, environment, tmp_path / "again"), quick, [user]).left == []
 
     store = elsewhere(s3, environment, tmp_path / "third")
-    with store.lock("publish", "n3"):
-        assert not list(store.table("n1", "model").glob("*")), "an old run's tables are not fetched"
-        assert prune(store, 2, "n3") == ["n1"]
+    with store.lock("publish", "n3", needs=("runs/*",)) as copy:
+        assert not list(copy.table("n1", "model").glob("*")), "an old run's tables are not fetched"
+        assert prune(copy, 2, "n3") == ["n1"]
     assert not [name for name in s3.names() if name.startswith("runs/n1/")]
     assert store.run_keys() == store.published() == ["n2", "n3"]
 
@@ -484,7 +485,7 @@ def test_an_erasure_killed_anywhere_is_done_when_it_is_run_again(
                 steps[0] = 0
             else:
                 steps[0] = -1
-        if any(tomb["pending"] == [] for tomb in open_store(s3.address).tombstones()):
+        if any(tomb["pending"] == [] for tomb in open_store(s3.address).records.tombstones()):
             assert look(open_store(s3.address), quick, ["13"]).left == [], "done is done"
         assert erase(open_store(s3.address), quick, ["13"], now=True).left == []
     assert step > 5
@@ -530,4 +531,4 @@ def test_a_place_without_a_store_is_named(s3: Place, quick: Settings):
         run_task("normalize", open_store(s3.address), quick, "n1")
     with pytest.raises(StoreError, match=f"found no published run in {s3.address}"):
         read.recommendations(s3.address, "1")
-    assert isinstance(open_store(s3.address), MirroredStore)
+    assert isinstance(open_store(s3.address), RemoteStore)

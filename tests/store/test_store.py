@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import SettingsError, StoreError
-from cofi_jobs.store.store import Store, check_run_key, run_key_at
+from cofi_jobs.store.run_keys import check_run_key, run_key_at
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
 
 
@@ -24,7 +25,7 @@ def publish(store: Store, run_key: str, rows: int = 3) -> None:
     """A published run whose one table holds its key in every row."""
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         pq.write_table(pa.table({"run": [run_key] * rows}), folder / "part-00000.parquet")
-    store.write_manifest(run_key, {"run_key": run_key})
+    store.records.write_manifest(run_key, {"run_key": run_key})
     store.set_current(run_key)
 
 
@@ -139,13 +140,13 @@ def test_pruning_keeps_the_newest_the_current_and_runs_under_way(store: Store):
     for key in ("0-under-way", "1-given-up"):
         with store.replace_folder(store.table(key, "normalized")):
             pass
-        store.write_outcome(key, "normalize", {})
+        store.records.write_outcome(key, "normalize", {})
     eight_days_ago = time.time() - 8 * 86_400
     os.utime(
         store.root / "tasks" / "1-given-up" / "normalize.json", (eight_days_ago, eight_days_ago)
     )
     for key in "abcde":
-        store.write_outcome(key, "ingest", {"files": []})
+        store.records.write_outcome(key, "ingest", {"files": []})
     assert prune(store, keep_runs=2, run_key="e") == ["1-given-up", "a", "c"]
     assert store.run_keys() == ["0-under-way", "b", "d", "e"]
     assert store.published() == ["b", "d", "e"]

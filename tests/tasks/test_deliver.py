@@ -387,7 +387,7 @@ def test_other_columns_are_refused_before_anything_changes(
     deliver(runs, settings, "n1")
     manifest = runs.manifest("n2")
     assert manifest is not None
-    runs.write_manifest(
+    runs.records.write_manifest(
         "n2", {**manifest, "settings": {**manifest["settings"], "similarity": "distance"}}
     )
     with pytest.raises(
@@ -395,7 +395,7 @@ def test_other_columns_are_refused_before_anything_changes(
     ):
         deliver(runs, settings, "n2")
     assert_delivered(database, runs, "n1")
-    runs.write_manifest("n2", manifest)
+    runs.records.write_manifest("n2", manifest)
     execute(database, "DROP TABLE cofi.similar_items CASCADE")  # as the message says
     deliver(runs, settings, "n2")
     assert_delivered(database, runs, "n2")

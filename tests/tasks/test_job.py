@@ -17,8 +17,9 @@ import pytest
 
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.settings.resolve import load_settings, to_environment
+from cofi_jobs.store.files import sha256
 from cofi_jobs.store.reader import current_run
-from cofi_jobs.store.store import Store, sha256
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import LEARNING, NEEDED, TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings

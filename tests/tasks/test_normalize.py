@@ -15,6 +15,7 @@ from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
+from cofi_jobs.store.batches import rating_parts
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import normalize as normalize_module
 from cofi_jobs.tasks.normalize import _repeated, newest
@@ -232,7 +233,7 @@ def test_pairs_of_one_hash_stay_apart(store: Store) -> None:
     for hashed in ("", "CREATE TEMP MACRO hash(user, item) AS 1::UBIGINT"):
         with sql.connect(load_settings(), store.root) as connection:
             connection.execute(hashed)
-            counts = newest(connection, store.rating_parts("night-0"), memory_mb=256)
+            counts = newest(connection, rating_parts(store, "night-0"), memory_mb=256)
             assert counts["n_superseded"] > 0
             found.append(
                 connection.execute("SELECT arrival, rating FROM newest ORDER BY ALL").fetchall()
@@ -483,7 +484,7 @@ def test_what_became_of_each_row_that_was_read_is_counted(store: Store) -> None:
     assert (outcome["n_ratings"], outcome["n_superseded"], outcome["n_withdrawn"]) == (2, 2, 1)
     record = store.required_outcome("night-0", "ingest")
     record["files"][0]["rows_read"] += 1
-    store.write_outcome("night-0", "ingest", record)
+    store.records.write_outcome("night-0", "ingest", record)
     with pytest.raises(
         StoreError, match=r"found 5 rows taken, 1 refused and 0 erased in .*, expected the 7 that"
     ):

@@ -80,7 +80,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, trials: int) -> None:
 
 
 def write(store: Store, **values: Any) -> None:
-    store.write_tuned({"settings": values, "run_key": "earlier"})
+    store.records.write_tuned({"settings": values, "run_key": "earlier"})
 
 
 def used(store: Store, *overrides: str, **environment: str) -> Settings:
@@ -274,7 +274,7 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
     outcome = run_task("tune", store_, load_settings(TOLD), "n1")
     assert outcome["written"] is True
     assert outcome["before"]["rating_lambda"] == 30
-    content = store_.tuned()
+    content = store_.records.tuned()
     assert content is not None
     assert content["settings"] == outcome["found"]
     assert set(content["settings"]) == set(tuned.NAMES) - {"n_factors"}, "all but what was told"
@@ -287,7 +287,7 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
 
 def test_what_is_worse_where_tuning_never_looked_is_not_written(store_: Store, monkeypatch):
     write(store_, ranking_lambda=30.0, rating_lambda=30.0)
-    before = store_.tuned()
+    before = store_.records.tuned()
     stop_after(monkeypatch, 4)
     compare = tune.compare
     monkeypatch.setattr(
@@ -296,7 +296,7 @@ def test_what_is_worse_where_tuning_never_looked_is_not_written(store_: Store, m
     outcome = run_task("tune", store_, load_settings(TOLD), "n1")
     assert outcome["found"] != outcome["before"]
     assert outcome["written"] is False
-    assert store_.tuned() == before
+    assert store_.records.tuned() == before
 
 
 def test_old_studies_are_removed(store_: Store, monkeypatch):

@@ -1,0 +1,91 @@
+"""The batches of a store: a batch is the ratings that one run took in.
+
+One place says in which file the ratings of a batch are: the outcome of the batch's ingest names its
+files, unless merged.json lists the batch; then the ratings are in the file that merged.json names.
+Both records are replaced in one step, after the files that they name were written and before the
+files that they named are removed. So at any moment each rating is found once, and files that no
+record names are leftovers, which `vacuum` removes.
+"""
+
+import shutil
+from pathlib import Path
+
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store import files, layout
+from cofi_jobs.store.store import Store
+
+
+def compacted_part(store: Store, name: str) -> Path:
+    """A file of compacted batches; without a name the folder of these files."""
+    return store.root / layout.COMPACTED_PARTS / name
+
+
+def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
+    """Files with the ratings of all batches up to a run's, in order of arrival, and the rows of each.
+
+    Raises StoreError if some of the batches are compacted with later ones, which the run must not see.
+    """
+    compacted = store.records.compacted()
+    if up_to is not None and compacted["batches"] and up_to < compacted["batches"][-1]:
+        raise StoreError(
+            f"found the batches up to {compacted['batches'][-1]} merged, so a run {up_to} cannot be made any more"
+        )
+    parts: dict[Path, int] = {}
+    if compacted["part"] is not None:
+        parts[compacted_part(store, compacted["part"])] = compacted["rows"]
+    for key in store.batches(up_to):
+        if key not in compacted["batches"]:
+            for file in store.required_outcome(key, "ingest")["files"]:
+                rows = file["rows_taken"] - file.get("rows_erased", 0)
+                parts[store.ratings(key) / file["part"]] = rows
+    return parts
+
+
+def taken_digests(store: Store) -> set[str]:
+    """SHA-256 of every file that was taken into a batch."""
+    return {
+        file["sha256"]
+        for key in store.batches()
+        for file in store.required_outcome(key, "ingest")["files"]
+    }
+
+
+def show_rejected(store: Store, run_key: str, folder: Path) -> None:
+    """Keep the rejected rows of a run that takes nothing because of them, until the next vacuum."""
+    shutil.rmtree(store.rejected(run_key), ignore_errors=True)
+    folder.rename(store.rejected(run_key))
+
+
+def vacuum(store: Store) -> None:
+    """Remove files of ratings and of rejected rows that no record names.
+
+    Only while no task reads or writes batches.
+    """
+    for path in store.root.glob(f"{layout.TEMPORARY}file-*"):  # of a killed `replace_file`
+        path.unlink()
+    compacted = store.records.compacted()
+    for path in compacted_part(store, "").glob("*"):
+        if path.name != compacted["part"]:
+            path.unlink()
+    for key in compacted["batches"]:
+        shutil.rmtree(store.ratings(key), ignore_errors=True)
+    batches = store.batches()
+    complete = {store.rejected(key) for key in batches}
+    for folder in store.root.glob(layout.rejected("*")):
+        if folder not in complete:
+            shutil.rmtree(folder)
+    for key in batches:
+        parts = {file["part"] for file in store.required_outcome(key, "ingest")["files"]}
+        for folder in (store.ratings(key), store.rejected(key)):
+            for path in folder.glob("*.parquet"):
+                if path.name not in parts:
+                    path.unlink()
+
+
+def recover(store: Store) -> None:
+    """Finish or undo what killed processes left half done, and vacuum. Only while no task works.
+
+    The landing folder is left alone: upstream may be writing a file there.
+    """
+    files.finish_replacements(store.root, but=store.landing)
+    vacuum(store)

@@ -1,0 +1,182 @@
+"""The records of a store: small JSON files, each replaced in one step.
+
+Where the records are is a `Source`: in a folder, or in a bucket (remote.py).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NotRequired, Protocol, TypedDict
+
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store import files, layout
+
+Outcome = dict[str, Any]  # how a task ended: its own fields, and `settings` and `seconds`
+
+
+class Failure(TypedDict):
+    """How a task failed. A refused run's record holds its evaluation as well."""
+
+    error: str
+    permanent: bool  # whether trying again cannot help
+
+
+class Compacted(TypedDict):
+    """Which batches are compacted, oldest first, into which file, and how many rows the file has."""
+
+    batches: list[str]
+    part: str | None
+    rows: int
+    rows_superseded: NotRequired[int]  # left out so far, by a newer rating of the same pair
+    rows_erased: NotRequired[int]  # removed so far, of erased users
+
+
+class Tombstone(TypedDict):
+    """An erased user: see erasure/tombstones.py."""
+
+    hash: str
+    until: str
+    pending: list[str]
+
+
+class Source(Protocol):
+    """Where records are read and written, by their names in layout.py."""
+
+    def read(self, name: str) -> Any:
+        """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
+
+    def write(self, name: str, content: Any) -> None:
+        """Replace a record."""
+
+    def remove(self, name: str) -> None:
+        """Remove a record, if it is there."""
+
+    def names(self, pattern: str) -> list[str]:
+        """Names below the root that match a pattern."""
+
+
+class FolderSource:
+    """Records in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, name: str) -> Any:
+        """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
+        path = self.root / name
+        try:
+            return files.parse_json(path.read_text(encoding="utf-8"), str(path))
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: Any) -> None:
+        """Replace a record."""
+        files.write_json(self.root / name, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a record, if it is there."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def names(self, pattern: str) -> list[str]:
+        """Names below the root that match a pattern."""
+        return sorted(str(path.relative_to(self.root)) for path in self.root.glob(pattern))
+
+
+class Records:
+    """Typed access to the records of a store."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    # ---- of tasks
+
+    def outcome(self, run_key: str, task: str) -> Outcome | None:
+        """How a task of a run ended, None if it has not."""
+        return self.source.read(layout.outcome(run_key, task))
+
+    def required_outcome(self, run_key: str, task: str) -> Outcome:
+        """How a task of a run ended. Raises StoreError if it has not."""
+        outcome = self.outcome(run_key, task)
+        if outcome is None:
+            raise StoreError(f"found no outcome of {task} in run {run_key}; run that task first")
+        return outcome
+
+    def write_outcome(self, run_key: str, task: str, outcome: Outcome) -> None:
+        """Record how a task ended. From here on its tables count."""
+        self.source.write(layout.outcome(run_key, task), outcome)
+
+    def failure(self, run_key: str, task: str) -> dict[str, Any] | None:
+        """How the last attempt of a task failed, None if it did not."""
+        return self.source.read(layout.failure(run_key, task))
+
+    def write_failure(self, run_key: str, task: str, failure: dict[str, Any]) -> None:
+        """Record how a task failed."""
+        self.source.write(layout.failure(run_key, task), failure)
+
+    def clear_failure(self, run_key: str, task: str) -> None:
+        """Remove the record of a failed attempt."""
+        self.source.remove(layout.failure(run_key, task))
+
+    def forget_outcomes(self, run_key: str, tasks: Iterable[str]) -> None:
+        """The tables of these tasks no longer count: what they were made from is about to change."""
+        for task in tasks:
+            self.source.remove(layout.outcome(run_key, task))
+            self.clear_failure(run_key, task)
+
+    def batches(self, up_to: str | None = None) -> list[str]:
+        """Keys of the complete batches, oldest first: of the runs whose ingest has ended."""
+        keys = (name.split("/")[1] for name in self.source.names(layout.ALL_OUTCOMES_OF_INGEST))
+        return sorted(key for key in keys if up_to is None or key <= up_to)
+
+    # ---- of published runs
+
+    def manifest(self, run_key: str) -> dict[str, Any] | None:
+        """The manifest of a published run, None if the run is not published."""
+        return self.source.read(layout.manifest(run_key))
+
+    def write_manifest(self, run_key: str, manifest: dict[str, Any]) -> None:
+        """From here on the run is published and never rewritten."""
+        self.source.write(layout.manifest(run_key), manifest)
+
+    def published(self) -> list[str]:
+        """Keys of the published runs, oldest first."""
+        names = self.source.names(layout.ALL_MANIFESTS)
+        return sorted(name.rpartition("/")[2].removesuffix(".json") for name in names)
+
+    def current(self) -> str | None:
+        """Key of the run that readers use, None before the first was published."""
+        current = self.source.read(layout.CURRENT)
+        return current["run_key"] if current else None
+
+    # ---- of the store
+
+    def properties(self) -> dict[str, Any] | None:
+        """Rating scale and id types, None before the first run."""
+        return self.source.read(layout.PROPERTIES)
+
+    def write_properties(self, properties: dict[str, Any]) -> None:
+        """Keep the rating scale and the id types."""
+        self.source.write(layout.PROPERTIES, properties)
+
+    def tuned(self) -> dict[str, Any] | None:
+        """Settings that tuning found, with where they come from; None before the first tuning."""
+        return self.source.read(layout.TUNED)
+
+    def write_tuned(self, content: dict[str, Any]) -> None:
+        """Keep settings for the next runs to use."""
+        self.source.write(layout.TUNED, content)
+
+    def compacted(self) -> Compacted:
+        """Which batches are compacted into one file."""
+        return self.source.read(layout.COMPACTED) or Compacted(batches=[], part=None, rows=0)
+
+    def write_compacted(self, compacted: Compacted) -> None:
+        """From here on the ratings of these batches are in the file named, and nowhere else."""
+        self.source.write(layout.COMPACTED, compacted)
+
+    def tombstones(self) -> list[Tombstone]:
+        """Erased users, without their ids."""
+        return (self.source.read(layout.TOMBSTONES) or {"users": []})["users"]
+
+    def write_tombstones(self, users: list[Tombstone]) -> None:
+        """From here on these users count as erased."""
+        self.source.write(layout.TOMBSTONES, {"users": users})
