@@ -10,6 +10,10 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation.metrics import Scores
 from cofi_jobs.ranking.top_k import block_size, top_k
 
+# By the names under which metrics and tables have them; the first of each is ours.
+PREDICTIONS = ("rating", "global_mean", "item_means", "damped_means")
+RANKINGS = ("ranking", "popularity", "item_knn")
+
 DAMPING = 5.0  # ratings' worth of the mean, LensKit's and Funk's value; not a setting: a baseline should not move
 NEIGHBOURS = 50
 LONGEST_HISTORY = 500

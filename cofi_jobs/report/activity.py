@@ -1,106 +1,98 @@
 """How good the lists are for users with few and with many ratings."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+import pandas as pd
 import pyarrow.parquet as pq
 
+from cofi_jobs.evaluation.baselines import RANKINGS
+from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
-from cofi_jobs.report.night import NAMES, Night
 from cofi_jobs.report.plots import Dot
+from cofi_jobs.report.reported_run import NAMES, ReportedRun
 from cofi_jobs.report.section import Section
 from cofi_jobs.store.status import measure_names
-from cofi_jobs.tasks.evaluate import RANKINGS
 
-FEW_RATINGS = 20  # users with up to so many known ratings are shown number by number
+FEW_RATINGS = 20  # users with up to so many train ratings are shown number by number
 
 
-def activity_section(night: Night) -> Section:
+def activity_section(run: ReportedRun) -> Section:
     """How good the lists are for users with few and with many ratings."""
-    assert night.evaluation is not None
-    metrics = night.evaluation["metrics"]
-    ndcg = measure_names(metrics)["ndcg"]
-    users = pq.read_table(
-        night.file("evaluation", "users.parquet"),
-        columns=["n_known", "n_held_out", *(f"{model}_ndcg" for model in RANKINGS)],
-    )
-    known, measured = users["n_known"].to_numpy(), users["n_held_out"].to_numpy() > 0
+    assert run.evaluation is not None
+    metrics = run.evaluation["metrics"]
+    ndcg, groups = measure_names(metrics)["ndcg"], metrics["by_activity"]
+    columns = ["n_known", "n_held_out", *(f"{model}_ndcg" for model in RANKINGS)]
+    users = to_frame(pq.read_table(run.file("evaluation", "users.parquet"), columns=columns))
     section = Section("activity", "Users with few and with many ratings")
     section.notes.append(
-        "Users in three groups of about the same size, by how many of their ratings the trial model knew. A user with "
-        "few ratings should get a list no worse than the popular items."
+        "Users in three groups of about the same size, by how many of their ratings the holdout "
+        "model learned from. A user with few ratings should get a list no worse than the popular "
+        "items."
     )
-    of = metrics["by_activity"]
-    labels = [
-        f"{g['ratings']}: {g['from']:,} to {g['to']:,}\nratings,\n{g['users']:,} users" for g in of
-    ]
-
-    def dot(model: str, group: Mapping[str, Any]) -> Dot | None:
-        if group[model][ndcg] is None:
-            return None
-        own = measured & (known >= group["from"]) & (known <= group["to"])
-        margin = _margin(users[f"{model}_ndcg"].to_numpy()[own])
-        value = group[model][ndcg]
-        return Dot(
-            group["ratings"],
-            value,
-            None if margin is None else value - margin,
-            value + (margin or 0),
-        )
-
-    series = {NAMES[model]: [dot(model, group) for group in of] for model in RANKINGS}
-    if any(any(found) for found in series.values()):
-        section.plots.append(
-            plots.groups(
-                f"{ndcg.upper()} by how much users have rated, against popularity and item-kNN",
-                labels,
-                series,
-                f"{ndcg.upper()} (0 to 1)",
-                "users by number of known ratings",
-                "Bars: 95 % intervals of the mean over users.",
-            )
-        )
-    section.plots += _few_ratings(users, known, ndcg)
+    dots = {
+        NAMES[model]: [_dot(model, group, ndcg, users) for group in groups] for model in RANKINGS
+    }
+    if any(any(of_model) for of_model in dots.values()):
+        section.plots.append(_by_group(groups, dots, ndcg))
+    section.plots += _few_ratings(users, ndcg)
     return section
 
 
-def _margin(values: np.ndarray) -> float | None:
-    """Half the 95 % interval of a mean, 1.96 standard errors; None of fewer than two values."""
-    values = values[np.isfinite(values)]
-    return float(1.96 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+def _by_group(groups: list[dict[str, Any]], dots: dict[str, list[Dot | None]], ndcg: str) -> Plot:
+    labels = [
+        f"{g['ratings']}: {g['from']:,} to {g['to']:,}\nratings,\n{g['users']:,} users"
+        for g in groups
+    ]
+    return plots.groups(
+        f"{ndcg.upper()} by how much users have rated, against popularity and item-kNN",
+        labels,
+        dots,
+        f"{ndcg.upper()} (0 to 1)",
+        "users by number of train ratings",
+        "Bars: 95 % intervals of the mean over users.",
+    )
 
 
-def _few_ratings(users: pa.Table, known: np.ndarray, ndcg: str) -> list[Plot]:
-    """NDCG and number of users by the exact number of known ratings, where there are users with so few."""
-    few = (known >= 1) & (known <= FEW_RATINGS) & np.isfinite(users["ranking_ndcg"].to_numpy())
-    if not few.any():
+def _dot(model: str, group: dict[str, Any], ndcg: str, users: pd.DataFrame) -> Dot | None:
+    """A model's mean over a group of users, with its 95 % interval of 1.96 standard errors."""
+    mean = group[model][ndcg]
+    if mean is None:
+        return None
+    in_group = users["n_known"].between(group["from"], group["to"]) & (users["n_held_out"] > 0)
+    values = users.loc[in_group, f"{model}_ndcg"].dropna()
+    if len(values) < 2:
+        return Dot(group["ratings"], mean, None, mean)
+    margin = 1.96 * float(values.sem())
+    return Dot(group["ratings"], mean, mean - margin, mean + margin)
+
+
+def _few_ratings(users: pd.DataFrame, ndcg: str) -> list[Plot]:
+    """NDCG and number of users by the exact number of train ratings, where users have so few."""
+    few = users[users["n_known"].between(1, FEW_RATINGS) & users["ranking_ndcg"].notna()]
+    if few.empty:
         return []
-    counts = np.bincount(known[few], minlength=FEW_RATINGS + 1)
-    x = np.flatnonzero(counts)
-    curves = {}
-    for model in RANKINGS:
-        values = users[f"{model}_ndcg"].to_numpy()
-        curves[NAMES[model]] = (
-            x,
-            np.bincount(known[few], np.nan_to_num(values[few]), FEW_RATINGS + 1)[x] / counts[x],
-        )
+    by_number = few.fillna(0).groupby("n_known")
+    counts = by_number.size()
+    numbers = counts.index.to_numpy(int)
+    means = {
+        NAMES[model]: (numbers, by_number[f"{model}_ndcg"].mean().to_numpy(float))
+        for model in RANKINGS
+    }
     return [
         plots.lines(
-            f"{ndcg.upper()} of users with up to {FEW_RATINGS} known ratings, number by number",
-            curves,
-            "known ratings of a user",
+            f"{ndcg.upper()} of users with up to {FEW_RATINGS} train ratings, number by number",
+            means,
+            "train ratings of a user",
             f"{ndcg.upper()} (0 to 1, mean over users)",
             "Compare with the number of users beside it: few users say little.",
         ),
         plots.columns(
-            f"How many measured users have up to {FEW_RATINGS} known ratings",
-            x.astype(float),
+            f"How many measured users have up to {FEW_RATINGS} train ratings",
+            numbers.astype(float),
             1.0,
-            {"users": counts[x]},
-            "known ratings of a user",
+            {"users": counts.to_numpy(int)},
+            "train ratings of a user",
             "users",
         ),
     ]

@@ -1,37 +1,37 @@
 """The settings that a run was made with."""
 
-from typing import Any
+import pandas as pd
 
-from cofi_jobs.report.night import Night
+from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section, Table
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.fields import section as task_of
 from cofi_jobs.settings.renames import current_names
 
 
-def settings_section(night: Night) -> Section:
-    """Every setting that the run was made with."""
-    section = Section("settings", "Settings")
-    used = {**night.settings.model_dump(), **_used(night)}
+def settings_section(run: ReportedRun) -> Section:
+    """Every setting that the run was made with: a table for each task."""
     defaults = Settings.model_construct().model_dump()
-    rows: dict[str, list[tuple[str, ...]]] = {}
-    for name, value in used.items():
-        changed = "changed" if value != defaults.get(name) else ""
-        meaning = str(Settings.model_fields[name].description)
-        rows.setdefault(task_of(name), []).append(
-            (name, "empty" if value is None else str(value), changed, meaning)
-        )
-    section.tables = [
-        Table(task, ("setting", "value", "", "meaning"), found) for task, found in rows.items()
+    settings = pd.DataFrame(
+        [
+            {
+                "task": task_of(name),
+                "setting": name,
+                "value": "empty" if (value := _used(run, name)) is None else str(value),
+                "": "changed" if value != defaults.get(name) else "",
+                "meaning": str(field.description),
+            }
+            for name, field in Settings.model_fields.items()
+        ]
+    )
+    tables = [
+        Table(str(task), rows.drop(columns="task"))
+        for task, rows in settings.groupby("task", sort=False)
     ]
-    return section
+    return Section("settings", "Settings", tables=tables)
 
 
-def _used(night: Night) -> dict[str, Any]:
-    """Of each task's settings what that task ran with, where it has ended well."""
-    used = {}
-    for name in Settings.model_fields:
-        own = current_names(night.outcomes.get(task_of(name), {}).get("settings", {}))
-        if name in own:
-            used[name] = own[name]
-    return used
+def _used(run: ReportedRun, name: str) -> object:
+    """What the setting's task ran with if it succeeded, else what the report was given."""
+    recorded = current_names(run.outcomes.get(task_of(name), {}).get("settings", {}))
+    return recorded[name] if name in recorded else getattr(run.settings, name)

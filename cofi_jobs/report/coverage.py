@@ -1,99 +1,129 @@
 """How much of the catalogue is recommended, and how popular that is."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.report import plots
-from cofi_jobs.report.night import NAMES, Night, parquet_below
+from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.plots import Dot
+from cofi_jobs.report.reported_run import NAMES, ReportedRun, parquet_below
 from cofi_jobs.report.section import Section
 from cofi_jobs.store import sql
 from cofi_jobs.store.status import measure_names
-from cofi_jobs.tasks.evaluate import RANKINGS
+
+MOST_POINTS = 200  # of a curve over the catalogue
 
 
-def coverage_section(night: Night) -> Section:
+def coverage_section(run: ReportedRun) -> Section:
     """How much of the catalogue is recommended, and how popular that is."""
+    items = _listed_items(run)
+    n_listed = int((items["lists"] > 0).sum())
     section = Section("coverage", "What is recommended: coverage and popularity")
-    lists = parquet_below(night.store.table(night.key, "recommendations"))
-    items = sql.file(night.file("normalized", "items.parquet"))
-    with sql.connect(night.settings, night.store.table(night.key, "")) as connection:
-        found = connection.execute(
-            f"SELECT n_ratings, coalesce(n, 0) AS shown FROM {items} LEFT JOIN "
-            f"(SELECT item_id, count(*) AS n FROM read_parquet({lists}) GROUP BY item_id) USING (item_id) "
-            "ORDER BY item_index"
-        ).fetchnumpy()
-    n_ratings, shown = (np.asarray(found[name], float) for name in ("n_ratings", "shown"))
-    n_users = night.outcomes["normalize"]["n_users"]
     section.notes.append(
-        f"{int((shown > 0).sum()):,} of {len(shown):,} items ({(shown > 0).mean():.1%}) are in someone's list."
+        f"{n_listed:,} of {len(items):,} items ({n_listed / len(items):.1%}) are in someone's list."
     )
-    order = np.argsort(-n_ratings, kind="stable")
-    place = np.unique(np.linspace(0, len(order), min(len(order), 200) + 1).astype(int))
-    curves = {
-        name: (
-            place / len(order),
-            np.concatenate([[0], np.cumsum(values[order])])[place] / max(values.sum(), 1),
-        )
-        for name, values in (("places in lists", shown), ("ratings", n_ratings))
+    section.plots.append(_reach(items))
+    section.plots.append(_most_listed(items, run.outcomes["normalize"]["n_users"]))
+    if run.evaluation:
+        metrics = run.evaluation["metrics"]
+        section.plots += _coverage_by_model(metrics)
+        section.plots += _recall_by_popularity(metrics["by_popularity"])
+    return section
+
+
+def _listed_items(run: ReportedRun) -> pd.DataFrame:
+    """Each item's title, its number of ratings and in how many lists it is."""
+    lists = parquet_below(run.store.table(run.key, "recommendations"))
+    items = sql.file(run.file("normalized", "items.parquet"))
+    with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
+        frame = connection.execute(
+            f"SELECT n_ratings, coalesce(n, 0) AS lists FROM {items} LEFT JOIN "
+            f"(SELECT item_id, count(*) AS n FROM read_parquet({lists}) GROUP BY item_id) "
+            "USING (item_id) ORDER BY item_index"
+        ).df()
+    return frame.assign(title=run.titles)
+
+
+def _reach(items: pd.DataFrame) -> Plot:
+    """Cumulative shares of places in lists and of ratings, from the most rated item on."""
+    ordered = items.sort_values("n_ratings", ascending=False, kind="stable")
+    n = len(ordered)
+    points = np.unique(np.linspace(0, n, min(n, MOST_POINTS) + 1).astype(int))
+
+    def share(column: str) -> np.ndarray:
+        values = ordered[column].to_numpy(float)
+        return np.concatenate([[0], values.cumsum()])[points] / max(values.sum(), 1)
+
+    return plots.lines(
+        "How far down the catalogue the lists reach, against where ratings are",
+        {
+            "places in lists": (points / n, share("lists")),
+            "ratings": (points / n, share("n_ratings")),
+        },
+        "share of the items, the most rated first",
+        "share of all places or ratings",
+        "The nearer to the diagonal, the less the lists repeat what is popular.",
+        percent=True,
+    )
+
+
+def _most_listed(items: pd.DataFrame, n_users: int) -> Plot:
+    most = items[items["lists"] > 0].sort_values("lists", ascending=False, kind="stable").head(10)
+    return plots.bars(
+        "The items in most users' lists",
+        most["title"].tolist(),
+        (100 * most["lists"] / n_users).tolist(),
+        "share of users (%)",
+        "item",
+        form="{:.1f}",
+    )
+
+
+def _coverage_by_model(metrics: dict[str, Any]) -> list[Plot]:
+    coverage = measure_names(metrics)["coverage"]
+    shares = {
+        NAMES[model]: 100 * value
+        for model in RANKINGS
+        if (value := metrics[model].get(coverage)) is not None
     }
-    section.plots.append(
-        plots.lines(
-            "How far down the catalogue the lists reach, against where ratings are",
-            curves,
-            "share of the items, the most rated first",
-            "share of all places or ratings",
-            "The nearer to the diagonal, the less the lists repeat what is popular.",
-            percent=True,
-        )
-    )
-    most = [row for row in np.argsort(-shown, kind="stable")[:10] if shown[row]]
-    section.plots.append(
+    if not shares:
+        return []
+    return [
         plots.bars(
-            "The items in most users' lists",
-            [night.titles[row] for row in most],
-            [100 * shown[row] / n_users for row in most],
-            "share of users (%)",
-            "item",
+            f"{coverage.capitalize()} by model: share of the items in a list of the holdout model",
+            list(shares),
+            list(shares.values()),
+            "share of the items (%)",
+            "model",
             form="{:.1f}",
         )
-    )
-    if night.evaluation:
-        metrics = night.evaluation["metrics"]
-        coverage = measure_names(metrics)["coverage"]
-        models = [model for model in RANKINGS if metrics[model].get(coverage) is not None]
-        if models:
-            section.plots.append(
-                plots.bars(
-                    f"{coverage.capitalize()} by model: share of the items in someone's trial list",
-                    [NAMES[model] for model in models],
-                    [100 * metrics[model][coverage] for model in models],
-                    "share of the items (%)",
-                    "model",
-                    form="{:.1f}",
-                )
-            )
-        groups = metrics["by_popularity"]
-        labels = [
-            f"{g['items']}:\n{g['n_items']:,} items\nof {g['from']:,} to {g['to']:,}"
+    ]
+
+
+def _recall_by_popularity(groups: list[dict[str, Any]]) -> list[Plot]:
+    if not groups:
+        return []
+    labels = [
+        f"{g['items']}:\n{g['n_items']:,} items\nof {g['from']:,} to {g['to']:,}" for g in groups
+    ]
+    recall = {
+        NAMES[model]: [
+            None if g[model]["recall"] is None else Dot("", 100 * g[model]["recall"])
             for g in groups
         ]
-        series = {
-            NAMES[model]: [
-                None if g[model]["recall"] is None else Dot("", 100 * g[model]["recall"])
-                for g in groups
-            ]
-            for model in RANKINGS
-        }
-        if groups:
-            section.plots.append(
-                plots.groups(
-                    "Liked held-out ratings that the lists found, by how much items are rated",
-                    labels,
-                    series,
-                    "found (%)",
-                    "items by number of known ratings",
-                    "Each group of items has a third of the known ratings.",
-                    form="{:.0f}",
-                )
-            )
-    return section
+        for model in RANKINGS
+    }
+    return [
+        plots.groups(
+            "Relevant test ratings that the lists found, by how much items are rated",
+            labels,
+            recall,
+            "found (%)",
+            "items by number of train ratings",
+            "Each group of items has a third of the train ratings.",
+            form="{:.0f}",
+        )
+    ]

@@ -3,96 +3,88 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
+import pandas as pd
 
-from cofi_jobs.report.night import Night
-from cofi_jobs.report.section import Card, Section
-from cofi_jobs.store.reader import ArrowRun as Run
+from cofi_jobs.read import Run
+from cofi_jobs.report.reported_run import ReportedRun
+from cofi_jobs.report.section import Card, Entry, Section
+
+N_CARDS = 10
 
 
-def people_section(night: Night) -> Section:
+def people_section(run: ReportedRun) -> Section:
     """Ten users as a person would look at them."""
-    section = Section("users", "Ten users, from few ratings to many")
-    section.cards = user_cards(night.run, night.titles)
-    return section
+    cards = user_cards(run.tables, run.titles)
+    return Section("users", "Ten users, from few ratings to many", cards=cards)
 
 
-def items_section(night: Night) -> Section:
+def items_section(run: ReportedRun) -> Section:
     """Ten items with their similar items."""
-    section = Section("items", "Ten items, from the most rated to hardly rated ones")
-    section.cards = item_cards(night.run, night.titles)
-    return section
+    cards = item_cards(run.tables, run.titles)
+    return Section("items", "Ten items, from the most rated to hardly rated ones", cards=cards)
 
 
-def spread(n: int, wanted: int, logarithmic: bool = False) -> list[int]:
-    """Up to `wanted` different places among n, from the first to the last; logarithmic: mostly near the first."""
-    if n <= wanted:
+def spread(n: int, most: int, logarithmic: bool = False) -> list[int]:
+    """Up to `most` different places among n, from first to last; logarithmic: mostly early ones."""
+    if n <= most:
         return list(range(n))
-    places = np.geomspace(1, n, wanted) - 1 if logarithmic else np.linspace(0, n - 1, wanted)
+    places = np.geomspace(1, n, most) - 1 if logarithmic else np.linspace(0, n - 1, most)
     return [max(int(place), number) for number, place in enumerate(np.round(places))]
 
 
-def user_cards(run: Run, titles: Sequence[str], wanted: int = 10, n: int = 5) -> list[Card]:
-    """Users from few ratings to many: what they liked most, and what they get, with predicted stars and the reason."""
-    users = run.users().sort_by([("n_ratings", "ascending"), ("user_id", "ascending")])
-    title_of = dict(zip(run.items()["item_id"].to_pylist(), titles, strict=True))
-    cards = []
-    for place in spread(len(users), wanted):
-        user_id = str(users["user_id"][place])
-        rated = run.rated(user_id).to_pylist()
-        liked = sorted(rated, key=lambda row: -row["rating"])[:n]  # of equal stars the newest first
-        gets = run.recommendations(user_id).slice(0, n).to_pylist()
-        reasons = [row["because_item_id"] for row in gets]
-        cards.append(
-            Card(
-                f"User {user_id}, {len(rated):,} {_plural('rating', len(rated))}",
-                {
-                    "liked most": [
-                        (titles[row["item_index"]], f"{row['rating']:g}", "") for row in liked
-                    ],
-                    "is recommended (predicted rating)": [
-                        (
-                            title_of[row["item_id"]],
-                            f"{row['predicted_rating']:.1f}",
-                            "" if reason is None else f"because of {title_of[reason]}",
-                        )
-                        for row, reason in zip(gets, reasons, strict=True)
-                    ],
-                },
-            )
-        )
-    return cards
+def user_cards(run: Run, titles: Sequence[str]) -> list[Card]:
+    """Users from few ratings to many, with what they liked most and what they get."""
+    by_index, by_id = pd.Series(titles), pd.Series(titles, index=run.items()["item_id"])
+    users = run.users().sort_values(["n_ratings", "user_id"])["user_id"]
+    chosen = users.iloc[spread(len(users), N_CARDS)]
+    return [_user_card(run, str(user_id), by_index, by_id) for user_id in chosen]
 
 
-def item_cards(run: Run, titles: Sequence[str], wanted: int = 10, n: int = 6) -> list[Card]:
+def _user_card(run: Run, user_id: str, by_index: pd.Series, by_id: pd.Series, n: int = 5) -> Card:
+    """The n best-rated items of a user, of equal ratings the newest first, beside the list's n."""
+    rated, listed = run.rated(user_id), run.recommendations(user_id).head(n)
+    liked = rated.sort_values("rating", ascending=False, kind="stable").head(n)
+    likes = zip(liked["item_index"].map(by_index), liked["rating"].map("{:g}".format), strict=True)
+    reasons = by_id.reindex(listed["because_item_id"])  # missing where no item was a reason
+    gets = zip(
+        listed["item_id"].map(by_id),
+        listed["predicted_rating"].map("{:.1f}".format),
+        ("because of " + reasons).fillna(""),
+        strict=True,
+    )
+    return Card(
+        f"User {user_id}, {_counted(len(rated), 'rating')}",
+        {
+            "liked most": [Entry(*cells) for cells in likes],
+            "is recommended (predicted rating)": [Entry(*cells) for cells in gets],
+        },
+    )
+
+
+def item_cards(run: Run, titles: Sequence[str]) -> list[Card]:
     """Items from the most rated to hardly rated ones, with their similar items."""
-    items = run.items()
-    items = items.append_column("name", pa.array(titles, pa.string()))
-    title_of = dict(zip(items["item_id"].to_pylist(), titles, strict=True))
-    order = items.sort_by([("n_ratings", "descending"), ("item_id", "ascending")])
-    cards = []
-    for place in spread(len(order), wanted, logarithmic=True):
-        row = {
-            name: order[name][place].as_py()
-            for name in ("item_id", "name", "n_ratings", "mean", "groups")
-        }
-        similar = run.similar_items(str(row["item_id"]))
-        measure = similar.column_names[-1]
-        groups = f" · {row['groups'].replace('|', ', ')}" if row["groups"] else ""
-        cards.append(
-            Card(
-                f"{row['name']}: {row['n_ratings']:,} {_plural('rating', row['n_ratings'])}, mean {row['mean']:.2f}"
-                f"{groups}",
-                {
-                    f"similar items ({measure})": [
-                        (title_of[other["similar_item_id"]], f"{other[measure]:.2f}", "")
-                        for other in similar.slice(0, n).to_pylist()
-                    ]
-                },
-            )
-        )
-    return cards
+    items = run.items().assign(name=list(titles))
+    by_id = items.set_index("item_id")["name"]
+    ordered = items.sort_values(["n_ratings", "item_id"], ascending=[False, True])
+    chosen = ordered.iloc[spread(len(ordered), N_CARDS, logarithmic=True)]
+    return [_item_card(run, item, by_id) for _, item in chosen.iterrows()]
 
 
-def _plural(word: str, n: int) -> str:
-    return word if n == 1 else f"{word}s"
+def _item_card(run: Run, item: pd.Series, by_id: pd.Series, n: int = 6) -> Card:
+    similar = run.similar_items(str(item["item_id"])).head(n)
+    measure = similar.columns[-1]
+    names, numbers = similar["similar_item_id"].map(by_id), similar[measure].map("{:.2f}".format)
+    groups = "" if pd.isna(item["groups"]) else str(item["groups"])
+    return Card(
+        f"{item['name']}: {_counted(item['n_ratings'], 'rating')}, mean {item['mean']:.2f}"
+        + (f" · {groups.replace('|', ', ')}" if groups else ""),
+        {
+            f"similar items ({measure})": [
+                Entry(*cells) for cells in zip(names, numbers, strict=True)
+            ]
+        },
+    )
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

@@ -1,73 +1,86 @@
-"""What came in and what was refused."""
+"""What came in and what was rejected."""
 
+from typing import Any
+
+import pandas as pd
+
+from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
-from cofi_jobs.report.drawing import short
-from cofi_jobs.report.night import NIGHTS, Night, night_label, parquet_below
+from cofi_jobs.report.drawing import Plot, short
+from cofi_jobs.report.reported_run import MOST_RUNS, ReportedRun, parquet_below, run_label
 from cofi_jobs.report.section import Section, Table
 from cofi_jobs.store import sql
 
+MOST_ROWS = 12  # of reasons and of files
+EXAMPLES = 8  # of rejected rows
 
-def input_section(night: Night) -> Section:
-    """What came in and what was refused."""
-    took = night.outcomes["ingest"]
-    keys = night.store.batches(night.key)[-NIGHTS:]
-    batches = [night.store.required_outcome(key, "ingest") for key in keys]
-    section = Section("input", "What came in and what was refused")
+
+def input_section(run: ReportedRun) -> Section:
+    """What came in and what was rejected."""
+    outcome = run.outcomes["ingest"]
+    section = Section("input", "What came in and what was rejected")
     section.notes.append(
-        f"{took['rows_read']:,} rows read, {took['rows_taken']:,} taken, {took['rows_refused']:,} refused. The model "
-        f"learns from {night.outcomes['normalize']['n_ratings']:,} current ratings."
+        f"{outcome['rows_read']:,} rows read, {outcome['rows_taken']:,} taken, "
+        f"{outcome['rows_refused']:,} rejected. The model learns from "
+        f"{run.outcomes['normalize']['n_ratings']:,} current ratings."
     )
-    section.plots.append(
-        plots.nights(
-            "New ratings taken and refused, night by night",
-            [night_label(key) for key in keys],
-            {
-                "taken": [b["rows_taken"] for b in batches],
-                "refused": [b["rows_refused"] for b in batches],
-            },
-            "rows (logarithmic)",
-            "A night without a point had none.",
-            log=True,
-        )
-    )
-    if took["reasons"]:
-        reasons = sorted(took["reasons"].items(), key=lambda pair: -pair[1])[:12]
-        section.plots.append(
-            plots.bars(
-                "Why rows were refused tonight",
-                [reason for reason, _ in reasons],
-                [n for _, n in reasons],
-                "rows refused",
-                "reason",
-            )
-        )
-    if took["files"]:
-        files = sorted(took["files"], key=lambda file: -file["rows_read"])
-        rest = f", the largest 12 of {len(files)}" if len(files) > 12 else ""
-        section.tables.append(
-            Table(
-                f"Files of this run{rest}",
-                ("file", "rows read", "taken", "refused"),
-                [
-                    (
-                        f["name"],
-                        *(f"{f[key]:,}" for key in ("rows_read", "rows_taken", "rows_refused")),
-                    )
-                    for f in files[:12]
-                ],
-            )
-        )
-    if took["rows_refused"]:
-        with sql.connect(night.settings, night.store.rejected(night.key).parent) as connection:
-            parts = parquet_below(night.store.rejected(night.key))
-            rows = connection.execute(
-                f"SELECT file, row, reason, raw FROM read_parquet({parts}) ORDER BY file, row LIMIT 8"
-            ).fetchall()
-        section.tables.append(
-            Table(
-                f"The first of {took['rows_refused']:,} refused rows",
-                ("file", "row", "reason", "as it was"),
-                [tuple(short(str(cell), 80) for cell in row) for row in rows],
-            )
-        )
+    section.plots.append(_by_run(run))
+    if outcome["reasons"]:
+        section.plots.append(_reasons(outcome["reasons"]))
+    if outcome["files"]:
+        section.tables.append(_files(outcome["files"]))
+    if outcome["rows_refused"]:
+        section.tables.append(_rejected_rows(run, outcome["rows_refused"]))
     return section
+
+
+def _by_run(run: ReportedRun) -> Plot:
+    keys = run.store.batches(run.key)[-MOST_RUNS:]
+    batches = pd.DataFrame([run.store.required_outcome(key, "ingest") for key in keys])
+    return plots.runs(
+        "New ratings taken and rejected, run by run",
+        [run_label(key) for key in keys],
+        {"taken": batches["rows_taken"].tolist(), "rejected": batches["rows_refused"].tolist()},
+        "rows (logarithmic)",
+        "A run without a point had none.",
+        log=True,
+    )
+
+
+def _reasons(reasons: dict[str, int]) -> Plot:
+    counts = pd.Series(reasons).sort_values(ascending=False, kind="stable").head(MOST_ROWS)
+    return plots.bars(
+        "Why rows of this run were rejected",
+        counts.index.tolist(),
+        counts.tolist(),
+        "rows rejected",
+        "reason",
+    )
+
+
+def _files(files: list[dict[str, Any]]) -> Table:
+    columns = {
+        "name": "file",
+        "rows_read": "rows read",
+        "rows_taken": "taken",
+        "rows_refused": "rejected",
+    }
+    frame = pd.DataFrame(files)[list(columns)].rename(columns=columns)
+    frame = frame.sort_values("rows read", ascending=False, kind="stable").head(MOST_ROWS)
+    for name in ("rows read", "taken", "rejected"):
+        frame[name] = frame[name].map("{:,}".format)
+    rest = f", the largest {MOST_ROWS} of {len(files)}" if len(files) > MOST_ROWS else ""
+    return Table(f"Files of this run{rest}", frame)
+
+
+def _rejected_rows(run: ReportedRun, n_rejected: int) -> Table:
+    folder = run.store.rejected(run.key)
+    with sql.connect(run.settings, folder.parent) as connection:
+        rows = connection.sql(
+            f"SELECT file, row, reason, raw FROM read_parquet({parquet_below(folder)}) "
+            f"ORDER BY file, row LIMIT {EXAMPLES}"
+        ).to_arrow_table()
+    # The text of a row is missing where the row was of an erased user.
+    frame = to_frame(rows).map(lambda cell: "" if pd.isna(cell) else short(str(cell), 80))
+    frame = frame.rename(columns={"raw": "as it was"})
+    return Table(f"The first of {n_rejected:,} rejected rows", frame)

@@ -17,7 +17,7 @@ class Line:
     state: str
     reason: str
     taken: int | None
-    refused: int | None
+    rejected: int | None
     rmse: float | None
     ndcg: float | None
     has_report: bool
@@ -34,7 +34,7 @@ def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
 
 def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:
     """One run of a store."""
-    taken = store.outcome(run_key, "ingest") or {}
+    ingested = store.outcome(run_key, "ingest") or {}
     metrics = (evaluation_of(store, run_key) or {}).get("metrics")
     state, reason = state_of(store, run_key, tasks)
     time = run_time(run_key)
@@ -43,8 +43,8 @@ def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:
         time.strftime("%a %d %b %Y, %H:%M") if time else run_key,
         state,
         reason,
-        taken.get("rows_taken"),
-        taken.get("rows_refused"),
+        ingested.get("rows_taken"),
+        ingested.get("rows_refused"),
         metrics and metrics["rating"]["rmse"],
         metrics and metrics["ranking"][measure_names(metrics)["ndcg"]],
         (store.table(run_key, "report") / "report.html").is_file(),

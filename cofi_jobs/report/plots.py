@@ -132,9 +132,9 @@ def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabe
     return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
 
 
-def nights(title: str, labels: Sequence[str], series: Mapping[str, Values], ylabel: str, note: str = "",
+def runs(title: str, labels: Sequence[str], series: Mapping[str, Values], ylabel: str, note: str = "",
            intervals: Mapping[str, Sequence[Interval]] | None = None, log: bool = False) -> Plot:  # fmt: skip
-    """Values night by night, the oldest on the left. Missing ones, and 0 on a logarithmic axis, are left out."""
+    """Values run by run, the oldest on the left. Missing ones, and 0 on a logarithmic axis, are left out."""
 
     def draw(ax: Axes) -> None:
         x = np.arange(len(labels))
@@ -166,7 +166,7 @@ def nights(title: str, labels: Sequence[str], series: Mapping[str, Values], ylab
         ax.set_xlim(-0.5, len(labels) - 0.5)
         legend(ax)
 
-    return draw_plot(title, draw, "night (UTC)", ylabel, 3.1, note)
+    return draw_plot(title, draw, "run (UTC)", ylabel, 3.1, note)
 
 
 def groups(title: str, labels: Sequence[str], series: Mapping[str, Sequence[Dot | None]], xlabel: str, ylabel: str,

@@ -1,60 +1,42 @@
-"""How good the model is, beside baselines and over the last nights, and what the gate says."""
+"""How good the model is, beside baselines and over the last runs, and what the gate says."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
-from cofi_jobs.report.night import NAMES, NIGHTS, Night, measure_label, night_label
 from cofi_jobs.report.plots import Dot
+from cofi_jobs.report.reported_run import MOST_RUNS, NAMES, ReportedRun, measure_label, run_label
 from cofi_jobs.report.section import Section, Table
 from cofi_jobs.store.status import evaluation_of, measure_names
 
 
-def quality_section(night: Night) -> Section:
-    """Metrics against baselines and over the last nights, and the gate."""
-    assert night.evaluation is not None
-    metrics, comparisons = night.evaluation["metrics"], night.evaluation["comparisons"]
-    of, names = metrics["intervals"], measure_names(metrics)
+class Measure(NamedTuple):
+    """A measure of one of our two models; `name` as in the metrics, such as "ndcg@10"."""
+
+    model: str
+    name: str
+    title: str
+    unit: str
+
+
+def quality_section(run: ReportedRun) -> Section:
+    """Metrics beside baselines and over the last runs, and the gate."""
+    assert run.evaluation is not None
+    metrics = run.evaluation["metrics"]
+    comparisons = pd.DataFrame(run.evaluation["comparisons"])
     section = Section("quality", "How good it is on ratings that it had not seen")
     section.notes.append(
-        f"{metrics['held_out_ratings']:,} ratings were held out. Bars around a value are 95 % bootstrap intervals over "
-        "users. Beside it stand baselines, and the model that was published before, on the users whom both know."
+        f"Measured on {metrics['held_out_ratings']:,} test ratings. Bars around a value are 95 % "
+        "bootstrap intervals over users. Beside it stand baselines, and the model that was "
+        "published before, on the users whom both know."
     )
-    for head, measure, title, unit in (
-        ("rating", "rmse", "Held-out RMSE by model: lower is better", "RMSE (units of the rating)"),
-        (
-            "ranking",
-            names["ndcg"],
-            f"Held-out {names['ndcg'].upper()} by model: higher is better",
-            f"{names['ndcg'].upper()} (0 to 1, mean over users)",
-        ),
-        (
-            "ranking",
-            names["recall"],
-            f"Held-out {names['recall']} by model: higher is better",
-            f"{names['recall']} (share of liked ratings found)",
-        ),
-    ):
-        rows = [(NAMES[head], metrics[head][measure], *of[head][measure])]
-        others = [c for c in comparisons if (c["head"], c["measure"]) == (head, measure)]
-        rows += [
-            (NAMES[c["against"]], c["other"], None, None)
-            for c in others
-            if c["against"] != "published"
-        ]
-        for c in others:
-            if c["against"] == "published":  # measured on the users whom both know
-                on = f"on {metrics['published']['users']:,} users"
-                rows += [
-                    (f"published before, {on}", c["other"], None, None),
-                    (f"CoFi, {on}", c["own"], None, None),
-                ]
-        found = [Dot(*row) for row in rows if row[1] is not None]
-        if found:
-            section.plots.append(plots.dots(title, found, unit, "model"))
-    better = [dot for c in comparisons if (dot := _improvement(c, names))]
-    if better:
+    for measure in _measures(metrics):
+        if dots := _beside_baselines(measure, metrics, comparisons):
+            section.plots.append(plots.dots(measure.title, dots, measure.unit, "model"))
+    if better := improvements(comparisons, measure_names(metrics)):
         section.plots.append(
             plots.dots(
                 "Improvement over each baseline: right of 0 is better",
@@ -65,76 +47,128 @@ def quality_section(night: Night) -> Section:
                 zero=True,
             )
         )
-    section.plots += _history(night)
-    gate = night.evaluation["gate"]
-    if gate["checks"]:
-        section.tables.append(
-            Table(
-                "The gate's checks",
-                ("", "measure", "value", "bound"),
-                [
-                    (
-                        "passed" if c["passed"] else "REFUSED",
-                        c["name"],
-                        f"{c['value']:.4g}",
-                        f"{c['bound']:.4g}",
-                    )
-                    for c in gate["checks"]
-                ],
-            )
-        )
+    section.plots += _history(run)
+    if checks := run.evaluation["gate"]["checks"]:
+        section.tables.append(_checks(checks))
     return section
 
 
-def _improvement(c: Mapping[str, Any], names: Mapping[str, str]) -> Dot | None:
-    """A comparison's difference and interval in percent of the baseline, turned so that positive is better."""
-    shown = {("rating", "rmse", "damped_means"), ("rating", "rmse", "published")} | {
-        ("ranking", names[measure], against)
-        for measure, baselines in (
-            ("ndcg", ("popularity", "item_knn", "published")),
-            ("recall", ("popularity", "item_knn")),
-        )
-        for against in baselines
-    }
-    key = (c["head"], c["measure"], c["against"])
-    if key not in shown or c["low"] is None or not c["other"]:
-        return None
-    turn = (-1 if c["better"] == "lower" else 1) * 100 / c["other"]
-    low, high = sorted((c["low"] * turn, c["high"] * turn))
-    label = f"{measure_label(c['measure'])} against {NAMES[c['against']]}"
-    return Dot(label, c["difference"] * turn, low, high)
+def _measures(metrics: dict[str, Any]) -> list[Measure]:
+    names = measure_names(metrics)
+    ndcg, recall = names["ndcg"], names["recall"]
+    return [
+        Measure(
+            "rating", "rmse", "Test RMSE by model: lower is better", "RMSE (units of the rating)"
+        ),
+        Measure(
+            "ranking",
+            ndcg,
+            f"Test {ndcg.upper()} by model: higher is better",
+            f"{ndcg.upper()} (0 to 1, mean over users)",
+        ),
+        Measure(
+            "ranking",
+            recall,
+            f"Test {recall} by model: higher is better",
+            f"{recall} (share of relevant ratings found)",
+        ),
+    ]
 
 
-def _history(night: Night) -> list[Plot]:
-    """RMSE and NDCG of the last nights, beside the baselines that the gate looks at."""
-    keys = [key for key in night.store.run_keys() if key <= night.key]
-    found = {key: evaluation for key in keys if (evaluation := evaluation_of(night.store, key))}
-    found = dict(list(found.items())[-NIGHTS:])
-    labels = [night_label(key) + (" ✗" if _refused(e) else "") for key, e in found.items()]
-    note = "✗: the gate refused that night." if any(_refused(e) for e in found.values()) else ""
-    result = []
-    for head, baseline, short_name, unit in (
-        ("rating", "damped_means", "rmse", "units of the rating"),
-        ("ranking", "popularity", "ndcg", "0 to 1"),
-    ):
-        measures = [measure_names(e["metrics"]).get(short_name, short_name) for e in found.values()]
-        pairs = list(zip(found.values(), measures, strict=True))
-        name = measures[-1].upper()
-        result.append(
-            plots.nights(
-                f"Held-out {name} of the last nights",
-                labels,
-                {
-                    NAMES[head]: [e["metrics"][head][m] for e, m in pairs],
-                    NAMES[baseline]: [e["metrics"][baseline][m] for e, m in pairs],
-                },
-                f"{name} ({unit})",
-                note,
-                {NAMES[head]: [e["metrics"]["intervals"][head][m] for e, m in pairs]},
-            )
-        )
-    return result
+def _beside_baselines(
+    measure: Measure, metrics: dict[str, Any], comparisons: pd.DataFrame
+) -> list[Dot]:
+    """Our value with its interval, each baseline, and the published model on the common users."""
+    interval = metrics["intervals"][measure.model][measure.name]
+    values = [(NAMES[measure.model], metrics[measure.model][measure.name], *interval)]
+    published = []
+    if not comparisons.empty:
+        same = (comparisons["head"] == measure.model) & (comparisons["measure"] == measure.name)
+        for c in comparisons[same].itertuples():
+            if c.against != "published":
+                values.append((NAMES[str(c.against)], c.other, None, None))
+                continue
+            users = f"on {metrics['published']['users']:,} users"
+            published = [
+                (f"published before, {users}", c.other, None, None),
+                (f"CoFi, {users}", c.own, None, None),
+            ]
+    return [Dot(*row) for row in [*values, *published] if not pd.isna(row[1])]
 
 
-def _refused(evaluation: Mapping[str, Any]) -> bool:
+def improvements(comparisons: pd.DataFrame, names: dict[str, str]) -> list[Dot]:
+    """Differences from the main baselines in percent of the baseline, positive where we are better."""
+    if comparisons.empty:
+        return []
+    shown = [
+        *(("rating", "rmse", against) for against in ("damped_means", "published")),
+        *(("ranking", names["ndcg"], of) for of in ("popularity", "item_knn", "published")),
+        *(("ranking", names["recall"], of) for of in ("popularity", "item_knn")),
+    ]
+    keys = pd.MultiIndex.from_frame(comparisons[["head", "measure", "against"]])
+    has_interval = comparisons["low"].notna() & (comparisons["other"].fillna(0) != 0)
+    main = comparisons[keys.isin(shown) & has_interval]
+    sign = np.where(main["better"] == "lower", -1, 1)
+    percent = main[["difference", "low", "high"]].astype(float)
+    percent = percent.mul(100 * sign / main["other"].astype(float), axis=0)
+    labels = main["measure"].map(measure_label) + " against " + main["against"].map(NAMES)
+    return [
+        Dot(label, difference, min(ends), max(ends))
+        for label, (difference, *ends) in zip(labels, percent.to_numpy().tolist(), strict=True)
+    ]
+
+
+def _history(run: ReportedRun) -> list[Plot]:
+    """RMSE and NDCG of the last runs, beside the baselines that the gate looks at."""
+    keys = [key for key in run.store.run_keys() if key <= run.key]
+    evaluations = {key: record for key in keys if (record := evaluation_of(run.store, key))}
+    evaluations = dict(list(evaluations.items())[-MOST_RUNS:])
+    labels = [run_label(key) + (" ✗" if _refused(e) else "") for key, e in evaluations.items()]
+    note = "✗: the gate refused that run." if any(map(_refused, evaluations.values())) else ""
+    metrics = [evaluation["metrics"] for evaluation in evaluations.values()]
+    return [
+        _course("rating", "damped_means", "rmse", "units of the rating", metrics, labels, note),
+        _course("ranking", "popularity", "ndcg", "0 to 1", metrics, labels, note),
+    ]
+
+
+def _course(
+    model: str,
+    baseline: str,
+    measure: str,
+    unit: str,
+    metrics: list[dict[str, Any]],
+    labels: list[str],
+    note: str,
+) -> Plot:
+    """A measure of a model and of a baseline run by run; runs may have measured at other depths."""
+    names = [measure_names(of_run).get(measure, measure) for of_run in metrics]
+    title = names[-1].upper()
+    runs = list(zip(metrics, names, strict=True))
+    return plots.runs(
+        f"Test {title} of the last runs",
+        labels,
+        {NAMES[name]: [m[name][measured] for m, measured in runs] for name in (model, baseline)},
+        f"{title} ({unit})",
+        note,
+        {NAMES[model]: [m["intervals"][model][measured] for m, measured in runs]},
+    )
+
+
+def _checks(checks: list[dict[str, Any]]) -> Table:
+    frame = pd.DataFrame(checks)
+    return Table(
+        "The gate's checks",
+        pd.DataFrame(
+            {
+                "": frame["passed"].map({True: "passed", False: "REFUSED"}),
+                "measure": frame["name"],
+                "value": frame["value"].map("{:.4g}".format),
+                "bound": frame["bound"].map("{:.4g}".format),
+            }
+        ),
+    )
+
+
+def _refused(evaluation: dict[str, Any]) -> bool:
     return not evaluation["gate"]["passed"] and not evaluation["gate"]["forced"]

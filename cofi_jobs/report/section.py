@@ -1,28 +1,35 @@
 """What a report consists of."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pandas as pd
 
 from cofi_jobs.report.drawing import Plot
-
-Row = tuple[str, str, str]  # title, a number, a remark
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text and numbers with a title."""
+    """A DataFrame of texts with a title; the columns' names are the headings."""
 
     title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    frame: pd.DataFrame
+
+
+class Entry(NamedTuple):
+    """A line of a card's list."""
+
+    title: str
+    number: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A user or an item with lists: heading -> rows."""
+    """A user or an item with lists: heading -> entries."""
 
     title: str
-    lists: dict[str, list[Row]]
+    lists: dict[str, list[Entry]]
 
 
 @dataclass

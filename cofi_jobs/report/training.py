@@ -1,34 +1,36 @@
 """How training went."""
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
-from cofi_jobs.report.night import Night
+from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section
 
+FITS = {
+    "held-out": "holdout model, without the test ratings",
+    "final": "final model, on all ratings",
+}
 
-def training_section(night: Night) -> Section:
-    """Loss curves of both models."""
+
+def training_section(run: ReportedRun) -> Section:
+    """The cost of the rating model and the ranking model, step by step."""
     section = Section("training", "Training")
-    losses = pq.read_table(night.file("training", "losses.parquet"))
-    for head, task in (("rating", "predicts stars"), ("ranking", "orders items")):
-        own = losses.filter(pc.equal(losses["head"], head))
-        curves = {}
-        for fit in pc.unique(own["fit"]).to_pylist():
-            rows = own.filter(pc.equal(own["fit"], fit))
-            name = {
-                "held-out": "trial, without the held-out ratings",
-                "final": "final, on all ratings",
-            }.get(fit, fit)
-            curves[name] = (rows["step"].to_numpy(), rows["J"].to_numpy())
+    losses = to_frame(pq.read_table(run.file("training", "losses.parquet")))
+    for model, task in (("rating", "predicts stars"), ("ranking", "orders items")):
+        fits = losses[losses["head"] == model].groupby("fit", sort=False)
+        curves = {
+            FITS.get(str(fit), str(fit)): (rows["step"].to_numpy(int), rows["J"].to_numpy(float))
+            for fit, rows in fits
+        }
         section.plots.append(
             plots.lines(
-                f"Cost of the {head} model, which {task}: it should fall, then flatten",
+                f"Cost of the {model} model, which {task}: it should fall, then flatten",
                 curves,
                 "step of Adam",
                 "cost J (no unit)",
-                "Each step sees other users, so J is uneven. The final fit has more ratings and starts from the trial.",
+                "Each step sees other users, so J is uneven. "
+                "The final model has more ratings and starts from the holdout model.",
             )
         )
     return section

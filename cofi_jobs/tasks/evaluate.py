@@ -19,6 +19,7 @@ from cofi_jobs.core.factors import StoredModel, row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import baselines, gate, metrics
+from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
 from cofi_jobs.evaluation.metrics import Lists, Mean, Scores, errors, mean_of, rank
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_keys import run_time
@@ -30,8 +31,6 @@ from cofi_jobs.tuning import tuned
 log = logging.getLogger(__name__)
 
 HEADS = ("rating", "ranking")
-PREDICTIONS: tuple[str, ...] = ("rating", "global_mean", "item_means", "damped_means")
-RANKINGS: tuple[str, ...] = ("ranking", "popularity", "item_knn")
 PUBLISHED = "published"
 
 

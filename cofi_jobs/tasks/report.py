@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from cofi_jobs.report import write
+from cofi_jobs.report.write import write_report
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.registry import TASKS
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
-    """Write `report/report.html` of a run; returns its path, its size and how many sections could not be made."""
-    return write.run(store, settings, run_key)
+    """Write `report/report.html`; returns its path, its size and how many sections are broken."""
+    return write_report(store, settings, run_key, TASKS["report"])

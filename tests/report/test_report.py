@@ -211,21 +211,18 @@ def test_numbers_are_those_of_the_evaluation(nights: Store):
         ("damped_means", "damped means"),
         ("global_mean", "global mean"),
     ):
-        texts = page.figure("Held-out RMSE by model")["texts"]
+        texts = page.figure("Test RMSE by model")["texts"]
         assert f"{metrics[model]['rmse']:.4f}" in texts, name
         assert name in texts
     for model in ("ranking", "popularity", "item_knn"):
+        assert f"{metrics[model]['ndcg@10']:.4f}" in page.figure("Test NDCG@10 by model")["texts"]
         assert (
-            f"{metrics[model]['ndcg@10']:.4f}" in page.figure("Held-out NDCG@10 by model")["texts"]
-        )
-        assert (
-            f"{metrics[model]['recall@20']:.4f}"
-            in page.figure("Held-out recall@20 by model")["texts"]
+            f"{metrics[model]['recall@20']:.4f}" in page.figure("Test recall@20 by model")["texts"]
         )
     [published] = [
         c for c in found["comparisons"] if (c["measure"], c["against"]) == ("rmse", "published")
     ]
-    assert f"{published['other']:.4f}" in page.figure("Held-out RMSE by model")["texts"]
+    assert f"{published['other']:.4f}" in page.figure("Test RMSE by model")["texts"]
     activity = page.figure("NDCG@10 by how much users have rated")["texts"]
     for group in metrics["by_activity"]:
         assert f"{group['ratings']}: {group['from']} to {group['to']}" in activity
@@ -241,19 +238,19 @@ def test_numbers_are_those_of_the_evaluation(nights: Store):
     assert f"{share:.1f}" in page.figure("The items in most users' lists")["texts"]
 
 
-def test_the_last_nights_stand_beside_each_other(nights: Store):
+def test_the_last_runs_stand_beside_each_other(nights: Store):
     page = page_of(nights, "night-3")
     for measure in ("RMSE", "NDCG@10"):
-        texts = page.figure(f"Held-out {measure} of the last nights")["texts"]
+        texts = page.figure(f"Test {measure} of the last runs")["texts"]
         assert [text for text in texts if text.startswith("night-")][::-1] == [
             "night-1",
             "night-2",
             "night-3 ✗",
         ]
-    assert "night-2" not in page_of(nights, "night-1").html, "a night knows nothing of later ones"
+    assert "night-2" not in page_of(nights, "night-1").html, "a run knows nothing of later ones"
 
 
-def test_a_refused_night_says_why_and_is_not_published(nights: Store):
+def test_a_refused_run_says_why_and_is_not_published(nights: Store):
     page = page_of(nights, "night-3")
     assert "The gate refused this run: readers stay on the lists they have" in page.texts
     assert any(
@@ -282,9 +279,9 @@ def test_users_items_settings_and_refusals_are_there(nights: Store):
     assert len([text for text in page.texts if text.startswith("similar items (similarity)")]) == 10
     for name, value in (("n_factors", "4"), ("top_n", "5"), ("damping", "5.0")):
         assert page.texts[page.texts.index(name) + 1] == value
-    assert "rating is not a number" in page.figure("Why rows were refused tonight")["texts"]
+    assert "rating is not a number" in page.figure("Why rows of this run were rejected")["texts"]
     assert f"{len(random_ratings())} rows read"[:3] in "".join(page.texts)
-    assert any("1 refused" in text for text in page.texts)
+    assert any("1 rejected" in text for text in page.texts)
 
 
 def test_the_same_run_makes_the_same_page(nights: Store):
@@ -308,7 +305,7 @@ def test_overview_says_how_each_run_ended(nights: Store):
         "published",
     ]
     assert "expected at least 1 (setting min_coverage)" in lines[0].reason
-    assert (lines[2].taken, lines[2].refused) == (len(random_ratings()), 1)
+    assert (lines[2].taken, lines[2].rejected) == (len(random_ratings()), 1)
     found = evaluation_of(nights, "night-2")
     assert found is not None
     assert lines[1].rmse == found["metrics"]["rating"]["rmse"]
@@ -350,7 +347,7 @@ def test_hardly_any_ratings(store: Store, rows: int):
     assert page_of(store, "n").figures
     (store.landing / "ratings.csv").unlink()
     run_night(store, load_settings(QUICK), "n2", report=True)  # a night without a file
-    assert "0 rows read, 0 taken, 0 refused." in page_of(store, "n2").html
+    assert "0 rows read, 0 taken, 0 rejected." in page_of(store, "n2").html
 
 
 def test_a_run_that_fails_in_training_has_a_report_as_far_as_it_came(store: Store):
@@ -371,7 +368,7 @@ def test_a_run_that_fails_in_training_has_a_report_as_far_as_it_came(store: Stor
     assert not store.table("n2", "report").exists(), "nothing to report but the error"
 
 
-def test_a_section_that_cannot_be_made_stops_neither_report_nor_night(
+def test_a_section_that_cannot_be_made_stops_neither_report_nor_run(
     nights: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     def broken(*_: Any, **__: Any) -> None:

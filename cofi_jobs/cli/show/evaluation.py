@@ -15,10 +15,9 @@ from cofi_jobs.cli.show.tables import (
     signed,
 )
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.store.status import evaluation_of, measure_names
 from cofi_jobs.store.store import Store
-
-RANKINGS = ("ranking", "popularity", "item_knn")  # ours, and the baselines of rankings
 
 
 def evaluation(store: Store, run_key: str | None = None) -> None:

@@ -1,6 +1,7 @@
-"""A night as the report reads it: a run as far as it came, and what its parts are called."""
+"""What a report is about: a run as far as it came, and what its parts are called."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.read import Run, item_names, to_frame
 from cofi_jobs.report.drawing import short
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.reader import ArrowRun as Run
+from cofi_jobs.store.reader import ArrowRun
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.status import evaluation_of
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.registry import TASKS
 
-NIGHTS = 14  # so many stand beside each other
+MOST_RUNS = 14  # so many stand beside each other
 NAMES = {
     "rating": "CoFi",
     "ranking": "CoFi",
@@ -31,22 +32,20 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Night:
+class ReportedRun:
     """A run as far as it came."""
 
     store: Store
     settings: Settings
     key: str
-    outcomes: dict[str, dict[str, Any]]  # of the tasks that have ended well
-    evaluation: (
-        dict[str, Any] | None
-    )  # metrics, comparisons and gate, also of a run that was refused
-    failures: dict[str, str]  # why tasks have failed
+    outcomes: dict[str, dict[str, Any]]  # of the tasks that succeeded
+    evaluation: dict[str, Any] | None  # metrics, comparisons and gate, also of a refused run
+    failures: dict[str, str]  # why tasks failed
     titles: list[str]  # of the items, in the order of their row numbers
 
     @functools.cached_property
-    def run(self) -> Run:
-        """The run's tables, whether it is published or not."""
+    def tables(self) -> Run:
+        """The run's tables, whether the run is published or not."""
         root = self.store.table(self.key, "")
         paths = (
             path
@@ -54,9 +53,8 @@ class Night:
             for path in (root / table).rglob("*.parquet")
         )
         files = [{"path": str(path.relative_to(root))} for path in sorted(paths)]
-        return Run(
-            self.store, self.key, {"id_types": self.outcomes["ingest"]["id_types"], "files": files}
-        )
+        manifest = {"id_types": self.outcomes["ingest"]["id_types"], "files": files}
+        return Run(ArrowRun(self.store, self.key, manifest))
 
     @property
     def scale(self) -> Scale:
@@ -68,28 +66,16 @@ class Night:
         return self.store.table(self.key, table) / name
 
 
-def read_night(store: Store, settings: Settings, run_key: str) -> Night:
-    """What a run has recorded so far."""
-    outcomes = {
-        task: outcome for task in TASKS["report"] if (outcome := store.outcome(run_key, task))
-    }
+def read_run(store: Store, settings: Settings, run_key: str, tasks: Sequence[str]) -> ReportedRun:
+    """What a run has recorded so far; `tasks` are those before the report, in their order."""
+    outcomes = {task: outcome for task in tasks if (outcome := store.outcome(run_key, task))}
     failures = {
-        task: failure["error"]
-        for task in TASKS["report"]
-        if (failure := store.failure(run_key, task))
+        task: failure["error"] for task in tasks if (failure := store.failure(run_key, task))
     }
-    items = pq.read_table(
-        store.table(run_key, "normalized") / "items.parquet", columns=["item_id", "title"]
-    )
-    titles = [
-        title or f"item {item_id}"
-        for item_id, title in zip(
-            items["item_id"].to_pylist(), items["title"].to_pylist(), strict=True
-        )
-    ]
-    return Night(
-        store, settings, run_key, outcomes, evaluation_of(store, run_key), failures, titles
-    )
+    path = store.table(run_key, "normalized") / "items.parquet"
+    titles = item_names(to_frame(pq.read_table(path, columns=["item_id", "title"]))).tolist()
+    evaluation = evaluation_of(store, run_key)
+    return ReportedRun(store, settings, run_key, outcomes, evaluation, failures, titles)
 
 
 def parquet_below(folder: Path) -> str:
@@ -97,8 +83,8 @@ def parquet_below(folder: Path) -> str:
     return sql.file(folder).removesuffix("'") + "/**/*.parquet'"
 
 
-def night_label(run_key: str) -> str:
-    """A run key as the label of an axis: day and time, or a name of one's own."""
+def run_label(run_key: str) -> str:
+    """A run key as the label of an axis: day and time, or the key where it is no time."""
     time = run_time(run_key)
     return time.strftime("%b %d\n%H:%M") if time else short(run_key, 10)
 
