@@ -23,7 +23,7 @@ from benchmarks import contest, data
 from benchmarks.data import SCALE
 from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.evaluation import metrics
+from cofi_jobs.evaluation import ranking_metrics
 
 MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
 PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
@@ -57,7 +57,7 @@ def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> floa
     rng = np.random.default_rng(0)
     users = np.sort(rng.choice(known.n_users, min(USERS, known.n_users), replace=False))
     W, X = factors["W"][users], factors["X"]
-    lists = metrics.rank(
+    lists = ranking_metrics.rank(
         lambda block: W[block] @ X.T, _of(known, users), _of(wanted, users), X, NDCG_AT
     )
     return float(np.nanmean(lists.by_user["ndcg"]))

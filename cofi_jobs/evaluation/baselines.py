@@ -7,72 +7,76 @@ import numpy as np
 from cofi_jobs.core.arrays import from_newest, ranges
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.evaluation.metrics import Scores
+from cofi_jobs.evaluation.ranking_metrics import Scores
 from cofi_jobs.ranking.top_k import block_size, top_k
 
 # By the names under which metrics and tables have them; the first of each is ours.
 PREDICTIONS = ("rating", "global_mean", "item_means", "damped_means")
 RANKINGS = ("ranking", "popularity", "item_knn")
 
-DAMPING = 5.0  # ratings' worth of the mean, LensKit's and Funk's value; not a setting: a baseline should not move
+# Ratings' worth of the mean, LensKit's and Funk's value. Not a setting: a baseline should not move.
+DAMPING = 5.0
 NEIGHBOURS = 50
 LONGEST_HISTORY = 500
-USERS_AT_ONCE = 1 << 13  # of an item, whose other likes are counted at once
+USERS_AT_ONCE = 1 << 13  # of an item, whose other relevant items are counted at once
 
 
-def global_mean(known: Ratings, held_out: Ratings) -> np.ndarray:
-    """The mean of all known ratings, for each held-out rating."""
-    return np.full(len(held_out.rating), known.rating.mean(dtype=np.float64))
+def global_mean(train: Ratings, test: Ratings) -> np.ndarray:
+    """The mean of all train ratings, for each test rating."""
+    return np.full(len(test.rating), train.rating.mean(dtype=np.float64))
 
 
-def damped_means(known: Ratings, held_out: Ratings, damping: float = DAMPING) -> np.ndarray:
-    """mean + b_item + b_user, b_item the damped mean of (rating - mean), b_user that of what is then left.
+def damped_means(train: Ratings, test: Ratings, damping: float = DAMPING) -> np.ndarray:
+    """mean + b_item + b_user, for each test rating.
 
-    The bias model of Koren, Bell & Volinsky (2009, Computer), fitted one side after the other.
+    b_item is the damped mean of (rating - mean), b_user that of what then remains: the bias model
+    of Koren, Bell & Volinsky (2009, Computer), fitted one side after the other.
     """
-    mean = known.rating.mean(dtype=np.float64)
+    mean = train.rating.mean(dtype=np.float64)
 
-    def biases(index: np.ndarray, left: np.ndarray, n: int) -> np.ndarray:
-        return np.bincount(index, left, minlength=n) / (np.bincount(index, minlength=n) + damping)
+    def biases(index: np.ndarray, residual: np.ndarray, n: int) -> np.ndarray:
+        counts = np.bincount(index, minlength=n)
+        return np.bincount(index, residual, minlength=n) / (counts + damping)
 
-    left = known.rating - mean
-    b_item = biases(known.item_index, left, known.n_items)
-    b_user = biases(known.user_index, left - b_item[known.item_index], known.n_users)
-    return mean + b_item[held_out.item_index] + b_user[held_out.user_index]
+    residual = train.rating - mean
+    b_item = biases(train.item_index, residual, train.n_items)
+    b_user = biases(train.user_index, residual - b_item[train.item_index], train.n_users)
+    return mean + b_item[test.item_index] + b_user[test.user_index]
 
 
-def popularity(known: Ratings) -> Scores:
+def popularity(train: Ratings) -> Scores:
     """The same for every user: how many ratings an item has."""
-    counts = np.bincount(known.item_index, minlength=known.n_items).astype(np.float32)
+    counts = np.bincount(train.item_index, minlength=train.n_items).astype(np.float32)
     return lambda users: np.tile(counts, (len(users), 1))
 
 
-def item_knn(liked: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
+def item_knn(relevant: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
     """Item-based nearest neighbours (Deshpande & Karypis 2004, ACM TOIS).
 
-    Two items are similar by the cosine of their columns of the binary matrix users x items of what was liked; an
-    item's score is the sum of its similarities to those of its nearest neighbours that the user liked. Of users who
-    liked more than 500 items, the newest 500 count, to bound the number of pairs. `liked` is sorted by user.
+    Two items are similar by the cosine of their columns of the binary matrix users x items of
+    relevant ratings. An item's score is the sum of its similarities to those of its nearest
+    neighbours that are relevant for the user. Of users with more than 500 relevant items, the
+    newest 500 count, to bound the number of pairs. `relevant` is sorted by user.
     """
-    liked = liked.where(from_newest(np.bincount(liked.user_index)) <= LONGEST_HISTORY)
-    items_of = _Rows.of(liked.user_index, liked.item_index, liked.n_users)
-    order = np.argsort(liked.item_index, kind="stable")
-    users_of = _Rows.of(liked.item_index[order], liked.user_index[order], liked.n_items)
-    sizes = np.bincount(liked.item_index, minlength=liked.n_items)
-    # Neighbours of an item, turned round: which items an item that was liked speaks for, and how much.
+    n_users, n_items = relevant.n_users, relevant.n_items
+    age = from_newest(np.bincount(relevant.user_index))
+    relevant = relevant.where(age <= LONGEST_HISTORY)
+    items_of = _Rows.of(relevant.user_index, relevant.item_index, n_users)
+    order = np.argsort(relevant.item_index, kind="stable")
+    users_of = _Rows.of(relevant.item_index[order], relevant.user_index[order], n_items)
+    sizes = np.bincount(relevant.item_index, minlength=n_items)
+    # Neighbours turned round: which items a relevant item speaks for, and how much.
     target, source, similarity = _neighbours(users_of, items_of, sizes, n_neighbours)
     order = np.argsort(source, kind="stable")
-    speaks_for = _Rows.of(source[order], target[order], liked.n_items)
+    speaks_for = _Rows.of(source[order], target[order], n_items)
     weight = similarity[order]
 
     def scores(users: np.ndarray) -> np.ndarray:
-        result = np.empty((len(users), liked.n_items), np.float32)
+        result = np.empty((len(users), n_items), np.float32)
         for row, user in enumerate(users):
-            own = items_of.values[items_of.starts[user] : items_of.starts[user + 1]]
-            _, place = speaks_for.expand(own)
-            result[row] = np.bincount(
-                speaks_for.values[place], weight[place], minlength=liked.n_items
-            )
+            items = items_of.values[items_of.starts[user] : items_of.starts[user + 1]]
+            _, place = speaks_for.expand(items)
+            result[row] = np.bincount(speaks_for.values[place], weight[place], minlength=n_items)
         return result
 
     return scores
@@ -101,12 +105,12 @@ def _neighbours(
     n_items = len(sizes)
     lengths, norms = np.diff(items_of.starts), np.sqrt(sizes.astype(np.float64))
 
-    def of_block(items: np.ndarray) -> tuple[np.ndarray, ...]:
+    def neighbours(items: np.ndarray) -> tuple[np.ndarray, ...]:
         cosine = np.zeros((len(items), n_items))
         for row, item in enumerate(items):
             users = users_of.values[users_of.starts[item] : users_of.starts[item + 1]]
-            for some in np.split(users, range(USERS_AT_ONCE, len(users), USERS_AT_ONCE)):
-                _, place = ranges(items_of.starts[some], lengths[some])
+            for part in np.split(users, range(USERS_AT_ONCE, len(users), USERS_AT_ONCE)):
+                _, place = ranges(items_of.starts[part], lengths[part])
                 cosine[row] += np.bincount(items_of.values[place], minlength=n_items)
         cosine[np.arange(len(items)), items] = 0
         cosine /= np.maximum(norms[items, None] * norms, 1)
@@ -116,6 +120,6 @@ def _neighbours(
 
     size = block_size(2 * n_items)  # float64
     blocks = in_parallel(
-        of_block, (np.arange(i, min(i + size, n_items)) for i in range(0, n_items, size))
+        neighbours, (np.arange(i, min(i + size, n_items)) for i in range(0, n_items, size))
     )
     return tuple(np.concatenate(column) for column in zip(*blocks, strict=True))

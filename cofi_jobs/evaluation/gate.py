@@ -1,19 +1,17 @@
-"""The gate before publishing: pure functions that judge what a night made; evaluate refuses the run if one fails.
+"""The gate before publishing: it judges what a run made; `evaluate` refuses the run if a check fails.
 
-A model is refused only where its held-out ratings are evidence that it is worse: where the whole confidence interval of
-the difference lies on the wrong side. On few ratings the intervals are wide, and the gate lets pass.
+A model is refused only where its test ratings are evidence that it is worse: where the whole
+confidence interval of the difference lies on the wrong side. With few ratings the intervals are
+wide, and the gate lets the run pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
+from cofi_jobs.evaluation.comparison import PUBLISHED, RANKING, RATING, Comparison
+from cofi_jobs.evaluation.metrics import lower_is_better
 from cofi_jobs.settings.fields import Settings
-
-RECENT = 7  # batches that say what a usual night brings
-ENOUGH = 5  # fewer say nothing
-NIGHT_HOURS = 12  # a run that follows the last publication sooner is an extra one
 
 
 @dataclass(frozen=True)
@@ -27,80 +25,76 @@ class Check:
     message: str
 
 
-def quality(comparisons: Sequence[Mapping[str, Any]], settings: Settings) -> list[Check]:
-    """The ranking model against popularity, the rating model against damped means, both against what is published."""
-    checks = []
-    for head, measure, against, margin, setting in (
-        ("ranking", f"ndcg@{settings.ndcg_at}", "popularity", 0.0, ""),
-        ("rating", "rmse", "damped_means", 0.0, ""),
-        (
-            "ranking",
-            f"ndcg@{settings.ndcg_at}",
-            "published",
-            settings.ranking_margin,
-            "ranking_margin",
-        ),
-        ("rating", "rmse", "published", settings.rating_margin, "rating_margin"),
-    ):
-        for found in comparisons:
-            if (found["head"], found["measure"], found["against"]) != (
-                head,
-                measure,
-                against,
-            ) or found["low"] is None:
-                continue
-            lower = found["better"] == "lower"
-            bound = found["other"] * (1 + margin if lower else 1 - margin)
-            worse = found["own"] > bound if lower else found["own"] < bound
-            certain = found["low"] > 0 if lower else found["high"] < 0
-            relation = f"at {'most' if lower else 'least'} {bound:.4f}"
-            checks.append(
-                Check(
-                    f"{measure} of the {head} model against {against}",
-                    found["own"],
-                    bound,
-                    not (worse and certain),
-                    f"{measure} of the {head} model is {found['own']:.4f}, expected {relation} ({against} "
-                    f"{found['other']:.4f}{f', {setting} {margin:g}' if setting else ''}); the difference lies between "
-                    f"{found['low']:+.4f} and {found['high']:+.4f}",
-                )
-            )
-    return checks
+@dataclass(frozen=True)
+class Requirement:
+    """A measure of one of our models that must not be surely worse than that of another model."""
+
+    model: str
+    measure: str
+    against: str
+    margin: float = 0.0  # by which share it may be worse
+    setting: str = ""  # where the margin comes from
+
+    def concerns(self, comparison: Comparison) -> bool:
+        """Whether a comparison is about these models and this measure, and could be measured."""
+        compared = (comparison.model, comparison.measure, comparison.against)
+        return compared == (self.model, self.measure, self.against) and (
+            comparison.interval[0] is not None
+        )
+
+    def check(self, comparison: Comparison) -> Check:
+        """Judge a comparison that this concerns."""
+        value, other, (low, high) = comparison.value, comparison.other, comparison.interval
+        assert value is not None
+        assert other is not None
+        assert low is not None
+        assert high is not None
+        lower = lower_is_better(self.measure)
+        bound = other * (1 + self.margin if lower else 1 - self.margin)
+        worse = value > bound if lower else value < bound
+        certain = low > 0 if lower else high < 0
+        margin = f", {self.setting} {self.margin:g}" if self.setting else ""
+        return Check(
+            f"{self.measure} of the {self.model} model against {self.against}",
+            value,
+            bound,
+            not (worse and certain),
+            f"{self.measure} of the {self.model} model is {value:.4f}, expected at "
+            f"{'most' if lower else 'least'} {bound:.4f} ({self.against} {other:.4f}{margin}); "
+            f"the difference lies between {low:+.4f} and {high:+.4f}",
+        )
+
+
+def requirements(settings: Settings) -> list[Requirement]:
+    """The ranking model against popularity, the rating model against damped means.
+
+    Both also against what is published.
+    """
+    ndcg = f"ndcg@{settings.ndcg_at}"
+    return [
+        Requirement(RANKING, ndcg, "popularity"),
+        Requirement(RATING, "rmse", "damped_means"),
+        Requirement(RANKING, ndcg, PUBLISHED, settings.ranking_margin, "ranking_margin"),
+        Requirement(RATING, "rmse", PUBLISHED, settings.rating_margin, "rating_margin"),
+    ]
+
+
+def quality(comparisons: Sequence[Comparison], settings: Settings) -> list[Check]:
+    """Whether our models are good enough, as far as it could be measured."""
+    return [
+        requirement.check(comparison)
+        for requirement in requirements(settings)
+        for comparison in comparisons
+        if requirement.concerns(comparison)
+    ]
 
 
 def at_least(name: str, value: float | None, bound: float, setting: str) -> list[Check]:
-    """One measure that must not be below a setting; nothing to judge where there is no value."""
+    """One measure that must not be below a setting; no check where there is no value."""
     if value is None:
         return []
     message = f"{name} is {value:.4g}, expected at least {bound:g} (setting {setting})"
     return [Check(name, value, bound, value >= bound, message)]
-
-
-def volume(
-    new: int, earlier: Sequence[int], hours: float | None, settings: Settings
-) -> list[Check]:
-    """New ratings since the last publication against the usual number of a night.
-
-    `earlier` holds the sizes of the batches before, oldest first, `hours` the time since the last publication's run,
-    if known. The first batch is not counted, as it may hold years, nor are nights that brought nothing; the usual
-    number is the median of the 7 newest others, and fewer than 5 say nothing. No new rating at all is no collapse:
-    nothing was delivered. Nor is it one if an extra run takes in what came since the night's.
-    """
-    usual = [size for size in earlier[1:] if size][-RECENT:]
-    if not new or len(usual) < ENOUGH:
-        return []
-    share = new / median(usual)
-    text = f"{new:,} new ratings are {share:.3g} times the {median(usual):,.0f} of a usual night"
-    checks = [
-        Check("new ratings", share, settings.max_input, share <= settings.max_input,
-              f"{text}, expected at most {settings.max_input:g} (setting max_input)"),
-    ]  # fmt: skip
-    if hours is None or hours >= NIGHT_HOURS:
-        message = f"{text}, expected at least {settings.min_input:g} (setting min_input)"
-        checks.append(
-            Check("new ratings", share, settings.min_input, share >= settings.min_input, message)
-        )
-    return checks
 
 
 def verdict(checks: Sequence[Check], force: bool) -> dict[str, Any]:

@@ -1,16 +1,46 @@
 """The split of ratings into those that a model learns from and those that it is tested on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.fields import Settings
 
 DAY = np.timedelta64(24 * 60 * 60, "s")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The ratings of a run, parted, and the users whose lists are measured."""
+
+    train: Ratings
+    test: Ratings
+    relevant: Ratings  # of the test ratings
+    relevant_train: Ratings  # of the train ratings, by users who are measured
+    measured: np.ndarray  # (n_users,) mask of the users whose lists are measured
+    scale: Scale
+
+    @classmethod
+    def of(
+        cls,
+        ratings: Ratings,
+        is_test: np.ndarray,
+        measured: np.ndarray,
+        relevant_from: float,
+        scale: Scale,
+    ) -> "Split":
+        """The split by a mask of the test ratings; ratings from `relevant_from` on are relevant."""
+        train, test = ratings.where(~is_test), ratings.where(is_test)
+        relevant = test.where(test.rating >= relevant_from)
+        # Item-kNN learns from pairs of these, which are many: the measured users' are enough.
+        of_measured = (train.rating >= relevant_from) & measured[train.user_index]
+        return cls(train, test, relevant, train.where(of_measured), measured, scale)
 
 
 def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
@@ -19,19 +49,20 @@ def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
     `user_index` is sorted, and each user's ratings are in order of time.
     """
     counts = tally(user_index, user_index[-1] + 1 if len(user_index) else 0)
-    held_out = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1).astype(np.int64)
-    ends, some = np.cumsum(counts), held_out > 0
-    # 1 from the first one held out of a user on, 0 again from the next user on: a byte a rating.
+    n_test = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1).astype(np.int64)
+    ends, some = np.cumsum(counts), n_test > 0
+    # 1 from a user's first test rating on, 0 again from the next user on: a byte a rating.
     steps = np.zeros(len(user_index) + 1, np.int8)
-    steps[(ends - held_out)[some]] += 1
+    steps[(ends - n_test)[some]] += 1
     steps[ends[some]] -= 1
     return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
 
 
 def newest_days(time: np.ndarray, days: float) -> np.ndarray:
-    """Mask of the ratings of the last `days` before the newest; `time` is datetime64, and one without is old.
+    """Mask of the ratings of the last `days` before the newest rating.
 
-    Raises DataError if nothing would be left to learn from.
+    `time` is datetime64; a rating without a time is old. Raises DataError if nothing would be left
+    to learn from.
     """
     if np.isnat(time).all():
         return np.zeros(len(time), bool)

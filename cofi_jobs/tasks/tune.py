@@ -26,8 +26,9 @@ from cofi_jobs.core.extras import extra
 from cofi_jobs.core.factors import initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.evaluation import metrics
-from cofi_jobs.evaluation.metrics import Mean
+from cofi_jobs.evaluation.intervals import intervals
+from cofi_jobs.evaluation.metrics import Mean, errors, lower_is_better
+from cofi_jobs.evaluation.ranking_metrics import rank
 from cofi_jobs.evaluation.split import holdout_mask, relevant_from
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.item_means import item_means
@@ -40,7 +41,6 @@ from cofi_jobs.model.objectives import (
 from cofi_jobs.settings.fields import Settings, bounds
 from cofi_jobs.store.run_tables import read_ratings, read_times
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.evaluate import ranking_means
 from cofi_jobs.tuning.tuned import SPACE, in_use
 
 with extra("tune"):
@@ -88,13 +88,11 @@ class Part:
         found = fit(model, initial, known.user_index, known.item_index, y, seed).factors
         if ranking:
             X, W, depths = found.X, found.W, (settings.ndcg_at, settings.recall_at)
-            return ranking_means(
-                metrics.rank(lambda users: W[users] @ X.T, known, self.wanted, X, *depths), settings
-            )
+            return rank(lambda users: W[users] @ X.T, known, self.wanted, X, *depths).means()
         stars = predict(found, held_out.user_index, held_out.item_index) * np.float32(
             self.scale.unit
         )
-        return metrics.errors(self.scale.clip(stars + self.means[held_out.item_index]), held_out)
+        return errors(self.scale.clip(stars + self.means[held_out.item_index]), held_out)
 
 
 def parts(
@@ -465,9 +463,9 @@ def compare(part: Part, before: Settings, after: Settings) -> dict[str, dict[str
             pairs[name] = new[name], old[name]
     tuned_for = [objective(head, before)[0] for head in SPACE]
     result = {}
-    for name, (low, high) in metrics.intervals({}, pairs, before.seed).items():
+    for name, (low, high) in intervals({}, pairs, before.seed).items():
         after_, before_ = (mean.value() or 0.0 for mean in pairs[name])
-        difference, lower = after_ - before_, name in metrics.LOWER_IS_BETTER
+        difference, lower = after_ - before_, lower_is_better(name)
         result[name] = {
             "before": before_,
             "after": after_,

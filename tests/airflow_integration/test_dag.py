@@ -406,7 +406,7 @@ def test_xcoms_carry_run_key_and_counts(after: Nights) -> None:
 
 def test_lines_of_the_job_are_in_the_tasks_log(after: Nights) -> None:
     assert f"INFO cofi_jobs.tasks.normalize: {len(random_ratings())} current ratings" in after.log
-    assert "INFO cofi_jobs.tasks.evaluate: held-out rmse" in after.log
+    assert "INFO cofi_jobs.tasks.evaluate: test rmse" in after.log
 
 
 def test_asset_event_tells_run_path_and_counts(after: Nights) -> None:

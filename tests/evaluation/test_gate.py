@@ -1,52 +1,19 @@
-"""The gate: what it refuses and what it lets pass, on plain numbers and on real nights."""
+"""The gate: what it refuses and what it lets pass."""
 
-import re
-import shutil
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
 import pytest
 
-from cofi_jobs.cli.show.evaluation import evaluation
-from cofi_jobs.core.errors import QualityError
-from cofi_jobs.evaluation import gate, overlap
+from cofi_jobs.evaluation import gate
+from cofi_jobs.evaluation.comparison import Comparison
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.run_keys import run_key_at
-from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.evaluate import last_published
-from cofi_jobs.tasks.runner import run_task
-from tests.support.data import QUICK, tasteful_ratings, write_ratings
-from tests.support.nights import run_night
 
 SETTINGS = load_settings()
-GOOD = [
-    "n_factors=4",
-    "ratings_per_step=0",
-    "rating_learning_rate=0.15",
-    "rating_steps=100",  # as far as it goes, so that a night that goes on from it is as good
-    "top_n=5",
-    "similar_n=4",
-]
-BAD = [
-    *QUICK,
-    "force_publish=false",
-    "rating_steps=1",
-    "ranking_steps=1",
-    "rating_lambda=1000",
-    "ranking_lambda=1000",
-]
-
-
-# ---- on plain numbers
 
 
 def comparison(
-    own: float, other: float, low: float, high: float, against: str, head: str = "ranking"
-):
-    measure, better = ("ndcg@10", "higher") if head == "ranking" else ("rmse", "lower")
-    return {"head": head, "measure": measure, "against": against, "better": better, "own": own, "other": other,
-            "difference": own - other, "low": low, "high": high}  # fmt: skip
+    value: float, other: float, low: float, high: float, against: str, model: str = "ranking"
+) -> Comparison:
+    measure = "ndcg@10" if model == "ranking" else "rmse"
+    return Comparison(model, measure, against, value, other, (low, high))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +38,7 @@ def comparison(
 def test_only_what_is_surely_worse_is_refused(found, passed):
     [check] = gate.quality([found], SETTINGS)
     assert check.passed is passed
-    assert check.value == found["own"]
+    assert check.value == found.value
 
 
 def test_a_refusal_names_measure_value_and_bound():
@@ -85,227 +52,6 @@ def test_a_refusal_names_measure_value_and_bound():
 
 
 def test_nothing_measured_is_nothing_refused():
-    empty = {
-        **comparison(0, 0, 0, 0, "popularity"),
-        "own": None,
-        "other": None,
-        "low": None,
-        "high": None,
-    }
+    empty = Comparison("ranking", "ndcg@10", "popularity", None, None, (None, None))
     assert gate.quality([empty], SETTINGS) == []
     assert gate.at_least("coverage", None, 0.5, "min_coverage") == []
-
-
-USUAL = [
-    10**6,
-    900,
-    1000,
-    1100,
-    0,
-    1000,
-    1000,
-]  # a first load of years, then nights, one of them empty
-
-
-@pytest.mark.parametrize(
-    ("new", "earlier", "hours", "passed"),
-    [
-        (1000, USUAL, 24, True),
-        (5, USUAL, 24, False),  # collapsed
-        (5, USUAL, None, False),
-        (5, USUAL, 1, True),  # an extra run by hand
-        (0, USUAL, 24, True),  # an empty landing folder
-        (30_000, USUAL, 24, False),  # exploded
-        (30_000, USUAL, 1, False),
-        (5, [10**6], 24, True),  # the second night after a first load of years
-        (5, [10**6, 1000, 1000], 24, True),  # too few nights to know
-        (10**6, [], None, True),
-    ],
-)
-def test_input_volume(new, earlier, hours, passed):
-    assert all(check.passed for check in gate.volume(new, earlier, hours, SETTINGS)) is passed
-
-
-# ---- on real nights
-
-
-@pytest.fixture(scope="module")
-def good_night(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store(tmp_path_factory.mktemp("good") / "store").create()
-    write_ratings(store.landing / "ratings.csv", tasteful_ratings())
-    run_night(store, load_settings(GOOD), "night-1")
-    return store
-
-
-@pytest.fixture
-def after_good(good_night: Store, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(good_night.root, tmp_path / "store", symlinks=True))
-
-
-def test_a_good_night_passes_and_its_manifest_says_by_how_much(good_night: Store):
-    manifest = good_night.manifest("night-1")
-    assert manifest is not None
-    assert manifest["gate"]["passed"] is True
-    assert manifest["gate"]["forced"] is False
-    by_name = {(c["measure"], c["against"]): c for c in manifest["comparisons"]}
-    found = by_name["ndcg@10", "popularity"]
-    assert 0 < found["low"] < found["difference"] < found["high"]
-    assert found["own"] == manifest["metrics"]["ranking"]["ndcg@10"]
-    assert by_name["rmse", "damped_means"]["high"] < 0
-    assert not any(against == "published" for _, against in by_name), (
-        "the first night has nothing to compare with"
-    )
-
-
-def test_each_mean_can_be_computed_again_from_the_users_table(good_night: Store):
-    users = pd.read_parquet(good_night.table("night-1", "evaluation"))
-    metrics = good_night.required_outcome("night-1", "evaluate")["metrics"]
-    rmse = np.sqrt(users["rating_squared_error"].sum() / users["n_held_out"].sum())
-    assert rmse == pytest.approx(metrics["rating"]["rmse"])
-    for model in ("ranking", "popularity", "item_knn"):
-        assert users[f"{model}_ndcg"].mean() == pytest.approx(metrics[model]["ndcg@10"], rel=1e-5)
-    few, some, many = metrics["by_activity"]
-    group = users[users["n_known"].between(few["from"], few["to"])]
-    assert few["users"] == len(group)
-    assert few["ranking"]["ndcg@10"] == pytest.approx(group["ranking_ndcg"].mean(), rel=1e-5)
-    assert few["to"] < some["from"] <= some["to"] < many["from"]
-    assert sum(group["n_items"] for group in metrics["by_popularity"]) == 80
-    assert sum(group["ranking"]["shown"] for group in metrics["by_popularity"]) == pytest.approx(1)
-
-
-def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
-    bad = load_settings(BAD)
-    with pytest.raises(
-        QualityError,
-        match=r"ndcg@10 of the ranking model is 0\.\d+, expected at least .* \(published",
-    ):
-        run_night(after_good, bad, "night-2")
-    assert after_good.current() == "night-1"
-    failure = after_good.failure("night-2", "evaluate")
-    assert failure is not None
-    assert failure["permanent"] is True
-    assert failure["metrics"]["published"] == {"run_key": "night-1", "users": 150}
-    refusals = failure["gate"]["refusals"]
-    assert len([refusal for refusal in refusals if "published" in refusal]) == 2, (
-        "each model is worse than last night's"
-    )
-
-    forced = load_settings([*BAD, "force_publish=true"])
-    run_task("evaluate", after_good, forced, "night-2")
-    run_task("publish", after_good, bad, "night-2")
-    assert after_good.current() == "night-2"
-    manifest = after_good.manifest("night-2")
-    assert manifest is not None
-    assert manifest["gate"] == {**failure["gate"], "forced": True}
-    assert manifest["settings"]["force_publish"] is True
-
-
-def test_the_same_model_again_is_no_worse_than_itself(after_good: Store):
-    run_night(after_good, load_settings([*GOOD, "warm_start=false"]), "night-2")
-    manifest = after_good.manifest("night-2")
-    assert manifest is not None
-    found = [c for c in manifest["comparisons"] if c["against"] == "published"]
-    assert {c["head"] for c in found} == {"rating", "ranking"}
-    assert all(c["difference"] == pytest.approx(0, abs=1e-6) for c in found)
-
-
-def test_a_refused_run_is_shown_with_the_depths_that_it_was_measured_at(
-    store: Store, capsys: pytest.CaptureFixture[str]
-):
-    write_ratings(store.landing / "ratings.csv", tasteful_ratings())
-    with pytest.raises(QualityError):
-        run_night(store, load_settings([*BAD, "ndcg_at=7", "recall_at=13", "min_coverage=1"]), "n")
-    evaluation(store)
-    shown = capsys.readouterr().out
-    assert "CoFi run n" in shown
-    assert "refused: " in shown
-    assert set(re.findall(r"(?:ndcg|recall)@\d+", shown)) == {"ndcg@7", "recall@13"}
-
-
-def test_users_of_whom_the_published_model_saw_a_held_out_rating_are_not_compared(
-    after_good: Store, monkeypatch
-):
-    """User 0 rates again what was known: it is now the newest, so held out, but yesterday's trial learned it."""
-    monkeypatch.setattr(overlap, "MARKS", 1000)
-    old = tasteful_ratings().sort_values("timestamp")
-    again = old[old["userId"] == 0].head(3).assign(timestamp=2 * 10**9)
-    new = pd.DataFrame(
-        {"userId": [1000, 1000], "movieId": [0, 2], "rating": [5, 4], "timestamp": [2 * 10**9] * 2}
-    )
-    write_ratings(after_good.landing / "more.csv", pd.concat([again, new]))
-    run_night(after_good, load_settings(GOOD), "night-2")
-    manifest = after_good.manifest("night-2")
-    assert manifest is not None
-    assert manifest["metrics"]["published"] == {"run_key": "night-1", "users": 149}
-
-
-def test_runs_without_a_trial_model_are_not_compared_with(after_good: Store):
-    """As those published before there was an evaluation."""
-    shutil.rmtree(after_good.table("night-1", "trial"))
-    run_night(after_good, load_settings(GOOD), "night-2")
-    manifest = after_good.manifest("night-2")
-    assert manifest is not None
-    assert "published" not in manifest["metrics"]
-
-
-def test_what_readers_use_is_compared_with_also_after_a_rollback(after_good: Store):
-    run_night(after_good, load_settings([*GOOD, "seed=1"]), "night-2")
-    assert last_published(after_good, "night-3") == "night-2"
-    after_good.set_current("night-1")
-    assert last_published(after_good, "night-3") == "night-1"
-    after_good.set_current("night-2")
-    assert last_published(after_good, "night-15") == "night-1"  # between the two
-    assert last_published(after_good, "night-0") is None
-
-
-def test_input_that_explodes_stays_refused_until_somebody_decides(after_good: Store):
-    ratings = tasteful_ratings(seed=1)
-    settings = load_settings([*GOOD, "ranking_margin=1", "rating_margin=1"])
-    for number in range(5):
-        write_ratings(
-            after_good.landing / f"{number}.csv", ratings.iloc[10 * number : 10 * number + 10]
-        )
-        run_task("ingest", after_good, settings, f"night-2{number}")
-    run_night(after_good, settings, "night-24")
-    write_ratings(after_good.landing / "flood.csv", ratings.iloc[100:1100])
-    with pytest.raises(
-        QualityError,
-        match=r"1,000 new ratings are 100 times the 10 of a usual night, expected at most",
-    ):
-        run_night(after_good, settings, "night-3")
-    with pytest.raises(QualityError, match="1,000 new ratings are 100 times"):
-        run_night(
-            after_good, settings, "night-4"
-        )  # nothing new, but the flood is among its ratings
-    assert after_good.current() == "night-24"
-
-
-def test_the_last_days_held_out(store: Store):
-    ratings = tasteful_ratings()
-    ratings["timestamp"] = 10**9 + (ratings["timestamp"] - 10**9) * 60
-    newcomer = pd.DataFrame(
-        {"userId": 999, "movieId": [0, 2], "rating": 5, "timestamp": ratings["timestamp"].max()}
-    )
-    ratings = pd.concat([ratings, newcomer])
-    write_ratings(store.landing / "ratings.csv", ratings)
-    outcomes = run_night(store, load_settings([*GOOD, "test_days=0.5"]), "n")
-    newest = ratings["timestamp"] > ratings["timestamp"].max() - 43_200
-    assert (
-        outcomes["evaluate"]["metrics"]["held_out_ratings"]
-        == outcomes["train"]["n_held_out"]
-        == newest.sum()
-    )
-    assert outcomes["train"]["n_known"] == (~newest).sum()
-    users = pd.read_parquet(store.table("n", "evaluation")).set_index("user_id")
-    assert users.loc[999, ["n_known", "n_held_out", "n_wanted"]].tolist() == [0, 2, 2]
-    assert np.isnan(users.loc[999, "ranking_ndcg"]), "no list of its own"
-
-
-def test_keys_of_airflows_runs_tell_the_time():
-    from datetime import UTC, datetime
-
-    from cofi_jobs.store.run_keys import run_time
-
-    time = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
-    assert run_time(run_key_at(time)) == time
-    assert run_time("night-1") is None

@@ -1,0 +1,105 @@
+"""The measures of our models beside those of baselines and of the published run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
+from cofi_jobs.evaluation.intervals import Interval, intervals
+from cofi_jobs.evaluation.metrics import Mean, lower_is_better
+
+RATING, RANKING = "rating", "ranking"
+OURS = (RATING, RANKING)
+PUBLISHED = "published"
+
+Means = Mapping[str, Mapping[str, Mean]]  # model -> measure -> mean over users
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measure of one of our models, and the same measure of another model."""
+
+    model: str  # "rating" or "ranking"
+    measure: str
+    against: str
+    value: float | None
+    other: float | None
+    interval: Interval  # of the difference
+
+    @property
+    def difference(self) -> float | None:
+        """Our value less the other; None where one of them is missing."""
+        return None if self.value is None or self.other is None else self.value - self.other
+
+    def to_record(self) -> dict[str, Any]:
+        """The comparison as manifests have it."""
+        low, high = self.interval
+        return {
+            "head": self.model,
+            "measure": self.measure,
+            "against": self.against,
+            "better": "lower" if lower_is_better(self.measure) else "higher",
+            "own": self.value,
+            "other": self.other,
+            "difference": self.difference,
+            "low": low,
+            "high": high,
+        }
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two means that are to be compared, over the same users."""
+
+    model: str
+    measure: str
+    against: str
+    mean: Mean
+    other: Mean
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {self.measure} {self.against}"
+
+
+def compare(
+    means: Means, published: Means, compared: np.ndarray, seed: int
+) -> tuple[dict[str, dict[str, Interval]], list[Comparison]]:
+    """Intervals of our own measures, and the difference from each baseline, measure by measure.
+
+    `published` are the measures of the published run over the users of the mask `compared`. Empty
+    if there is no such run.
+    """
+    pairs = _pairs(means, published, compared)
+    found = intervals(
+        {f"{model} {name}": mean for model in OURS for name, mean in means[model].items()},
+        {pair.name: (pair.mean, pair.other) for pair in pairs},
+        seed,
+    )
+    by_model = {model: {name: found[f"{model} {name}"] for name in means[model]} for model in OURS}
+    comparisons = [
+        Comparison(
+            pair.model,
+            pair.measure,
+            pair.against,
+            pair.mean.value(),
+            pair.other.value(),
+            found[pair.name],
+        )
+        for pair in pairs
+    ]
+    return by_model, comparisons
+
+
+def _pairs(means: Means, published: Means, compared: np.ndarray) -> Sequence[_Pair]:
+    pairs = []
+    for model, baselines in ((RATING, PREDICTIONS[1:]), (RANKING, RANKINGS[1:])):
+        for against in baselines:
+            for measure, mean in means[model].items():
+                pairs.append(_Pair(model, measure, against, mean, means[against][measure]))
+        for measure, other in published.get(model, {}).items():
+            mean = means[model][measure].of(compared)
+            pairs.append(_Pair(model, measure, PUBLISHED, mean, other))
+    return pairs
