@@ -50,7 +50,7 @@ class Elsewhere:
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     """The wheel is installed there; what it depends on is read from this environment, which takes no time."""
     root = tmp_path_factory.mktemp("elsewhere")
-    build = ["hatchling", "build", "--target", "wheel", "--directory", root / "dist"]
+    build = ["hatchling", "build", "--target", "wheel", "--directory", str(root / "dist")]
     subprocess.run([sys.executable, "-m", *build], cwd=ROOT, check=True, capture_output=True)
     [wheel] = (root / "dist").glob("cofi-*.whl")
     uv = [sys.executable, "-m", "uv", "--quiet", "--offline"]
