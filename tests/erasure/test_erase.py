@@ -409,7 +409,6 @@ def test_killed_at_any_step_it_can_be_run_again(
     for store, killed in killed_at_each_step(
         erase_and_die,
         lambda step: copy_of(nights, tmp_path / f"store-{step}"),
-        ["cofi_jobs.erasure.erase", "tests.erasure.test_erase"],
     ):
         steps += 1
         if killed:

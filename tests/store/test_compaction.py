@@ -146,9 +146,7 @@ def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(
     def fresh(step: int) -> Store:
         return Store(shutil.copytree(nights.root, tmp_path / f"store-{step}"))
 
-    for store, _ in killed_at_each_step(
-        merge_and_die, fresh, ["cofi_jobs.store.compaction", "tests.store.test_compaction"]
-    ):
+    for store, _ in killed_at_each_step(merge_and_die, fresh):
         steps += 1
         assert normalized(store) == before
         merge(store, TWO)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -36,6 +35,7 @@ from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.kills import die_before
 from tests.support.live import wait_for
 from tests.support.nights import run_night
+from tests.support.processes import exit_code
 from tests.support.repository import ROOT, blocks
 
 
@@ -270,26 +270,12 @@ def recommend_and_die(address: str, step: int) -> None:
     run_task("recommend", open_store(address), load_settings([*QUICK, "top_n=3"]), "n2")
 
 
-def in_environment(environment: dict[str, str], work: Any, *arguments: Any) -> None:
-    """The server that forks may have been started by other tests, in another environment."""
-    os.environ.update(environment)
-    work(*arguments)
-
-
 def killed(work: Any, place: Place, step: int) -> bool:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tests.store.test_remote", "cofi_jobs.tasks.publish", "cofi_jobs.tasks.recommend", "s3fs"]
-    )
-    process = context.Process(
-        target=in_environment, args=(dict(os.environ), work, place.address, step)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)
-    if process.exitcode:  # as if its time were over
+    code = exit_code(work, place.address, step)
+    assert code in (0, -signal.SIGKILL)
+    if code:  # as if its time were over
         place.filesystem.rm_file(f"{place.address}/{lease.NAME}")
-    return process.exitcode != 0
+    return code != 0
 
 
 def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quick: Settings):

@@ -1,12 +1,12 @@
 """A process that changes a store is killed before each of its changes in turn."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from cofi_jobs.store.store import Store
+from tests.support.processes import exit_code
 
 
 def die_before(step: int, changes: Iterable[tuple[Any, str]]) -> None:
@@ -27,21 +27,16 @@ def die_before(step: int, changes: Iterable[tuple[Any, str]]) -> None:
 
 
 def killed_at_each_step(
-    work: Callable[[str, int], None], fresh: Callable[[int], Store], preload: list[str]
+    work: Callable[[str, int], None], fresh: Callable[[int], Store]
 ) -> Iterator[tuple[Store, bool]]:
     """The store after `work(root, step)` in a process of its own, and whether it was killed, until it was not.
 
     `fresh` makes the store for each step, the first is 1.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preload)
     step, code = 0, None
     while code != 0:
         step += 1
         store = fresh(step)
-        process = context.Process(target=work, args=(str(store.root), step))
-        process.start()
-        process.join()
-        code = process.exitcode
+        code = exit_code(work, str(store.root), step)
         assert code in (0, -signal.SIGKILL)
         yield store, code != 0

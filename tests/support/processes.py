@@ -1,0 +1,48 @@
+"""Processes of their own that need not import again: a server that has imported forks them.
+
+Nothing that starts threads is imported there, so not TensorFlow.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+PRELOADED = (
+    "cofi_jobs.cli.app",
+    "cofi_jobs.cli.show",
+    "cofi_jobs.erasure.erase",
+    "cofi_jobs.store.compaction",
+    "cofi_jobs.tasks.ingest",
+    "cofi_jobs.tasks.normalize",
+    "cofi_jobs.tasks.publish",
+    "cofi_jobs.tasks.recommend",
+    "pandas",
+    "pytest",
+    "s3fs",
+)
+
+
+def exit_code(
+    work: Callable[..., None], *arguments: Any, environment: Mapping[str, str] | None = None
+) -> int:
+    """Run a function in a process of its own, in this environment or the one given; how that process ended."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    given = dict(os.environ if environment is None else environment)
+    process = context.Process(target=_in_environment, args=(given, Path.cwd(), work, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _in_environment(
+    environment: dict[str, str], folder: Path, work: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    # The server was started by the first test that needed one, in that test's environment.
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    work(*arguments)
