@@ -292,7 +292,7 @@ class Settings(BaseModel):
     max_batches: int = setting(
         "publish",
         60,
-        "Batches of ratings kept apart; beyond it all but the newer half are merged.",
+        "Batches of ratings kept apart; beyond it all but the newer half are compacted into one file.",
         ge=2,
         le=10_000,
     )

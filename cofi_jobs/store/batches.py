@@ -28,7 +28,7 @@ def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
     compacted = store.records.compacted()
     if up_to is not None and compacted["batches"] and up_to < compacted["batches"][-1]:
         raise StoreError(
-            f"found the batches up to {compacted['batches'][-1]} merged, so a run {up_to} cannot be made any more"
+            f"found the batches up to {compacted['batches'][-1]} compacted, so a run {up_to} cannot be made any more"
         )
     parts: dict[Path, int] = {}
     if compacted["part"] is not None:

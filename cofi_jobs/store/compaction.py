@@ -1,63 +1,63 @@
-"""Merge: older batches of ratings become one file, so that a night opens few, however long the job has run.
+"""Compaction: older batches become one file, so that a run opens few files, however old the store is.
 
-Superseded rows are left out; a withdrawal stays, since a late rating may still lose to it. Rows stay in order of
-arrival, before those of all later batches, so the newest rating of each (user, item) is the same as before.
+Superseded rows are left out. A withdrawal stays, since a rating that arrives late may still lose to
+it. Rows stay in order of arrival, before those of all later batches, so the newest row of each
+(user, item) is the same as before.
 """
 
 import logging
 
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import sql
+from cofi_jobs.store import layout, sql
 from cofi_jobs.store.batches import compacted_part, rating_parts, vacuum
+from cofi_jobs.store.current_ratings import load_newest
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.normalize import newest
 
 log = logging.getLogger(__name__)
 
 
-def merge(store: Store, settings: Settings) -> list[str]:
-    """If more than `max_batches` lie apart, merge all but the newer half; returns the keys of those merged now.
+def compact(store: Store, settings: Settings) -> list[str]:
+    """If more than `max_batches` are not compacted, compact all but the newer half; returns their keys.
 
-    Batches that a run under way may still need as they are stay apart: its own, and all later ones.
+    A run that is not published yet may still need its own batch and all later ones as they are: these
+    are not compacted.
     """
     with store.lock("normalize"), store.lock("ingest"):  # nobody reads or writes batches meanwhile
-        merged = store.records.compacted()
         vacuum(store)
-        apart = [key for key in store.batches() if key not in merged["batches"]]
-        if len(apart) <= settings.max_batches:
+        keys = _to_compact(store, settings.max_batches)
+        if not keys:
             return []
-        under_way = min(
-            (key for key in store.run_keys() if store.manifest(key) is None), default=None
-        )
-        older = [
-            key
-            for key in apart[: -(settings.max_batches // 2)]
-            if under_way is None or key < under_way
-        ]
-        if not older:
-            return []
-        part = f"up-to-{older[-1]}.parquet"
-        parts = rating_parts(store, up_to=older[-1])
-        compacted_part(store, part).parent.mkdir(parents=True, exist_ok=True)
-        with sql.connect(settings, store.root / "ratings") as connection:
-            counts = newest(connection, parts, settings.memory_limit_mb)
-            with store.replace_file(compacted_part(store, part)) as target:
-                rows = sql.write_parquet(
-                    connection,
-                    "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival",
-                    target,
-                )
-        superseded = merged.get("rows_superseded", 0) + counts["n_superseded"]
-        batches = [*merged["batches"], *older]
-        store.records.write_compacted(
-            {
-                **merged,
-                "batches": batches,
-                "part": part,
-                "rows": rows,
-                "rows_superseded": superseded,
-            }
-        )
+        rows = _write(store, settings, keys)
         vacuum(store)
-    log.info("merged %d batches up to %s: %d rows", len(older), older[-1], rows)
-    return older
+    log.info("compacted %d batches up to %s: %d rows", len(keys), keys[-1], rows)
+    return keys
+
+
+def _to_compact(store: Store, max_batches: int) -> list[str]:
+    """Keys of the batches that are compacted now, oldest first."""
+    compacted = store.records.compacted()["batches"]
+    apart = [key for key in store.batches() if key not in compacted]
+    if len(apart) <= max_batches:
+        return []
+    unpublished = [key for key in store.run_keys() if store.manifest(key) is None]
+    older = apart[: -(max_batches // 2)]
+    return [key for key in older if not unpublished or key < min(unpublished)]
+
+
+def _write(store: Store, settings: Settings, keys: list[str]) -> int:
+    """Write the batches, and those compacted before, into a new file; returns its rows."""
+    name = f"up-to-{keys[-1]}.parquet"
+    target = compacted_part(store, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    parts = rating_parts(store, up_to=keys[-1])
+    with sql.connect(settings, store.root / layout.RATINGS) as connection:
+        counts = load_newest(connection, parts, settings.memory_limit_mb)
+        query = "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival"
+        with store.replace_file(target) as file:
+            rows = sql.write_parquet(connection, query, file)
+    record = store.records.compacted()
+    record["batches"] = [*record["batches"], *keys]
+    record["part"], record["rows"] = name, rows
+    record["rows_superseded"] = record.get("rows_superseded", 0) + counts.n_superseded
+    store.records.write_compacted(record)
+    return rows

@@ -142,7 +142,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     merged = store.records.compacted()["batches"]
     if merged and run_key <= merged[-1]:
         raise StoreError(
-            f"found the batches up to {merged[-1]} merged, so run {run_key} can take no more ratings"
+            f"found the batches up to {merged[-1]} compacted, so run {run_key} can take no more ratings"
         )
     tombstones = erasure.Tombstones(store)
     landed = sources.settled(sources.drop_files(store.landing), settings.settle_seconds)

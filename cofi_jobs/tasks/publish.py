@@ -7,7 +7,7 @@ from typing import Any
 from cofi_jobs.erasure import tombstones as erasure
 from cofi_jobs.settings.fields import Settings, section
 from cofi_jobs.settings.renames import current_names, with_old_names
-from cofi_jobs.store.compaction import merge
+from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.runs import last_change, remove_run, replaced_at
 from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION
@@ -55,7 +55,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         log.info(
             "removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed)
         )
-    merge(store, settings)
+    compact(store, settings)
     recommended = store.required_outcome(run_key, "recommend")
     return {
         "path": store.shown(store.table(run_key, "recommendations")),

@@ -18,7 +18,7 @@ from cofi_jobs.erasure.erase import Found, erase, look
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.batches import compacted_part
-from cofi_jobs.store.compaction import merge
+from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.runs import remove_run
@@ -267,8 +267,8 @@ def test_reruns_of_a_batch_do_not_bring_the_user_back(store: Store) -> None:
 
 
 def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
-    remove_run(store, "night-3")  # which would hold the merge up
-    assert merge(store, load_settings(["max_batches=2"])) == ["night-1", "night-2"]
+    remove_run(store, "night-3")  # which would hold compaction up
+    assert compact(store, load_settings(["max_batches=2"])) == ["night-1", "night-2"]
     before = everything(store)
     assert any(hit.startswith("ratings/merged/") for hit in trace(store))
     assert erase(store, load_settings(), [NAME], now=True).left == []

@@ -1,4 +1,4 @@
-"""Merging batches: what a night computes from them stays the same, whenever a process is killed."""
+"""Compaction: what a run computes from the batches stays the same, whenever a process is killed."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.batches import compacted_part, taken_digests
-from cofi_jobs.store.compaction import merge
+from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.runner import run_task
@@ -45,17 +45,17 @@ def normalized(store: Store, key: str = KEYS[-1]) -> dict[str, Any]:
     outcome = run_task("normalize", store, SCALE, key)
     folder = store.table(key, "normalized")
     tables = {path.name: pd.read_parquet(path).to_csv() for path in sorted(folder.iterdir())}
-    shutil.rmtree(folder.parent)  # a run under way would hold merging up
+    shutil.rmtree(folder.parent)  # a run under way would hold compaction up
     return tables | {
         name: value for name, value in outcome.items() if name.startswith(("n_", "batches"))
     }
 
 
-def test_a_night_is_the_same_before_and_after_merging(nights: Store) -> None:
+def test_a_night_is_the_same_before_and_after_compaction(nights: Store) -> None:
     before, taken = normalized(nights), taken_digests(nights)
-    assert merge(nights, load_settings(["max_batches=7"])) == []
-    assert merge(nights, load_settings(["max_batches=4"])) == KEYS[:5]
-    assert merge(nights, load_settings(["max_batches=4"])) == []
+    assert compact(nights, load_settings(["max_batches=7"])) == []
+    assert compact(nights, load_settings(["max_batches=4"])) == KEYS[:5]
+    assert compact(nights, load_settings(["max_batches=4"])) == []
     assert normalized(nights) == before
     assert (nights.batches(), taken_digests(nights)) == (KEYS, taken)
     assert sorted(path.name for path in nights.root.glob("ratings/*")) == [
@@ -63,7 +63,7 @@ def test_a_night_is_the_same_before_and_after_merging(nights: Store) -> None:
     ] + ["merged"]
     ingest(nights, "night-7", random_ratings(12, 8, 0.6, seed=7))
     before = normalized(nights, "night-7")
-    assert merge(nights, TWO) == ["night-5", "night-6"]
+    assert compact(nights, TWO) == ["night-5", "night-6"]
     assert normalized(nights, "night-7") == before
     assert len(list(compacted_part(nights, "").iterdir())) == 1
 
@@ -78,7 +78,7 @@ ROW = st.tuples(
     st.data(),
 )
 @settings(max_examples=8, deadline=None)
-def test_whenever_is_merged_the_newest_rating_counts(
+def test_whenever_batches_are_compacted_the_newest_rating_counts(
     tmp_path_factory: Any, rows: Any, data: Any
 ) -> None:
     stores = [Store(tmp_path_factory.mktemp("store")).create() for _ in range(2)]
@@ -93,63 +93,63 @@ def test_whenever_is_merged_the_newest_rating_counts(
             settle(path)
             run_task("ingest", store, SCALE, f"night-{number}")
         if data.draw(st.booleans()):
-            merge(stores[0], TWO)
-    apart, merged = (normalized(store, f"night-{len(rows)}") for store in stores)
-    assert merged == apart
+            compact(stores[0], TWO)
+    apart, compacted = (normalized(store, f"night-{len(rows)}") for store in stores)
+    assert compacted == apart
 
 
 def test_what_a_run_under_way_needs_stays_apart(nights: Store) -> None:
     run_task("normalize", nights, SCALE, KEYS[2])
     before = pd.read_parquet(nights.table(KEYS[2], "normalized") / "ratings.parquet")
-    assert merge(nights, TWO) == KEYS[:2]
+    assert compact(nights, TWO) == KEYS[:2]
     run_task("normalize", nights, SCALE, KEYS[2])  # again, as when its task is cleared
     assert pd.read_parquet(nights.table(KEYS[2], "normalized") / "ratings.parquet").equals(before)
 
 
 @pytest.mark.parametrize("key", [KEYS[0], KEYS[4], "earlier"])
-def test_runs_of_merged_batches_cannot_be_made_again(nights: Store, key: str) -> None:
-    merge(nights, TWO)
-    with pytest.raises(StoreError, match=f"merged, so run {key} can take no more"):
+def test_runs_of_compacted_batches_cannot_be_made_again(nights: Store, key: str) -> None:
+    compact(nights, TWO)
+    with pytest.raises(StoreError, match=f"compacted, so run {key} can take no more"):
         run_task("ingest", nights, SCALE, key)
     nights.records.write_outcome(key, "ingest", nights.outcome(KEYS[0], "ingest") or {})
-    with pytest.raises(StoreError, match=f"merged, so a run {key} cannot be made any more"):
+    with pytest.raises(StoreError, match=f"compacted, so a run {key} cannot be made any more"):
         run_task("normalize", nights, SCALE, key)
 
 
-def test_files_of_merged_batches_are_not_taken_again(nights: Store) -> None:
-    merge(nights, TWO)
+def test_files_of_compacted_batches_are_not_taken_again(nights: Store) -> None:
+    compact(nights, TWO)
     shutil.copy(nights.landing / "night-1.csv", nights.landing / "copy.csv")
     assert run_task("ingest", nights, SCALE, "night-8")["files"] == []
 
 
-def test_pruning_leaves_merged_batches(nights: Store) -> None:
+def test_pruning_leaves_compacted_batches(nights: Store) -> None:
     before = normalized(nights)
-    merge(nights, TWO)
+    compact(nights, TWO)
     prune(nights, keep_runs=2, run_key=KEYS[-1])
     assert normalized(nights) == before
 
 
-def merge_and_die(root: str, step: int) -> None:
-    """Merge, killed before the step-th change of the store; ends with code 0 if there are fewer."""
+def compact_and_die(root: str, step: int) -> None:
+    """Compact, killed before the step-th change of the store; ends with code 0 if there are fewer."""
     die_before(
         step, [*((Path, name) for name in ("replace", "rename", "unlink")), (shutil, "rmtree")]
     )
-    merge(Store(root), TWO)
+    compact(Store(root), TWO)
 
 
 def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(
     nights: Store, tmp_path: Path
 ) -> None:
-    merge(nights, load_settings(["max_batches=6"]))  # so that a merged file is merged again
+    compact(nights, load_settings(["max_batches=6"]))  # so that a compacted file is compacted again
     before, steps = normalized(nights), 0
 
     def fresh(step: int) -> Store:
         return Store(shutil.copytree(nights.root, tmp_path / f"store-{step}"))
 
-    for store, _ in killed_at_each_step(merge_and_die, fresh):
+    for store, _ in killed_at_each_step(compact_and_die, fresh):
         steps += 1
         assert normalized(store) == before
-        merge(store, TWO)
+        compact(store, TWO)
         assert normalized(store) == before
         assert not list(store.root.glob(".tmp-*"))
         assert len(list(compacted_part(store, "").iterdir())) == 1

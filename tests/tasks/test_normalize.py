@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,11 +13,8 @@ from hypothesis import strategies as st
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store import sql
-from cofi_jobs.store.batches import rating_parts
+from cofi_jobs.store import current_ratings
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks import normalize as normalize_module
-from cofi_jobs.tasks.normalize import _repeated, newest
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import random_ratings, settle, write_ratings
 
@@ -30,13 +26,13 @@ Tables = dict[str, pd.DataFrame]
 @pytest.fixture(
     scope="module",
     autouse=True,
-    params=[normalize_module.FEW, 2.0],
+    params=[current_ratings.FEW, 2.0],
     ids=["as it is", "as if few repeat"],
 )
 def _way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both ways to the newest rows: most batches here repeat so many pairs that all rows would be compared."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(normalize_module, "FEW", request.param)
+        patch.setattr(current_ratings, "FEW", request.param)
         yield
 
 
@@ -225,31 +221,6 @@ def test_the_newest_rating_of_a_pair_counts(
         ingest_night(store, f"night-{number}", *night)
     normalize(store, f"night-{len(nights) - 1}")
     assert ratings_by_id(tables(store, f"night-{len(nights) - 1}")) == [(1, 9, newest)]
-
-
-def test_pairs_of_one_hash_stay_apart(store: Store) -> None:
-    ingest_night(store, "night-0", random_ratings(seed=1), random_ratings(seed=2))
-    found = []
-    for hashed in ("", "CREATE TEMP MACRO hash(user, item) AS 1::UBIGINT"):
-        with sql.connect(load_settings(), store.root) as connection:
-            connection.execute(hashed)
-            counts = newest(connection, rating_parts(store, "night-0"), memory_mb=256)
-            assert counts["n_superseded"] > 0
-            found.append(
-                connection.execute("SELECT arrival, rating FROM newest ORDER BY ALL").fetchall()
-            )
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("memory", [8, 20, 1_000_000])
-def test_hashes_of_several_rows_are_found_in_whatever_memory(memory: int) -> None:
-    with duckdb.connect() as connection:
-        connection.execute(
-            "CREATE TEMP VIEW taken AS SELECT unnest([3, 5, 3, 7, 0, 0, 5, 3, 9])::UBIGINT AS pair"
-        )
-        assert sorted(_repeated(connection, 9, memory)) == [0, 3, 3, 5]
-        connection.execute("CREATE OR REPLACE TEMP VIEW taken AS SELECT 1::UBIGINT AS pair")
-        assert len(_repeated(connection, 1, memory)) == 0
 
 
 def test_batches_without_new_files_between_others_change_nothing(store: Store) -> None:
@@ -486,7 +457,7 @@ def test_what_became_of_each_row_that_was_read_is_counted(store: Store) -> None:
     record["files"][0]["rows_read"] += 1
     store.records.write_outcome("night-0", "ingest", record)
     with pytest.raises(
-        StoreError, match=r"found 5 rows taken, 1 refused and 0 erased in .*, expected the 7 that"
+        StoreError, match=r"found 5 rows taken, 1 rejected and 0 erased in .*, expected the 7 that"
     ):
         normalize(store, "night-1")
 
