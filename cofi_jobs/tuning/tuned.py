@@ -1,7 +1,8 @@
-"""`settings.json` of a store: settings that tuning found, which the nightly run uses unless told otherwise.
+"""`settings.json` of a store: settings that tuning found, which runs use from then on.
 
-What is told counts more: the environment, `--set`, or a value that was changed in the Airflow form. `train` reads the
-file; the tasks after it go by what `train` read, so that all tasks of a run agree.
+Explicit settings count more: the environment, `--set`, or a value that was changed in the Airflow
+form. `train` reads the file. The tasks after it use what `train` read, so that all tasks of a run
+agree.
 """
 
 from collections.abc import Mapping
@@ -12,26 +13,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import current_names, current_names_warned
 from cofi_jobs.settings.resolve import validated
 from cofi_jobs.store.store import Store
-
-# By head, in order: how far tuning looks from the value in use, week by week further. "times": from a share of it to a
-# multiple; "plus": that much to either side. The ranking model goes first and chooses what both share.
-SPACE: dict[str, dict[str, tuple[str, float]]] = {
-    "ranking": {
-        "n_factors": ("times", 2),
-        "recency": ("plus", 0.5),
-        "ranking_alpha": ("times", 3),
-        "ranking_lambda": ("times", 3),
-        "ranking_nu": ("plus", 0.3),
-        "ranking_learning_rate": ("times", 2),
-    },
-    "rating": {
-        "rating_lambda": ("times", 3),
-        "rating_nu": ("plus", 0.3),
-        "rating_bias_lambda": ("times", 3),
-        "rating_learning_rate": ("times", 2),
-    },
-}
-NAMES = tuple(name for space in SPACE.values() for name in space)
+from cofi_jobs.tuning.space import NAMES
 
 
 def read(store: Store) -> dict[str, Any] | None:
@@ -64,25 +46,36 @@ def read(store: Store) -> dict[str, Any] | None:
 def in_use(
     store: Store, settings: Settings, run_key: str, task: str
 ) -> tuple[Settings, dict[str, Any] | None]:
-    """The settings of a task with those of `settings.json` that nobody told; and the file's content, these only.
+    """The settings of a task together with the tuned ones, and the record of those that it uses.
 
-    None instead of the content if nothing is taken from there. `train` reads the file, and what comes after it in the
-    run goes by what `train` read. Tuning decides itself.
+    A tuned value is used where the setting is not explicit. The record is the content of
+    `settings.json` with the used values alone; None if there are none. `train` reads the file, and
+    the tasks after it use what `train` read. Tuning itself decides what it takes from there.
     """
     if task == "train":
-        found = read(store) if settings.use_tuned else None
+        record = read(store) if settings.use_tuned else None
+    elif task == "tune":
+        record = None
     else:
-        found = None if task == "tune" else (store.outcome(run_key, "train") or {}).get("tuned")
-    tuned = current_names((found or {}).get("settings", {}))
+        record = (store.outcome(run_key, "train") or {}).get("tuned")
+    if not record:
+        return settings, None
+    tuned = current_names(record["settings"])
     values = {name: value for name, value in tuned.items() if name not in settings.explicit}
     if not values:
         return settings, None
-    return settings.with_tuned(values), {**(found or {}), "settings": values}
+    return settings.with_tuned(values), {**record, "settings": values}
 
 
 def remark(tuned: Mapping[str, Any] | None) -> str:
-    """For the message of a refused night: which settings came from the file, and how to do without. May be empty."""
+    """For the message of a refused run: which tuned settings it used, and how to run without them.
+
+    Empty if it used none.
+    """
     if not tuned:
         return ""
     values = ", ".join(f"{name} {value:.4g}" for name, value in tuned["settings"].items())
-    return f". settings.json of the store is in use ({values}); remove it, or set use_tuned=false, to do without"
+    return (
+        f". settings.json of the store is in use ({values}); "
+        "remove it, or set use_tuned=false, to do without"
+    )

@@ -1,0 +1,63 @@
+"""The settings in use against the settings found, on test ratings that no trial has seen."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from cofi_jobs.evaluation.intervals import intervals
+from cofi_jobs.evaluation.metrics import Mean, lower_is_better
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.tuning.measure import measure_over_seeds, tuned_for
+from cofi_jobs.tuning.parts import Part
+from cofi_jobs.tuning.space import SPACE, ModelName
+
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Change:
+    """A measure with two settings; the 95 % interval of the difference, over users."""
+
+    before: float
+    after: float
+    difference: float  # after less before
+    low: float | None
+    high: float | None
+    better: Literal["lower", "higher"]
+    worse: bool  # only where a model is tuned for the measure
+
+    def to_record(self) -> dict[str, Any]:
+        """The change as `settings.json` and the outcome of tune have it."""
+        return asdict(self)
+
+
+def compare(part: Part, before: Settings, after: Settings) -> dict[str, Change]:
+    """The main measures with two settings, by name, over fits with several seeds."""
+    pairs: dict[str, tuple[Mean, Mean]] = {}
+    seeds = range(before.seed, before.seed + SEEDS)
+    for model, names in _measured(before).items():
+        old, new = (
+            measure_over_seeds(part, model, settings, seeds) for settings in (before, after)
+        )
+        pairs |= {name: (new[name], old[name]) for name in names}
+    decisive = {tuned_for(model, before)[0] for model in SPACE}
+    result = {}
+    for name, (low, high) in intervals({}, pairs, before.seed).items():
+        new_value, old_value = (mean.value() or 0.0 for mean in pairs[name])
+        difference, lower = new_value - old_value, lower_is_better(name)
+        result[name] = Change(
+            before=old_value,
+            after=new_value,
+            difference=difference,
+            low=low,
+            high=high,
+            better="lower" if lower else "higher",
+            worse=name in decisive and (difference > 0 if lower else difference < 0),
+        )
+    return result
+
+
+def _measured(settings: Settings) -> dict[ModelName, tuple[str, ...]]:
+    return {
+        "rating": ("rmse",),
+        "ranking": (f"ndcg@{settings.ndcg_at}", f"recall@{settings.recall_at}"),
+    }

@@ -1,0 +1,50 @@
+"""How good a model is with some settings: a fit to the train ratings, measured on the test ratings."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from cofi_jobs.core.factors import predict
+from cofi_jobs.evaluation.metrics import Mean, errors
+from cofi_jobs.evaluation.ranking_metrics import rank
+from cofi_jobs.model.fit import fit_ranking_model, fit_rating_model
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.tuning.parts import Part
+from cofi_jobs.tuning.space import ModelName
+from cofi_jobs.tuning.study import Direction
+
+
+def tuned_for(model: ModelName, settings: Settings) -> tuple[str, Direction]:
+    """The measure that a model is tuned for, and the direction of better."""
+    if model == "ranking":
+        return f"ndcg@{settings.ndcg_at}", "maximize"
+    return "rmse", "minimize"
+
+
+def measure(part: Part, model: ModelName, settings: Settings) -> dict[str, Mean]:
+    """All measures of a model, fitted from the start.
+
+    Raises TrainingError if J does not stay finite with these settings.
+    """
+    if model == "ranking":
+        factors = fit_ranking_model(part.train, settings, part.scale).factors
+        X, W = factors.X, factors.W
+        depths = settings.ndcg_at, settings.recall_at
+        return rank(lambda users: W[users] @ X.T, part.train, part.relevant, X, *depths).means()
+    factors = fit_rating_model(part.train, part.means, settings, part.scale).factors
+    test = part.test
+    stars = predict(factors, test.user_index, test.item_index) + part.means[test.item_index]
+    return errors(part.scale.clip(stars), test)
+
+
+def measure_over_seeds(
+    part: Part, model: ModelName, settings: Settings, seeds: Iterable[int]
+) -> dict[str, Mean]:
+    """All measures of a model, each a mean over fits with several seeds."""
+    fits = [measure(part, model, settings.model_copy(update={"seed": seed})) for seed in seeds]
+    return {name: _mean_over([measures[name] for measures in fits]) for name in fits[0]}
+
+
+def _mean_over(means: Sequence[Mean]) -> Mean:
+    numerator = np.mean([mean.numerator for mean in means], axis=0)
+    return Mean(numerator, means[0].denominator, means[0].root)

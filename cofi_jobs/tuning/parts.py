@@ -1,0 +1,76 @@
+"""The ratings that tuning learns from and measures on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cofi_jobs.core.arrays import sample
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.split import holdout_mask, relevant_from
+from cofi_jobs.model.item_means import item_means
+from cofi_jobs.settings.fields import Settings
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a model is fitted to and measured on."""
+
+    train: Ratings
+    test: Ratings
+    relevant: Ratings  # of the test ratings
+    means: np.ndarray  # (n_items,) of the train ratings
+    scale: Scale
+
+
+def parts(
+    ratings: Ratings, times: np.ndarray | None, settings: Settings, scale: Scale, damping: float
+) -> tuple[Part, Part]:
+    """What the trials are measured on, and what the result is measured on at the end.
+
+    `ratings` are those of a run, by user and in order of time; `times` are when they were given, or
+    None if the settings split without. The second part is the run's own split into train and test
+    ratings. The first part splits the train ratings of the second in the same way, so no trial
+    sees a test rating. Beyond `tune_users` users both hold the ratings of so many, drawn at random.
+    Raises DataError if there is nothing to learn from or to measure on.
+    """
+    if ratings.n_users > settings.tune_users:
+        ratings, times = _of_some_users(ratings, times, settings)
+    whole, is_test = _split(ratings, times, settings, scale, damping)
+    train_times = None if times is None else times[~is_test]
+    validation, _ = _split(whole.train, train_times, settings, scale, damping)
+    return validation, whole
+
+
+def _of_some_users(
+    ratings: Ratings, times: np.ndarray | None, settings: Settings
+) -> tuple[Ratings, np.ndarray | None]:
+    """The ratings of `tune_users` users, who get new row numbers."""
+    chosen = sample(ratings.n_users, settings.tune_users, settings.seed)
+    mask = chosen[ratings.user_index]
+    user_index = (np.cumsum(chosen)[ratings.user_index[mask]] - 1).astype(np.int32)
+    kept = Ratings(
+        user_index,
+        ratings.item_index[mask],
+        ratings.rating[mask],
+        settings.tune_users,
+        ratings.n_items,
+    )
+    return kept, None if times is None else times[mask]
+
+
+def _split(
+    ratings: Ratings, times: np.ndarray | None, settings: Settings, scale: Scale, damping: float
+) -> tuple[Part, np.ndarray]:
+    """The newest ratings are test ratings, as in `train`; also returns their mask."""
+    is_test = holdout_mask(ratings.user_index, times, settings.model_dump())
+    train, test = ratings.where(~is_test), ratings.where(is_test)
+    threshold = relevant_from(settings, scale)
+    relevant = test.where(test.rating >= threshold)
+    if not len(train.rating) or not len(relevant.rating):
+        raise DataError(
+            f"found {len(train.rating)} ratings to learn from and {len(relevant.rating)} of "
+            f"{threshold:g} and up to measure on, expected some of both"
+        )
+    return Part(train, test, relevant, item_means(train, damping), scale), is_test

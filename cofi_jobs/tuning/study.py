@@ -1,0 +1,116 @@
+"""A study: the trials of one model, kept in a file, and the search that adds trials.
+
+A study that was interrupted goes on as if it had not been: what is tried next is a function of the
+finished trials and the seed.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+log = logging.getLogger(__name__)
+
+Params = dict[str, Any]  # setting -> value
+Direction = Literal["minimize", "maximize"]
+
+
+def open_study(path: Path, direction: Direction) -> optuna.Study:
+    """The study of a file, created if there is none.
+
+    The file is a journal with one line for each finished trial, and only whole lines count. So a
+    process may be killed at any time, and no database's locks are needed on a shared disk.
+    """
+    path.parent.mkdir(exist_ok=True)
+    if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
+        path.write_bytes(content[: content.rfind(b"\n") + 1])  # killed in the middle of a line
+    # The lock of a killed process: the store's lock lets in one process alone.
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    try:
+        return optuna.load_study(study_name=path.stem, storage=storage)
+    except KeyError:
+        return optuna.create_study(study_name=path.stem, storage=storage, direction=direction)
+
+
+def ask(
+    study: optuna.Study, space: Mapping[str, BaseDistribution], starts: Sequence[Params], seed: int
+) -> Params:
+    """The settings of the next trial: the first of `starts` that was not tried, else TPE's choice.
+
+    TPE: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
+    """
+    trials = study.get_trials(deepcopy=False)
+    for start in starts:
+        if not any(trial.params == start for trial in trials):
+            return start
+    sampler = optuna.samplers.TPESampler(seed=seed + len(trials))
+    in_memory = optuna.create_study(direction=study.direction, sampler=sampler)
+    in_memory.add_trials(trials)
+    return in_memory.ask(dict(space)).params
+
+
+def search(
+    study: optuna.Study,
+    space: Mapping[str, BaseDistribution],
+    starts: Sequence[Params],
+    seed: int,
+    seconds: float,
+    measure: Callable[[Params], float | None],
+) -> None:
+    """Try settings until the trials of the study have taken so many seconds in all.
+
+    The first settings are always tried. `measure` gives None for settings with which learning fails.
+    """
+    while may_start(_seconds(study), seconds):
+        params, start = ask(study, space, starts, seed), time.monotonic()
+        value = measure(params)
+        trial = optuna.create_trial(
+            params=params,
+            distributions={name: space[name] for name in params},
+            value=value,
+            state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
+            user_attrs={"seconds": time.monotonic() - start},
+        )
+        study.add_trial(trial)
+        _log(study, value)
+
+
+def _log(study: optuna.Study, value: float | None) -> None:
+    finished = best(study)
+    log.info(
+        "%s, trial %d: %s%s",
+        study.study_name,
+        n_trials(study),
+        "learning failed" if value is None else f"{value:.4f}",
+        f", best {finished[0].value:.4f}" if finished else "",
+    )
+
+
+def _seconds(study: optuna.Study) -> list[float]:
+    return [trial.user_attrs["seconds"] for trial in study.get_trials(deepcopy=False)]
+
+
+def may_start(took: Sequence[float], seconds: float) -> bool:
+    """Whether another trial is likely to end in time, after trials that took so long."""
+    return not took or sum(took) + float(np.median(took)) <= seconds
+
+
+def n_trials(study: optuna.Study) -> int:
+    """How many trials the study has."""
+    return len(study.get_trials(deepcopy=False))
+
+
+def best(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials in which learning did not fail, the best first."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    return sorted(trials, key=lambda trial: sign * (trial.value or 0.0))

@@ -1,0 +1,44 @@
+"""The split of tuning: no trial sees the ratings that the result is measured on."""
+
+import pytest
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.split import holdout_mask
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.run_tables import read_ratings
+from cofi_jobs.tuning.parts import parts
+from tests.support.data import tasteful_ratings
+from tests.support.tuning import prepared
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory: pytest.TempPathFactory) -> Ratings:
+    store = prepared(tmp_path_factory.mktemp("parts") / "store", tasteful_ratings())
+    return read_ratings(store.table("n1", "normalized"))
+
+
+def test_the_split_is_that_of_train_within_that_of_train(ratings: Ratings):
+    settings = load_settings()
+    inner, outer = parts(ratings, None, settings, Scale(1, 5), 5)
+    hidden = holdout_mask(ratings.user_index, None, settings.model_dump())
+    assert (outer.test.rating == ratings.where(hidden).rating).all()
+    assert len(inner.train.rating) + len(inner.test.rating) == len(outer.train.rating)
+    assert set(inner.relevant.rating) == {4, 5}
+
+
+def test_of_many_users_some_are_drawn(ratings: Ratings):
+    few, all_ = (
+        parts(ratings, None, load_settings([f"tune_users={n}"]), Scale(1, 5), 5)[1]
+        for n in (50, 150)
+    )
+    assert few.train.n_users == 50
+    assert set(few.train.user_index) == set(range(50))
+    assert few.train.n_items == all_.train.n_items
+    assert len(few.train.rating) < len(all_.train.rating) / 2
+
+
+def test_without_a_liked_rating_there_is_nothing_to_measure(ratings: Ratings):
+    with pytest.raises(DataError, match="0 of 6 and up to measure on"):
+        parts(ratings, None, load_settings(["liked_from=6"]), Scale(1, 5), 5)
