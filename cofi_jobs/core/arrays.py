@@ -13,9 +13,9 @@ def from_newest(counts: np.ndarray) -> np.ndarray:
 
 
 def tally(index: np.ndarray, n: int, values: np.ndarray | None = None) -> np.ndarray:
-    """How often each number below `n` occurs in `index`, or the sums of its values: np.bincount in bounded memory.
+    """How often each number below `n` occurs in `index`, or the sums of its values.
 
-    That makes copies of both in 8 bytes.
+    This is np.bincount in bounded memory: np.bincount copies both arrays to 8 bytes a number.
     """
     total, block = np.zeros(n, np.int64 if values is None else np.float64), 1 << 20
     for start in range(0, len(index), block):
@@ -25,7 +25,10 @@ def tally(index: np.ndarray, n: int, values: np.ndarray | None = None) -> np.nda
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of all ranges [start, start + length) after each other: which range each is of, and the number."""
+    """The numbers of all ranges [start, start + length), one range after the other.
+
+    Returns which range each number belongs to, and the number.
+    """
     which = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)
     return which, np.arange(len(which)) + (starts - np.cumsum(lengths) + lengths)[which]
 

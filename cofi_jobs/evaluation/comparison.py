@@ -73,12 +73,14 @@ def compare(
     if there is no such run.
     """
     pairs = _pairs(means, published, compared)
-    found = intervals(
+    by_name = intervals(
         {f"{model} {name}": mean for model in OURS for name, mean in means[model].items()},
         {pair.name: (pair.mean, pair.other) for pair in pairs},
         seed,
     )
-    by_model = {model: {name: found[f"{model} {name}"] for name in means[model]} for model in OURS}
+    by_model = {
+        model: {name: by_name[f"{model} {name}"] for name in means[model]} for model in OURS
+    }
     comparisons = [
         Comparison(
             pair.model,
@@ -86,7 +88,7 @@ def compare(
             pair.against,
             pair.mean.value(),
             pair.other.value(),
-            found[pair.name],
+            by_name[pair.name],
         )
         for pair in pairs
     ]

@@ -1,8 +1,8 @@
-"""The gate before publishing: it judges what a run made; `evaluate` refuses the run if a check fails.
+"""The gate before publishing, which judges what a run made.
 
-A model is refused only where its test ratings are evidence that it is worse: where the whole
-confidence interval of the difference lies on the wrong side. With few ratings the intervals are
-wide, and the gate lets the run pass.
+`evaluate` refuses the run if a check fails. A model fails only where its test ratings are evidence
+that it is worse: where the whole confidence interval of the difference lies on the wrong side. With
+few ratings the intervals are wide, and the gate lets the run pass.
 """
 
 from collections.abc import Sequence

@@ -68,8 +68,8 @@ def _predicted(
 ) -> np.ndarray:
     """Its predictions for the test ratings; `users` and `items` are row numbers in it, or -1."""
     rows, columns = users[split.test.user_index], items[split.test.item_index]
-    known = (rows >= 0) & (columns >= 0)
+    both = (rows >= 0) & (columns >= 0)
     predicted = np.full(len(rows), published.means.mean(dtype=np.float64))
     predicted[columns >= 0] = published.means[columns[columns >= 0]]
-    predicted[known] = published.predicted_ratings(rows[known], columns[known], split.scale)
+    predicted[both] = published.predicted_ratings(rows[both], columns[both], split.scale)
     return predicted

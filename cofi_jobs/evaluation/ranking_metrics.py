@@ -1,4 +1,19 @@
-"""Measures of rankings, each user's for itself."""
+"""Measures of rankings, each user's for itself.
+
+With h_r = 1 where the item at rank r is relevant, and n relevant items:
+
+- `ndcg`: sum over r <= ndcg_at of h_r / log2(r + 1), over the largest possible
+  (Järvelin & Kekäläinen 2002)
+- `map`: sum over r <= ndcg_at of h_r * (share of hits among the first r), over n
+- `mrr`: 1 / rank of the first hit, 0 beyond ndcg_at
+- `hit_rate`: 1 if there is a hit up to ndcg_at
+- `recall`: hits up to recall_at, over n
+
+These are NaN for a user without a relevant item. Of the list up to recall_at:
+
+- `novelty`: mean of -log2(share of all users who have rated the item), in bits (Zhou et al. 2010)
+- `similarity`: mean cosine of the vectors of two items of the list (Ziegler et al. 2005)
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,21 +70,8 @@ def rank(
 ) -> Lists:
     """Rank all items without a train rating for each user who has some, or for `users` of them.
 
-    With h_r = 1 where the item at rank r is relevant, and n relevant items:
-
-    - `ndcg`: sum over r <= ndcg_at of h_r / log2(r + 1), over the largest possible
-      (Järvelin & Kekäläinen 2002)
-    - `map`: sum over r <= ndcg_at of h_r * (share of hits among the first r), over n
-    - `mrr`: 1 / rank of the first hit, 0 beyond ndcg_at
-    - `hit_rate`: 1 if there is a hit up to ndcg_at
-    - `recall`: hits up to recall_at, over n
-
-    These are NaN for a user without a relevant item. Of the list up to recall_at:
-
-    - `novelty`: mean of -log2(share of all users who have rated the item), in bits
-      (Zhou et al. 2010)
-    - `similarity`: mean cosine of the `vectors` (n_items, n_factors) of two items of the list
-      (Ziegler et al. 2005)
+    `vectors` (n_items, n_factors) say how similar two items are. Blocks of users are ranked in
+    threads.
     """
     meter = _Meter.of(train, relevant, vectors, ndcg_at, recall_at)
     by_user = {name: np.full(train.n_users, np.nan) for name in NAMES}

@@ -64,7 +64,7 @@ def row_counts(rows: Iterable[Rows], settings: Settings) -> list[Check]:
 
 
 def places_in_lists(n_ratings: np.ndarray, n_shown: int, top_n: int) -> int:
-    """Rows of full lists: of users with `n_ratings` (n_users,), where `n_shown` items may be shown."""
+    """Rows of full lists of users with `n_ratings` (n_users,), of `n_shown` items to show."""
     return int(np.clip(n_shown - n_ratings, 0, top_n).sum())
 
 

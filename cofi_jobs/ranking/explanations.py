@@ -129,8 +129,8 @@ def standing_of(
 ) -> Standing:
     """Where an item, a row of `X`, stands for a user who has not rated it.
 
-    `w` (n_factors,) is the user's row; `rated` and `y` (n,) are the user's ratings in order of time.
-    Of equal scores the lower row stands first.
+    `w` (n_factors,) is the user's row; `rated` and `y` (n,) are the user's ratings in order of
+    time. Of equal scores the lower row stands first.
     """
     scores = X @ w
     unrated = np.ones(len(X), bool)

@@ -87,8 +87,8 @@ def reasons(
 ) -> np.ndarray:
     """For each recommended item the relevant item without which its score would fall most.
 
-    `best` (n_users, k) are the recommended items; `y` and the mask `relevant` (n_ratings,) belong to
-    the users' ratings. Returns the shape of `best`, -1 where no relevant item lifts the score.
+    `best` (n_users, k) are the recommended items; `y` and the mask `relevant` (n_ratings,) belong
+    to the users' ratings. Returns the shape of `best`, -1 where no relevant item lifts the score.
     """
     X, user, n_users = candidates.items.ranking, users.ratings.user_index, len(best)
     result, counts = np.full(best.shape, -1, np.int32), np.bincount(user, minlength=n_users)

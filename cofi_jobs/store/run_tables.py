@@ -69,7 +69,7 @@ def read_item_factors(model: Path) -> ItemFactors:
 
 
 def read_item_groups(normalized: Path) -> pa.ChunkedArray:
-    """Each item's groups as the catalogue has them, such as "Action|Adventure"; null without any."""
+    """Each item's groups as in the catalogue, such as "Action|Adventure"; null without any."""
     return pq.read_table(normalized / "items.parquet", columns=["groups"])["groups"]
 
 

@@ -163,7 +163,7 @@ def read_rows(store: Store, run_key: str, last: str | None) -> list[Rows]:
 def volume_checks(
     store: Store, run_key: str, last: str | None, settings: Settings
 ) -> list[gate.Check]:
-    """New ratings since the last publication, also those of refused runs, against the usual number."""
+    """New ratings since the last publication, refused runs' too, against the usual number."""
     manifest = store.manifest(last) if last else None
     if not last or not manifest:
         return []

@@ -1,4 +1,4 @@
-"""What train, tune and evaluate must agree on: the test ratings of a run, and an earlier holdout model.
+"""What train, tune and evaluate must agree on: test ratings, and an earlier holdout model.
 
 A holdout model learns without the test ratings. `train` keeps it in the folder `trial`.
 """
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def read_split(
     store: Store, run_key: str, settings: Mapping[str, Any]
 ) -> tuple[Ratings, np.ndarray]:
-    """All ratings of a run and the mask of its test ratings, by the settings that train ran with."""
+    """All ratings of a run, and the mask of its test ratings by the settings that train had."""
     settings = current_names(settings)
     normalized = store.table(run_key, "normalized")
     ratings = read_ratings(normalized)
@@ -71,8 +71,8 @@ def holdout_start(
     """The run whose holdout model this run's goes on from, and the first factors that this gives.
 
     That run is the newest published before `run_key`, so a repeated run starts from the same. Both
-    are None, with the reason in the log, if there is no such run, or if it had other test ratings or
-    minimised another J.
+    are None, with the reason in the log, if there is no such run, or if it had other test ratings
+    or minimised another J.
 
     The test ratings must not be seen. So only the earlier *holdout* model is used, never the
     published one. Where even that model learned from a rating that is a test rating now (the rating

@@ -1,6 +1,6 @@
-"""Recommend: each user's ranked list, with predicted ratings and reasons; and a list of popular items.
+"""Recommend: each user's ranked list, with predicted ratings and reasons.
 
-The list of popular items is for users without ratings.
+And one list of popular items, for users without ratings.
 """
 
 import logging
@@ -135,7 +135,7 @@ def write_popular_items(
 
 
 def write_whole(blocks: Iterator[pa.Table], folder: Path) -> int:
-    """Files of many users; a row group for each block, so that a look-up of one user reads little."""
+    """Files of many users; a row group for each block, so that a look-up of a user reads little."""
     n_rows = 0
     with ExitStack() as stack:
         writer, users_left, number = None, 0, 0
@@ -155,7 +155,7 @@ def write_whole(blocks: Iterator[pa.Table], folder: Path) -> int:
 
 
 def write_per_user(blocks: Iterator[pa.Table], folder: Path) -> int:
-    """One file for each user; the folder's name carries the user_id, as Hive partitioning has it."""
+    """One file for each user; the folder's name carries the user_id, as in Hive partitioning."""
     n_rows = 0
     for table in blocks:
         for user_id in table["user_id"].unique():

@@ -44,8 +44,8 @@ def test_only_what_is_surely_worse_is_refused(found, passed):
 def test_a_refusal_names_measure_value_and_bound():
     [check] = gate.quality([comparison(0.094, 0.10, -0.009, -0.003, "published")], SETTINGS)
     assert check.message == (
-        "ndcg@10 of the ranking model is 0.0940, expected at least 0.0950 (published 0.1000, ranking_margin 0.05); "
-        "the difference lies between -0.0090 and -0.0030"
+        "ndcg@10 of the ranking model is 0.0940, expected at least 0.0950 "
+        "(published 0.1000, ranking_margin 0.05); the difference lies between -0.0090 and -0.0030"
     )
     [check] = gate.at_least("coverage", 0.0001, 0.001, "min_coverage")
     assert check.message == "coverage is 0.0001, expected at least 0.001 (setting min_coverage)"

@@ -14,7 +14,7 @@ from cofi_jobs.evaluation.ranking_metrics import rank
 from cofi_jobs.ranking.top_k import block_size
 from tests.support.ratings import drawn, pairs
 
-# ranx compiles its metrics, for minutes; without that they are the same code, and quick enough here.
+# ranx compiles its metrics for minutes. Without that they are the same code, and quick enough.
 RANX = """
 import json, sys, warnings
 from ranx import Qrels, Run, evaluate
@@ -94,7 +94,8 @@ def test_measures_by_hand():
     found = rank(
         lambda users: scores[users].copy(), train, relevant, vectors, ndcg_at=3, recall_at=3
     )
-    # User 0: item 2 at rank 2, item 5 not among three. User 1: item 0 at rank 5. User 2 has no train rating.
+    # User 0: item 2 at rank 2, item 5 not among three. User 1: item 0 at rank 5.
+    # User 2 has no train rating.
     ndcg = (1 / np.log2(3)) / (1 + 1 / np.log2(3))
     expected = {
         "ndcg": [ndcg, 0],

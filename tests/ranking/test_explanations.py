@@ -1,4 +1,4 @@
-"""A contribution is what the score really loses when the rating is taken away and the user's row is solved again."""
+"""A contribution is what a score really loses when the row is solved without a rating."""
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def test_without_any_penalty_contributions_stay_finite():
 
 
 def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty):
-    """All items' scores by the row that fits the ratings kept, everything else as it was: J written out."""
+    """All items' scores by the row that fits the ratings kept: J written out."""
     A, right = alpha * X.T @ X + penalty * np.eye(X.shape[1]), np.zeros(X.shape[1])
     for item, target, weight, kept in zip(rated, y, weights, keep, strict=True):
         if kept:

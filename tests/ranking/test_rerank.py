@@ -29,7 +29,7 @@ def pool_of(candidates, k, groups, limit):
 
 
 def marginal_relevance(scores, candidates, unit, k, groups, limit, diversity):
-    """MMR as in the paper: one user, one choice, one candidate and one chosen item at a time; with each its margin."""
+    """MMR as in the paper, one candidate and one chosen item at a time; with each its margin."""
     pool = pool_of(candidates, k, groups, limit)
     taken: list[int] = []
     margins: list[float] = []

@@ -130,10 +130,10 @@ def test_a_refused_run_is_shown_with_the_depths_that_it_was_measured_at(
     assert set(re.findall(r"(?:ndcg|recall)@\d+", shown)) == {"ndcg@7", "recall@13"}
 
 
-def test_users_of_whom_the_published_model_saw_a_held_out_rating_are_not_compared(
+def test_users_of_whom_the_published_model_saw_a_test_rating_are_not_compared(
     after_good: Store, monkeypatch
 ):
-    """User 0 rates again what was known: it is now the newest, so held out, but yesterday's trial learned it."""
+    """User 0 rates a train item again: the rating is the newest, so a test rating now."""
     monkeypatch.setattr(overlap, "MARKS", 1000)
     old = tasteful_ratings().sort_values("timestamp")
     again = old[old["userId"] == 0].head(3).assign(timestamp=2 * 10**9)
@@ -147,7 +147,7 @@ def test_users_of_whom_the_published_model_saw_a_held_out_rating_are_not_compare
     assert manifest["metrics"]["published"] == {"run_key": "night-1", "users": 149}
 
 
-def test_runs_without_a_trial_model_are_not_compared_with(after_good: Store):
+def test_runs_without_a_holdout_model_are_not_compared_with(after_good: Store):
     """As those published before there was an evaluation."""
     shutil.rmtree(after_good.table("night-1", "trial"))
     run_night(after_good, load_settings(GOOD), "night-2")
@@ -188,7 +188,7 @@ def test_input_that_explodes_stays_refused_until_somebody_decides(after_good: St
     assert after_good.current() == "night-24"
 
 
-def test_the_last_days_held_out(store: Store):
+def test_the_last_days_are_tested_on(store: Store):
     ratings = tasteful_ratings()
     ratings["timestamp"] = 10**9 + (ratings["timestamp"] - 10**9) * 60
     newcomer = pd.DataFrame(
