@@ -78,6 +78,27 @@ def holdout_start(
     published one. Where even that model learned from a rating that is a test rating now (the rating
     was changed since, or came late), its user and its item start from fresh factors.
     """
+    last, earlier = _earlier_model(store, settings, run_key)
+    if not last or not earlier:
+        return None, None
+    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
+    seen = learned_from(store, last, earlier, user_id, item_id, test)
+    users[test.user_index[seen]] = -1
+    items[test.item_index[seen]] = -1
+    log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",
+             last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
+    fresh = initial_factors(len(items), len(users), settings.n_factors, settings.seed)
+    return last, Start(
+        carry_over(to_stars(fresh, scale), earlier.rating, users, items),
+        carry_over(fresh, earlier.ranking, users, items),
+    )
+
+
+def _earlier_model(
+    store: Store, settings: Settings, run_key: str
+) -> tuple[str, StoredModel] | tuple[None, None]:
+    """The newest run published before this one, and its holdout model, if this run may use it."""
     earlier_keys = [key for key in store.published() if key < run_key]
     if not settings.warm_start or not earlier_keys:
         return None, None
@@ -90,14 +111,4 @@ def holdout_start(
     if not earlier:
         log.info("no warm start from run %s: %s", last, reason or "it kept no holdout model")
         return None, None
-    users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
-    seen = learned_from(store, last, earlier, user_id, item_id, test)
-    users[test.user_index[seen]] = -1
-    items[test.item_index[seen]] = -1
-    log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",
-             last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
-    fresh = initial_factors(len(items), len(users), settings.n_factors, settings.seed)
-    return last, Start(
-        carry_over(to_stars(fresh, scale), earlier.rating, users, items),
-        carry_over(fresh, earlier.ranking, users, items),
-    )
+    return last, earlier

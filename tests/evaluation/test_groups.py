@@ -1,0 +1,60 @@
+"""Groups of users and of items, by hand."""
+
+import numpy as np
+import pytest
+
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
+from cofi_jobs.evaluation.groups import by_activity, by_popularity
+from cofi_jobs.evaluation.metrics import mean_of
+from cofi_jobs.evaluation.ranking_metrics import Lists
+from cofi_jobs.evaluation.split import Split
+
+# Users 0 to 5 have 1 to 6 train ratings, of items 0, 1, ...; each has one test rating, of item 5.
+USER = np.repeat(np.arange(6), np.arange(1, 7))
+ITEM = np.concatenate([np.arange(n) for n in range(1, 7)])
+EVERYBODY = np.ones(6, bool)
+
+
+def split(measured: np.ndarray = EVERYBODY) -> Split:
+    train = Ratings(USER, ITEM, np.full(len(USER), 3.0), 6, 7)
+    test = Ratings(np.arange(6), np.full(6, 5), np.array([1.0, 2, 3, 4, 5, 5]), 6, 7)
+    relevant = test.where(test.rating >= 4)
+    return Split(train, test, relevant, train.where(train.rating >= 4), measured, Scale(1, 5))
+
+
+def test_users_are_in_thirds_by_their_train_ratings():
+    values = np.array([0.0, 1, 0, 1, 1, 1])
+    means = {model: {"m": mean_of(values)} for model in (*PREDICTIONS, *RANKINGS)}
+    few, some, many = by_activity(split(), means)
+    assert [few["ratings"], some["ratings"], many["ratings"]] == ["few", "some", "many"]
+    assert [(group["from"], group["to"]) for group in (few, some, many)] == [(1, 2), (3, 4), (5, 6)]
+    assert [group["users"] for group in (few, some, many)] == [2, 2, 2]
+    assert [group["item_knn"]["m"] for group in (few, some, many)] == [0.5, 0.5, 1]
+
+
+def test_without_test_ratings_there_are_no_groups_of_users():
+    whole = split()
+    nothing = whole.test.where(np.zeros(6, bool))
+    assert (
+        by_activity(Split(whole.train, nothing, nothing, nothing, EVERYBODY, whole.scale), {}) == []
+    )
+
+
+def test_items_are_in_groups_with_a_third_of_the_ratings_each():
+    # Items 0 to 5 have 6 to 1 train ratings, item 6 has none.
+    lists = Lists({}, np.array([5, 3, 0, 0, 1, 1, 0]), np.array([0, 0, 0, 0, 0, 1, 0]), 10, 20)
+    of_five = EVERYBODY.copy()
+    of_five[5] = False  # a user with a relevant rating whose list is not measured
+    groups = by_popularity(split(of_five), np.full(6, 3.0), {"ranking": lists})
+    assert [group["items"] for group in groups] == ["popular", "middle", "rare"]
+    assert [(group["n_items"], group["from"], group["to"]) for group in groups] == [
+        (2, 5, 6),
+        (2, 3, 4),
+        (3, 0, 2),
+    ]
+    assert [group["wanted"] for group in groups] == [0, 0, 2]
+    assert [group["ranking"]["recall"] for group in groups] == [None, None, 0.5]
+    assert [group["ranking"]["shown"] for group in groups] == [0.8, 0, 0.2]
+    assert [group["rating"]["mae"] for group in groups] == [None, None, pytest.approx(8 / 6)]
