@@ -1,7 +1,6 @@
 """A contribution is what a score really loses when the row is solved without a rating."""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -9,10 +8,6 @@ from cofi_jobs.core.factors import Factors, StoredModel
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.ranking.explanations import contributions, explain, shares, solved, standing_of
-from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.reader import current_run
-from tests.support.data import QUICK, random_ratings, write_ratings
-from tests.support.nights import run_night
 
 
 def of_one(rated, y, weights, candidates, gram, alpha, penalty):
@@ -55,57 +50,6 @@ def test_without_any_penalty_contributions_stay_finite():
     X = np.eye(3)
     found = of_one(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
     assert np.isfinite(found).all()
-
-
-def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty):
-    """All items' scores by the row that fits the ratings kept: J written out."""
-    A, right = alpha * X.T @ X + penalty * np.eye(X.shape[1]), np.zeros(X.shape[1])
-    for item, target, weight, kept in zip(rated, y, weights, keep, strict=True):
-        if kept:
-            A += weight * np.outer(X[item], X[item])
-            right += weight * target * X[item]
-    return X @ np.linalg.solve(A, right)
-
-
-def test_without_the_reason_a_recommended_item_loses_most(store):
-    write_ratings(store.landing / "ratings.csv", random_ratings(n_items=40))
-    settings = load_settings([*QUICK, "ranking_steps=20"])
-    run_night(store, settings, "n1")
-    run = current_run(store)
-    items, X = (
-        run.items().to_pandas(),
-        np.stack(run.item_factors().to_pandas()["ranking_factors"]).astype(float),
-    )
-    row_of = dict(zip(items["item_id"], items["item_index"], strict=True))
-    ratings, reasons = pd.read_parquet(store.table("n1", "normalized") / "ratings.parquet"), 0
-    for user in run.users().to_pylist():
-        own = ratings[ratings["user_index"] == user["user_index"]]
-        rated, stars = own["item_index"].to_numpy(), own["rating"].to_numpy()
-        age = np.arange(len(own), 0, -1) ** -settings.recency
-        weights, y = age * len(own) / age.sum(), ((stars - 1) / 4 - 0.25) / 0.75
-        row = (X, y, weights, rated)
-        strength = (
-            settings.ranking_alpha * len(own) / len(X),
-            settings.ranking_lambda * len(own) ** settings.ranking_nu,
-        )
-        whole = scores_after_a_refit(*row, np.ones(len(own), bool), *strength)
-        falls = np.array(
-            [whole - scores_after_a_refit(*row, rated != gone, *strength) for gone in rated]
-        )
-        falls[stars < run.manifest["liked_from"]] = -np.inf
-        for recommended in run.recommendations(str(user["user_id"])).to_pylist():
-            assert recommended["score"] == pytest.approx(
-                whole[row_of[recommended["item_id"]]], abs=1e-4
-            )
-            fall = falls[:, row_of[recommended["item_id"]]]
-            if recommended["because_item_id"] is None:
-                assert fall.max() <= 1e-5
-            else:
-                [place] = np.flatnonzero(rated == row_of[recommended["because_item_id"]])
-                assert fall[place] >= fall.max() - 1e-5
-                assert fall[place] > 0
-                reasons += 1
-    assert reasons > 100
 
 
 def test_an_explanation_by_hand():
