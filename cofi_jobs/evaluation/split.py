@@ -1,8 +1,6 @@
 """The split of ratings into those that a model learns from and those that it is tested on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,16 +73,15 @@ def newest_days(time: np.ndarray, days: float) -> np.ndarray:
     return mask
 
 
-def holdout_mask(
-    user_index: np.ndarray, time: np.ndarray | None, settings: Mapping[str, Any]
-) -> np.ndarray:
+def holdout_mask(user_index: np.ndarray, time: np.ndarray | None, settings: Settings) -> np.ndarray:
     """Mask of the test ratings, which a holdout model does not see: the newest.
 
-    They are those of the last `test_days` if `time` is given, else a share of each user's.
+    They are those of the last `test_days` if that is set and `time` is given, else a share of each
+    user's.
     """
-    if time is None:
-        return newest_of_each_user(user_index, settings["test_share"])
-    return newest_days(time, settings["test_days"])
+    if time is None or settings.test_days is None:
+        return newest_of_each_user(user_index, settings.test_share)
+    return newest_days(time, settings.test_days)
 
 
 def relevant_from(settings: Settings, scale: Scale) -> float:

@@ -20,7 +20,8 @@ def read_item_lists(store: Store) -> list[ItemList]:
 def listed_ids(path: Path) -> list[str] | None:
     """The ids in a file, one a line, None if there is no file.
 
-    Blank lines and # comments are skipped; a # inside an id is part of the id. Raises DataError if the file is not UTF-8 text.
+    Blank lines and # comments are skipped; a # inside an id is part of the id.
+    Raises DataError if the file is not UTF-8 text.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")

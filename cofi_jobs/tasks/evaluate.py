@@ -30,6 +30,7 @@ from cofi_jobs.evaluation.volume import (
     volume,
 )
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.run_tables import n_ratings_of_users, read_model
 from cofi_jobs.store.store import Store
@@ -66,7 +67,7 @@ def read_measured_split(store: Store, settings: Settings, run_key: str) -> Split
     """The run's ratings as train has split them; the lists of `evaluate_users` are measured."""
     trained = store.required_outcome(run_key, "train")
     scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
-    ratings, is_test = read_split(store, run_key, trained["settings"])
+    ratings, is_test = read_split(store, run_key, from_record(trained["settings"]))
     measured = sample(ratings.n_users, settings.evaluate_users, settings.seed)
     return Split.of(ratings, is_test, measured, trained["liked_from"], scale)
 

@@ -4,8 +4,6 @@ A holdout model learns without the test ratings. `train` keeps it in the folder 
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,21 +16,18 @@ from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.model.objectives import to_stars
 from cofi_jobs.model.warm_start import Start, carry_over, difference
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.settings.renames import current_names
+from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store.run_tables import has_model, read_model, read_ratings, read_times
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
 
-def read_split(
-    store: Store, run_key: str, settings: Mapping[str, Any]
-) -> tuple[Ratings, np.ndarray]:
+def read_split(store: Store, run_key: str, settings: Settings) -> tuple[Ratings, np.ndarray]:
     """All ratings of a run, and the mask of its test ratings by the settings that train had."""
-    settings = current_names(settings)
     normalized = store.table(run_key, "normalized")
     ratings = read_ratings(normalized)
-    time = None if settings.get("test_days") is None else read_times(normalized)
+    time = None if settings.test_days is None else read_times(normalized)
     return ratings, holdout_mask(ratings.user_index, time, settings)
 
 
@@ -54,7 +49,7 @@ def learned_from(
 
     `user_id` and `item_id` belong to the rows of `test`, which is sorted by user.
     """
-    settings = store.required_outcome(run_key, "train")["settings"]
+    settings = from_record(store.required_outcome(run_key, "train")["settings"])
     return overlap.learned_from(
         earlier, *read_split(store, run_key, settings), user_id, item_id, test
     )

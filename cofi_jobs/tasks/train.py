@@ -34,7 +34,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     folder = store.table(run_key, "normalized")
     users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
     items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
-    ratings, hidden = read_split(store, run_key, settings.model_dump())
+    ratings, hidden = read_split(store, run_key, settings)
     known = ratings.where(~hidden)
     log.info("trial: learning from %d ratings, %d are held out", len(known.rating), hidden.sum())
     # What is held out must not show in the means either.

@@ -64,7 +64,7 @@ def _split(
     ratings: Ratings, times: np.ndarray | None, settings: Settings, scale: Scale, damping: float
 ) -> tuple[Part, np.ndarray]:
     """The newest ratings are test ratings, as in `train`; also returns their mask."""
-    is_test = holdout_mask(ratings.user_index, times, settings.model_dump())
+    is_test = holdout_mask(ratings.user_index, times, settings)
     train, test = ratings.where(~is_test), ratings.where(is_test)
     threshold = relevant_from(settings, scale)
     relevant = test.where(test.rating >= threshold)

@@ -103,7 +103,7 @@ def start_of(
 
 
 def _start(store: Store, settings: Settings) -> tuple[str | None, Start | None]:
-    ratings, hidden = read_split(store, "n2", settings.model_dump())
+    ratings, hidden = read_split(store, "n2", settings)
     user_id, item_id = ids(store)
     return holdout_start(store, settings, "n2", user_id, item_id, ratings.where(hidden))
 

@@ -22,7 +22,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Ratings:
 def test_the_split_is_that_of_train_within_that_of_train(ratings: Ratings):
     settings = load_settings()
     inner, outer = parts(ratings, None, settings, Scale(1, 5), 5)
-    hidden = holdout_mask(ratings.user_index, None, settings.model_dump())
+    hidden = holdout_mask(ratings.user_index, None, settings)
     assert (outer.test.rating == ratings.where(hidden).rating).all()
     assert len(inner.train.rating) + len(inner.test.rating) == len(outer.train.rating)
     assert set(inner.relevant.rating) == {4, 5}
