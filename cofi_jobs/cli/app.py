@@ -258,7 +258,7 @@ def erase(
 ) -> None:
     """Remove users from the store for good, then search it for them; fails, naming the files, where any is left."""
     from cofi_jobs.cli.show import erasure as show
-    from cofi_jobs.erasure.erase import erase, look
+    from cofi_jobs.tasks.erase import erase, look
 
     users = [*(user_ids or ()), *json.loads(os.environ.get("COFI_ERASE") or "[]")]
     target, chosen = open_store(store), load_settings(settings or ())

@@ -4,7 +4,8 @@ import logging
 import time
 from typing import Any
 
-from cofi_jobs.erasure import tombstones as erasure
+from cofi_jobs.erasure.landing import remove_landed
+from cofi_jobs.erasure.run_tables import clean_published
 from cofi_jobs.settings.fields import Settings, section
 from cofi_jobs.settings.renames import current_names, with_old_names
 from cofi_jobs.store.compaction import compact
@@ -46,11 +47,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
     if removed:
         log.info("removed old runs: %s", ", ".join(removed))
-    cleaned = erasure.finish(store)
+    cleaned = clean_published(store)
     if cleaned:
         log.info("removed erased users from the published runs %s", ", ".join(cleaned))
     with store.lock("ingest"):
-        landed = erasure.remove_landed(store)
+        landed = remove_landed(store)
     if landed:
         log.info(
             "removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed)

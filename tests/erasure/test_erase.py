@@ -14,7 +14,7 @@ import pytest
 
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.erasure import erase as module
-from cofi_jobs.erasure.erase import Found, erase, look
+from cofi_jobs.erasure.scan import Traces
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.batches import compacted_part
@@ -23,6 +23,7 @@ from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.runs import remove_run
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, settle, write_ratings
@@ -146,14 +147,14 @@ def test_the_user_was_everywhere(nights: Store) -> None:
                   "runs/night-2/report", "tasks/night-3/recommend.failed.json"):  # fmt: skip
         assert any(hit.startswith(start) for hit in hits), start
     found = look(nights, load_settings(), [NAME])
-    assert set(found.left) == hits - {hit for hit in hits if hit.startswith("landing")}
+    assert set(found.remaining) == hits - {hit for hit in hits if hit.startswith("landing")}
     assert set(found.waiting) == {"landing/a.csv", "landing/b.csv", "landing/c.csv"}
 
 
 def test_at_once_nothing_is_left_and_the_others_are_as_before(store: Store) -> None:
     before, metadata = everything(store), parquet_metadata(store)
     found = erase(store, load_settings(), [NAME], now=True)
-    assert (found.left, found.waiting) == ([], [])
+    assert (found.remaining, found.waiting) == ([], [])
     assert parquet_metadata(store) == metadata
     assert trace(store) == set()
     assert everything(store) == before
@@ -175,7 +176,7 @@ def test_published_tables_wait_for_the_next_publication(store: Store, quick: Set
         for key, folder in published.items()
     }
     found = erase(store, load_settings(), [NAME])
-    assert found.left == []
+    assert found.remaining == []
     assert trace(store) == set(found.waiting)
     assert {name.split("/")[1].removesuffix(".json") for name in found.waiting} == {
         "night-1",
@@ -248,7 +249,7 @@ def test_a_file_not_yet_taken_is_named_and_goes_with_its_night(
         f"userId,movieId,rating,timestamp\n{NAME},107,4,1\n13,107,4,1200000000\n"
     )
     found = erase(store, load_settings(), [NAME], now=True)
-    assert (found.left, found.waiting) == ([], ["landing/d.csv"])
+    assert (found.remaining, found.waiting) == ([], ["landing/d.csv"])
     run_night(store, quick, "night-4")
     assert trace(store) == set()
     assert pd.concat(map(pd.read_parquet, store.ratings("night-4").glob("*")))[
@@ -271,7 +272,7 @@ def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
     assert compact(store, load_settings(["max_batches=2"])) == ["night-1", "night-2"]
     before = everything(store)
     assert any(hit.startswith("ratings/merged/") for hit in trace(store))
-    assert erase(store, load_settings(), [NAME], now=True).left == []
+    assert erase(store, load_settings(), [NAME], now=True).remaining == []
     assert trace(store) == set()
     assert everything(store) == before
     assert len(list(compacted_part(store, "").iterdir())) == 1
@@ -294,7 +295,7 @@ def test_a_night_that_was_stopped_for_its_refused_rows_is_cleaned_too(store: Sto
 def test_ids_of_other_things_are_no_trace(store: Store) -> None:
     """13 is a user, but also ratings of others, ranks and counts."""
     erase(store, load_settings(), ["13"], now=True)
-    assert look(store, load_settings(), ["13"]).left == []
+    assert look(store, load_settings(), ["13"]).remaining == []
     for path in store.root.glob("runs/*/*/*.parquet"):
         frame = pd.read_parquet(path)
         assert "user_id" not in frame or 13 not in frame["user_id"].tolist()
@@ -308,7 +309,7 @@ def test_times_and_trials_are_no_trace(store: Store) -> None:
     store.records.write_tuned({"settings": {}, "time": "2026-01-01T00:13:00+00:00"})
     store.studies.mkdir()
     (store.studies / "study.journal").write_text('{"op_code": 5, "trial_id": 13}\n')
-    left = look(store, load_settings(), ["13"]).left
+    left = look(store, load_settings(), ["13"]).remaining
     assert left
     assert not {"erased.json", "settings.json", "tune/study.journal"} & set(left)
 
@@ -317,18 +318,18 @@ def test_what_is_left_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     (store.root / "notes.txt").write_text(f"asked on Monday: {NAME}, to be erased")
     (store.root / f"user-{NAME}0.txt").write_text(f"{NAME}0, {NAME}-1 and x{NAME} are others")
     found = erase(store, load_settings(), [NAME], now=True)
-    assert found.left == ["notes.txt"]
+    assert found.remaining == ["notes.txt"]
 
 
 def test_no_task_runs_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     held = []
 
-    def try_locks(*_: Any) -> Found:
+    def try_locks(*_: Any) -> Traces:
         for task in (*TASKS, "deliver"):
             with (store.root / f".lock-{task}").open() as file, pytest.raises(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held.append(task)
-        return Found()
+        return Traces()
 
     monkeypatch.setattr(module, "scan", try_locks)
     erase(store, load_settings(), [NAME])
@@ -361,9 +362,9 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
     pq.write_table(
         pq.read_table(store.table("n1", "normalized") / "items.parquet"), own / "part-0.parquet"
     )
-    assert any("user_id=***" in name for name in look(store, settings, [user]).left)
+    assert any("user_id=***" in name for name in look(store, settings, [user]).remaining)
     found = erase(store, settings, [user], now=True)
-    assert found.left == []
+    assert found.remaining == []
     assert trace(store, user) == set()
     assert not own.exists()
 
@@ -385,7 +386,7 @@ def test_an_id_means_the_same_to_ingest_and_to_erase(
     text = "".join(json.dumps(line) + "\n" for line in lines)
     write_text(store.landing / "a.jsonl", text)
     run_task("ingest", store, quick, "n1")
-    assert erase(store, quick, [erased], now=True).left == []
+    assert erase(store, quick, [erased], now=True).remaining == []
     write_text(store.landing / "again.jsonl", text + "\n")
     run_task("ingest", store, load_settings([*QUICK, "max_rejected=1"]), "n2")
     for key in ("n1", "n2"):
@@ -399,7 +400,7 @@ def test_an_id_means_the_same_to_ingest_and_to_erase(
 def erase_and_die(root: str, step: int) -> None:
     """Erase, killed before the step-th change of the store; ends with code 0 if there are fewer."""
     die_before(step, [(Path, name) for name in ("replace", "rename", "unlink")])
-    module.erase(Store(root), load_settings(), [NAME], now=True)
+    erase(Store(root), load_settings(), [NAME], now=True)
 
 
 def test_killed_at_any_step_it_can_be_run_again(
@@ -418,7 +419,7 @@ def test_killed_at_any_step_it_can_be_run_again(
                        for file in store.required_outcome(key, "ingest")["files"]]  # fmt: skip
             kept = pd.concat(map(pd.read_parquet, ratings))
             assert len(kept[kept["user_id"] != USER]) == len(others(nights))
-            assert erase(store, load_settings(), [NAME], now=True) == Found(files=_files(store))
+            assert erase(store, load_settings(), [NAME], now=True) == Traces(files=_files(store))
         assert trace(store) == set()
         assert everything(store) == before
         manifests_are_true(store)

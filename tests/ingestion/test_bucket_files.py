@@ -14,10 +14,10 @@ import pyarrow.dataset as ds
 import pytest
 
 from cofi_jobs.core.errors import DataError, SettingsError
-from cofi_jobs.erasure.erase import erase, look
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import objects
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.runner import run_task
 from tests.support import buckets
 from tests.support.buckets import Place
@@ -271,12 +271,12 @@ def test_no_credentials_and_wrong_options(store: Store, s3: Place, monkeypatch: 
 def test_erased_users_stay_away_though_the_bucket_has_their_rows(store: Store, s3: Place):
     s3.put("a.csv", HEAD + "987654321,10,4\n1,10,4\n")
     ingest(store, s3.address, "n1")
-    assert erase(store, load_settings(), ["987654321"]).left == []
+    assert erase(store, load_settings(), ["987654321"]).remaining == []
     s3.put("again.csv", HEAD + "987654321,10,4\n2,10,4\n")
     assert ingest(store, s3.address, "n2")["reasons"] == {"erased": 1}
     ingest(store, s3.address, "n1")
     assert taken(store, "n1") == [(1, 10, 4.0)]
-    assert look(store, load_settings(), ["987654321"]).left == []
+    assert look(store, load_settings(), ["987654321"]).remaining == []
 
 
 KILLED = """

@@ -15,11 +15,11 @@ import pytest
 
 from cofi_jobs.core import postgres
 from cofi_jobs.core.errors import DataError, SettingsError
-from cofi_jobs.erasure.erase import erase, look
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.sql import quote
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.runner import run_task
 from tests.support.command_line import cofi
 from tests.support.data import random_ratings, write_ratings
@@ -220,14 +220,14 @@ def test_a_rerun_gives_the_same_batch(store: Store, source: str):
 def test_an_erased_user_stays_away_though_the_database_has_the_rows(store: Store, source: str):
     add(source, (987654321, 10, 4), (1, 10, 4), (1, 11, 2), (987654321, 11, 99))
     ingest(store, "n1")
-    assert look(store, settings(), ["987654321"]).left
-    assert erase(store, settings(), ["987654321"]).left == []
+    assert look(store, settings(), ["987654321"]).remaining
+    assert erase(store, settings(), ["987654321"]).remaining == []
     assert ingest(store, "n1")["rows_taken"] == 3, "a rerun keeps what it took, as it is now"
     add(source, (2, 10, 3))
     outcome = ingest(store, "n2")  # which reads all of them again
     assert (outcome["rows_read"], outcome["reasons"]) == (5, {"erased": 2})
     assert current(store, "n2") == {(1, 10, 4.0), (1, 11, 2.0), (2, 10, 3.0)}
-    assert look(store, settings(), ["987654321"]).left == []
+    assert look(store, settings(), ["987654321"]).remaining == []
 
 
 KILLED = """
@@ -281,9 +281,9 @@ def test_what_a_killed_ingest_has_read_goes_with_the_user_that_is_erased(store: 
     ingest(store, "n1")
     add(source, (987654321, 10, 1))
     ingest_and_die(store, "read")
-    [hit] = look(store, settings(), ["987654321"]).left
+    [hit] = look(store, settings(), ["987654321"]).remaining
     assert hit.startswith(".tmp-source/query-")
-    assert erase(store, settings(), ["987654321"]).left == []
+    assert erase(store, settings(), ["987654321"]).remaining == []
     assert not (store.root / ".tmp-source").exists()
 
 

@@ -17,7 +17,6 @@ import pytest
 from cofi_jobs import read
 from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.core.errors import CofiError, SettingsError, StoreError
-from cofi_jobs.erasure.erase import erase, look
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import lease
@@ -25,6 +24,7 @@ from cofi_jobs.store.objects import ConflictError, Objects
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.remote import RemoteStore
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
@@ -426,7 +426,7 @@ def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
     for run_key, seed in (("n1", 0), ("n2", 1), ("n3", 2)):
         night(s3, run_key, seed, quick)
     user = "13"
-    assert erase(elsewhere(s3, environment, tmp_path), quick, [user], now=True).left == []
+    assert erase(elsewhere(s3, environment, tmp_path), quick, [user], now=True).remaining == []
     for key in ("n1", "n2", "n3"):
         check_complete(s3, key)
         lists = pd.read_parquet(
@@ -435,7 +435,7 @@ def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
         assert 10 in set(lists["user_id"])
         assert 13 not in set(lists["user_id"])
     assert "landing/n1.csv" not in s3.names()
-    assert look(elsewhere(s3, environment, tmp_path / "again"), quick, [user]).left == []
+    assert look(elsewhere(s3, environment, tmp_path / "again"), quick, [user]).remaining == []
 
     store = elsewhere(s3, environment, tmp_path / "third")
     with store.lock("publish", "n3", needs=("runs/*",)) as copy:
@@ -472,8 +472,8 @@ def test_an_erasure_killed_anywhere_is_done_when_it_is_run_again(
             else:
                 steps[0] = -1
         if any(tomb["pending"] == [] for tomb in open_store(s3.address).records.tombstones()):
-            assert look(open_store(s3.address), quick, ["13"]).left == [], "done is done"
-        assert erase(open_store(s3.address), quick, ["13"], now=True).left == []
+            assert look(open_store(s3.address), quick, ["13"]).remaining == [], "done is done"
+        assert erase(open_store(s3.address), quick, ["13"], now=True).remaining == []
     assert step > 5
     check_complete(s3, "n1")
 

@@ -7,10 +7,10 @@ from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store.store import Store
 
 if TYPE_CHECKING:
-    from cofi_jobs.erasure.erase import Found
+    from cofi_jobs.erasure.scan import Traces
 
 
-def erased(store: Store, traces: "Found") -> None:
+def erased(store: Store, traces: "Traces") -> None:
     """Say where a scan looked for erased users. Raises StoreError naming files that hold one."""
     console = new_console()
     console.print(
@@ -25,8 +25,8 @@ def erased(store: Store, traces: "Found") -> None:
             "not searched: what deliver wrote into a database; the next delivery replaces all of "
             "it by the published lists as they are then (python -m cofi_jobs deliver)"
         )
-    if traces.left:
+    if traces.remaining:
         raise StoreError(
-            f"found the users in {', '.join(traces.left)}; run erase again, or remove these files"
+            f"found the users in {', '.join(traces.remaining)}; run erase again, or remove these files"
         )
     console.print("found no other trace" if traces.waiting else "found no trace")

@@ -1,0 +1,116 @@
+"""Erased users in the batches: their ratings and their rejected rows.
+
+Files are written again under new names. The record that names them is replaced in one step, and only
+then the old files go.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cofi_jobs.erasure.matching import ids_among, rejected_rows
+from cofi_jobs.erasure.run_tables import copy_without
+from cofi_jobs.erasure.tombstones import REASON
+from cofi_jobs.store import sql
+from cofi_jobs.store.batches import compacted_part, rating_parts
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The users' ratings in a file."""
+
+    rows: int
+    newest: int | None  # µs since 1970; None if no rating has a time
+
+
+def ratings_of(
+    connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
+) -> dict[Path, Ratings]:
+    """The files of batches that hold ratings of the users."""
+    parts = [*rating_parts(store)]
+    if not parts:
+        return {}
+    rows = connection.execute(
+        f"""SELECT filename, count(*), max(epoch_us(timestamp))
+        FROM read_parquet({sql.files(parts)}, filename = true)
+        WHERE user_id::VARCHAR IN (SELECT unnest($users)) GROUP BY filename""",
+        {"users": list(users)},
+    ).fetchall()
+    return {Path(name): Ratings(count, newest) for name, count, newest in rows}
+
+
+def clean_compacted(store: Store, users: Sequence[str], ratings: Mapping[Path, Ratings]) -> None:
+    """Remove the users' ratings from the compacted batches."""
+    compacted = store.records.compacted()
+    if compacted["part"] is None:
+        return
+    old = compacted_part(store, compacted["part"])
+    if old not in ratings:
+        return
+    new = old.with_name(_next_name(old.name))
+    copy_without(store, pq.ParquetFile(old), new, ids_among(users))
+    n_erased = ratings[old].rows
+    compacted["part"] = new.name
+    compacted["rows"] -= n_erased
+    compacted["rows_erased"] = compacted.get("rows_erased", 0) + n_erased
+    store.records.write_compacted(compacted)
+    old.unlink()
+    log.info("removed the users from the compacted batches")
+
+
+def clean_batch(
+    store: Store, key: str, users: Sequence[str], ratings: Mapping[Path, Ratings]
+) -> None:
+    """Remove the users' ratings and rejected rows of a batch."""
+    outcome = store.required_outcome(key, "ingest")
+    replaced = []
+    for file in outcome["files"]:
+        accepted, rejected = store.ratings(key) / file["part"], store.rejected(key) / file["part"]
+        rows = pq.read_table(rejected) if rejected.exists() else None
+        mask = None if rows is None else rejected_rows(rows, users)
+        if accepted not in ratings and (mask is None or not pc.any(mask).as_py()):
+            continue
+        new = _next_name(file["part"])
+        file["rows_erased"] = file.get("rows_erased", 0)
+        if accepted in ratings:
+            file["rows_erased"] += ratings[accepted].rows
+        if accepted.exists():  # else the batch is compacted
+            source = pq.ParquetFile(accepted)
+            copy_without(store, source, accepted.with_name(new), ids_among(users))
+        if rows is not None:
+            with store.replace_file(rejected.with_name(new)) as target:
+                pq.write_table(_without_content(rows, mask), target, compression="zstd")
+        replaced.append(file["part"])
+        file["part"] = new
+    if replaced:
+        store.records.write_outcome(key, "ingest", outcome)
+        log.info("removed the users from batch %s", key)
+        for name in replaced:
+            for folder in (store.ratings(key), store.rejected(key)):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _next_name(part: str) -> str:
+    stem, _, number = part.removesuffix(".parquet").partition("-erased-")
+    return f"{stem}-erased-{int(number or 0) + 1}.parquet"
+
+
+def _without_content(rows: pa.Table, mask: pa.Array) -> pa.Table:
+    """Rejected rows; those of the mask only say that there was a row."""
+    for name in ("raw", "reason", "user_id"):
+        if name in rows.column_names:
+            place = rows.schema.get_field_index(name)
+            field = rows.schema.field(place)
+            value = pa.scalar(REASON if name == "reason" else None, field.type)
+            column = pc.if_else(mask, value, rows[name])
+            rows = rows.set_column(place, field.with_nullable(True), column)
+    return rows

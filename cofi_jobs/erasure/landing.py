@@ -1,0 +1,91 @@
+"""Erased users in the landing folder."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from cofi_jobs.core.errors import CofiError
+from cofi_jobs.erasure.matching import as_word
+from cofi_jobs.erasure.tombstones import REASON
+from cofi_jobs.ingestion import formats
+from cofi_jobs.store.batches import taken_digests
+from cofi_jobs.store.files import sha256
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def clean_landing(
+    connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
+) -> None:
+    """Remove taken files that hold the users. Other users' rows of these files are in the batches."""
+    taken = taken_digests(store)
+    removed: dict[str, list[Path]] = {}
+    for path in formats.drop_files(store.landing):
+        if rows_of_users(connection, path, users):
+            digest = sha256(path)
+            if digest in taken:
+                removed.setdefault(digest, []).append(path)
+            else:
+                log.warning(
+                    "a file in %s holds rows of the users and was not taken yet; the next run "
+                    "takes it without them and removes it",
+                    store.landing,
+                )
+    _forget_times(store, set(removed))
+    for path in (path for paths in removed.values() for path in paths):
+        path.unlink()
+        log.info("removed a taken file with rows of the users from %s", store.landing)
+
+
+def _forget_times(store: Store, digests: set[str]) -> None:
+    """Without their recorded times, files are read again if somebody drops them again."""
+    for key in store.batches():
+        outcome = store.required_outcome(key, "ingest")
+        files = [file for file in outcome["files"] if file["sha256"] in digests]
+        for file in files:
+            file["mtime_ns"] = None
+        if files:
+            store.records.write_outcome(key, "ingest", outcome)
+
+
+def rows_of_users(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequence[str]) -> int:
+    """How many rows of a file are the users'.
+
+    Of rows whose user is unknown, and of files that cannot be read as ratings, those that name one.
+    """
+    pattern = as_word(users)
+    try:
+        if formats.is_empty(path):
+            return 0
+        query = formats.rating_file(connection, path).query
+        [(count,)] = connection.execute(
+            f"""SELECT count(*) FROM ({query}) WHERE user_id IN (SELECT unnest($users))
+            OR (user_id IS NULL AND regexp_matches(raw, $pattern))""",
+            {"users": list(users), "pattern": pattern.pattern},
+        ).fetchall()
+        if formats.is_text(path):
+            malformed = connection.execute("SELECT csv_line FROM reject_errors").fetchall()
+            connection.execute("DELETE FROM reject_errors")
+            count += sum(bool(pattern.search(line or "")) for (line,) in malformed)
+        return count
+    except (CofiError, duckdb.Error):
+        lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
+        return sum(bool(pattern.search(line)) for line in lines)
+
+
+def remove_landed(store: Store) -> list[str]:
+    """Remove files of which rows of erased users were rejected; returns the files' names.
+
+    The other rows of these files are in the batches.
+    """
+    removed = []
+    for key in store.batches():
+        for file in store.required_outcome(key, "ingest")["files"]:
+            path = store.landing / file["name"]
+            if REASON in file["reasons"] and path.is_file() and sha256(path) == file["sha256"]:
+                path.unlink()
+                removed.append(path.name)
+    return removed

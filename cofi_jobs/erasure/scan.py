@@ -1,0 +1,171 @@
+"""Search every file of a store for users' ids: whole, as number and as text."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from cofi_jobs.erasure.landing import rows_of_users
+from cofi_jobs.erasure.matching import as_word, rejected_rows
+from cofi_jobs.erasure.texts import MESSAGES, names_users
+from cofi_jobs.store import layout
+from cofi_jobs.store.schemas import PUBLISHED, users_in
+from cofi_jobs.store.store import Store
+
+# Columns that hold no user: a user 17 is not found in an item 17 or a rank 17.
+NO_USERS = {
+    *("item_id", "similar_item_id", "because_item_id", "title", "groups", "user_index"),
+    *("item_index", "row", "rank", "n_ratings", "n_known", "n_held_out", "n_wanted"),
+    *("epoch", "step", "fit", "head", "batch", "file"),
+}
+OF_ITEMS = ("similar_items", "popular_items", "model/item")  # files whose ids are items'
+
+
+@dataclass
+class Traces:
+    """Where a scan looked, and what it found; paths are below the store's root."""
+
+    files: int = 0
+    skipped: list[str] = field(default_factory=list)  # files that are no text
+    waiting: list[str] = field(default_factory=list)  # gone with the next publication
+    remaining: list[str] = field(default_factory=list)
+    delivered: bool = False  # whether there are tables in a database, which a scan does not see
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: a store for users. `pending` are published runs that still show users."""
+
+    store: Store
+    connection: duckdb.DuckDBPyConnection
+    users: Sequence[str]
+    pending: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """How the files of a folder are searched; names are below the store's root."""
+
+    holds: Callable[[Search, PurePath], bool]
+    waits: Callable[[Search, PurePath], bool] = lambda search, name: False
+
+
+def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]) -> Traces:
+    """Search the store. Columns of other things, and places that hold no user, are not searched.
+
+    Where a file waits for the next publication, the place says so.
+    """
+    pending = frozenset(key for user in store.records.tombstones() for key in user["pending"])
+    search = Search(store, connection, users, pending)
+    traces = Traces(delivered=any(store.root.glob("tasks/*/deliver.json")))
+    for name in _files(store.root):
+        place = PLACES.get(name.parts[0], ANYWHERE)
+        if place is None:
+            continue
+        traces.files += 1
+        try:
+            if place.holds(search, name):
+                names = traces.waiting if place.waits(search, name) else traces.remaining
+                names.append(re.sub("user_id=[^/]*", "user_id=***", str(name)))
+        except UnicodeDecodeError:
+            traces.skipped.append(str(name))
+    return traces
+
+
+def _files(root: Path) -> list[PurePath]:
+    """Names of all files but locks and what DuckDB spills."""
+    paths = (path for path in root.rglob("*") if path.is_file())
+    names = (path.relative_to(root) for path in paths if not path.name.startswith(".lock-"))
+    return sorted(name for name in names if not any(p.startswith(".spill") for p in name.parts))
+
+
+def _in_file(search: Search, name: PurePath) -> bool:
+    path = search.store.root / name
+    if path.suffix == ".parquet":
+        return _in_parquet(path, search.users) or not users_in(name).isdisjoint(search.users)
+    return names_users(path, search.users)
+
+
+def _in_parquet(path: Path, users: Sequence[str]) -> bool:
+    """Whether a column that may hold users has one of them."""
+    dataset = ds.dataset(path, format="parquet")
+    numbers = [int(user) for user in users if re.fullmatch(r"-?[0-9]{1,18}", user)]
+    tests = []
+    for column in dataset.schema:
+        if column.name in NO_USERS:
+            continue
+        values = ds.field(column.name)
+        if pa.types.is_integer(column.type):
+            tests.append(values.isin(numbers))
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            tests.append(values.isin(list(users)))
+            if column.name != "user_id":  # there an id stands alone: "anna\t" is not "anna"
+                tests.append(pc.match_substring_regex(values, as_word(users).pattern))
+    return any(dataset.count_rows(filter=test) > 0 for test in tests)
+
+
+def _in_rejected(search: Search, name: PurePath) -> bool:
+    if name.suffix != ".parquet":
+        return _in_file(search, name)
+    rows = pq.read_table(search.store.root / name)
+    return bool(pc.any(rejected_rows(rows, search.users)).as_py())
+
+
+def _in_landing(search: Search, name: PurePath) -> bool:
+    return rows_of_users(search.connection, search.store.root / name, search.users) > 0
+
+
+def _is_dropped(search: Search, name: PurePath) -> bool:
+    return not name.name.startswith(".")
+
+
+def _is_pending_table(search: Search, name: PurePath) -> bool:
+    _, key, table, *_ = (*name.parts, "", "")
+    return key in search.pending and table in PUBLISHED
+
+
+def _in_messages(search: Search, name: PurePath) -> bool:
+    return names_users(search.store.root / name, search.users, MESSAGES)
+
+
+def _in_manifest(search: Search, name: PurePath) -> bool:
+    return _in_messages(search, name) or _in_list_of_files(search, name)
+
+
+def _in_list_of_files(search: Search, name: PurePath) -> bool:
+    """Whether a manifest names a user, as the first or last of a file or as a file's folder."""
+    if name.suffix != ".json":
+        return False
+    ids = set()
+    manifest = json.loads((search.store.root / name).read_text(encoding="utf-8"))
+    for file in manifest.get("files", ()):
+        if not file["path"].startswith(OF_ITEMS):
+            ids |= {str(file.get(end)) for end in ("first_id", "last_id")}
+        ids |= users_in(file["path"])
+    return not ids.isdisjoint(search.users)
+
+
+def _is_pending_manifest(search: Search, name: PurePath) -> bool:
+    return name.stem in search.pending and _in_list_of_files(search, name)
+
+
+ANYWHERE = Place(_in_file)
+# None: no users are there, but numbers that look like some: items, a tuning's trials, times, hashes.
+PLACES: dict[str, Place | None] = {
+    layout.LANDING: Place(_in_landing, _is_dropped),
+    layout.RATINGS: ANYWHERE,
+    layout.REJECTED: Place(_in_rejected),
+    layout.RUNS: Place(_in_file, _is_pending_table),
+    layout.TASKS: Place(_in_messages),
+    layout.MANIFESTS: Place(_in_manifest, _is_pending_manifest),
+    layout.CURRENT_LINK: None,  # its files are seen below runs/
+    **dict.fromkeys((layout.CATALOGUE, layout.LISTS, layout.STUDIES)),
+    **dict.fromkeys((layout.TUNED, layout.TOMBSTONES, layout.ERASURE_KEY)),
+}

@@ -1,0 +1,82 @@
+"""Users' ids in texts: in the strings of records, in messages, in reports."""
+
+import html
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cofi_jobs.erasure.matching import as_word
+from cofi_jobs.store import layout
+from cofi_jobs.store.files import write_json
+from cofi_jobs.store.store import Store
+
+MESSAGES = ("error", "refusals")  # fields of tasks/ and manifests/ that hold sentences
+REPORT_FILES = (".html", ".md", ".txt", ".json", ".svg", ".csv")
+
+
+def strings(path: Path, fields: Collection[str] | None = None) -> Iterator[str]:
+    """The strings of a JSON file, of `fields` alone if given; the whole text of any other file.
+
+    Raises UnicodeDecodeError if the file is no text.
+    """
+    text = html.unescape(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(text) if path.suffix == ".json" else text
+    except ValueError:
+        content = text
+    if isinstance(content, str):
+        yield text
+        return
+    stack = [(content, fields is None)]
+    while stack:
+        value, is_searched = stack.pop()
+        if isinstance(value, dict):
+            stack += [(part, is_searched or key in (fields or ())) for key, part in value.items()]
+        elif isinstance(value, list):
+            stack += [(part, is_searched) for part in value]
+        elif isinstance(value, str) and is_searched:
+            yield value
+
+
+def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None = None) -> bool:
+    """Whether a file's text, or a string of a record's `fields`, has one of the ids as a word."""
+    pattern = as_word(users)
+    return any(pattern.search(text) for text in strings(path, fields))
+
+
+def clean_messages(store: Store, users: Sequence[str]) -> None:
+    """Remove the users from the sentences in tasks/ and manifests/: errors quote what they saw."""
+    for folder in (layout.TASKS, layout.MANIFESTS):
+        for path in (store.root / folder).rglob("*.json"):
+            if names_users(path, users, MESSAGES):
+                content = json.loads(path.read_text(encoding="utf-8"))
+                write_json(path, redact(content, as_word(users)))
+
+
+def redact(value: Any, pattern: re.Pattern[str], is_message: bool = False) -> Any:
+    """A record with *** instead of ids in its messages."""
+    if isinstance(value, dict):
+        return {
+            key: redact(part, pattern, is_message or key in MESSAGES) for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [redact(part, pattern, is_message) for part in value]
+    if not (is_message and isinstance(value, str)):
+        return value
+    while pattern.search(value):  # two ids can share the character between them
+        value = pattern.sub(r"\1***\4", value)
+    return value
+
+
+def remove_report(store: Store, run_key: str, users: Sequence[str]) -> bool:
+    """Remove the report of a run if it shows a user; returns whether it did."""
+    pattern, removed = as_word(users), False
+    for path in store.table(run_key, "report").rglob("*"):
+        if path.suffix in REPORT_FILES:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if pattern.search(html.unescape(text)):
+                path.unlink()
+                removed = True
+    return removed
