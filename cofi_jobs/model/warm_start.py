@@ -16,16 +16,17 @@ from cofi_jobs.settings.renames import current_names
 
 @dataclass(frozen=True)
 class Start:
-    """First factors of both models, in the source's units."""
+    """First factors of both models, those of the rating model in stars."""
 
     rating: Factors
     ranking: Factors
 
 
 def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.ndarray) -> Factors:
-    """First factors of today's rows: the earlier ones where there are any, `fresh` ones elsewhere.
+    """First factors of this run's rows: the earlier ones where there are any, else the `fresh` ones.
 
-    `users` (n_users,) and `items` (n_items,) hold each row's number in `earlier`, -1 for a row that starts anew.
+    `users` (n_users,) and `items` (n_items,) hold each row's number in `earlier`, or -1 for a row
+    that takes its fresh factors.
     """
 
     def rows(new: np.ndarray, old: np.ndarray, number: np.ndarray) -> np.ndarray:
@@ -41,9 +42,11 @@ def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.nd
 
 
 def difference(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> str | None:
-    """In which way an earlier run minimised another J or held out other ratings; None if it did not.
+    """Why an earlier run's holdout model is no start: one sentence, or None if it is one.
 
-    That is decided by the settings of train, all of them: one more cold start costs only time.
+    It is none if that run minimised another J or had other test ratings. To be safe, any other value
+    of a setting of train counts: a cold start costs only time. `now` are this run's settings, those
+    of train and `damping`; `manifest` is the earlier run's.
     """
     before = current_names(manifest.get("settings", {}))
     names = [

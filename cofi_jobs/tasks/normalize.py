@@ -1,9 +1,9 @@
-"""Normalize: current ratings, row numbers, item means, each rating's distance from its item's mean.
+"""Normalize: current ratings, row numbers, and the item means that ratings are normalized by.
 
 Writes the table `normalized`:
 
-    ratings.parquet   user_index, item_index, rating, y_norm, timestamp; sorted by user, each user's
-                      newest rating last
+    ratings.parquet   user_index, item_index, rating, timestamp; sorted by user, each user's newest
+                      rating last
     users.parquet     user_index, user_id, n_ratings
     items.parquet     item_index, item_id, mean, n_ratings, title, groups
 """
@@ -121,8 +121,7 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
     sql.write_parquet(
         connection,
         """
-        SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp
-        FROM numbered JOIN means USING (item_index)
+        SELECT user_index, item_index, rating, timestamp FROM numbered
         ORDER BY user_index, timestamp NULLS FIRST, arrival""",
         folder / "ratings.parquet",
     )

@@ -1,8 +1,11 @@
-"""Train: learn item features X and user parameters W, b of both models by minimising J with Adam.
+"""Train: learn item factors X and user parameters W, b of both models by minimising J with Adam.
 
-The rating model predicts stars, the ranking model orders items (docs/model.md says why there are two). Both are fitted
-twice: without the newest ratings, to be measured on those (evaluate does that), and then, going on from there, on
-everything, to be used. The first goes on from that of the night before (`warm_start`).
+The rating model predicts stars, the ranking model orders items (docs/model.md says why there are
+two). Both are fitted twice. First without the test ratings: that is the holdout model, which
+evaluate measures. Then, from there on, to all ratings: that is the model that is used. The holdout
+model goes on from that of the run before (`warm_start`).
+
+Writes the tables `trial` (the holdout model), `model` and `training` (the losses).
 """
 
 import logging
@@ -20,46 +23,45 @@ from cofi_jobs.model.fit import Model, fit_both
 from cofi_jobs.model.item_means import item_means
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import schemas as tables
+from cofi_jobs.store import schemas
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import to_column
 from cofi_jobs.tasks.holdout import holdout_start, read_split
 
 log = logging.getLogger(__name__)
 
+ROW_GROUP = 1 << 14  # rows: what a reader of one user's or item's factors reads at least
+
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
-    """Learn from the known ratings, for evaluate to measure, then from all; write `trial`, `model` and `training`."""
+    """Learn from the train ratings, then from all ratings."""
     scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.table(run_key, "normalized")
     users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
     items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
-    ratings, hidden = read_split(store, run_key, settings)
-    known = ratings.where(~hidden)
-    log.info("trial: learning from %d ratings, %d are held out", len(known.rating), hidden.sum())
-    # What is held out must not show in the means either.
-    means = item_means(
-        known, damping=store.required_outcome(run_key, "normalize")["settings"]["damping"]
-    )
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
-    last, initial = holdout_start(store, settings, run_key, user_id, item_id, ratings.where(hidden))
-    trial = fit_both(known, means, settings, scale, initial)
-    with store.replace_folder(store.table(run_key, "trial")) as target:
-        sides = _counted(users, known.user_index), _counted(items, known.item_index)
-        _write_model(trial, *sides, settings.n_factors, target)
-    n_known, n_held_out = len(known.rating), int(hidden.sum())
-    del known, hidden  # as large as the ratings
+    ratings, is_test = read_split(store, run_key, settings)
+    test = ratings.where(is_test)
+    last, start = holdout_start(store, settings, run_key, user_id, item_id, test)
+    train, n_test = ratings.where(~is_test), len(test.rating)
+    n_train = len(train.rating)
+    log.info("holdout model: learning from %d ratings, not from %d test ratings", n_train, n_test)
+    # The means, too, must not show the test ratings.
+    holdout = fit_both(train, item_means(train, damping), settings, scale, start)
+    sides = _counted(users, train.user_index), _counted(items, train.item_index)
+    _write_model(store, run_key, "trial", holdout, *sides)
+    del is_test, train, test  # they take as much memory as the ratings
     log.info("learning from all %d ratings", len(ratings.rating))
-    start = Start(trial.rating.factors, trial.ranking.factors)
+    start = Start(holdout.rating.factors, holdout.ranking.factors)
     final = fit_both(ratings, items["mean"].to_numpy(), settings, scale, start)
-    with store.replace_folder(store.table(run_key, "model")) as target:
-        _write_model(final, users, items, settings.n_factors, target)
+    _write_model(store, run_key, "model", final, users, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
-        pq.write_table(_losses({"held-out": trial, "final": final}), target / "losses.parquet")
+        pq.write_table(_losses({"held-out": holdout, "final": final}), target / "losses.parquet")
     return {
         "liked_from": relevant_from(settings, scale),
-        "n_known": n_known,
-        "n_held_out": n_held_out,
+        "n_known": n_train,
+        "n_held_out": n_test,
         "started_from": last,
     }
 
@@ -70,37 +72,42 @@ def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
 
 
 def _write_model(
-    model: Model, users: pa.Table, items: pa.Table, n_factors: int, folder: Path
+    store: Store, run_key: str, table: str, model: Model, users: pa.Table, items: pa.Table
 ) -> None:
     rating, ranking = model.rating.factors, model.ranking.factors
-    columns = [
+    n_factors = rating.X.shape[1]
+    item_columns = [
         items["item_id"],
         to_column(rating.X),
         to_column(ranking.X),
         model.means,
         items["n_ratings"],
     ]
-    of_items = pa.table(columns, schema=tables.item_factors(items["item_id"].type, n_factors))
-    columns = [
+    item_schema = schemas.item_factors(items["item_id"].type, n_factors)
+    user_columns = [
         users["user_id"],
         to_column(rating.W),
         to_column(ranking.W),
         rating.b,
         users["n_ratings"],
     ]
-    of_users = pa.table(columns, schema=tables.user_factors(users["user_id"].type, n_factors))
-    for table, name in ((of_items, "item_factors"), (of_users, "user_factors")):
-        # Without a dictionary: factors hardly ever repeat, and looking for those that do takes as long as all the rest.
-        pq.write_table(
-            table, folder / f"{name}.parquet", row_group_size=1 << 14, use_dictionary=False
-        )
+    user_schema = schemas.user_factors(users["user_id"].type, n_factors)
+    with store.replace_folder(store.table(run_key, table)) as folder:
+        _write(pa.table(item_columns, schema=item_schema), folder / "item_factors.parquet")
+        _write(pa.table(user_columns, schema=user_schema), folder / "user_factors.parquet")
+
+
+def _write(factors: pa.Table, path: Path) -> None:
+    # Without a dictionary: factors hardly ever repeat, and searching for those that do takes as long
+    # as all the rest.
+    pq.write_table(factors, path, row_group_size=ROW_GROUP, use_dictionary=False)
 
 
 def _losses(models: dict[str, Model]) -> pa.Table:
     rows = [
-        {"fit": name, "head": head, "step": step, "J": J}
+        {"fit": name, "head": model_name, "step": step, "J": J}
         for name, model in models.items()
-        for head, result in (("rating", model.rating), ("ranking", model.ranking))
+        for model_name, result in (("rating", model.rating), ("ranking", model.ranking))
         for step, J in enumerate(result.losses, start=1)
     ]
     return pa.Table.from_pylist(rows)
