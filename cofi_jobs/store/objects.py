@@ -1,16 +1,15 @@
-"""Files below an address, in a bucket or a folder: s3://, gs:// and file:// through fsspec, with the same code."""
+"""Files below an address, s3://, gs:// or file://, through fsspec: in a bucket or a folder."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from cofi_jobs.core.credentials import hide
 from cofi_jobs.core.errors import DataError, SettingsError
+from cofi_jobs.store import conditional
 
 # Each scheme, with the package that speaks it and what its users must be allowed to do.
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "file": "fsspec"}
@@ -20,12 +19,6 @@ RIGHTS = {
     "gs": "storage.objects.list and storage.objects.get",
     "file": "to list and read",
 }
-# Codes of S3 for an object that is not as a conditional write expects it.
-NOT_AS_EXPECTED = ("PreconditionFailed", "ConditionalRequestConflictError", "NoSuchKey")
-GOOGLE_UPLOAD = (  # an object's name, and its content
-    b"--=cofi=\r\nContent-Type: application/json\r\n\r\n%b\r\n"
-    b"--=cofi=\r\nContent-Type: application/octet-stream\r\n\r\n%b\r\n--=cofi=--"
-)
 NO_CREDENTIALS = (
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -42,9 +35,10 @@ class ConflictError(RuntimeError):
 
 @dataclass(frozen=True)
 class Object:
-    """A file as a listing shows it: path as fsspec writes it, bytes, time of the last change in seconds since 1970.
+    """A file as a listing shows it.
 
-    `version` changes with the content: an ETag, a generation, or size and time.
+    `path` is as fsspec writes it, `size` in bytes, `modified` in seconds since 1970. `version`
+    changes with the content: an ETag, a generation, or size and time.
     """
 
     path: str
@@ -61,47 +55,25 @@ class Object:
 class Objects:
     """What lies below an address, with the options of its file system as fsspec takes them.
 
-    Raises SettingsError if the address has another scheme or the package for it is missing. All methods raise
-    DataError for a bucket, folder or object that is not there or not allowed, SettingsError without credentials, and
-    ConnectionError where trying again may help.
+    Raises SettingsError if the address has another scheme or the package for it is missing. All
+    methods raise DataError for a bucket, folder or object that is not there or not allowed,
+    SettingsError without credentials, and ConnectionError where trying again may help.
     """
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
-        self.scheme, separator, _ = address.partition("://")
-        if (
-            "@" in address.partition("://")[2].partition("/")[0]
-        ):  # what stands before it may be a password
+        self.scheme, separator, rest = address.partition("://")
+        if "@" in rest.partition("/")[0]:  # what stands before it may be a password
             raise SettingsError(
                 f"found a login in an address of {self.scheme}://, which is not shown, expected {ADDRESS}"
             )
         if not separator or self.scheme not in PACKAGES:
             raise SettingsError(f"found the address {address!r}, expected {ADDRESS}")
         self.address, self.options = address, options
-        # The JSON API alone: what else gcsfs speaks asks each bucket for its kind first, by another protocol.
-        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        try:
-            import fsspec  # here: a night without buckets needs none of it
-
-            # Listings must be of now, and nobody else's session, which may have other credentials, be used again.
-            fresh: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
-            if self.scheme == "s3":  # readers of Parquet know by themselves what they read next
-                fresh["default_cache_type"] = "none"
-            self.filesystem = fsspec.filesystem(self.scheme, **(fresh | options))
-        except ImportError:
-            package = PACKAGES[self.scheme]
-            raise SettingsError(
-                f"found no package {package}, expected it for {address}: "
-                f"pip install '{INSTALLED_BY[self.scheme]}'"
-            ) from None
-        except Exception as error:
-            text = hide(str(error), options)
-            raise SettingsError(
-                f"found options that {PACKAGES[self.scheme]} does not take for {address}: {text}"
-            ) from None
-        self.root = self.filesystem._strip_protocol(address).rstrip("/")
+        self.filesystem, root = _open(self.scheme, address, options)
+        self.root = root.rstrip("/")
 
     def files(self) -> list[Object]:
-        """The files in the folder of the address, not below it; or those that it matches, where it is a pattern."""
+        """The files in the folder of the address, not below it; of a pattern those that it matches."""
         if PATTERN.search(self.root):
             found = self.call(self.filesystem.glob, self.root, detail=True).values()
             if not found:  # nothing, or is there no bucket?
@@ -118,7 +90,10 @@ class Objects:
         )
 
     def get(self, object: Object, target: Path) -> None:
-        """Download a file as it was listed. Raises RuntimeError if it was changed since: a retry lists it anew."""
+        """Download a file as it was listed. Raises RuntimeError if it was changed since.
+
+        A retry of the task lists the files again.
+        """
         self.call(self.filesystem.get_file, object.path, str(target))
         if _object(self.call(self.filesystem.info, object.path)).version != object.version:
             raise RuntimeError(f"{self.uri(object.path)} was changed while it was read")
@@ -182,33 +157,18 @@ class Objects:
                 raise self._explained(error) from None
 
     def write(self, name: str, content: bytes, expected: str | None) -> str:
-        """Write a small file if it has the version expected, None: if there is none; returns its new version.
+        """Write a small file if it has the version `expected`; None: if there is none.
 
-        Raises ConflictError if it is not as expected. S3 compares ETags (If-Match, If-None-Match), Google generations.
+        Returns the new version. Raises ConflictError if the file is not as expected.
         """
-        bucket, _, key = f"{self.root}/{name}".partition("/")
         try:
-            if self.scheme == "s3":
-                condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
-                return self.filesystem.call_s3(
-                    "put_object", Bucket=bucket, Key=key, Body=content, **condition
-                )["ETag"]
-            found = self.filesystem.call(
-                "POST",
-                f"{self.filesystem._location}/upload/storage/v1/b/{quote(bucket, safe='')}/o",
-                uploadType="multipart",
-                ifGenerationMatch=expected or "0",
-                headers={"Content-Type": 'multipart/related; boundary="=cofi="'},
-                data=GOOGLE_UPLOAD % (json.dumps({"name": key}).encode(), content),
-                json_out=True,
-            )
-            return str(found["generation"])
+            return conditional.write(self.filesystem, f"{self.root}/{name}", content, expected)
+        except conditional.NotAsExpectedError:
+            pass
         except Exception as error:
-            code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
-            if not isinstance(error, FileExistsError) and code not in NOT_AS_EXPECTED:
-                raise self._explained(error) from None
+            raise self._explained(error) from None
         now = self.read(name)
-        if now and now[0] == content:  # it was ours: an answer was lost, and the client tried again
+        if now and now[0] == content:  # ours: an answer was lost, and the client tried again
             return now[1]
         raise ConflictError(f"{self.address}/{name} was written by somebody else meanwhile")
 
@@ -248,11 +208,11 @@ class Objects:
 
     def _explained(self, error: Exception) -> Exception:
         kind, text = type(error).__name__, hide(str(error), self.options)
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) or kind == "NotFound":
             return DataError(
                 f"found no such bucket or folder: {self.address} ({text}); expected one that exists"
             )
-        if isinstance(error, PermissionError) or text.startswith("Forbidden"):
+        if isinstance(error, PermissionError) or "Forbidden" in (kind, text[:9]):
             return DataError(
                 f"access to {self.address} was refused ({text}), expected the right {RIGHTS[self.scheme]}"
             )
@@ -260,6 +220,31 @@ class Objects:
             return SettingsError(f"found no credentials for {self.address} ({text}), expected a connection or the "
                                  "environment's own")  # fmt: skip
         return ConnectionError(f"{self.address}: {kind}: {text}")
+
+
+def _open(scheme: str, address: str, options: dict[str, Any]) -> tuple[Any, str]:
+    """The file system of an address, and the address's path there."""
+    # The JSON API alone: gcsfs otherwise asks each bucket for its kind first, by another protocol.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    # Listings must be of now, and no session be used again that may have other credentials.
+    fresh: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if scheme == "s3":  # readers of Parquet know by themselves what they read next
+        fresh["default_cache_type"] = "none"
+    package = PACKAGES[scheme]
+    try:
+        from fsspec.core import url_to_fs  # here: a run without buckets needs none of it
+
+        return url_to_fs(address, **(fresh | options))
+    except ImportError:
+        raise SettingsError(
+            f"found no package {package}, expected it for {address}: "
+            f"pip install '{INSTALLED_BY[scheme]}'"
+        ) from None
+    except Exception as error:
+        text = hide(str(error), options)
+        raise SettingsError(
+            f"found options that {package} does not take for {address}: {text}"
+        ) from None
 
 
 def _object(info: Mapping[str, Any]) -> Object:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
-from tests.support import buckets
 from tests.support.buckets import Place
 from tests.support.command_line import SETTINGS, cofi
 from tests.support.data import QUICK, random_ratings, write_ratings
@@ -37,38 +35,6 @@ from tests.support.live import wait_for
 from tests.support.nights import run_night
 from tests.support.processes import exit_code
 from tests.support.repository import ROOT, blocks
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, dict[str, Any]]]:
-    with buckets.s3() as s3, buckets.gs() as gs:
-        yield {"s3": s3, "gs": gs}
-
-
-@pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("COFI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COFI_LEASE_SECONDS", "30")
-    return monkeypatch
-
-
-@pytest.fixture(params=["s3", "gs"])
-def place(
-    request: pytest.FixtureRequest, servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch
-) -> Place:
-    return given(
-        buckets.place(request.param, servers[request.param], tmp_path / "store"), environment
-    )
-
-
-@pytest.fixture
-def s3(servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch) -> Place:
-    return given(buckets.place("s3", servers["s3"], tmp_path / "store"), environment)
-
-
-def given(place: Place, environment: pytest.MonkeyPatch) -> Place:
-    environment.setenv("COFI_STORE_OPTIONS", json.dumps(place.options))
-    return place
 
 
 def elsewhere(place: Place, environment: pytest.MonkeyPatch, tmp_path: Path) -> Store:
