@@ -51,8 +51,8 @@ def test_items_are_in_groups_with_a_third_of_the_ratings_each():
     assert [group["items"] for group in groups] == ["popular", "middle", "rare"]
     assert [(group["n_items"], group["from"], group["to"]) for group in groups] == [
         (2, 5, 6),
-        (2, 3, 4),
-        (3, 0, 2),
+        (1, 4, 4),
+        (4, 0, 3),
     ]
     assert [group["wanted"] for group in groups] == [0, 0, 2]
     assert [group["ranking"]["recall"] for group in groups] == [None, None, 0.5]

@@ -20,7 +20,7 @@ USUAL = [
     0,
     1000,
     1000,
-]  # a first load of years, then nights, one of them empty
+]  # a first load of years, then runs, one of them empty
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ USUAL = [
         (0, USUAL, 24, True),  # an empty landing folder
         (30_000, USUAL, 24, False),  # exploded
         (30_000, USUAL, 1, False),
-        (5, [10**6], 24, True),  # the second night after a first load of years
-        (5, [10**6, 1000, 1000], 24, True),  # too few nights to know
+        (5, [10**6], 24, True),  # the second run after a first load of years
+        (5, [10**6, 1000, 1000], 24, True),  # too few runs to know
         (10**6, [], None, True),
     ],
 )

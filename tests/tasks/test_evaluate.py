@@ -23,7 +23,7 @@ GOOD = [
     "n_factors=4",
     "ratings_per_step=0",
     "rating_learning_rate=0.15",
-    "rating_steps=100",  # as far as it goes, so that a night that goes on from it is as good
+    "rating_steps=100",  # as far as it goes, so that a run that goes on from it is as good
     "top_n=5",
     "similar_n=4",
 ]
@@ -38,7 +38,7 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def good_night(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def good_run(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(tmp_path_factory.mktemp("good") / "store").create()
     write_ratings(store.landing / "ratings.csv", tasteful_ratings())
     run_night(store, load_settings(GOOD), "night-1")
@@ -46,12 +46,12 @@ def good_night(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def after_good(good_night: Store, tmp_path: Path) -> Store:
-    return Store(shutil.copytree(good_night.root, tmp_path / "store", symlinks=True))
+def after_good(good_run: Store, tmp_path: Path) -> Store:
+    return Store(shutil.copytree(good_run.root, tmp_path / "store", symlinks=True))
 
 
-def test_a_good_night_passes_and_its_manifest_says_by_how_much(good_night: Store):
-    manifest = good_night.manifest("night-1")
+def test_a_good_run_passes_and_its_manifest_says_by_how_much(good_run: Store):
+    manifest = good_run.manifest("night-1")
     assert manifest is not None
     assert manifest["gate"]["passed"] is True
     assert manifest["gate"]["forced"] is False
@@ -61,13 +61,13 @@ def test_a_good_night_passes_and_its_manifest_says_by_how_much(good_night: Store
     assert found["own"] == manifest["metrics"]["ranking"]["ndcg@10"]
     assert by_name["rmse", "damped_means"]["high"] < 0
     assert not any(against == "published" for _, against in by_name), (
-        "the first night has nothing to compare with"
+        "the first run has nothing to compare with"
     )
 
 
-def test_each_mean_can_be_computed_again_from_the_users_table(good_night: Store):
-    users = pd.read_parquet(good_night.table("night-1", "evaluation"))
-    metrics = good_night.required_outcome("night-1", "evaluate")["metrics"]
+def test_each_mean_can_be_computed_again_from_the_users_table(good_run: Store):
+    users = pd.read_parquet(good_run.table("night-1", "evaluation"))
+    metrics = good_run.required_outcome("night-1", "evaluate")["metrics"]
     rmse = np.sqrt(users["rating_squared_error"].sum() / users["n_held_out"].sum())
     assert rmse == pytest.approx(metrics["rating"]["rmse"])
     for model in ("ranking", "popularity", "item_knn"):
@@ -81,7 +81,7 @@ def test_each_mean_can_be_computed_again_from_the_users_table(good_night: Store)
     assert sum(group["ranking"]["shown"] for group in metrics["by_popularity"]) == pytest.approx(1)
 
 
-def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
+def test_a_bad_run_is_refused_until_it_is_forced(after_good: Store):
     bad = load_settings(BAD)
     with pytest.raises(
         QualityError,
@@ -95,7 +95,7 @@ def test_a_bad_night_is_refused_until_it_is_forced(after_good: Store):
     assert failure["metrics"]["published"] == {"run_key": "night-1", "users": 150}
     refusals = failure["gate"]["refusals"]
     assert len([refusal for refusal in refusals if "published" in refusal]) == 2, (
-        "each model is worse than last night's"
+        "each model is worse than the last run's"
     )
 
     forced = load_settings([*BAD, "force_publish=true"])
