@@ -33,4 +33,4 @@ def test_a_sample_is_all_where_there_are_few():
 
 def test_vectors_of_length_one_and_zeros_that_stay():
     unit = to_unit_length(np.array([[3, 4], [0, 0]], np.float32))
-    np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(unit, np.array([[0.6, 0.8], [0.0, 0.0]]), rtol=1e-6)
