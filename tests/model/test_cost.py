@@ -109,10 +109,3 @@ def test_gradients_are_those_of_small_differences(objective, dense, problem):
                 ends.append(loop_cost(objective, moved, *data))
             numeric[index] = (ends[0] - ends[1]) / 2e-6
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), numeric, rtol=1e-5, atol=1e-6)
-
-
-def test_penalties_and_alphas_by_hand():
-    counts = np.array([0, 4, 9])
-    np.testing.assert_allclose(Objective(lambda_=2.0).penalties(counts), [2, 2, 2])
-    np.testing.assert_allclose(Objective(lambda_=2.0, nu=0.5).penalties(counts), [0, 4, 6])
-    np.testing.assert_allclose(Objective(alpha=25.0).alphas(counts, n_items=100), [0, 1, 2.25])

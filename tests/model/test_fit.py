@@ -11,13 +11,13 @@ from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model import gradients, training_step
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit, fit_both
-from cofi_jobs.model.objectives import Objective, ranking_target, rating_objective, rating_target
-from cofi_jobs.model.problem import Parameters, Problem, by_user
+from cofi_jobs.model.objectives import Objective, ranking_target
+from cofi_jobs.model.problem import Parameters, Problem
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.resolve import load_settings
+from tests.support.ratings_matrix import planted
 
 
 def course_data(seed: int = 3):
@@ -66,21 +66,6 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
         factors.X @ factors.W.T + factors.b,
         atol=2e-2,
     )
-
-
-def test_the_textbooks_loop_is_reached_by_settings_too():
-    names = "ratings_per_step=0 learning_rate_schedule=constant rating_nu=0 rating_lambda=1".split()
-    names += ["rating_learning_rate=0.1", "rating_steps=200", "rating_bias_lambda=0"]
-    names += ["exact_users=false", "recency=0"]
-    assert rating_objective(load_settings(names)) == Objective("rating", lambda_=1.0)
-
-
-def planted(n_users: int = 80, n_items: int = 60, rank: int = 3, seed: int = 1):
-    """A low-rank matrix, 60 % observed."""
-    rng = np.random.default_rng(seed)
-    truth = (rng.normal(size=(n_users, rank)) @ rng.normal(size=(rank, n_items))).astype(np.float32)
-    seen = rng.random(truth.shape) < 0.6
-    return truth, seen
 
 
 def test_the_rating_model_recovers_a_planted_low_rank_matrix():
@@ -202,25 +187,6 @@ def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
         fit(Objective("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
 
 
-@pytest.mark.parametrize("scale", [Scale(1, 5), Scale(-10, 10), Scale(0.5, 5)])
-def test_targets_are_the_same_on_every_scale(scale):
-    low, high = scale
-    quarters = np.linspace(low, high, 5)
-    np.testing.assert_allclose(
-        ranking_target(quarters, scale), [-1 / 3, 0, 1 / 3, 2 / 3, 1], rtol=1e-6, atol=1e-7
-    )
-    np.testing.assert_allclose(
-        rating_target(quarters - quarters[2], scale), [-2, -1, 0, 1, 2], rtol=1e-6, atol=1e-7
-    )
-
-
-def test_batches_follow_the_number_of_ratings():
-    sizes = {n: n / Objective(ratings_per_step=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
-    assert sizes == {10: 10, 80_000: 16_000, 10**7: 10**5, 10**8: 10**6}
-    assert Objective(ratings_per_step=0).batches(10**6) == 1
-    assert Objective(ratings_per_step=1000).batches(10_400) == 11
-
-
 def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     truth, seen = planted()
     user, item = np.nonzero(seen)
@@ -240,79 +206,6 @@ def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     by_adam = fit(objective, start, user, item, truth[seen])
     assert by_adam.losses[-1] == pytest.approx(ending.losses[-1], rel=1e-4)
     assert ending.losses[50] - float(J) < 0.5 * (by_adam.losses[50] - float(J))
-
-
-def test_with_exact_users_the_first_step_follows_the_gradient():
-    truth, seen = planted()
-    user, item = np.nonzero(seen)
-    objective, start = (
-        Objective(exact_users=True, learning_rate=0.05, steps=1),
-        initial_factors(60, 80, 3, seed=0),
-    )
-    ratings = by_user(user, item, truth[seen], n_users=80)
-    projected = gradients.ProjectedGradient(objective, ratings, np.bincount(item), seed=0)
-    _, [slope] = projected.at(tf.constant(start.X))
-    size, usual = np.sqrt(0.001) * np.abs(slope), np.sqrt(np.mean(np.square(slope)))
-    # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet scaled up.
-    expected = start.X - 0.05 * np.sign(slope) * size / (size + 0.3 * usual)
-    np.testing.assert_allclose(
-        fit(objective, start, user, item, truth[seen]).factors.X, expected, atol=1e-6
-    )
-    still = fit(replace(objective, lambda_=0.0), start, user, item, np.zeros(len(user), np.float32))
-    np.testing.assert_array_equal(still.factors.X, start.X)
-
-
-@pytest.mark.parametrize(
-    "objective",
-    [Objective(lambda_=0.5, nu=0.5), Objective(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)],
-)
-def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(objective, monkeypatch):
-    truth, seen = planted()
-    user, item = np.nonzero(seen)
-    objective = replace(objective, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
-    found = []
-    for chunk in (10**6, 100):
-        monkeypatch.setattr(gradients, "CHUNK", chunk)
-        found.append(fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
-    np.testing.assert_allclose(found[0].losses, found[1].losses, rtol=1e-4)
-    np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
-
-
-@pytest.mark.parametrize("exact_users", [False, True])
-def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users):
-    n, rng = 1000, np.random.default_rng(0)  # all products would be 320 GB
-    user, item = np.sort(rng.integers(0, 400_000, n)), rng.integers(0, 200_000, n)
-    objective = Objective(lambda_=0.1, exact_users=exact_users, steps=1, learning_rate=0.01)
-    found = fit(objective, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
-    assert np.isfinite(found.losses).all()
-
-
-def test_steps_of_all_sizes_share_one_trace():
-    truth, seen = planted()
-    user, item = np.nonzero(seen)
-    objective = Objective(exact_users=True, ratings_per_step=700, steps=20)
-    before = training_step._cost_and_gradients.experimental_get_tracing_count()
-    fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
-    traces = training_step._cost_and_gradients.experimental_get_tracing_count()
-    assert traces <= before + 1  # none if another test has had it traced
-    fit(
-        objective,
-        initial_factors(60, 70, 4, seed=0),
-        user[user < 70],
-        item[user < 70],
-        truth[:70][seen[:70]],
-    )
-    assert training_step._cost_and_gradients.experimental_get_tracing_count() == traces
-
-
-def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
-    counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
-    drawn = gradients.random_batches(counts, 5, seed=0)
-    for _ in range(2):
-        parts = [next(drawn) for _ in range(5)]
-        assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
-        assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
-    assert gradients.chunks(np.array([9]), 4) == [slice(0, 1)]
 
 
 def test_a_warm_fit_takes_a_third_of_the_steps():

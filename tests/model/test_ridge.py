@@ -10,7 +10,6 @@ from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, Problem
 from cofi_jobs.model.ridge import recency_weights
-from cofi_jobs.ranking.explanations import contributions, inverse, solved
 
 N_USERS, N_ITEMS = 1100, 30  # more users than one block
 OBJECTIVES = {
@@ -70,40 +69,3 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(objective, problem
         J = cost(Parameters(X, W, b), problem)
     for gradient in tape.gradient(J, [W, b] if objective.bias else [W]):
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), 0, atol=1e-5)
-
-
-def test_contributions_are_the_falls_of_the_rows_that_training_solved(problem):
-    user, item, y = problem
-    objective = OBJECTIVES["ranking"]
-    factors = fit(objective, initial_factors(N_ITEMS, N_USERS, 4, seed=0), user, item, y).factors
-    X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
-    rated, y, weights = (
-        X[item[own]],
-        y[own],
-        recency_weights(np.array([own.sum()]), objective.recency),
-    )
-    n = np.array([own.sum()])
-    alpha, penalty = (
-        objective.alphas(n, N_ITEMS).astype(float),
-        objective.penalties(n).astype(float),
-    )
-    # A user of more ratings beside this one, who is filled up with zeros.
-    both = (
-        np.stack([np.append(a, 0 * a[:1], axis=0), np.append(a, a[:1], axis=0)])
-        for a in (rated, y, weights)
-    )
-    rows, targets, of_rating = both
-    row = solved(rows, targets, of_rating, X.T @ X, alpha.repeat(2), penalty.repeat(2))
-    np.testing.assert_allclose(row[1][0], factors.W[7], rtol=1e-3, atol=1e-5)
-    found = contributions(*row, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
-    np.testing.assert_array_equal(found[-1], 0)
-    A = alpha * X.T @ X + rated[rest].T @ (weights[rest, None] * rated[rest]) + penalty * np.eye(4)
-    without = np.linalg.solve(A, rated[rest].T @ (weights[rest] * y[rest]))
-    np.testing.assert_allclose(found[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("n", [1, 16, 17, 65, 100])
-def test_inverse_is_that_of_lapack(n):
-    rows = np.random.default_rng(n).standard_normal((5, 2 * n, n))
-    A = rows.transpose(0, 2, 1) @ rows + np.eye(n)
-    np.testing.assert_allclose(inverse(A), np.linalg.inv(A), rtol=1e-9, atol=1e-12)

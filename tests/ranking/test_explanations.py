@@ -4,10 +4,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cofi_jobs.core.factors import Factors, StoredModel
+from cofi_jobs.core.factors import Factors, StoredModel, initial_factors
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.ranking.explanations import contributions, explain, shares, solved, standing_of
+from cofi_jobs.model.ridge import recency_weights, ridge_solution
+from cofi_jobs.ranking.explanations import (
+    contributions,
+    explain,
+    inverse,
+    shares,
+    solved,
+    standing_of,
+)
 
 
 def of_one(rated, y, weights, candidates, gram, alpha, penalty):
@@ -15,11 +24,6 @@ def of_one(rated, y, weights, candidates, gram, alpha, penalty):
     own = rated[None], y[None], weights[None]
     row = solved(*own, gram, np.array([alpha]), np.array([penalty]))
     return contributions(*row, *own, candidates[None])[0]
-
-
-def fitted_row(rated, y, weights, gram, alpha, penalty):
-    A = alpha * gram + rated.T @ (weights[:, None] * rated) + penalty * np.eye(len(gram))
-    return np.linalg.solve(A, rated.T @ (weights * y))
 
 
 def test_contributions_are_the_falls_of_a_refit():
@@ -34,10 +38,12 @@ def test_contributions_are_the_falls_of_a_refit():
         2.0,
     )
     found = of_one(rated, y, weights, candidates, gram, alpha, penalty)
-    whole = candidates @ fitted_row(rated, y, weights, gram, alpha, penalty)
+    whole = candidates @ ridge_solution(rated, y, weights, gram, alpha, penalty)
     for gone in range(8):
         rest = np.arange(8) != gone
-        without = candidates @ fitted_row(rated[rest], y[rest], weights[rest], gram, alpha, penalty)
+        without = candidates @ ridge_solution(
+            rated[rest], y[rest], weights[rest], gram, alpha, penalty
+        )
         np.testing.assert_allclose(found[gone], whole - without, rtol=1e-9)
 
 
@@ -96,3 +102,58 @@ def test_an_explanation_holds_the_predicted_rating_and_shares():
 def test_shares_of_what_speaks_for_an_item_add_up_to_one():
     np.testing.assert_allclose(shares(np.array([3.0, -1.0, 1.0, 0.0])), [0.75, -0.25, 0.25, 0])
     assert not shares(np.array([-1.0, 0.0])).any()
+
+
+TRAINED = Objective(
+    "ranking", lambda_=0.7, nu=0.5, alpha=5.0, bias=False, exact_users=True, recency=0.5, steps=2
+)
+
+
+@pytest.fixture
+def trained_ratings():
+    rng = np.random.default_rng(4)
+    user, item = np.nonzero(rng.random((1100, 30)) < 0.2)
+    order = np.lexsort(
+        (rng.random(len(user)), user)
+    )  # each user's ratings in a random order of time
+    y = rng.standard_normal(len(user), dtype=np.float32)
+    return user, item[order], y
+
+
+def test_contributions_are_the_falls_of_the_rows_that_training_solved(trained_ratings):
+    n_users, n_items = 1100, 30
+    user, item, y = trained_ratings
+    objective = TRAINED
+    factors = fit(objective, initial_factors(n_items, n_users, 4, seed=0), user, item, y).factors
+    X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
+    rated, y, weights = (
+        X[item[own]],
+        y[own],
+        recency_weights(np.array([own.sum()]), objective.recency),
+    )
+    n = np.array([own.sum()])
+    alpha, penalty = (
+        objective.alphas(n, n_items).astype(float),
+        objective.penalties(n).astype(float),
+    )
+    # A user of more ratings beside this one, who is filled up with zeros.
+    both = (
+        np.stack([np.append(a, 0 * a[:1], axis=0), np.append(a, a[:1], axis=0)])
+        for a in (rated, y, weights)
+    )
+    rows, targets, of_rating = both
+    row = solved(rows, targets, of_rating, X.T @ X, alpha.repeat(2), penalty.repeat(2))
+    np.testing.assert_allclose(row[1][0], factors.W[7], rtol=1e-3, atol=1e-5)
+    found = contributions(*row, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
+    np.testing.assert_array_equal(found[-1], 0)
+    without = ridge_solution(
+        rated[rest], y[rest], weights[rest], X.T @ X, float(alpha[0]), float(penalty[0])
+    )
+    np.testing.assert_allclose(found[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 65, 100])
+def test_inverse_is_that_of_lapack(n):
+    rows = np.random.default_rng(n).standard_normal((5, 2 * n, n))
+    A = rows.transpose(0, 2, 1) @ rows + np.eye(n)
+    np.testing.assert_allclose(inverse(A), np.linalg.inv(A), rtol=1e-9, atol=1e-12)
