@@ -15,13 +15,18 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from cofi_jobs.airflow_integration import connections as connection
+from cofi_jobs.airflow_integration import connections
 from cofi_jobs.airflow_integration.alerts import task_failed
 from cofi_jobs.airflow_integration.child import call_in_child
-from cofi_jobs.airflow_integration.dags import form, note, our_errors_are_final
+from cofi_jobs.airflow_integration.dags import form, our_errors_are_final
 from cofi_jobs.core.ids import clean_id
 
 log = logging.getLogger(__name__)
+
+NOTE = """Remove the users and look whether they are gone.
+
+**If it fails**, clear it: it can be run again wherever it stopped. It names files that it cannot
+clean; remove those by hand."""
 
 
 @dag(
@@ -55,20 +60,14 @@ log = logging.getLogger(__name__)
 def cofi_erase() -> None:
     """One task."""
 
-    @task
-    @note
+    @task(doc_md=NOTE)
     def erase(**context: Any) -> None:
-        """Remove the users and look whether they are gone.
-
-        **If it fails**, clear it: it can be run again wherever it stopped. Files that it names and cannot clean are to
-        be removed by hand.
-        """
         params = context["params"]
         users = [user for line in params["users"].splitlines() if (user := clean_id(line))]
         if not users:
             raise AirflowFailException("found no user id, expected one a line")
         with our_errors_are_final():
-            store, options = connection.resolve(params["store"])
+            store, options = connections.resolve(params["store"])
         # In the environment: the command line is shown to every user of the machine.
         variables = {"COFI_ERASE": json.dumps(users)}
         code = call_in_child(

@@ -14,12 +14,14 @@ nothing is published, and the failed `evaluate` names the settings.
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 
 from cofi_jobs.airflow_integration.alerts import task_failed
-from cofi_jobs.airflow_integration.dags import FIELDS, TRAIN_POOL, counts, form, note, run_task
+from cofi_jobs.airflow_integration.dags import FIELDS, Context, add_task, counts, form, run_task
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.declaration import Task
+from cofi_jobs.tasks.registry import TUNE
 
 
 def current_run(store: Store) -> str:
@@ -30,6 +32,12 @@ def current_run(store: Store) -> str:
             f"found no published run in {store.location}, expected one to tune on; run cofi_nightly first"
         )
     return current
+
+
+def run(task: Task, context: Context) -> dict[str, Any]:
+    """Run the task in a child process; returns the counts."""
+    _, outcome = run_task(task, context, current_run)
+    return counts(outcome)
 
 
 @dag(
@@ -50,21 +58,7 @@ def current_run(store: Store) -> str:
 )
 def cofi_tune() -> None:
     """One task."""
-
-    @task(pool=TRAIN_POOL, max_active_tis_per_dag=1)
-    @note
-    def tune(**context: Any) -> dict[str, Any]:
-        """Try settings until the time is up, then keep the best if they are no worse where it counts.
-
-        **Reads** `normalized/` of the current run. **Writes** each trial into `tune/`, and at the end `settings.json`.
-
-        **If it fails** or is stopped, clear it: it goes on with the trials so far. "found no published run": run
-        `cofi_nightly` first.
-        """
-        _, outcome = run_task("tune", context["params"], current_run)
-        return counts(outcome)
-
-    tune()
+    add_task(TUNE, run)
 
 
 cofi_tune()

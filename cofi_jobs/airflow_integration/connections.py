@@ -11,13 +11,11 @@ from urllib.parse import quote, urlencode
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from cofi_jobs.core.credentials import DATABASE, SOURCE_DATABASE, SOURCE_FILES
 from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.tasks.declaration import Credential, Task
 
 PREFIX = "connection:"
 FOLDER_TYPES = ("fs", "file", "generic")
-# Setting of each task that names the connection of a database, and the variable that the task takes its address from.
-DATABASES = {"ingest": ("source_connection", SOURCE_DATABASE), "deliver": ("deliver_to", DATABASE)}
 # Extra fields of connections to buckets, with the option of s3fs or gcsfs that says the same, if any.
 EXTRAS = {
     "aws": {
@@ -82,17 +80,24 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
     return path, options
 
 
-def variables(task: str, params: Mapping[str, Any]) -> dict[str, str]:
+def variables(task: Task, params: Mapping[str, Any]) -> dict[str, str]:
     """Addresses of databases and options of the source of files that a task needs, by the variable for its process.
 
     Raises SettingsError as `resolve` does.
     """
-    setting, variable = DATABASES.get(task, ("", ""))
-    found = {variable: _address(params[setting])} if params.get(setting) else {}
-    if task == "ingest" and params.get("source_files_connection"):
-        connection = _get(params["source_files_connection"], "the source of files")
-        found[SOURCE_FILES] = json.dumps(_options(connection, (*EXTRAS, "generic")))
-    return found
+    return {
+        credential.variable: _secret(credential, params[credential.setting])
+        for credential in task.credentials
+        if params.get(credential.setting)
+    }
+
+
+def _secret(credential: Credential, name: str) -> str:
+    """What a connection holds, as the variable of a task has it."""
+    if credential.kind == "database":
+        return _address(name)
+    connection = _get(name, "the source of files")
+    return json.dumps(_options(connection, (*EXTRAS, "generic")))
 
 
 def _options(connection: Connection, types: tuple[str, ...]) -> dict[str, Any]:

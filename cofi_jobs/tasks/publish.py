@@ -13,19 +13,12 @@ from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.runs import last_change, remove_run, replaced_at
 from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.declaration import required
+from cofi_jobs.tasks.registry import DECLARED
 
 log = logging.getLogger(__name__)
 
 DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
-COUNTS = {
-    "ingest": ("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),
-    "normalize": (
-        *("n_read", "n_refused", "n_erased", "n_rows", "n_superseded", "n_withdrawn"),
-        *("n_ratings", "n_users", "n_items"),
-    ),
-    "similar_items": ("rows",),
-    "recommend": ("rows", "users", "popular_items", "barred_items"),
-}
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
@@ -60,7 +53,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     recommended = store.required_outcome(run_key, "recommend")
     return {
         "path": store.shown(store.table(run_key, "recommendations")),
-        **{key: recommended[key] for key in COUNTS["recommend"]},
+        **{key: recommended[key] for key in DECLARED["recommend"].counts},
         "current": store.current(),
         "removed": removed,
     }
@@ -68,10 +61,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """What the run was made from and with, and what it made (docs/outputs.md describes each field)."""
-    outcomes = {
-        task: store.required_outcome(run_key, task)
-        for task in ("ingest", "normalize", "train", "evaluate", *COUNTS)
-    }
+    made_by = required(DECLARED, "publish")
+    outcomes = {task: store.required_outcome(run_key, task) for task in made_by}
     used = {
         name: current_names(outcomes.get(section(name), {}).get("settings", {}))
         for name in type(settings).model_fields
@@ -92,7 +83,9 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             {key: file[key] for key in ("name", "sha256")} for file in outcomes["ingest"]["files"]
         ],
         "counts": {
-            task: {key: outcomes[task][key] for key in keys} for task, keys in COUNTS.items()
+            task: {key: outcomes[task][key] for key in DECLARED[task].counts}
+            for task in made_by
+            if DECLARED[task].counts
         },
         **{key: outcomes["evaluate"][key] for key in ("metrics", "comparisons", "gate")},
         "files": [

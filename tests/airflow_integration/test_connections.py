@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.registry import DECLARED, TASKS
 from tests.support.airflow import DAGS, in_airflow
 from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
 from tests.support.postgres import execute, new_database
@@ -136,7 +136,7 @@ def nights(home: Path) -> dict[str, Any]:
     for name in BUCKETS:
         try:
             [seen["resolved"][f"files {name}"]] = variables(
-                "ingest", {"source_files_connection": name}
+                DECLARED["ingest"], {"source_files_connection": name}
             ).values()
         except SettingsError as error:
             seen["resolved"][f"files {name}"] = str(error)

@@ -31,8 +31,6 @@ from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
 
 LIGHT = {
     "cofi_jobs",
-    "pydantic_settings",
-    "dotenv",
     "asgiref",
 }  # all that DAG files may import beyond Airflow's start
 EDGES = {
@@ -127,8 +125,10 @@ def nights(home: Path) -> dict[str, Any]:
     bag, store = DagBag(DAGS), Store(home / "store").create()
     nightly = bag.dags["cofi_nightly"]
     nightly.deadline = None  # dag.test stumbles over deadlines
-    conf = {"store": str(store.root), **QUICK_VALUES}
-    store.records.write_tuned({"settings": {"n_factors": 8, "recency": 0.25}, "run_key": "earlier"})
+    default = Settings().ranking_nu  # set by the API, though it is the default
+    conf = {"store": str(store.root), **QUICK_VALUES, "ranking_nu": default}
+    found = {"n_factors": 8, "recency": 0.25, "ranking_nu": 0.9}
+    store.records.write_tuned({"settings": found, "run_key": "earlier"})
     seen: dict[str, Any] = {}
 
     write_ratings(store.landing / "ratings.csv", random_ratings())
@@ -374,12 +374,13 @@ def test_good_night_publishes(after: Nights) -> None:
     )
 
 
-def test_a_night_uses_tuned_settings_but_what_was_changed_in_the_form_counts_more(
+def test_a_night_uses_tuned_settings_but_what_somebody_set_counts_more(
     after: Nights,
 ) -> None:
     manifest = after.store.manifest(str(after.store.current()))
     assert manifest is not None
     assert (manifest["settings"]["recency"], manifest["settings"]["n_factors"]) == (0.25, 4)
+    assert manifest["settings"]["ranking_nu"] == Settings().ranking_nu != 0.9
     assert manifest["tuned"] == {"settings": {"recency": 0.25}, "run_key": "earlier"}
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cofi_jobs.airflow_integration.lineage import READS, WRITES, _uri
+from cofi_jobs.airflow_integration.lineage import _uri
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import random_ratings, write_ratings
 
@@ -31,7 +31,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_every_task_is_named() -> None:
-    assert set(READS) == set(WRITES) == {*TASKS, "deliver"}
+    assert set(DECLARED) == {*TASKS, "deliver", "tune"}
+    assert all(DECLARED[task].reads and DECLARED[task].writes for task in TASKS)
 
 
 @pytest.mark.parametrize(
@@ -49,26 +50,26 @@ def test_names_are_uris(store: str, uri: str) -> None:
 def test_a_task_needs_what_it_reads_and_writes_what_it_writes(
     whole: Store, task: str, tmp_path: Path, quick: Settings
 ) -> None:
-    store = copy_for(task, whole, tmp_path / "store", READS[task])
+    store = copy_for(task, whole, tmp_path / "store", DECLARED[task].reads)
     before = files(store)
     run_task(task, store, quick, KEY)
     changed = {folder for folder in files(store) if files(store)[folder] != before.get(folder)}
     if task == "publish":
         assert not changed, "readers are pointed to the run, its tables stay as they are"
-        assert all((store.root / folder).is_dir() for folder in WRITES[task])
+        assert all((store.root / folder).is_dir() for folder in DECLARED[task].writes)
     else:
-        assert changed == set(WRITES[task])
+        assert changed == set(DECLARED[task].writes)
 
 
 @pytest.mark.parametrize(
     ("task", "folder"),
-    [(task, folder) for task in TASKS for folder in READS[task] if folder not in OPTIONAL],
+    [(task, folder) for task in TASKS for folder in DECLARED[task].reads if folder not in OPTIONAL],
 )
 def test_a_task_misses_what_it_reads(
     whole: Store, task: str, folder: str, tmp_path: Path, quick: Settings
 ) -> None:
     """Without it fails, or publishes less."""
-    store = copy_for(task, whole, tmp_path / "store", set(READS[task]) - {folder})
+    store = copy_for(task, whole, tmp_path / "store", set(DECLARED[task].reads) - {folder})
     if task == "publish":
         run_task(task, store, quick, KEY)
         assert published_tables(whole) - published_tables(store) == {folder}

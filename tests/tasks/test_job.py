@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError, StoreError
+from cofi_jobs.settings.renames import with_old_names
 from cofi_jobs.settings.resolve import load_settings, to_environment
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.registry import LEARNING, NEEDED, TASKS
+from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
@@ -162,7 +163,7 @@ def test_the_manifest_describes_the_run_and_every_file(night: Store):
     assert manifest["schema_version"] == 1
     assert manifest["run_key"] == "night-1"
     assert manifest["batches"] == ["night-1"]
-    assert manifest["settings"] == load_settings(QUICK).model_dump()
+    assert manifest["settings"] == with_old_names(load_settings(QUICK).model_dump())
     counts = {
         "rows_read": n,
         "rows_taken": n,
@@ -451,7 +452,9 @@ def test_only_tasks_that_learn_import_tensorflow():
             subprocess.run([sys.executable, "-c", script.format(module)], cwd=ROOT).returncode
         )
 
-    assert {name for name in NEEDED if imports_it(f"tasks.{name}")} == set(LEARNING)
+    assert {name for name in DECLARED if imports_it(f"tasks.{name}")} == {
+        task.name for task in DECLARED.values() if task.learns
+    }
     assert not imports_it("cli.app")
     assert not imports_it("cli.show.run")
     assert not imports_it("cli.show.explanation")
@@ -467,8 +470,11 @@ def test_learning_does_without_what_keras_imports_to_draw_and_others_may_import_
 
 
 def test_every_task_is_a_module_with_a_run_function():
-    assert all(callable(importlib.import_module(f"cofi_jobs.tasks.{task}").run) for task in TASKS)
-    order = list(TASKS)
     assert all(
-        order.index(needed) < order.index(task) for task, needs in TASKS.items() for needed in needs
+        callable(importlib.import_module(f"cofi_jobs.tasks.{task}").run) for task in DECLARED
+    )
+    assert all(
+        TASKS.index(needed) < TASKS.index(task)
+        for task in TASKS
+        for needed in (*DECLARED[task].needs, *DECLARED[task].after)
     )

@@ -1,0 +1,159 @@
+"""What a task declares about itself, and what follows from the declarations of all tasks.
+
+This module imports nothing heavy, so that DAG files can use it.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Declared = Mapping[str, "Task"]
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A setting that names an Airflow connection, and the variable that the task reads instead."""
+
+    setting: str
+    variable: str
+    kind: Literal["database", "files"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task. The module `cofi_jobs.tasks.<name>` has its function `run`.
+
+    Folders are named as in `Store.lock`: "ratings", "runs/*/model" of the run, "current/model" of
+    the run that readers use.
+    """
+
+    name: str
+    summary: str  # one sentence: what it does
+    about: str = ""  # more about it, for Airflow's UI, in Markdown
+    if_it_fails: str = "clear it: it can be run again."  # what to do, for Airflow's UI
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    maintains: tuple[str, ...] = ()  # folders that it cleans besides
+    reads_besides: str = ""  # what is no folder, in words
+    writes_besides: str = ""
+    needs: tuple[str, ...] = ()  # tasks of the same run that must have ended well
+    after: tuple[str, ...] = ()  # tasks that come before it, but that it can do without
+    every_run: bool = True  # False: only on demand, or only if a setting asks for it
+    repeatable: bool = False  # also once the run is published: it rewrites nothing that readers use
+    of_failed_runs: bool = False  # also runs when a task in `after` has failed
+    learns: bool = False  # uses TensorFlow
+    only_with: str | None = None  # in the DAG it is skipped unless this setting is set
+    credentials: tuple[Credential, ...] = ()
+    counts: tuple[str, ...] = ()  # fields of its outcome that the manifest has
+
+    @property
+    def command(self) -> str:
+        """Its command on the command line."""
+        return self.name.replace("_", "-")
+
+    @property
+    def sections(self) -> tuple[str, str]:
+        """Sections of the settings that it gets: its own, and those of every task."""
+        return (self.name, "machine")
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All folders that it touches: what a store in a bucket downloads for it."""
+        return (*self.reads, *self.writes, *self.maintains)
+
+    @property
+    def note(self) -> str:
+        """What Airflow's UI shows of the task, as Markdown."""
+        parts = (
+            self.summary,
+            self.about,
+            f"**Reads** {self.inputs}. **Writes** {self.outputs}.",
+            f"**If it fails**, {self.if_it_fails}",
+        )
+        return "\n\n".join(part for part in parts if part)
+
+    @property
+    def inputs(self) -> str:
+        """What it reads, in words."""
+        return _listed(self.reads, self.reads_besides)
+
+    @property
+    def outputs(self) -> str:
+        """What it writes, in words."""
+        return _listed(self.writes, self.writes_besides)
+
+
+def in_order(declared: Declared) -> list[Task]:
+    """All tasks, each after those that it comes after; else as they are declared."""
+    ordered: list[Task] = []
+    waiting = list(declared.values())
+    while waiting:
+        names = {task.name for task in waiting}
+        ready = next((task for task in waiting if not names & {*task.needs, *task.after}), None)
+        if ready is None:
+            raise ValueError(f"the tasks {', '.join(sorted(names))} wait for each other")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
+
+
+def nightly(declared: Declared) -> list[Task]:
+    """The tasks of the nightly DAG: those of every run, and those that a setting switches on."""
+    return [task for task in in_order(declared) if task.every_run or task.only_with]
+
+
+def required(declared: Declared, name: str) -> list[str]:
+    """Tasks without which a task cannot run, directly or not, in their order."""
+    needed = _closure(declared[name].needs, lambda task: declared[task].needs)
+    return [task.name for task in in_order(declared) if task.name in needed]
+
+
+def invalidated_by(declared: Declared, name: str) -> set[str]:
+    """Tasks of a run whose results are out of date once a task runs again."""
+
+    def users(name: str) -> set[str]:
+        written = {*declared[name].writes}
+        return {
+            task.name
+            for task in declared.values()
+            if task.every_run and (name in task.needs or written & {*task.reads})
+        } - {name}
+
+    return _closure(users(name), users)
+
+
+def runs_when_published(declared: Declared, name: str) -> bool:
+    """Whether a task has something to do in a run that is published already."""
+    return declared[name].repeatable or "publish" in required(declared, name)
+
+
+def table(declared: Declared) -> str:
+    """The tasks as a Markdown table, for docs/operating.md."""
+    rows = [
+        (
+            f"`{task.name}`",
+            task.summary,
+            task.inputs,
+            task.outputs,
+            ", ".join(f"`{name}`" for name in task.needs),
+        )
+        for task in in_order(declared)
+    ]
+    head = ("task", "what it does", "reads", "writes", "needs")
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _listed(folders: Iterable[str], besides: str) -> str:
+    names = [f"`{name.removeprefix('runs/*/')}/`" for name in folders]
+    return ", ".join([*names, *filter(None, [besides])]) or "nothing"
+
+
+def _closure(first: Collection[str], following: Callable[[str], Collection[str]]) -> set[str]:
+    found, waiting = set(), [*first]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(following(name))
+    return found
