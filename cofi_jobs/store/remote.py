@@ -6,11 +6,10 @@ Afterwards what the task changed is uploaded, in an order in which a record is n
 what it names, CURRENT.json last. Then what is gone is removed. Records are written on the condition
 that nobody changed them meanwhile. A killed upload leaves files that no record names.
 
-plan.py decides what is moved; here it is moved.
+plan.py decides what is moved, local_copy.py knows what is in the folder; here it is moved.
 """
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -21,9 +20,10 @@ from typing import Any
 from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.store import files, layout, plan
 from cofi_jobs.store.lease import Lease
+from cofi_jobs.store.local_copy import Index, remove_all_but, stamp, stamps
 from cofi_jobs.store.locks import file_lock
 from cofi_jobs.store.objects import Object, Objects
-from cofi_jobs.store.plan import Plan, Runs, Stamp, Synced
+from cofi_jobs.store.plan import Plan, Runs, Synced
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -197,61 +197,6 @@ class Session(Store):
             os.utime(path, (self.remote[name].modified,) * 2)
             self.synced[name] = Synced(self.remote[name].version, stamp(path))
         self.index.write(self.synced)
-
-
-class Index:
-    """The file that remembers, from task to task, which local files are as the bucket has them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> dict[str, Synced]:
-        """Files by name, none if the last task was killed."""
-        if not self.path.exists():
-            return {}
-        entries = json.loads(self.path.read_text())
-        return {name: Synced(version, Stamp(*of)) for name, (version, *of) in entries.items()}
-
-    def write(self, synced: Mapping[str, Synced]) -> None:
-        """Replace the file."""
-        entries = {
-            name: [of.version, of.stamp.size, of.stamp.modified, of.stamp.inode]
-            for name, of in synced.items()
-        }
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(entries))
-        new.replace(self.path)
-
-    def remove(self) -> None:
-        """Forget all files."""
-        self.path.unlink(missing_ok=True)
-
-
-def stamps(root: Path) -> dict[str, Stamp]:
-    """Files of a folder that belong into the bucket: no links, nothing hidden."""
-    paths = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    named = ((str(path.relative_to(root)), path) for path in paths)
-    return {
-        name: stamp(path)
-        for name, path in named
-        if not layout.is_hidden(name) and not layout.is_in(name, layout.CURRENT_LINK)
-    }
-
-
-def stamp(path: Path) -> Stamp:
-    """What tells whether a file has changed."""
-    stat = path.stat()
-    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-def remove_all_but(root: Path, names: Collection[str]) -> None:
-    """Remove all other files below a folder, links too, and folders that are empty then."""
-    for path in sorted(root.rglob("*"), reverse=True):  # what is in a folder comes before it
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif str(path.relative_to(root)) not in names:
-            path.unlink()
 
 
 def _cache() -> Path:

@@ -1,0 +1,123 @@
+"""Tasks on a store in a bucket are killed before each change of the bucket in turn."""
+
+import json
+import signal
+from typing import Any
+
+from cofi_jobs import read
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store import lease
+from cofi_jobs.store.objects import Objects
+from cofi_jobs.store.open import open_store
+from cofi_jobs.tasks.erase import erase, look
+from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.runner import run_task
+from tests.support.buckets import Place
+from tests.support.data import QUICK, random_ratings
+from tests.support.kills import die_before
+from tests.support.processes import exit_code
+from tests.support.remote import check_complete, night, published
+
+
+def publish_and_die(address: str, step: int) -> None:
+    die_before(step, [(Objects, name) for name in ("upload", "remove", "write")])
+    run_task("publish", open_store(address), load_settings(QUICK), "n2")
+
+
+def recommend_and_die(address: str, step: int) -> None:
+    die_before(step, [(Objects, name) for name in ("upload", "remove", "write")])
+    run_task("recommend", open_store(address), load_settings([*QUICK, "top_n=3"]), "n2")
+
+
+def killed(work: Any, place: Place, step: int) -> bool:
+    code = exit_code(work, place.address, step)
+    assert code in (0, -signal.SIGKILL)
+    if code:  # as if its time were over
+        place.filesystem.rm_file(f"{place.address}/{lease.NAME}")
+    return code != 0
+
+
+def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quick: Settings):
+    night(s3, "n1", 0, quick)
+    s3.put("landing/n2.csv", random_ratings(seed=1).to_csv(index=False))
+    for task in list(TASKS)[:-1]:
+        if task != "report":
+            run_task(
+                task, open_store(s3.address), quick.model_copy(update={"settle_seconds": 0}), "n2"
+            )
+    step, seen = 1, set()
+    while killed(publish_and_die, s3, step):
+        key = published(s3)["run_key"]
+        seen.add(key)
+        check_complete(s3, "n1")
+        check_complete(s3, key)
+        assert len(read.current_run(s3.address).popular_items())
+        step += 1
+    assert seen == {"n1", "n2"}
+    assert published(s3)["run_key"] == "n2"
+    check_complete(s3, "n2")
+
+
+def test_a_task_done_anew_and_killed_never_counts_by_halves(s3: Place, quick: Settings):
+    s3.put("landing/n2.csv", random_ratings(seed=1).to_csv(index=False))
+    for task in list(TASKS)[:-2]:
+        run_task(task, open_store(s3.address), quick.model_copy(update={"settle_seconds": 0}), "n2")
+    before = s3.read("tasks/n2/recommend.json")
+    table = {
+        name: s3.read(name) for name in s3.names() if name.startswith("runs/n2/recommendations/")
+    }
+    step = 1
+    while killed(recommend_and_die, s3, step):
+        if "tasks/n2/recommend.json" in s3.names() and s3.read("tasks/n2/recommend.json") == before:
+            assert {name: s3.read(name) for name in table} == table, "what counts is as it was"
+        step += 1
+    assert step > 4
+    assert json.loads(s3.read("tasks/n2/recommend.json"))["settings"]["top_n"] == 3
+    assert "tasks/n2/evaluate.json" not in s3.names(), "what was made from it is out of date"
+
+
+class Killed(BaseException):
+    """As if the process were killed: nothing is caught or tidied up on its way."""
+
+
+def test_an_erasure_killed_anywhere_is_done_when_it_is_run_again(
+    s3: Place, quick: Settings, environment: Any
+):
+    night(s3, "n1", 0, quick)
+    saved = {name: s3.read(name) for name in s3.names()}
+    step, steps = 0, [0]
+    while steps[0] >= 0:
+        step += 1
+        steps[0] = step
+        for name in s3.names() - set(saved):
+            s3.filesystem.rm_file(f"{s3.address}/{name}")
+        for name, content in saved.items():
+            s3.put(name, content)
+        with environment.context() as patched:
+            for method in ("upload", "remove", "write"):
+                patched.setattr(Objects, method, dying(getattr(Objects, method), steps))
+            try:
+                erase(open_store(s3.address), quick, ["13"], now=True)
+            except Killed:
+                steps[0] = 0
+            else:
+                steps[0] = -1
+        if any(tomb["pending"] == [] for tomb in open_store(s3.address).records.tombstones()):
+            assert look(open_store(s3.address), quick, ["13"]).remaining == [], "done is done"
+        assert erase(open_store(s3.address), quick, ["13"], now=True).remaining == []
+    assert step > 5
+    check_complete(s3, "n1")
+
+
+def dying(original: Any, left: list[int]) -> Any:
+    """A method of `Objects` that is the last thing to happen in a process; the lease aside."""
+
+    def change(objects: Objects, *arguments: Any) -> Any:
+        if arguments[0] != lease.NAME:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+        return original(objects, *arguments)
+
+    return change

@@ -1,0 +1,47 @@
+"""Runs in a store in a bucket."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.open import open_store
+from cofi_jobs.store.store import Store
+from tests.support.buckets import Place
+from tests.support.data import random_ratings
+from tests.support.nights import run_night
+
+
+def elsewhere(place: Place, environment: pytest.MonkeyPatch, tmp_path: Path) -> Store:
+    """The store as another worker sees it, whose cache is empty."""
+    environment.setenv("COFI_CACHE", str(tmp_path / "elsewhere"))
+    return open_store(place.address)
+
+
+def night(place: Place, run_key: str, seed: int, quick: Settings) -> Store:
+    frame = random_ratings(seed=seed, n_users=20, n_items=12)
+    place.put(f"landing/{run_key}.csv", frame.to_csv(index=False))
+    store = open_store(place.address)
+    run_night(store, quick.model_copy(update={"settle_seconds": 0}), run_key)
+    return store
+
+
+def published(place: Place) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(place.read("CURRENT.json"))
+    return found
+
+
+def check_complete(place: Place, run_key: str) -> None:
+    """All files of a published run are as its manifest says, and read as tables."""
+    manifest = json.loads(place.read(f"manifests/{run_key}.json"))
+    assert {file["path"].split("/")[0] for file in manifest["files"]} >= {
+        "recommendations",
+        "similar_items",
+        "model",
+    }
+    for file in manifest["files"]:
+        content = place.read(f"runs/{run_key}/{file['path']}")
+        assert hashlib.sha256(content).hexdigest() == file["sha256"], file["path"]
