@@ -1,8 +1,8 @@
 """Read what a store publishes, as pandas DataFrames: the public module for programs.
 
-`current_run(...)` resolves once which run is current, so all its tables are of that run. Integers have pandas'
-nullable types (Int64, Int32): a missing id stays missing and the other ids stay integers. `run.arrow` has the same
-tables as Arrow tables.
+`current_run(...)` resolves once which run is current, so all its tables are of that run. Integers
+have pandas' nullable types (Int64, Int32): a missing id stays missing and the other ids stay
+integers. `run.arrow` has the same tables as Arrow tables.
 """
 
 from dataclasses import dataclass
@@ -81,14 +81,14 @@ def current_run(
 def recommendations(
     store: Path | str, user_id: str, options: dict[str, Any] | None = None
 ) -> pd.DataFrame:
-    """A user's list in the run that readers use now, empty if that run does not know the user."""
+    """A user's list in the run that readers use now, empty for an unknown user."""
     return current_run(store, options=options).recommendations(user_id)
 
 
 def similar_items(
     store: Path | str, item_id: str, options: dict[str, Any] | None = None
 ) -> pd.DataFrame:
-    """An item's similar items in the run that readers use now, empty if it does not know the item."""
+    """An item's similar items in the run that readers use now, empty for an unknown item."""
     return current_run(store, options=options).similar_items(item_id)
 
 

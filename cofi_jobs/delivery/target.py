@@ -1,11 +1,11 @@
 """A schema of a PostgreSQL database that lists are delivered to.
 
-It has one table for each of TABLES, and `run` with one row: whose lists they are. A delivery loads each
-table by COPY into a staging table. One transaction then deletes the old rows and inserts the new ones.
-So a reader's snapshot has one whole run, at whatever isolation level; nobody waits for a lock; grants on
-the tables and views of them stay. Other ways to swap lose some of that: TRUNCATE and DROP lock readers
-out and empty what older snapshots see, and so do renames and new partitions for a statement that was
-planned before and runs after.
+It has one table for each of TABLES, and `run` with one row: whose lists they are. A delivery loads
+each table by COPY into a staging table. One transaction then deletes the old rows and inserts the
+new ones. So a reader's snapshot has one whole run, at whatever isolation level; nobody waits for a
+lock; grants on the tables and views of them stay. Other ways to swap lose some of that: TRUNCATE
+and DROP lock readers out and empty what older snapshots see, and so do renames and new partitions
+for a statement that was planned before and runs after.
 """
 
 import logging
@@ -39,7 +39,7 @@ class Target:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by one delivery to the schema at a time. The server releases it when the session ends."""
+        """Held by one delivery at a time. The server releases it when the session ends."""
         key = f"hashtextextended({sql.quote('cofi deliver ' + self.schema)}, 0)"
         if self.session.rows(f"SELECT pg_try_advisory_lock({key})") == [(False,)]:
             log.info("waiting for another delivery to %s", self.schema)
@@ -51,7 +51,8 @@ class Target:
         """Names and types of a table's columns, in order; none if there is no such table."""
         return self.session.rows(f"""
             SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
-            WHERE attrelid = to_regclass({sql.quote(self.name(table))}) AND attnum > 0 AND NOT attisdropped
+            WHERE attrelid = to_regclass({sql.quote(self.name(table))})
+                AND attnum > 0 AND NOT attisdropped
             ORDER BY attnum""")
 
     def delivered(self) -> tuple[str, str] | None:
@@ -68,7 +69,8 @@ class Target:
             self.session.execute(f"CREATE SCHEMA {sql.name(self.schema)}")
         if not self.columns("run"):
             self.session.execute(f"""
-                CREATE TABLE {self.name("run")} (run_key text NOT NULL, delivered_at timestamptz NOT NULL,
+                CREATE TABLE {self.name("run")} (
+                    run_key text NOT NULL, delivered_at timestamptz NOT NULL,
                     schema_version integer NOT NULL, content text NOT NULL)""")
         for table, schema in schemas.items():
             if columns := self.columns(table):
@@ -81,9 +83,9 @@ class Target:
         expected = [(field.name, SQL_TYPES[field.type]) for field in schema]
         if columns != expected[: len(columns)]:
             raise DataError(
-                f"found the columns {_list(columns)} in {self.name(table)}, but the run's {table} have "
-                f"{_list(expected)}; services would break: when they are ready, DROP TABLE {self.name(table)} "
-                "CASCADE, deliver again, and grant again"
+                f"found the columns {_list(columns)} in {self.name(table)}, but the run's {table} "
+                f"have {_list(expected)}; services would break: when they are ready, "
+                f"DROP TABLE {self.name(table)} CASCADE, deliver again, and grant again"
             )
         for name, kind in expected[len(columns) :]:
             with self.session.transaction():
@@ -94,10 +96,10 @@ class Target:
                 )
 
     def _create_table(self, table: str, schema: pa.Schema) -> None:
-        key = ", ".join(KEYS[table])
+        columns, key = ", ".join(map(_column, schema)), ", ".join(KEYS[table])
         with self.session.transaction():
             self.session.execute(
-                f"CREATE TABLE {self.name(table)} ({', '.join(map(_column, schema))}, PRIMARY KEY ({key}))"
+                f"CREATE TABLE {self.name(table)} ({columns}, PRIMARY KEY ({key}))"
             )
             for field in schema:
                 description = sql.quote(field.metadata[b"description"].decode())
@@ -120,7 +122,8 @@ class Target:
                 self.session.execute(f"DELETE FROM {self.name(table)}")
                 self.session.execute(f"""
                     INSERT INTO {self.name(table)} ({columns})
-                    SELECT {columns} FROM {self.name(_staging(table))} ORDER BY {", ".join(KEYS[table])}""")
+                    SELECT {columns} FROM {self.name(_staging(table))}
+                    ORDER BY {", ".join(KEYS[table])}""")
             self._set_run(manifest, content)
         log.info(
             "delivered run %s: %d rows into the schema %s", manifest["run_key"], n_rows, self.schema

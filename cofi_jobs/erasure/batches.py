@@ -1,7 +1,7 @@
 """Erased users in the batches: their ratings and their rejected rows.
 
-Files are written again under new names. The record that names them is replaced in one step, and only
-then the old files go.
+Files are written again under new names. The record that names them is replaced in one step, and
+only then the old files go.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 Erasing holds the locks of all tasks, so no task sees a half. Each step replaces a file or a folder
 at once and tolerates what an interrupted attempt did, so `erase` can be run again. The tombstones
-come first: whatever happens then, the users do not come back. Messages and records never hold an id.
+come first: whatever happens then, the users do not come back. Messages and records hold no id.
 """
 
 import logging

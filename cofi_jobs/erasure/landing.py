@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def clean_landing(
     connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
 ) -> None:
-    """Remove taken files that hold the users. Other users' rows of these files are in the batches."""
+    """Remove taken files that hold the users. The other rows of the files are in the batches."""
     taken = taken_digests(store)
     removed: dict[str, list[Path]] = {}
     for path in formats.drop_files(store.landing):

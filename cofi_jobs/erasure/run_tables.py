@@ -18,7 +18,7 @@ from cofi_jobs.store.store import Store
 
 
 def clean_published(store: Store) -> list[str]:
-    """Remove erased users from the published runs that still show them; returns these runs' keys."""
+    """Remove erased users from published runs that still show them; returns these runs' keys."""
     tombstones = Tombstones(store)
     runs = sorted({key for user in tombstones.users.values() for key in user["pending"]})
     if runs:
@@ -113,7 +113,7 @@ def copy_without(store: Store, file: pq.ParquetFile, target: Path, gone: Matches
 
 
 def _clean_normalized(store: Store, folder: Path, gone: Matches) -> int:
-    """Remove users from `normalized`; the users behind them move up, as in every table of the run."""
+    """Remove users from `normalized`; the users behind them move up, as in all of the run."""
     if not (folder / "users.parquet").exists():
         return 0
     users = pq.read_table(folder / "users.parquet")

@@ -157,7 +157,7 @@ def _is_pending_manifest(search: Search, name: PurePath) -> bool:
 
 
 ANYWHERE = Place(_in_file)
-# None: no users are there, but numbers that look like some: items, a tuning's trials, times, hashes.
+# None: no users are there, but numbers that look like some: items, trials, times, hashes.
 PLACES: dict[str, Place | None] = {
     layout.LANDING: Place(_in_landing, _is_dropped),
     layout.RATINGS: ANYWHERE,

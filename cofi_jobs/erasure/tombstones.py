@@ -19,7 +19,7 @@ from cofi_jobs.store.records import Tombstone
 from cofi_jobs.store.store import Store
 
 REASON = "erased"
-# A token is what stands between two of these: so 17 is found in "17,42,3", not in "2017-01-17.csv".
+# A word is what stands between two of these: 17 is one in "17,42,3", not in "2017-01-17.csv".
 BREAKS = r"\s,;|:=&\"'<>(){}\[\]"
 
 

@@ -1,6 +1,8 @@
-"""A plot as SVG for a page: text stays text, colours are the page's CSS variables, the same input gives the same SVG.
+"""A plot as SVG for a page.
 
-Matplotlib draws with stand-in colours that `_svg` replaces by `var(--...)`, so that one drawing fits light and dark.
+Text stays text, colours are the page's CSS variables, and the same input gives the same SVG.
+Matplotlib draws with stand-in colours that `_svg` replaces by `var(--...)`, so that one drawing
+fits a light page and a dark one.
 """
 
 import io
@@ -44,7 +46,8 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
 }
 LINE, LABEL = 54, 22  # letters: of a legend's line, of a label's
-WIDTH = 4.4  # inches of 72 units: less than the width of a phone, so that text of 9 units is 10 pixels high there
+# Inches of 72 units: narrower than a phone, so that text of 9 units is 10 pixels high there.
+WIDTH = 4.4
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def draw_plot(
 
 
 def lay_out(figure: Figure | None) -> None:
-    """Give everything its place, once: left on, the engine would do it in each of several passes of drawing."""
+    """Give everything its place, once: the engine would do it again in each pass of drawing."""
     if figure and (engine := figure.get_layout_engine()):
         engine.execute(figure)
         figure.set_layout_engine("none")
@@ -89,13 +92,21 @@ def legend(ax: Axes, most: int = 3) -> Legend:
     fitting = LINE // (
         max(map(len, names), default=0) + 5
     )  # a name's symbol takes the room of five letters
-    return ax.legend(handles, names, loc="lower left", bbox_to_anchor=(-0.02, 1),
-                     ncols=max(1, min(most, fitting, len(names))), columnspacing=1.2, handletextpad=0.4,
-                     borderaxespad=0.2, fontsize=9)  # fmt: skip
+    return ax.legend(
+        handles,
+        names,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1),
+        ncols=max(1, min(most, fitting, len(names))),
+        columnspacing=1.2,
+        handletextpad=0.4,
+        borderaxespad=0.2,
+        fontsize=9,
+    )
 
 
 def _svg(text: str) -> str:
-    """What Matplotlib wrote, fit to stand inside a page: no prologue, size or style of its own, the page's colours."""
+    """Matplotlib's SVG for a page: without prologue, size and style, in the page's colours."""
     text = text[text.index("<svg") :]
     text = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL
@@ -107,7 +118,7 @@ def _svg(text: str) -> str:
 
 
 def unique(svg: str, prefix: str) -> str:
-    """The same drawing with a prefix before all of its ids, so that it can stand beside others in a page."""
+    """The same drawing with a prefix before all of its ids, which are then unique in a page."""
     return _in_tags(svg, {before: before + prefix for before in (' id="', ' href="#', "url(#")})
 
 

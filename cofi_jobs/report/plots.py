@@ -1,4 +1,7 @@
-"""The report's kinds of plots. Each takes numbers and says what they are: title, axes with units, and a note."""
+"""The report's kinds of plots.
+
+Each takes numbers and says what they are: title, axes with units, and a note.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from matplotlib.transforms import Bbox
 
@@ -25,6 +29,8 @@ from cofi_jobs.report.drawing import (
 )
 
 Values = Sequence[float | None]
+Point = tuple[float, float]
+UNIT_SQUARE = (np.zeros(2), np.ones(2))
 Interval = tuple[float | None, float | None]
 
 
@@ -41,20 +47,16 @@ class Dot:
 def dots(
     title: str, rows: Sequence[Dot], xlabel: str, ylabel: str, note: str = "", zero: bool = False
 ) -> Plot:
-    """One value a line, the first on top and in colour; with `zero` each that lies above or below 0 is."""
+    """One value a line. The first is on top and in colour; with `zero` each that is not 0 is."""
 
     def draw(ax: Axes) -> None:
         for place, row in enumerate(rows):
-            if zero:
-                colour = MUTED if row.low is None or row.high is None or row.low <= 0 <= row.high else (
-                    SERIES[2] if row.value > 0 else SERIES[1])  # fmt: skip
-            else:
-                colour = SERIES[0] if place == 0 else MUTED
+            colour = _colour_by_sign(row) if zero else SERIES[0] if place == 0 else MUTED
             if row.low is not None and row.high is not None:
                 ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.2, alpha=0.6)
             ax.plot(row.value, place, "o", color=colour, markersize=7)
-            ax.annotate(f"{row.value:+.1f}" if zero else f"{row.value:.4f}", (row.value, place), (0, 6),
-                        textcoords="offset points", ha="center", fontsize=9, color=INK)  # fmt: skip
+            text = f"{row.value:+.1f}" if zero else f"{row.value:.4f}"
+            _write(ax, text, (row.value, place), (0, 6), ha="center")
         if zero:
             ax.axvline(0, color=INK, linewidth=1)
         ax.set_yticks(range(len(rows)), [two_lines(row.label) for row in rows], color=INK)
@@ -66,8 +68,22 @@ def dots(
     return draw_plot(title, draw, xlabel, ylabel, 0.95 + 0.36 * len(rows), note)
 
 
-def bars(title: str, labels: Sequence[str], values: Sequence[float], xlabel: str, ylabel: str, note: str = "",
-         form: str = "{:,.0f}") -> Plot:  # fmt: skip
+def _colour_by_sign(row: Dot) -> str:
+    """Grey where 0 is possible."""
+    if row.low is None or row.high is None or row.low <= 0 <= row.high:
+        return MUTED
+    return SERIES[2] if row.value > 0 else SERIES[1]
+
+
+def bars(
+    title: str,
+    labels: Sequence[str],
+    values: Sequence[float],
+    xlabel: str,
+    ylabel: str,
+    note: str = "",
+    form: str = "{:,.0f}",
+) -> Plot:
     """Lengths from zero, one a line, the first on top."""
 
     def draw(ax: Axes) -> None:
@@ -83,8 +99,15 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], xlabel: str
     return draw_plot(title, draw, xlabel, ylabel, 0.95 + 0.3 * len(values), note)
 
 
-def columns(title: str, centres: np.ndarray, width: float, series: Mapping[str, np.ndarray], xlabel: str, ylabel: str,
-            note: str = "") -> Plot:  # fmt: skip
+def columns(
+    title: str,
+    centres: np.ndarray,
+    width: float,
+    series: Mapping[str, np.ndarray],
+    xlabel: str,
+    ylabel: str,
+    note: str = "",
+) -> Plot:
     """Distributions over the same bins: the first as columns, the others as lines over them."""
 
     def draw(ax: Axes) -> None:
@@ -106,8 +129,14 @@ def columns(title: str, centres: np.ndarray, width: float, series: Mapping[str, 
     return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
 
 
-def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str, ylabel: str, note: str = "",
-          percent: bool = False) -> Plot:  # fmt: skip
+def lines(
+    title: str,
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    xlabel: str,
+    ylabel: str,
+    note: str = "",
+    percent: bool = False,
+) -> Plot:
     """Curves over a common axis. With `percent` both axes are shares."""
 
     def draw(ax: Axes) -> None:
@@ -132,31 +161,27 @@ def lines(title: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabe
     return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
 
 
-def runs(title: str, labels: Sequence[str], series: Mapping[str, Values], ylabel: str, note: str = "",
-           intervals: Mapping[str, Sequence[Interval]] | None = None, log: bool = False) -> Plot:  # fmt: skip
-    """Values run by run, the oldest on the left. Missing ones, and 0 on a logarithmic axis, are left out."""
+def runs(
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Values],
+    ylabel: str,
+    note: str = "",
+    intervals: Mapping[str, Sequence[Interval]] | None = None,
+    log: bool = False,
+) -> Plot:
+    """Values run by run, the oldest on the left. Without missing ones and, if `log`, without 0."""
 
     def draw(ax: Axes) -> None:
         x = np.arange(len(labels))
         for number, (name, values) in enumerate(series.items()):
-            y = np.array(
-                [np.nan if value is None or (log and not value) else value for value in values],
-                float,
-            )
+            shown = [np.nan if value is None or (log and not value) else value for value in values]
             for place, (low, high) in enumerate((intervals or {}).get(name, [])):
                 if low is not None and high is not None:
-                    ax.plot(
-                        [place, place], [low, high], color=SERIES[number], linewidth=5, alpha=0.3
-                    )
-            ax.plot(
-                x,
-                y,
-                DASHES[number % 4],
-                marker=MARKERS[number],
-                color=SERIES[number],
-                linewidth=1.6,
-                label=name,
-            )
+                    wide: Any = {"linewidth": 5, "alpha": 0.3}
+                    ax.plot([place, place], [low, high], color=SERIES[number], **wide)
+            style: Any = {"marker": MARKERS[number], "color": SERIES[number], "linewidth": 1.6}
+            ax.plot(x, np.array(shown, float), DASHES[number % 4], label=name, **style)
         if log:
             ax.set_yscale("log")
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -169,24 +194,25 @@ def runs(title: str, labels: Sequence[str], series: Mapping[str, Values], ylabel
     return draw_plot(title, draw, "run (UTC)", ylabel, 3.1, note)
 
 
-def groups(title: str, labels: Sequence[str], series: Mapping[str, Sequence[Dot | None]], xlabel: str, ylabel: str,
-           note: str = "", form: str = "{:.3f}") -> Plot:  # fmt: skip
+def groups(
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[Dot | None]],
+    xlabel: str,
+    ylabel: str,
+    note: str = "",
+    form: str = "{:.3f}",
+) -> Plot:
     """Bars below each other for each group, with intervals."""
 
     def draw(ax: Axes) -> None:
         height = 0.8 / len(series)
-        for number, (name, found) in enumerate(series.items()):
-            for place, dot in enumerate(found):
-                if dot is None:
-                    continue
-                y = place + (number - (len(series) - 1) / 2) * height
-                ax.barh(y, dot.value, height * 0.9, color=SERIES[number], alpha=0.75,
-                        label=name if not any(found[:place]) else None)  # fmt: skip
-                if dot.low is not None and dot.high is not None:
-                    ax.plot([dot.low, dot.high], [y, y], color=INK, linewidth=1.2)
-                end = max(dot.value, dot.high or 0)
-                ax.annotate(form.format(dot.value), (end, y), (4, 0), textcoords="offset points", va="center",
-                            fontsize=9, color=INK)  # fmt: skip
+        for number, (name, dots) in enumerate(series.items()):
+            offset = (number - (len(series) - 1) / 2) * height
+            bars = {place + offset: dot for place, dot in enumerate(dots) if dot is not None}
+            for y, dot in bars.items():
+                label = name if y == min(bars) else None  # a name once in the legend
+                _bar(ax, dot, y, height * 0.9, SERIES[number], label, form)
         ax.set_yticks(range(len(labels)), labels, color=INK)
         ax.set_ylim(len(labels) - 0.5, -0.5)
         ax.margins(x=0.15)
@@ -196,8 +222,35 @@ def groups(title: str, labels: Sequence[str], series: Mapping[str, Sequence[Dot 
     return draw_plot(title, draw, xlabel, ylabel, 1 + 0.24 * len(labels) * len(series), note)
 
 
-def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarray, names: Sequence[str],
-            titles: Sequence[str], xlabel: str, ylabel: str, n_labels: int = 12, note: str = "") -> Plot:  # fmt: skip
+def _bar(
+    ax: Axes, dot: Dot, y: float, height: float, colour: str, label: str | None, form: str
+) -> None:
+    """A bar with its interval, and its value behind both."""
+    ax.barh(y, dot.value, height, color=colour, alpha=0.75, label=label)
+    if dot.low is not None and dot.high is not None:
+        ax.plot([dot.low, dot.high], [y, y], color=INK, linewidth=1.2)
+    end = max(dot.value, dot.high or 0)
+    _write(ax, form.format(dot.value), (end, y), (4, 0), va="center")
+
+
+def _write(ax: Axes, text: str, point: Point, offset: Point, **alignment: str) -> Annotation:
+    """Write beside a point, `offset` units away."""
+    style: Any = {"textcoords": "offset points", "fontsize": 9, "color": INK, **alignment}
+    return ax.annotate(text, point, offset, **style)
+
+
+def scatter(
+    title: str,
+    points: np.ndarray,
+    sizes: np.ndarray,
+    colour: np.ndarray,
+    names: Sequence[str],
+    titles: Sequence[str],
+    xlabel: str,
+    ylabel: str,
+    n_labels: int = 12,
+    note: str = "",
+) -> Plot:
     """Points (n, 2) coloured by group, with as many of the titles as fit, the first first.
 
     `colour` (n,) is the place of a point's group in `names`.
@@ -205,24 +258,14 @@ def scatter(title: str, points: np.ndarray, sizes: np.ndarray, colour: np.ndarra
 
     def draw(ax: Axes) -> None:
         for number, name in enumerate(names):
-            own = colour == number
-            x, y = points[own].T
-            ax.scatter(
-                x,
-                y,
-                s=sizes[own],
-                c=SERIES[number],
-                marker=MARKERS[number],
-                alpha=0.55,
-                linewidths=0,
-                label=name,
-            )
+            in_group = colour == number
+            style: Any = {"alpha": 0.55, "linewidths": 0, "marker": MARKERS[number]}
+            style |= {"s": sizes[in_group], "c": SERIES[number]}
+            ax.scatter(*points[in_group].T, label=name, **style)
         if len(names) > 1:
             for handle in legend(ax, 3).legend_handles:
                 handle.set(sizes=[36])  # type: ignore[union-attr]
-        low, high = (
-            np.percentile(points, (0.5, 99.5), axis=0) if len(points) else (np.zeros(2), np.ones(2))
-        )
+        low, high = np.percentile(points, (0.5, 99.5), axis=0) if len(points) else UNIT_SQUARE
         pad = np.maximum(high - low, 1e-6) * 0.08
         ax.set_xlim(low[0] - pad[0], high[0] + pad[0])
         ax.set_ylim(low[1] - pad[1], high[1] + pad[1])
@@ -239,18 +282,17 @@ def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -
         if len(taken) == n:
             return
         for dx, dy, side in ((6, 0, "left"), (-6, 0, "right"), (0, 8, "center"), (0, -8, "center")):
-            text = ax.annotate(short(title, 26), point, (dx, dy), textcoords="offset points", ha=side, va="center",
-                               fontsize=9, color=INK)  # fmt: skip
+            text = _write(ax, short(title, 26), point, (dx, dy), ha=side, va="center")
             text.set_in_layout(False)
             box = text.get_window_extent()
-            inside = (
-                frame.x0 <= box.x0
-                and box.x1 <= frame.x1
-                and frame.y0 <= box.y0
-                and box.y1 <= frame.y1
-            )
-            if inside and not any(box.padded(2).overlaps(other) for other in taken):
+            if _is_inside(box, frame) and not any(box.padded(2).overlaps(other) for other in taken):
                 ax.plot(*point, "o", color=INK, markersize=3)
                 taken.append(box)
                 break
             text.remove()
+
+
+def _is_inside(box: Bbox, frame: Bbox) -> bool:
+    return bool(
+        frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+    )

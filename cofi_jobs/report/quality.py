@@ -97,13 +97,13 @@ def _beside_baselines(
 
 
 def improvements(comparisons: pd.DataFrame, names: dict[str, str]) -> list[Dot]:
-    """Differences from the main baselines in percent of the baseline, positive where we are better."""
+    """Differences from the main baselines in percent of these; positive where we are better."""
     if comparisons.empty:
         return []
     shown = [
         *(("rating", "rmse", against) for against in ("damped_means", "published")),
-        *(("ranking", names["ndcg"], of) for of in ("popularity", "item_knn", "published")),
-        *(("ranking", names["recall"], of) for of in ("popularity", "item_knn")),
+        *(("ranking", names["ndcg"], name) for name in ("popularity", "item_knn", "published")),
+        *(("ranking", names["recall"], name) for name in ("popularity", "item_knn")),
     ]
     keys = pd.MultiIndex.from_frame(comparisons[["head", "measure", "against"]])
     has_interval = comparisons["low"].notna() & (comparisons["other"].fillna(0) != 0)

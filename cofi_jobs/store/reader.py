@@ -108,7 +108,7 @@ class ArrowRun:
 
 
 def _may_hold(file: dict[str, Any], column: str, id_: int | str) -> bool:
-    """Whether a file can have rows of an id, by its folder's name or the manifest's range of ids."""
+    """Whether a file can have rows of an id, by its folder's name or the range of its ids."""
     folder = PurePath(file["path"]).parent.name
     if folder.startswith(f"{column}="):
         return folder == tables.folder_of(column, id_)
@@ -116,7 +116,7 @@ def _may_hold(file: dict[str, Any], column: str, id_: int | str) -> bool:
 
 
 def current_run(store: Store, run_key: str | None = None) -> ArrowRun:
-    """The run that readers use now, or a given published run. Raises StoreError if there is none."""
+    """The run that readers use now, or a published run. Raises StoreError if there is none."""
     key = run_key or store.current()
     if key is None:
         raise StoreError(f"found no published run in {store.location}; run the job first")

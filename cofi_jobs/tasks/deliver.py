@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Deliver the run that readers of the store use now, whichever run this task is of.
 
-    So a late or repeated task never replaces a newer run by an older one. Raises SettingsError without an
-    address, DataError if the database refuses a statement, ConnectionError if it cannot be reached.
+    So a late or repeated task never replaces a newer run by an older one. Raises SettingsError
+    without an address, DataError if the database refuses a statement, ConnectionError if it cannot
+    be reached.
     """
     address = os.environ.get(DATABASE)
     if not address:

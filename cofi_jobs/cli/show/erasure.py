@@ -27,6 +27,7 @@ def erased(store: Store, traces: "Traces") -> None:
         )
     if traces.remaining:
         raise StoreError(
-            f"found the users in {', '.join(traces.remaining)}; run erase again, or remove these files"
+            f"found the users in {', '.join(traces.remaining)}; "
+            "run erase again, or remove these files"
         )
     console.print("found no other trace" if traces.waiting else "found no trace")

@@ -1,6 +1,7 @@
 """Why an item stands where it does for a user."""
 
 import pandas as pd
+from rich.console import Console
 
 from cofi_jobs.cli.show.run import item_in, ratings_of
 from cofi_jobs.cli.show.tables import draw, new_console
@@ -15,19 +16,17 @@ from cofi_jobs.store.run_tables import stored_model
 LEAST_AGAINST = 0.05  # ratings that speak against an item are shown from this share on
 
 
-def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
-    """Show the ratings that speak most for an item and against it.
+def explain(run: Run, user_id: str, item_id: str) -> None:
+    """Show where an item stands for a user, and the ratings that speak most for and against it.
 
     Raises StoreError for an unknown user or item, and for an item that the user has rated.
     """
     items, rated = run.items(), ratings_of(run, user_id)[::-1]  # the oldest rating first
     names, item = item_names(items), item_in(run, items, item_id)
     index, name = item["item_index"], names.iloc[item["item_index"]]
-    own = rated[rated["item_index"] == index]
-    if len(own):
+    for rating in rated.loc[rated["item_index"] == index, "rating"]:
         raise StoreError(
-            f"user {user_id} has rated {name} with {own['rating'].iloc[0]:g}; "
-            "only other items are recommended"
+            f"user {user_id} has rated {name} with {rating:g}; only other items are recommended"
         )
     scale = Scale(*run.manifest["scale"])
     model = stored_model(run.arrow.user_factors(user_id), run.arrow.item_factors())
@@ -42,13 +41,13 @@ def explain(run: Run, user_id: str, item_id: str, n: int = 5) -> None:
         f"predicted rating {explanation.predicted_rating:.1f} ({scale.low:g} to {scale.high:g})",
         soft_wrap=True,
     )
-    table = pd.DataFrame(
-        {
-            "rated": names.iloc[indices].array,
-            "stars": ratings,
-            "share": explanation.shares,
-        }
-    ).sort_values("share", ascending=False, kind="stable")
+    shares = {"rated": names.iloc[indices].array, "stars": ratings, "share": explanation.shares}
+    _print_shares(console, pd.DataFrame(shares))
+
+
+def _print_shares(console: Console, ratings: pd.DataFrame, n: int = 5) -> None:
+    """The n ratings that speak most for the item, and against it."""
+    table = ratings.sort_values("share", ascending=False, kind="stable")
     speaks_for = table[table["share"] > 0]
     against = table[table["share"] <= -LEAST_AGAINST][::-1]
     for title, rows in (("Speaks for it", speaks_for), ("Speaks against it", against)):

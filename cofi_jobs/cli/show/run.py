@@ -72,7 +72,8 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
             "ratings": others["n_ratings"].array,
         }
     )
-    title = f"{by_id.loc[shown['item_id'], 'name']}, {shown['n_ratings']} ratings, mean {shown['mean']:.2f}"
+    name = by_id.loc[shown["item_id"], "name"]
+    title = f"{name}, {shown['n_ratings']} ratings, mean {shown['mean']:.2f}"
     (console or new_console()).print(draw(table, title, ("similar items",)))
 
 
