@@ -6,6 +6,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from cofi_jobs.tasks.declaration import table
+from cofi_jobs.tasks.registry import DECLARED
 from tests.support.data import random_ratings, write_ratings
 from tests.support.nights import run_night
 from tests.support.repository import ROOT, blocks
@@ -64,3 +66,9 @@ def test_links_of_documents_lead_somewhere(file: str):
                 re.sub(r"[^\w -]", "", text).strip().lower().replace(" ", "-") for text in headings
             ]
             assert heading in anchors, f"{path}#{heading}"
+
+
+def test_the_table_of_tasks_is_what_they_declare():
+    text = (ROOT / "docs" / "operating.md").read_text()
+    written = text.partition("<!-- tasks -->\n")[2].partition("\n<!-- /tasks -->")[0]
+    assert written == table(DECLARED), f"put this between the marks:\n{table(DECLARED)}"
