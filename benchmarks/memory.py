@@ -61,7 +61,7 @@ def peaks(size: Size) -> dict[str, float]:
     """Peak memory of each step in MB (10^6 bytes)."""
     limit, threads, n = size.memory_limit_mb * MB, size.threads, size.ratings
     X = 4 * size.items * size.features
-    head = 4 * (size.users + size.items) * (size.features + 1)
+    factors = 4 * (size.users + size.items) * (size.features + 1)
     users, items = (
         4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
     )  # blocks
@@ -69,7 +69,7 @@ def peaks(size: Size) -> dict[str, float]:
     fitted = (
         TRAIN_ROW * n
         + CHUNK_ROW * chunk
-        + TRAINED * head
+        + TRAINED * factors
         + LEARNED * X
         + min(FREED * X, MOST_FREED)
     )
@@ -82,10 +82,13 @@ def peaks(size: Size) -> dict[str, float]:
         "ingest": PYTHON
         + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
         "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
-        "train": TENSORFLOW + max(fitted, OWN_ROW * n + compared + 4 * head),
+        "train": TENSORFLOW + max(fitted, OWN_ROW * n + compared + 4 * factors),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + listed,
-        "evaluate": PYTHON + max(measured, compared) + threads * (SCORED + KEPT) * users + 4 * head,
+        "evaluate": PYTHON
+        + max(measured, compared)
+        + threads * (SCORED + KEPT) * users
+        + 4 * factors,
         "report": PLOTS + threads * SQL_THREAD + 2 * X + REPORTED * size.users,
         "publish": PYTHON,
     }

@@ -36,8 +36,8 @@ def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options)
 def rating(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the rating model, its items' means included; in stars."""
     from cofi_jobs.model.device import set_up_tensorflow
-    from cofi_jobs.model.fit import fit_rating_model
     from cofi_jobs.model.item_means import item_means
+    from cofi_jobs.model.models import fit_rating_model
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
@@ -50,7 +50,7 @@ def rating(data: Path, found: Path, options: Options) -> None:
 def ranking(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the ranking model."""
     from cofi_jobs.model.device import set_up_tensorflow
-    from cofi_jobs.model.fit import fit_ranking_model
+    from cofi_jobs.model.models import fit_ranking_model
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")

@@ -5,10 +5,10 @@
         + 1/2 * sum over i of item_penalty_i * |x_i|^2
         + 1/2 * sum over j of (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
 
-With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0`, J is the cost of the textbook
-(A. Ng, Machine Learning, "Collaborative filtering learning algorithm"). The term of all pairs is the
-one of implicit-feedback factorisation (Hu, Koren, Volinsky 2008, ICDM). The penalty that grows with
-the number of ratings is the one of Zhou et al. 2008 (AAIM).
+With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0`, J is the cost of the
+textbook (A. Ng, Machine Learning, "Collaborative filtering learning algorithm"). The term of all
+pairs is the one of implicit-feedback factorisation (Hu, Koren, Volinsky 2008, ICDM). The penalty
+that grows with the number of ratings is the one of Zhou et al. 2008 (AAIM).
 """
 
 import tensorflow as tf

@@ -14,8 +14,8 @@ def set_up_tensorflow(device: str) -> None:
     """Give TensorFlow the task's threads and device: once a process, before it computes anything.
 
     `device` is the setting: auto, cpu or gpu. Memory of a GPU is taken as it is needed, so that
-    other processes can use the GPU too. Raises SettingsError where `device` asks for a GPU and there
-    is none.
+    other processes can use the GPU too. Raises SettingsError where `device` asks for a GPU and
+    there is none.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:

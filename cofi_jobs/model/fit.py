@@ -1,44 +1,30 @@
-"""Learn item factors X and user parameters W, b of both models by minimising J with Adam."""
+"""Learn item factors X and user parameters W, b by minimising J with Adam."""
 
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import TrainingError
-from cofi_jobs.core.factors import Factors, initial_factors
-from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.factors import Factors
 from cofi_jobs.model.gradients import FullGradient, Gradients, ProjectedGradient
-from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.objectives import (
     Objective,
-    ranking_objective,
-    ranking_target,
-    rating_objective,
-    rating_target,
-    to_stars,
-    to_units,
 )
 from cofi_jobs.model.problem import by_user
 from cofi_jobs.model.row_solver import RowSolver
 from cofi_jobs.model.training_step import Adam
-from cofi_jobs.model.warm_start import Start
-from cofi_jobs.settings.fields import Settings
 
 log = logging.getLogger(__name__)
 
-# Steps and learning rate of a fit that goes on from an earlier one, as shares of those of a fit from
-# the start. At the full rate it first undoes what it starts from (`python -m benchmarks.warm_start`).
-WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
-# Adam with exact users. The gradient of many users' minimum has little noise: at the usual beta_1 of
-# 0.9 a fit needs more steps to be as good.
+BETA_1 = 0.9  # the usual value of Adam
+# Adam with exact users. The gradient of many users' minimum has little noise: at the usual beta_1 a
+# fit needs more steps to be as good.
 EXACT_BETA_1, EXACT_EPSILON_SHARE = 0.5, 0.3
-BETA_1 = 0.9
 
 
 @dataclass(frozen=True)
@@ -109,74 +95,3 @@ def _check_finite(objective: Objective, step: int, J: float) -> None:
             f"J of the {objective.name} model is {J:g} in step {step}, expected a finite number; "
             f"lower {objective.name}_learning_rate (now {objective.learning_rate:g})"
         )
-
-
-def fit_rating_model(
-    ratings: Ratings,
-    means: np.ndarray,
-    settings: Settings,
-    scale: Scale,
-    start: Factors | None = None,
-) -> Fit:
-    """The rating model of some ratings, in stars: rating = w.x + b + mean.
-
-    `means` (n_items,) are the means of the items. From `start` on, factors in stars of the same
-    rows, it takes a third of the steps, at half the learning rate.
-    """
-    objective = rating_objective(settings)
-    initial = None if start is None else to_units(start, scale)
-    y = rating_target(mean_normalised(ratings, means), scale)
-    result = _fit_from(objective, ratings, y, settings, initial)
-    return replace(result, factors=to_stars(result.factors, scale))
-
-
-def fit_ranking_model(
-    ratings: Ratings, settings: Settings, scale: Scale, start: Factors | None = None
-) -> Fit:
-    """The ranking model of some ratings: score = w.x. With `start` as in `fit_rating_model`."""
-    y = ranking_target(ratings.rating, scale)
-    return _fit_from(ranking_objective(settings), ratings, y, settings, start)
-
-
-def _fit_from(
-    objective: Objective,
-    ratings: Ratings,
-    y: np.ndarray,
-    settings: Settings,
-    start: Factors | None,
-) -> Fit:
-    if start is None:
-        sizes = ratings.n_items, ratings.n_users, settings.n_factors
-        start = initial_factors(*sizes, settings.seed)
-    else:
-        objective = replace(
-            objective,
-            steps=math.ceil(objective.steps * WARM_STEPS),
-            learning_rate=objective.learning_rate * WARM_RATE,
-        )
-    return fit(objective, start, ratings.user_index, ratings.item_index, y, settings.seed)
-
-
-@dataclass(frozen=True)
-class Model:
-    """Both models and the item means, in stars."""
-
-    rating: Fit
-    ranking: Fit
-    means: np.ndarray
-
-
-def fit_both(
-    ratings: Ratings,
-    means: np.ndarray,
-    settings: Settings,
-    scale: Scale,
-    start: Start | None = None,
-) -> Model:
-    """Fit the rating model and the ranking model to the same ratings, from `start` on if given."""
-    rating_start, ranking_start = (start.rating, start.ranking) if start else (None, None)
-    return Model(
-        fit_rating_model(ratings, means, settings, scale, rating_start),
-        fit_ranking_model(ratings, settings, scale, ranking_start),
-        means,
-    )

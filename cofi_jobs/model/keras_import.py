@@ -4,7 +4,8 @@ import importlib
 import sys
 from typing import Any
 
-# What Keras imports if it is installed, to draw and to take data frames: half a second, unused here.
+# Keras imports these if they are installed, to draw and to take data frames. That takes half a
+# second, and is not used here.
 OPTIONAL = ("matplotlib", "pandas")
 
 

@@ -59,8 +59,8 @@ class Objective:
     def batches(self, n_ratings: int) -> int:
         """In how many steps all ratings are used once.
 
-        `ratings_per_step` 0: one step. None: a hundred, but with at least 16,384 ratings in each, since a
-        step of fewer takes hardly less time.
+        `ratings_per_step` 0: one step. None: a hundred, but with at least 16,384 ratings in each,
+        since a step of fewer takes hardly less time.
         """
         size = n_ratings if self.ratings_per_step == 0 else self.ratings_per_step
         if size is None:

@@ -1,4 +1,4 @@
-"""A quiet and quick start of TensorFlow. This module imports nothing heavy, so that it can be called first."""
+"""A quiet and quick start of TensorFlow; this module itself imports nothing heavy."""
 
 import gc
 import os
@@ -14,7 +14,7 @@ NOISE = re.compile(rb"absl::InitializeLog|cudart_stub\.cc")
 
 @contextmanager
 def quiet_start(device: str) -> Iterator[None]:
-    """Import TensorFlow in this context: without its noise on standard error, and without garbage collection.
+    """Import TensorFlow in this context: without its noise on standard error, and faster.
 
     `device` is the setting: auto, cpu or gpu.
     """
@@ -47,7 +47,7 @@ def _without_noise() -> Iterator[None]:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """TensorFlow's import makes a million objects, and all of them stay: looking for garbage is in vain."""
+    """Do not look for garbage: TensorFlow's import makes a million objects, and all of them stay."""
     gc.disable()
     try:
         yield

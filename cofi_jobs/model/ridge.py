@@ -13,7 +13,7 @@ import numpy as np
 
 from cofi_jobs.core.arrays import from_newest
 
-# The smallest penalty, as a share of the trace of a user's products: without any, A may be singular.
+# The smallest penalty, as a share of the trace of a user's products: without it A may be singular.
 SMALLEST_PENALTY = 1e-6
 
 
@@ -35,7 +35,7 @@ def ridge_solution(
 
 
 def recency_weights(counts: np.ndarray, recency: float) -> np.ndarray:
-    """c of each rating, float32: (1 for the newest of its user, 2 for the one before, ...)^-recency.
+    """c of each rating, float32: (1 for its user's newest, 2 for the one before, ...)^-recency.
 
     They are scaled to a mean of 1 for each user. The newest weigh most because what a user rates
     next is more like what the user rated last. Users have `counts` ratings, as in

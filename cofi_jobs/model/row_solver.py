@@ -60,7 +60,7 @@ class RowSolver:
         return rows, np.zeros(n_users, np.float32)
 
     def rows(self, ratings: UserRatings) -> np.ndarray:
-        """The rows of a block of users, in one thread; b_j is the last column if the model has b."""
+        """The rows of a block of users, in one thread; b_j, if any, is the last column."""
         block = self._block(ratings)
         rows = np.empty((len(ratings.counts), len(self.gram)), np.float32)
         products = np.empty((SOLVED_AT_ONCE, *self.gram.shape), np.float32)

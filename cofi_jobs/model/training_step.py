@@ -1,4 +1,4 @@
-"""One step of training: record the cost on a tape, take the gradient, let Adam change the factors."""
+"""One step of training: the cost on a tape, its gradient, and what Adam makes of it."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Users with about as many ratings, together, so that their ratings make one array of little padding."""
+"""Groups of users with about as many ratings, so that a group is one array with little padding."""
 
 from collections.abc import Iterator
 

@@ -23,7 +23,7 @@ class Start:
 
 
 def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.ndarray) -> Factors:
-    """First factors of this run's rows: the earlier ones where there are any, else the `fresh` ones.
+    """First factors of this run's rows: the earlier ones where there are any, else `fresh` ones.
 
     `users` (n_users,) and `items` (n_items,) hold each row's number in `earlier`, or -1 for a row
     that takes its fresh factors.
@@ -44,8 +44,8 @@ def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.nd
 def difference(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> str | None:
     """Why an earlier run's holdout model is no start: one sentence, or None if it is one.
 
-    It is none if that run minimised another J or had other test ratings. To be safe, any other value
-    of a setting of train counts: a cold start costs only time. `now` are this run's settings, those
+    It is none if that run minimised another J or had other test ratings. To be safe, any other
+    value of a setting of train counts: a cold start costs only time. `now` are this run's settings, those
     of train and `damping`; `manifest` is the earlier run's.
     """
     before = current_names(manifest.get("settings", {}))

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import relevant_from
-from cofi_jobs.model.fit import Model, fit_both
 from cofi_jobs.model.item_means import item_means
+from cofi_jobs.model.models import Model, fit_both
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import schemas
@@ -98,8 +98,8 @@ def _write_model(
 
 
 def _write(factors: pa.Table, path: Path) -> None:
-    # Without a dictionary: factors hardly ever repeat, and searching for those that do takes as long
-    # as all the rest.
+    # Without a dictionary: factors hardly ever repeat, and searching for those that do takes as
+    # long as all the rest.
     pq.write_table(factors, path, row_group_size=ROW_GROUP, use_dictionary=False)
 
 

@@ -9,7 +9,7 @@ is written if neither model is worse there. docs/model.md says more.
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import read_ratings, read_times
 from cofi_jobs.store.store import Store
-from cofi_jobs.tuning.comparison import compare
+from cofi_jobs.tuning.comparison import Change, compare
 from cofi_jobs.tuning.parts import Part, parts
 from cofi_jobs.tuning.search import Found, tune_model
 from cofi_jobs.tuning.space import SPACE, ModelName
@@ -52,12 +52,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         changes = compare(whole, settings, chosen)
     values = {name: v for result in found.values() for name, v in result.settings.items()}
     before = {name: getattr(settings, name) for name in values}
-    record = {
-        "run_key": run_key,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "studies": [result.study for result in found.values() if result.study],
-        "measures": {name: change.to_record() for name, change in changes.items()},
-    }
+    record = _record(run_key, found, changes)
     worse = [name for name, change in changes.items() if change.worse]
     if worse:
         names = " and ".join(worse)
@@ -73,6 +68,18 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "trials": {model: result.trials for model, result in found.items()},
         "held_out_ratings": len(whole.test.rating),
         "written": values != before and not worse,
+    }
+
+
+def _record(
+    run_key: str, found: Mapping[ModelName, Found], changes: Mapping[str, Change]
+) -> dict[str, Any]:
+    """Where tuned settings come from."""
+    return {
+        "run_key": run_key,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "studies": [result.study for result in found.values() if result.study],
+        "measures": {name: change.to_record() for name, change in changes.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""How good a model is with some settings: a fit to the train ratings, measured on the test ratings."""
+"""How good a model is with some settings: fitted to train ratings, measured on test ratings."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from cofi_jobs.core.factors import predict
 from cofi_jobs.evaluation.metrics import Mean, errors
 from cofi_jobs.evaluation.ranking_metrics import rank
-from cofi_jobs.model.fit import fit_ranking_model, fit_rating_model
+from cofi_jobs.model.models import fit_ranking_model, fit_rating_model
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import ModelName

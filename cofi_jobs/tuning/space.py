@@ -11,7 +11,7 @@ ModelName = Literal["ranking", "rating"]
 
 @dataclass(frozen=True)
 class Factor:
-    """Search from the value divided by `factor` to the value times `factor`, evenly in logarithms."""
+    """Search from the value divided by `factor` to the value times `factor`, in logarithms."""
 
     factor: float
 

@@ -68,7 +68,7 @@ def search(
 ) -> None:
     """Try settings until the trials of the study have taken so many seconds in all.
 
-    The first settings are always tried. `measure` gives None for settings with which learning fails.
+    The first settings are always tried. `measure` gives None where learning fails.
     """
     while may_start(_seconds(study), seconds):
         params, start = ask(study, space, starts, seed), time.monotonic()

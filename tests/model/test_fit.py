@@ -12,7 +12,8 @@ from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.cost import cost
-from cofi_jobs.model.fit import fit, fit_both
+from cofi_jobs.model.fit import fit
+from cofi_jobs.model.models import fit_both
 from cofi_jobs.model.objectives import Objective, ranking_target
 from cofi_jobs.model.problem import Parameters, Problem
 from cofi_jobs.model.warm_start import Start

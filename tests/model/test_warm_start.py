@@ -11,8 +11,8 @@ from cofi_jobs.core.factors import (
 )
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model.fit import fit_both
 from cofi_jobs.model.item_means import item_means
+from cofi_jobs.model.models import fit_both
 from cofi_jobs.model.warm_start import Start, carry_over
 from cofi_jobs.settings.resolve import load_settings
 

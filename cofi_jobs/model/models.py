@@ -1,0 +1,98 @@
+"""The rating model and the ranking model of some ratings."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cofi_jobs.core.factors import Factors, initial_factors
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.model.fit import Fit, fit
+from cofi_jobs.model.item_means import mean_normalised
+from cofi_jobs.model.objectives import (
+    Objective,
+    ranking_objective,
+    ranking_target,
+    rating_objective,
+    rating_target,
+    to_stars,
+    to_units,
+)
+from cofi_jobs.model.warm_start import Start
+from cofi_jobs.settings.fields import Settings
+
+# Steps and learning rate of a fit that goes on from an earlier one, as shares of those of a fit
+# from the start. At the full rate it first undoes what it starts from: `benchmarks.warm_start`.
+WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
+
+
+def fit_rating_model(
+    ratings: Ratings,
+    means: np.ndarray,
+    settings: Settings,
+    scale: Scale,
+    start: Factors | None = None,
+) -> Fit:
+    """The rating model of some ratings, in stars: rating = w.x + b + mean.
+
+    `means` (n_items,) are the means of the items. From `start` on, factors in stars of the same
+    rows, it takes a third of the steps, at half the learning rate.
+    """
+    objective = rating_objective(settings)
+    initial = None if start is None else to_units(start, scale)
+    y = rating_target(mean_normalised(ratings, means), scale)
+    result = _fit_from(objective, ratings, y, settings, initial)
+    return replace(result, factors=to_stars(result.factors, scale))
+
+
+def fit_ranking_model(
+    ratings: Ratings, settings: Settings, scale: Scale, start: Factors | None = None
+) -> Fit:
+    """The ranking model of some ratings: score = w.x. With `start` as in `fit_rating_model`."""
+    y = ranking_target(ratings.rating, scale)
+    return _fit_from(ranking_objective(settings), ratings, y, settings, start)
+
+
+def _fit_from(
+    objective: Objective,
+    ratings: Ratings,
+    y: np.ndarray,
+    settings: Settings,
+    start: Factors | None,
+) -> Fit:
+    if start is None:
+        sizes = ratings.n_items, ratings.n_users, settings.n_factors
+        start = initial_factors(*sizes, settings.seed)
+    else:
+        objective = replace(
+            objective,
+            steps=math.ceil(objective.steps * WARM_STEPS),
+            learning_rate=objective.learning_rate * WARM_RATE,
+        )
+    return fit(objective, start, ratings.user_index, ratings.item_index, y, settings.seed)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Both models and the item means, in stars."""
+
+    rating: Fit
+    ranking: Fit
+    means: np.ndarray
+
+
+def fit_both(
+    ratings: Ratings,
+    means: np.ndarray,
+    settings: Settings,
+    scale: Scale,
+    start: Start | None = None,
+) -> Model:
+    """Fit the rating model and the ranking model to the same ratings, from `start` on if given."""
+    rating_start, ranking_start = (start.rating, start.ranking) if start else (None, None)
+    return Model(
+        fit_rating_model(ratings, means, settings, scale, rating_start),
+        fit_ranking_model(ratings, settings, scale, ranking_start),
+        means,
+    )
