@@ -21,14 +21,16 @@ def compacted_part(store: Store, name: str) -> Path:
 
 
 def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
-    """Files with the ratings of all batches up to a run's, in order of arrival, and the rows of each.
+    """Files with the ratings of all batches up to a run's, in order of arrival, and their rows.
 
-    Raises StoreError if some of the batches are compacted with later ones, which the run must not see.
+    Raises StoreError if some of the batches are compacted with later ones, which the run must not
+    see.
     """
     compacted = store.records.compacted()
     if up_to is not None and compacted["batches"] and up_to < compacted["batches"][-1]:
         raise StoreError(
-            f"found the batches up to {compacted['batches'][-1]} compacted, so a run {up_to} cannot be made any more"
+            f"found the batches up to {compacted['batches'][-1]} compacted, "
+            f"so a run {up_to} cannot be made any more"
         )
     parts: dict[Path, int] = {}
     if compacted["part"] is not None:

@@ -1,4 +1,4 @@
-"""Compaction: older batches become one file, so that a run opens few files, however old the store is.
+"""Compaction: older batches become one file, so that a run opens few files in an old store too.
 
 Superseded rows are left out. A withdrawal stays, since a rating that arrives late may still lose to
 it. Rows stay in order of arrival, before those of all later batches, so the newest row of each
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def compact(store: Store, settings: Settings) -> list[str]:
-    """If more than `max_batches` are not compacted, compact all but the newer half; returns their keys.
+    """If more than `max_batches` are not compacted, compact all but the newer half.
 
-    A run that is not published yet may still need its own batch and all later ones as they are: these
-    are not compacted.
+    Returns the keys of the batches that are compacted now. A run that is not published yet may
+    still need its own batch and all later ones as they are: these are not compacted.
     """
     with store.lock("normalize"), store.lock("ingest"):  # nobody reads or writes batches meanwhile
         vacuum(store)

@@ -19,9 +19,9 @@ class NotAsExpectedError(Exception):
 
 
 def write(filesystem: Any, path: str, content: bytes, expected: str | None) -> str:
-    """Write an object if it has the version `expected`; None: if there is none. Returns its version.
+    """Write an object if it has the version `expected`; None: if there is none.
 
-    `filesystem` is one of s3fs or gcsfs. Raises NotAsExpectedError.
+    `filesystem` is one of s3fs or gcsfs. Returns the new version. Raises NotAsExpectedError.
     """
     if "gs" in filesystem.protocol:
         return _write_google(filesystem, path, content, expected)

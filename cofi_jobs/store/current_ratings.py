@@ -38,7 +38,7 @@ class RowCounts:
 def load_newest(
     connection: duckdb.DuckDBPyConnection, parts: dict[Path, int], memory_mb: int
 ) -> RowCounts:
-    """Make the table `newest`: user_id, item_id, rating, timestamp, arrival, withdrawals among them.
+    """Make the table `newest`: user_id, item_id, rating, timestamp, arrival; with withdrawals.
 
     `parts` gives the files in order of arrival, and the rows that each must have. Raises StoreError
     if a file has another number of rows.
@@ -88,7 +88,7 @@ def _check_rows(parts: dict[Path, int]) -> None:
 
 
 def _repeated(connection: duckdb.DuckDBPyConnection, n_rows: int, memory: int) -> np.ndarray:
-    """Hashes (uint64) of the pairs that several rows of `taken` have, and of pairs with equal hashes.
+    """Hashes (uint64) of pairs that several rows of `taken` have, and of pairs with equal hashes.
 
     Most pairs have one row. To find the others is to sort numbers, which takes a fraction of the
     time of sorting rows. `memory` is in bytes: the hashes are sorted in as many rounds as it takes.

@@ -19,7 +19,7 @@ from cofi_jobs.store.layout import SPILL, TEMPORARY
 
 @contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder to write into. On success it replaces `target`; on an error nothing changes."""
+    """A temporary folder to write into. On success it replaces `target`, on an error nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new, old = (target.with_name(f"{TEMPORARY}{word}-{target.name}") for word in ("new", "old"))
     if old.exists() and not target.exists():  # killed between the two renames below
@@ -74,7 +74,8 @@ def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
     temporary = path.with_name(TEMPORARY + path.name)
     temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as file:
         file.write(text)
     sync(temporary)
     temporary.replace(path)
@@ -82,7 +83,7 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def parse_json(text: str | bytes, shown: str) -> Any:
-    """Content of a record. Raises StoreError, with the record's name as `shown`, if it is not JSON."""
+    """Content of a record. Raises StoreError, with its name as `shown`, if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -98,7 +99,7 @@ def point_link(link: Path, target: Path) -> None:
 
 
 def finish_replacements(root: Path, but: Path) -> None:
-    """Finish or undo the replacements of killed processes below `root`, except in the folder `but`."""
+    """Finish or undo replacements of killed processes below `root`, but for the folder `but`."""
     for path in [*root.rglob(f"{TEMPORARY}*"), *root.rglob(SPILL)]:
         if path.is_relative_to(but):
             continue

@@ -1,8 +1,8 @@
-"""A lease on a store in a bucket: one process at a time works on it, wherever it runs.
+"""A lease on a store in a bucket: one process at a time works on it, on whatever machine.
 
-The lease is an object that is written on the condition that nobody else has written it. Its holder writes it anew
-every now and then; whoever waits takes it over when it has not changed for as long as it says, by the waiter's own
-clock: so no two clocks are compared.
+The lease is an object, written on the condition that nobody else has written it meanwhile. The
+holder renews it by writing it again. Whoever waits takes the lease over if the object has not
+changed for the seconds that it names, by the clock of who waits: no two clocks are compared.
 """
 
 import json
@@ -21,7 +21,7 @@ NAME = ".lease"
 
 
 class Lease:
-    """Held within the context; entering it waits until it is free."""
+    """A context that is entered when the lease is free, and that renews it until its end."""
 
     def __init__(self, objects: Objects, seconds: float) -> None:
         self.objects, self.seconds = objects, seconds
@@ -30,25 +30,7 @@ class Lease:
         self.ended = threading.Event()
 
     def __enter__(self) -> "Lease":
-        seen, since, told = None, 0.0, False
-        while True:
-            content, version = self.objects.read(NAME) or (b"{}", None)
-            held = json.loads(content)
-            if version != seen:
-                seen, since = version, time.monotonic()
-            over = held.get("holder") and time.monotonic() - since > held["seconds"]
-            if over or not held.get("holder"):
-                try:
-                    self._write(self.holder, version)
-                    break
-                except ConflictError:
-                    continue
-            if not told:
-                log.info("waiting for %s, which works on %s", held["holder"], self.objects.address)
-                told = True
-            time.sleep(self.seconds / 20)
-        if over:
-            log.warning("took the lease on %s over from %s", self.objects.address, held["holder"])
+        self._wait()
         self.thread = threading.Thread(target=self._renew, daemon=True)
         self.thread.start()
         return self
@@ -69,6 +51,29 @@ class Lease:
                 f"the lease on {self.objects.address} was lost, so nothing more is written there"
             )
 
+    def _wait(self) -> None:
+        """Take the lease as soon as nobody holds it, or its holder no longer renews it."""
+        seen, since, announced = None, 0.0, False
+        while True:
+            content, version = self.objects.read(NAME) or (b"{}", None)
+            lease = json.loads(content)
+            holder = lease.get("holder")
+            if version != seen:
+                seen, since = version, time.monotonic()
+            expired = holder and time.monotonic() - since > lease["seconds"]
+            if expired or not holder:
+                try:
+                    self._write(self.holder, version)
+                except ConflictError:
+                    continue
+                if expired:
+                    log.warning("took the lease on %s over from %s", self.objects.address, holder)
+                return
+            if not announced:
+                log.info("waiting for %s, which works on %s", holder, self.objects.address)
+                announced = True
+            time.sleep(self.seconds / 20)
+
     def _renew(self) -> None:
         while not self.ended.wait(self.seconds / 4):
             try:
@@ -81,7 +86,7 @@ class Lease:
 
     def _write(self, holder: str | None, expected: str | None) -> None:
         start = time.monotonic()
-        # Never the same twice: S3's version is a digest of the content.
+        # S3's version is a digest of the content: the token makes each content another one.
         content = {"holder": holder, "seconds": self.seconds, "token": secrets.token_hex(8)}
         self.version = self.objects.write(NAME, json.dumps(content).encode(), expected)
         self.renewed = start

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Held by one process at a time. The system releases the lock when the process ends, however it ends."""
+    """Held by one process at a time. The system releases the lock when the process ends."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -34,7 +34,7 @@ def describe(path: Path, folder: Path) -> FileRecord:
 
 
 def _id_range(metadata: pq.FileMetaData) -> tuple[int | str, int | str] | None:
-    """First and last id of a file that is sorted by its first column, so a look-up opens one file only."""
+    """First and last id of a file that is sorted by its first column: a look-up opens one file."""
     if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
         return None
     first, last = (

@@ -64,7 +64,8 @@ class Objects:
         self.scheme, separator, rest = address.partition("://")
         if "@" in rest.partition("/")[0]:  # what stands before it may be a password
             raise SettingsError(
-                f"found a login in an address of {self.scheme}://, which is not shown, expected {ADDRESS}"
+                f"found a login in an address of {self.scheme}://, which is not shown, "
+                f"expected {ADDRESS}"
             )
         if not separator or self.scheme not in PACKAGES:
             raise SettingsError(f"found the address {address!r}, expected {ADDRESS}")
@@ -73,7 +74,7 @@ class Objects:
         self.root = root.rstrip("/")
 
     def files(self) -> list[Object]:
-        """The files in the folder of the address, not below it; of a pattern those that it matches."""
+        """Files in the folder of the address, not below it; or those that its pattern matches."""
         if PATTERN.search(self.root):
             found = self.call(self.filesystem.glob, self.root, detail=True).values()
             if not found:  # nothing, or is there no bucket?
@@ -117,7 +118,7 @@ class Objects:
         )
 
     def read(self, name: str) -> tuple[bytes, str] | None:
-        """A small file's content, and a version that it has or had just before; None if there is none."""
+        """Content of a small file, and the version that it has or had just before; None without it."""
         try:
             version = _object(self.filesystem.info(f"{self.root}/{name}")).version
             return self.filesystem.cat_file(f"{self.root}/{name}"), version
@@ -214,11 +215,14 @@ class Objects:
             )
         if isinstance(error, PermissionError) or "Forbidden" in (kind, text[:9]):
             return DataError(
-                f"access to {self.address} was refused ({text}), expected the right {RIGHTS[self.scheme]}"
+                f"access to {self.address} was refused ({text}), "
+                f"expected the right {RIGHTS[self.scheme]}"
             )
         if kind in NO_CREDENTIALS:
-            return SettingsError(f"found no credentials for {self.address} ({text}), expected a connection or the "
-                                 "environment's own")  # fmt: skip
+            return SettingsError(
+                f"found no credentials for {self.address} ({text}), "
+                "expected a connection or the environment's own"
+            )
         return ConnectionError(f"{self.address}: {kind}: {text}")
 
 

@@ -1,4 +1,4 @@
-"""What is to be moved between a bucket and its copy in a local folder. Pure: no file is touched here.
+"""What is to be moved between a bucket and its copy in a local folder. Pure: no file is touched.
 
 Three states are compared: the files of the bucket, the files of the folder, and the files that were
 the same in both when they were last compared (`Synced`).
@@ -36,7 +36,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Synced:
-    """A file that is the same in the bucket, at this version, and in the folder, with this stamp."""
+    """A file that is the same in the bucket (this version) and in the folder (this stamp)."""
 
     version: str
     stamp: Stamp
@@ -44,7 +44,7 @@ class Synced:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs that patterns such as "runs/*/model" and "current/model" stand for; None: all runs."""
+    """The runs that patterns such as "runs/*/model" and "current/model" stand for; None: all."""
 
     starred: frozenset[str] | None
     current: str | None
@@ -131,7 +131,7 @@ def _is_of_removed_run(name: str, runs_here: Collection[str]) -> bool:
 
 
 def _is_outcome(name: str, remote: Collection[str]) -> bool:
-    """Whether a record says that tables of an unpublished run count. Those of published runs stay."""
+    """Whether a record says that tables of an unpublished run count. Published runs stay."""
     parts = name.split("/")
     if parts[0] != layout.TASKS or parts[2] == "ingest.json" or name.endswith(".failed.json"):
         return False

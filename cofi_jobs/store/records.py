@@ -21,7 +21,7 @@ class Failure(TypedDict):
 
 
 class Compacted(TypedDict):
-    """Which batches are compacted, oldest first, into which file, and how many rows the file has."""
+    """Which batches are compacted, oldest first, into which file, and the rows of that file."""
 
     batches: list[str]
     part: str | None
@@ -117,7 +117,7 @@ class Records:
         self.source.remove(layout.failure(run_key, task))
 
     def forget_outcomes(self, run_key: str, tasks: Iterable[str]) -> None:
-        """The tables of these tasks no longer count: what they were made from is about to change."""
+        """The tables of these tasks no longer count: what they are made from is about to change."""
         for task in tasks:
             self.source.remove(layout.outcome(run_key, task))
             self.clear_failure(run_key, task)

@@ -39,7 +39,8 @@ class RemoteStore(Store):
         self.objects = Objects(address.rstrip("/"), options)
         if "/" not in self.objects.root:
             raise SettingsError(
-                f"found the bucket {address} as a store, expected a folder in it: {address}/<folder>"
+                f"found the bucket {address} as a store, "
+                f"expected a folder in it: {address}/<folder>"
             )
         self.folder = _cache() / hashlib.sha256(self.objects.address.encode()).hexdigest()[:16]
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,8 +62,8 @@ class RemoteStore(Store):
     ) -> Iterator[Store]:
         """A local copy of the store to work on, uploaded at the end; also if the work fails.
 
-        There is one lease on the whole store, whatever the name. Raises RuntimeError if the lease is
-        lost on the way: then nothing is written any more.
+        There is one lease on the whole store, whatever the name. Raises RuntimeError if the lease
+        is lost on the way: then nothing is written any more.
         """
         with file_lock(self.folder / "lock"), Lease(self.objects, self.lease_seconds) as lease:
             session = Session(self, lease, run_key)
@@ -179,7 +180,7 @@ class Session(Store):
         self._download(plan.missing(self.remote, here, needs, runs))
 
     def _readable_runs(self) -> frozenset[str] | None:
-        """Runs that a task reads: its own, the one published before it, the one that readers use."""
+        """Runs that a task reads: its own, the one published before, the one that readers use."""
         if self.run_key is None:
             return None
         before = [key for key in self.published() if key < self.run_key]

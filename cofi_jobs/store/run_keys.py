@@ -26,7 +26,7 @@ def check_run_key(run_key: str) -> str:
     """The run key itself. Raises SettingsError if the key cannot name a folder."""
     if not RUN_KEY.fullmatch(run_key):
         raise SettingsError(
-            f"found the run key {run_key!r}, expected 1 to 100 letters, digits, dots, hyphens or underscores, "
-            "the first a letter or digit"
+            f"found the run key {run_key!r}, expected 1 to 100 letters, digits, dots, hyphens or "
+            "underscores, the first a letter or digit"
         )
     return run_key

@@ -1,7 +1,7 @@
 """Arrow schemas of the tables that readers rely on.
 
-Descriptions of the columns travel in the files: with Arrow's fields, and for other readers in the Parquet file's own
-key-value metadata, under the column's name.
+The files hold a description of each column: with Arrow's fields, and for other readers in the
+Parquet file's own key-value metadata, under the column's name.
 """
 
 from pathlib import PurePath

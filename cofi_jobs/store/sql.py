@@ -1,4 +1,4 @@
-"""A DuckDB connection set up for one task: bounded memory, spilling to the store's disk, time in UTC."""
+"""A DuckDB connection for one task: bounded memory, spilling to the store's disk, time in UTC."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE
 
 @contextmanager
 def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory database that spills into `folder` beyond the memory limit, and leaves nothing there."""
+    """A database in memory that spills into `folder` beyond its limit; leaves nothing there."""
     spill = folder / SPILL
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")

@@ -1,4 +1,4 @@
-"""A store in a folder of a local or shared disk, as a task sees it; remote.py has the one in a bucket.
+"""A store in a folder, as a task sees it; remote.py has the store in a bucket.
 
 The parts of the store are apart: layout.py knows where things are, files.py replaces files and
 folders whole or not at all, records.py reads and writes the records, batches.py and runs.py know
@@ -53,7 +53,7 @@ class Store:
         return f"{self.location}/{path.relative_to(self.root)}"
 
     def readable(self, run_key: str, name: str) -> tuple[str, Any]:
-        """Path of a table or file of a run for readers, and its file system; None: this machine's."""
+        """Path of a run's table or file for readers, and its file system; None: this machine's."""
         return str(self.table(run_key, name)), None
 
     def table(self, run_key: str, name: str) -> Path:
@@ -134,7 +134,7 @@ class Store:
         return files.replace_file(target, staging=self.root)
 
     def set_current(self, run_key: str) -> None:
-        """Point readers to a published run, atomically. Raises StoreError if it is not published."""
+        """Point readers to a run, atomically. Raises StoreError if the run is not published."""
         if self.manifest(run_key) is None:
             known = ", ".join(self.published()) or "none"
             raise StoreError(

@@ -66,7 +66,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 
 def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, int]:
-    """What became of each row that was ever read: the rows of the batches' files, and those left out.
+    """What became of each row that was ever read.
 
     n_read = n_rows + n_refused + n_erased. Raises StoreError if that does not hold: then rows were
     lost.
@@ -82,8 +82,8 @@ def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, 
     n_rows = rows.n_rows + n_left_out
     if n_read != n_rows + n_rejected + n_erased:
         raise StoreError(
-            f"found {n_rows} rows taken, {n_rejected} rejected and {n_erased} erased in the batches "
-            f"up to {batches[-1]}, expected the {n_read} that were read"
+            f"found {n_rows} rows taken, {n_rejected} rejected and {n_erased} erased in the "
+            f"batches up to {batches[-1]}, expected the {n_read} that were read"
         )
     return {
         "n_read": n_read,
@@ -96,7 +96,7 @@ def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, 
 
 
 def _number_rows(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
-    """Make the tables `users`, `items` and `numbered`; returns number and sum of each item's ratings.
+    """Make the tables users, items and numbered; returns each item's count and sum of ratings.
 
     Row numbers follow the sorted ids, so that they are the same each time. Sums are exact decimals:
     the order of adding must not show in the result.
@@ -140,9 +140,13 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
 
 
 def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
-    """Titles and groups of items from the files in catalogue/; of two rows for one item the later file's counts."""
+    """Make the table `catalogue`: titles and groups of items from the files in catalogue/.
+
+    Of two rows for one item that of the later file counts.
+    """
     connection.execute(
-        "CREATE TEMP TABLE named (catalogue_id VARCHAR, title VARCHAR, groups VARCHAR, file INTEGER)"
+        "CREATE TEMP TABLE named "
+        "(catalogue_id VARCHAR, title VARCHAR, groups VARCHAR, file INTEGER)"
     )
     for number, path in enumerate(sources.drop_files(store.catalogue)):
         try:
