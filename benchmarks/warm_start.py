@@ -74,7 +74,11 @@ def main(
                 )
     found = pd.DataFrame(rows)
     table = Table(
-        "start", "seed", "steps of the trial", *(name for _, name in MEASURES), "seconds of train"
+        "start",
+        "seed",
+        "steps of the holdout model",
+        *(name for _, name in MEASURES),
+        "seconds of train",
     )
     names = {False: "anew", True: f"warm, night {nights + 1}"}
     for row in found.to_dict("records"):

@@ -47,10 +47,10 @@ class FullGradient:
 class ProjectedGradient:
     """J minimised over W and b, a function of X alone, and its gradient (variable projection).
 
-    Each step takes the next users: all users in random order, in batches of about as many ratings,
-    then all again in another order. At their exact rows J does not change with W and b, so the
-    gradient by X of J at these rows is the gradient of the minimum (Golub & Pereyra 1973, SIAM J.
-    Numer. Anal. 10). J and gradient are scaled to all ratings.
+    Each step takes some users; a round of steps takes all of them, in random order. At their exact
+    rows J does not change with W and b, so the gradient by X of J at these rows is the gradient of
+    the minimum (Golub & Pereyra 1973, SIAM J. Numer. Anal. 10). J and gradient are scaled to all
+    ratings.
 
     With recency the rows are those that users have in the end, while J weights all ratings alike.
     That makes better X than weights by recency in both.
@@ -62,21 +62,21 @@ class ProjectedGradient:
         self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray, seed: int
     ) -> None:
         self.objective, self.ratings, self.item_counts = objective, ratings, item_counts
-        n_batches = objective.batches(len(ratings.y))
-        self.batches = random_batches(ratings.counts, n_batches, seed)
+        n_steps = objective.steps_per_round(len(ratings.y))
+        self.users_of_steps = users_of_steps(ratings.counts, n_steps, seed)
 
     def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at this X, estimated from the next users."""
         [X] = learned
         solver = RowSolver(self.objective, X.numpy(), self.item_counts)
-        batch = self.ratings.of_users(next(self.batches))
-        W, b = solver.solve(batch)
+        sample = self.ratings.of_users(next(self.users_of_steps))
+        W, b = solver.solve(sample)
         dense = dense_pays(len(self.ratings.counts), len(X), X.shape[1], len(self.ratings.y))
         J, gradient = tf.zeros(()), tf.zeros_like(X)
         # One chunk after the other: TensorFlow has threads of its own, which would share the cores
         # with ours.
-        for users in chunks(batch.counts, -(-len(batch.y) // CHUNK)):
-            part = batch.between(users.start, users.stop)
+        for users in chunks(sample.counts, -(-len(sample.y) // CHUNK)):
+            part = sample.between(users.start, users.stop)
             J_part, [gradient_part] = cost_and_gradients(
                 Parameters(X, W[users], b[users]),
                 problem(self.objective, part, self.item_counts),
@@ -84,7 +84,7 @@ class ProjectedGradient:
                 dense=dense,
             )
             J, gradient = J + J_part, gradient + gradient_part
-        scale = len(self.ratings.y) / len(batch.y)
+        scale = len(self.ratings.y) / len(sample.y)
         return scale * J, [scale * gradient]
 
 
@@ -96,16 +96,15 @@ def dense_pays(n_users: int, n_items: int, n_factors: int, n_ratings: int) -> bo
     return n_users * n_items <= n_factors * n_ratings
 
 
-def random_batches(counts: np.ndarray, n_batches: int, seed: int) -> Iterator[np.ndarray]:
-    """Users of step after step, in batches with about as many ratings.
+def users_of_steps(counts: np.ndarray, n_steps: int, seed: int) -> Iterator[np.ndarray]:
+    """The users of each step, without end; the users of all steps have about as many ratings.
 
-    `n_batches` batches make a round through all users that have ratings; each round has another
-    order.
+    `n_steps` steps make a round through all users that have ratings. Each round has another order.
     """
     rng, users = np.random.default_rng(seed), np.flatnonzero(counts)
     while True:
         shuffled = rng.permutation(users)
-        for part in chunks(counts[shuffled], n_batches):
+        for part in chunks(counts[shuffled], n_steps):
             yield shuffled[part]
 
 

@@ -56,7 +56,7 @@ class Objective:
         decay = (1 + np.cos(np.pi * np.arange(n_steps) / n_steps)) / 2
         return (self.learning_rate * decay).astype(np.float32)
 
-    def batches(self, n_ratings: int) -> int:
+    def steps_per_round(self, n_ratings: int) -> int:
         """In how many steps all ratings are used once.
 
         `ratings_per_step` 0: one step. None: a hundred, but with at least 16,384 ratings in each,

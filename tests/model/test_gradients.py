@@ -39,7 +39,7 @@ def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users
 
 def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
     counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
-    drawn = gradients.random_batches(counts, 5, seed=0)
+    drawn = gradients.users_of_steps(counts, 5, seed=0)
     for _ in range(2):
         parts = [next(drawn) for _ in range(5)]
         assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()

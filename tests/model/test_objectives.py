@@ -1,4 +1,4 @@
-"""What the models are fitted to: targets, penalties, batches."""
+"""What the models are fitted to: targets, penalties, steps."""
 
 import numpy as np
 import pytest
@@ -27,11 +27,14 @@ def test_targets_are_the_same_on_every_scale(scale):
     )
 
 
-def test_batches_follow_the_number_of_ratings():
-    sizes = {n: n / Objective(ratings_per_step=None).batches(n) for n in (10, 80_000, 10**7, 10**8)}
+def test_the_steps_of_a_round_follow_the_number_of_ratings():
+    sizes = {
+        n: n / Objective(ratings_per_step=None).steps_per_round(n)
+        for n in (10, 80_000, 10**7, 10**8)
+    }
     assert sizes == {10: 10, 80_000: 16_000, 10**7: 10**5, 10**8: 10**6}
-    assert Objective(ratings_per_step=0).batches(10**6) == 1
-    assert Objective(ratings_per_step=1000).batches(10_400) == 11
+    assert Objective(ratings_per_step=0).steps_per_round(10**6) == 1
+    assert Objective(ratings_per_step=1000).steps_per_round(10_400) == 11
 
 
 def test_penalties_and_alphas_by_hand():
