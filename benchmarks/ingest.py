@@ -70,9 +70,22 @@ def copy(source: Path, target: Path) -> Measured:
     return measure([sys.executable, "-c", COPY_SCRIPT, str(source), str(target), *limits])
 
 
-def run(folder: Path, size: int, nightly: int, repeats: int) -> dict[str, list[Measured]]:
-    """All steps of one size, each `repeats` times, COPY and ours in turn."""
+def as_text(path: Path) -> Path:
+    """The file with one more rating, whose user is quoted, so that ingest must read the file as text."""
+    quoted = path.with_name(f"{path.stem}-as-text.csv")
+    with path.open("rb") as source, quoted.open("wb") as target:
+        target.write(source.readline() + b'"1",1,4.0,1262304000\n')
+        shutil.copyfileobj(source, target)
+    return quoted
+
+
+def run(
+    folder: Path, size: int, nightly: int, repeats: int, text: bool = False
+) -> dict[str, list[Measured]]:
+    """All steps of one size, each `repeats` times, COPY and ours in turn; with `text`, all files are read as text."""
     source = files(folder, size, nightly)
+    if text:
+        source = {name: as_text(path) for name, path in source.items()}
     store, target = folder / "store", folder / "copy.parquet"
 
     def job(task: str, night: int) -> Measured:
@@ -154,6 +167,9 @@ def main(
     repeats: Annotated[
         int, typer.Option(help="How often all of it is measured; the median counts.")
     ] = 3,
+    text: Annotated[
+        bool, typer.Option("--as-text", help="Files that are no plain files of numbers.")
+    ] = False,
     folder: Annotated[
         Path, typer.Option(help="Where data, store and figures go.", envvar="BENCHMARK_FOLDER")
     ] = FOLDER,
@@ -163,7 +179,7 @@ def main(
 ) -> None:
     """Print seconds, their ratio to COPY's, peak memory and growth of each step; the figures also go to ingest.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {int(size): run(folder, int(size), nightly, repeats) for size in sizes.split(",")}
+    found = {int(size): run(folder, int(size), nightly, repeats, text) for size in sizes.split(",")}
     rows = summarize(found)
     stands = machine()
     record = {"machine": stands, "nightly": nightly, "repeats": repeats, "steps": rows}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.erasure.matching import ids_among, rejected_rows
 from cofi_jobs.erasure.run_tables import copy_without
-from cofi_jobs.erasure.tombstones import REASON
+from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import compacted_part, rating_parts
 from cofi_jobs.store.store import Store
@@ -110,7 +110,7 @@ def _without_content(rows: pa.Table, mask: pa.Array) -> pa.Table:
         if name in rows.column_names:
             place = rows.schema.get_field_index(name)
             field = rows.schema.field(place)
-            value = pa.scalar(REASON if name == "reason" else None, field.type)
+            value = pa.scalar(ERASED if name == "reason" else None, field.type)
             column = pc.if_else(mask, value, rows[name])
             rows = rows.set_column(place, field.with_nullable(True), column)
     return rows

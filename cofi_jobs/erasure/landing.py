@@ -8,8 +8,11 @@ import duckdb
 
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.erasure.matching import as_word
-from cofi_jobs.erasure.tombstones import REASON
-from cofi_jobs.ingestion import formats
+from cofi_jobs.ingestion.formats import is_text, rating_file
+from cofi_jobs.ingestion.landing import drop_files
+from cofi_jobs.ingestion.packed import is_empty
+from cofi_jobs.ingestion.staging import ERASED
+from cofi_jobs.ingestion.text_table import forget_rejects
 from cofi_jobs.store.batches import taken_digests
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.store import Store
@@ -23,7 +26,7 @@ def clean_landing(
     """Remove taken files that hold the users. The other rows of the files are in the batches."""
     taken = taken_digests(store)
     removed: dict[str, list[Path]] = {}
-    for path in formats.drop_files(store.landing):
+    for path in drop_files(store.landing):
         if rows_of_users(connection, path, users):
             digest = sha256(path)
             if digest in taken:
@@ -58,17 +61,17 @@ def rows_of_users(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequ
     """
     pattern = as_word(users)
     try:
-        if formats.is_empty(path):
+        if is_empty(path):
             return 0
-        query = formats.rating_file(connection, path).query
+        query = rating_file(connection, path).query
         [(count,)] = connection.execute(
             f"""SELECT count(*) FROM ({query}) WHERE user_id IN (SELECT unnest($users))
             OR (user_id IS NULL AND regexp_matches(raw, $pattern))""",
             {"users": list(users), "pattern": pattern.pattern},
         ).fetchall()
-        if formats.is_text(path):
+        if is_text(path):
             malformed = connection.execute("SELECT csv_line FROM reject_errors").fetchall()
-            connection.execute("DELETE FROM reject_errors")
+            forget_rejects(connection)
             count += sum(bool(pattern.search(line or "")) for (line,) in malformed)
         return count
     except (CofiError, duckdb.Error):
@@ -85,7 +88,7 @@ def remove_landed(store: Store) -> list[str]:
     for key in store.batches():
         for file in store.required_outcome(key, "ingest")["files"]:
             path = store.landing / file["name"]
-            if REASON in file["reasons"] and path.is_file() and sha256(path) == file["sha256"]:
+            if ERASED in file["reasons"] and path.is_file() and sha256(path) == file["sha256"]:
                 path.unlink()
                 removed.append(path.name)
     return removed

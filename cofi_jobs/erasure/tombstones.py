@@ -18,7 +18,6 @@ from cofi_jobs.store.erasure_key import erasure_key
 from cofi_jobs.store.records import Tombstone
 from cofi_jobs.store.store import Store
 
-REASON = "erased"
 # A word is what stands between two of these: 17 is one in "17,42,3", not in "2017-01-17.csv".
 BREAKS = r"\s,;|:=&\"'<>(){}\[\]"
 

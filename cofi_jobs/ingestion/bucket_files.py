@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cofi_jobs.core.credentials import SOURCE_FILES, options
 from cofi_jobs.core.errors import DataError, SettingsError
-from cofi_jobs.ingestion.formats import is_dropped
+from cofi_jobs.ingestion.landing import is_dropped
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.layout import TEMPORARY
 from cofi_jobs.store.objects import Object, Objects

@@ -18,7 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from cofi_jobs.core.errors import DataError, StoreError
-from cofi_jobs.ingestion import formats as sources
+from cofi_jobs.ingestion.catalogue import catalogue
+from cofi_jobs.ingestion.formats import is_text
+from cofi_jobs.ingestion.landing import drop_files
+from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -148,13 +151,13 @@ def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None
         "CREATE TEMP TABLE named "
         "(catalogue_id VARCHAR, title VARCHAR, groups VARCHAR, file INTEGER)"
     )
-    for number, path in enumerate(sources.drop_files(store.catalogue)):
+    for number, path in enumerate(drop_files(store.catalogue)):
         try:
             connection.execute(
-                f"INSERT INTO named SELECT *, {number} FROM ({sources.catalogue(connection, path)})"
+                f"INSERT INTO named SELECT *, {number} FROM ({catalogue(connection, path)})"
             )
-            if sources.is_text(path):
-                sources.check_quotes(connection, path)
+            if is_text(path):
+                check_quotes(connection, path)
                 [(malformed,)] = connection.execute(
                     "SELECT count(DISTINCT line) FROM reject_errors"
                 ).fetchall()
@@ -162,7 +165,7 @@ def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None
                     log.warning(
                         "%s: %d malformed lines of the catalogue were passed over", path, malformed
                     )
-                connection.execute("DELETE FROM reject_errors")
+                forget_rejects(connection)
         except duckdb.Error as error:
             raise DataError(
                 f"{path} cannot be read as a catalogue: {str(error).splitlines()[0]}"

@@ -285,7 +285,7 @@ def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
 
 def test_a_night_that_was_stopped_for_its_refused_rows_is_cleaned_too(store: Store) -> None:
     (store.landing / "stopped.csv").write_text(f"userId,movieId,rating,timestamp\n{NAME},10,x,1\n")
-    with pytest.raises(DataError, match="1 of 1 rows to be refused"):
+    with pytest.raises(DataError, match="1 of 1 rows to be rejected"):
         run_task("ingest", store, load_settings(["max_rejected=0.5"]), "night-5")
     assert any(hit.startswith("rejected/batch=night-5") for hit in trace(store))
     found = erase(store, load_settings(), [NAME], now=True)

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.ingestion import formats as sources
-from cofi_jobs.ingestion.formats import U_ITEM_GENRES
+from cofi_jobs.ingestion.catalogue import catalogue
+from cofi_jobs.ingestion.csv_files import U_ITEM_GENRES
+from cofi_jobs.ingestion.formats import rating_file
+from cofi_jobs.ingestion.landing import drop_files
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.store import Store
@@ -28,14 +30,14 @@ def write(path: Path, content: str | bytes) -> Path:
 
 def read(path: Path, columns: str = "user_id, item_id, rating, timestamp") -> list[Row]:
     with sql.connect(load_settings(), path.parent) as connection:
-        query = sources.rating_file(connection, path).query
+        query = rating_file(connection, path).query
         return connection.execute(f"SELECT {columns} FROM ({query})").fetchall()
 
 
 def read_catalogue(path: Path) -> list[Row]:
     with sql.connect(load_settings(), path.parent) as connection:
         return connection.execute(
-            f"SELECT item_id, title, groups FROM ({sources.catalogue(connection, path)})"
+            f"SELECT item_id, title, groups FROM ({catalogue(connection, path)})"
         ).fetchall()
 
 
@@ -283,7 +285,7 @@ def test_only_lines_that_duckdb_would_not_read_are_given_a_bound(
     lines = [f"9,{number},3,978300762,{'x' * length}" for number in range(1 + 5_000_000 // length)]
     path = write(tmp_path / name, "userId,movieId,rating,timestamp,review\n" + "\n".join(lines))
     with sql.connect(load_settings(), tmp_path) as connection:
-        table = sources.rating_file(connection, path).table
+        table = rating_file(connection, path).table
     assert table is not None
     assert table.longest >= length if is_long else table.longest == 0
 
@@ -303,7 +305,7 @@ def test_hidden_files_folders_and_files_still_being_written_are_left(tmp_path: P
     ):
         write(tmp_path / name, CSV)
     (tmp_path / "folder.csv").mkdir()
-    assert [path.name for path in sources.drop_files(tmp_path)] == ["a.csv", "b.csv", "e.tmp.csv"]
+    assert [path.name for path in drop_files(tmp_path)] == ["a.csv", "b.csv", "e.tmp.csv"]
 
 
 # ---- catalogues

@@ -837,7 +837,7 @@ def test_too_many_refused_rows_stop_the_run(store: Store) -> None:
     drop(store, "a.csv", HEADER + "4,10,3,1\n5,10,x,1\n6,10,y,1\n7,10,,1\n")
     with pytest.raises(DataError) as stopped:
         ingest(store, "night-1", "max_rejected=0.7")
-    assert "found 3 of 4 rows to be refused, expected at most 0.7 of them" in str(stopped.value)
+    assert "found 3 of 4 rows to be rejected, expected at most 0.7 of them" in str(stopped.value)
     assert "rating is not a number (2), rating is missing (1)" in str(stopped.value)
     assert "a.csv" in str(stopped.value)
     shown = pd.read_parquet(store.rejected("night-1"))["raw"].tolist()

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion import staging
+from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
-from cofi_jobs.tasks import ingest
-from cofi_jobs.tasks.ingest import Bounds
 
 HEADER = "userId,movieId,rating,timestamp\n"
 SCALE = Bounds(low=0.5, high=5)
@@ -68,13 +68,13 @@ def read(path: Path, plainly: bool) -> tuple[bool, list[Any], list[Any]]:
     """Whether a file was read as plain, its good rows, and its refused ones, or the error."""
     taken = path.with_name("taken.parquet")
     with sql.connect(load_settings(), path.parent) as connection:
-        sql.attach(connection, ingest.STAGING)
+        staging.open_database(connection)
         try:
-            staged = ingest._stage(connection, 0, path, SCALE, taken if plainly else None)
+            staged = staging.stage(connection, 0, path, SCALE, taken if plainly else None)
         except DataError as error:
             return False, [], [str(error)]
         good = f"FROM {staged.view} WHERE reason IS NULL"
-        ids = ", ".join(ingest._id_as(column, "string") for column in ("user_id", "item_id"))
+        ids = ", ".join(staging.id_as(column, "string") for column in ("user_id", "item_id"))
         rows = f"SELECT {ids}, value, epoch_us(time) {good}"
         if staged.plain:
             assert connection.execute(f"SELECT count(*) {good}").fetchall() == [(0,)]

@@ -1,0 +1,148 @@
+"""The files of a run's batch: which files are new, and the record of each that the outcome of ingest keeps."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.store.files import sha256
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+COUNTS = ("rows_read", "rows_taken", "rows_refused")
+
+
+class Counts(TypedDict):
+    """What became of the rows of a file; `reasons` counts the rejected rows by reason."""
+
+    rows_read: int
+    rows_taken: int
+    rows_refused: int
+    rows_withdrawn: NotRequired[int]  # not in records of older versions
+    reasons: dict[str, int]
+
+
+class FileRecord(Counts):
+    """A file in the outcome of ingest, tasks/<run_key>/ingest.json."""
+
+    name: str
+    path: str
+    bytes: int
+    mtime_ns: (
+        int | None
+    )  # None: an erasure removed the file, so if it is there again it is read again
+    sha256: str
+    part: str  # file in the batch's folders; another one after an erasure
+    rows_erased: NotRequired[int]
+    source: NotRequired[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file that this run reads."""
+
+    path: Path
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
+
+    @property
+    def part(self) -> str:
+        """Name of the file in the batch. It follows from the content, so it is the same in every attempt of a run."""
+        return f"part-{self.sha256[:16]}.parquet"
+
+    def check_unchanged(self) -> None:
+        """Raise RuntimeError if the file is no longer what it was; a retry reads it again."""
+        stat = self.path.stat()
+        if (stat.st_size, stat.st_mtime_ns) != (self.bytes, self.mtime_ns):
+            raise RuntimeError(f"{self.path} was changed while it was read")
+
+    def record(self, counts: Counts) -> FileRecord:
+        """What the outcome keeps of the file."""
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "bytes": self.bytes,
+            "mtime_ns": self.mtime_ns,
+            "sha256": self.sha256,
+            **counts,
+            "part": self.part,
+        }
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The files of a run.
+
+    new       files to read
+    gone      records of files that an earlier attempt of this run took and that are no longer there: what was taken
+              of them is kept
+    replayed  files whose content another run took under another path or at another time
+    """
+
+    new: Sequence[NewFile]
+    gone: Sequence[FileRecord]
+    replayed: Sequence[Path]
+
+
+def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
+    """The batch of a run: those of the files whose content no other run took, and what the run itself took before.
+
+    Raises DataError for a path without a file.
+    """
+    records: dict[str, list[FileRecord]] = {
+        key: store.required_outcome(key, "ingest")["files"] for key in store.batches()
+    }
+    own = records.pop(run_key, [])
+    others = [record for files in records.values() for record in files]
+    digests = {(r["path"], r["bytes"], r["mtime_ns"]): r["sha256"] for r in [*others, *own]}
+    taken_by_others = {record["sha256"] for record in others}
+    # Files of an earlier attempt are read again. If they were corrected meanwhile, they are taken as they are now.
+    still_there = [Path(record["path"]) for record in own if Path(record["path"]).is_file()]
+    gone = {r["sha256"]: r for r in own if not Path(r["path"]).is_file()}
+    new: dict[str, NewFile] = {}
+    replayed = []
+    for path in [*paths, *still_there]:
+        if not path.is_file():
+            raise DataError(f"found no file {path}, expected a file of ratings")
+        stat = path.stat()
+        # A file with the path, size and time of one that was read before is not read again to know it.
+        known = digests.get((str(path), stat.st_size, stat.st_mtime_ns))
+        file = NewFile(path, stat.st_size, stat.st_mtime_ns, known or sha256(path))
+        if file.sha256 in taken_by_others:
+            if not known:
+                replayed.append(path)
+            log.info("%s: an earlier run took this content, so it is left", path)
+        else:
+            gone.pop(file.sha256, None)
+            new[file.sha256] = file
+    in_turn = sorted(new.values(), key=lambda file: (file.name, file.sha256))
+    return Batch(in_turn, list(gone.values()), replayed)
+
+
+def in_order(records: Sequence[FileRecord]) -> list[FileRecord]:
+    """Records in the order in which readers take a batch's files."""
+    return sorted(records, key=lambda record: (record["name"], record["sha256"]))
+
+
+def totals(records: Sequence[FileRecord]) -> dict[str, Any]:
+    """The counts of all files together."""
+    return {
+        **{key: sum(record[key] for record in records) for key in COUNTS},  # type: ignore[literal-required]
+        "rows_withdrawn": sum(record.get("rows_withdrawn", 0) for record in records),
+        "reasons": dict(reasons(records)),
+    }
+
+
+def reasons(records: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """How many rows of all files were rejected, by reason."""
+    return sum((Counter(record["reasons"]) for record in records), Counter())

@@ -1,0 +1,95 @@
+"""What the first run fixes for a store: the types of its ids and the scale of its ratings; and what follows from it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion.columns import FORMATS
+from cofi_jobs.ingestion.staging import StagedFile
+from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, Bounds, is_no_integer
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Properties:
+    """Types of user_id and item_id, "integer" or "string", and the lowest and highest rating."""
+
+    id_types: dict[str, str]
+    scale: list[float]
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Properties":
+        """From what the store keeps."""
+        return cls({name: record[name] for name in ("user_id", "item_id")}, record["scale"])
+
+    def record(self) -> dict[str, Any]:
+        """For the store to keep."""
+        return {**self.id_types, "scale": self.scale}
+
+
+def bounds(settings: Settings, properties: Properties | None) -> Bounds:
+    """What settings and properties ask of a run's ratings; in a first run there are no properties yet."""
+    if properties is None:
+        return Bounds(
+            integers=("user_id", "item_id") if settings.id_type == "integer" else (),
+            low=-LARGEST if settings.rating_low is None else settings.rating_low,
+            high=LARGEST if settings.rating_high is None else settings.rating_high,
+        )
+    id_types = properties.id_types
+    if settings.id_type != "auto" and settings.id_type not in id_types.values():
+        raise DataError(
+            f"found id_type {settings.id_type}, but the first night has fixed {id_types}"
+        )
+    integers = [column for column in id_types if id_types[column] == "integer"]
+    return Bounds(integers, *scale(settings, properties.scale))
+
+
+def first_properties(
+    store: Store,
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    staged: Sequence[StagedFile],
+) -> Properties:
+    """The properties that the files of a first run show. Raises DataError if they have no ratings."""
+    if not staged:
+        raise DataError(
+            f"found no ratings in {store.shown(store.landing)}, expected a file there: {FORMATS}"
+        )
+    rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)
+    users_differ, items_differ, low, high = connection.execute(f"""
+        SELECT bool_or({is_no_integer("user_id")}), bool_or({is_no_integer("item_id")}), min(value), max(value)
+        FROM ({rows}) WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
+    ends = [(file.plain.low, file.plain.high) for file in staged if file.plain]
+    if low is not None:
+        ends.append((low, high))
+    if not ends:
+        example = connection.execute(f"SELECT raw, reason FROM ({rows}) LIMIT 1").fetchone()
+        shown = f"rows such as {example[0]!r} ({example[1]})" if example else "no rows"
+        raise DataError(f"found {shown} in the first night's files, expected ratings")
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    id_types = {
+        "user_id": "string" if users_differ else "integer",
+        "item_id": "string" if items_differ else "integer",
+    }
+    if settings.id_type != "auto":
+        id_types = dict.fromkeys(id_types, settings.id_type)
+    log.info("first night: %s, ratings from %g to %g; kept from now on", id_types, low, high)
+    return Properties(id_types, scale(settings, [low, high]))
+
+
+def scale(settings: Settings, kept: Sequence[float]) -> list[float]:
+    """The ends of the scale, those of the settings before those that the store keeps."""
+    low = kept[0] if settings.rating_low is None else settings.rating_low
+    high = kept[1] if settings.rating_high is None else settings.rating_high
+    if low >= high:
+        raise DataError(
+            f"found the rating scale {low:g} to {high:g}, expected two different ends: set rating_low and rating_high"
+        )
+    return [low, high]

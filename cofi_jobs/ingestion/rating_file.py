@@ -1,0 +1,76 @@
+"""What a reader of a format gives: the five columns of ratings and the text of each record, as SQL over one file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cofi_jobs.ingestion.columns import ABSENT, RATING_COLUMNS, choose_rating_columns
+from cofi_jobs.ingestion.text_table import TextTable
+from cofi_jobs.store import sql
+
+
+@dataclass(frozen=True)
+class RatingFile:
+    """A file of ratings in SQL.
+
+    cells     table with a row for each record, in the file's order
+    fields    expressions over `cells` for user_id, item_id, rating, timestamp and op: text as the file has it,
+              with the blanks around it; ABSENT where the file has no such column
+    raw       expression for the text of the record; costly, so it is only asked for rejected records
+    chosen    for each of the fields that the file has, the name of the file's column
+    broken    condition for records that cannot be taken apart into columns
+    row       expression for the record's number as text, NULL where the records come in order
+    table     the file itself where that is a CSV-like text
+    """
+
+    cells: str
+    fields: Mapping[str, str]
+    raw: str
+    chosen: Mapping[str, str]
+    broken: str = "false"
+    row: str = "NULL"
+    table: TextTable | None = None
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the file has a column of times."""
+        return "timestamp" in self.chosen
+
+    @property
+    def query(self) -> str:
+        """SELECT of the five fields, cleaned, and `raw`."""
+        cleaned = (
+            f"{(clean_id if name.endswith('_id') else clean)(field)} AS {name}"
+            for name, field in self.fields.items()
+        )
+        return f"SELECT {', '.join(cleaned)}, {self.raw} AS raw FROM {self.cells}"
+
+
+def of_columns(
+    path: Path,
+    relation: str,
+    columns: Sequence[str],
+    separator: str = ",",
+    table: TextTable | None = None,
+) -> RatingFile:
+    """A file of a format that has columns; `raw` has the cells of all columns between separators."""
+    chosen = choose_rating_columns(path, columns)
+    numbers = range(len(columns))
+    names = ", ".join(f"{sql.name(columns[number])} AS c{number}" for number in numbers)
+    texts = ", ".join(f"coalesce(CAST(c{number} AS VARCHAR), '')" for number in numbers)
+    fields = {
+        name: f"CAST(c{columns.index(chosen[name])} AS VARCHAR)" if name in chosen else ABSENT
+        for name in RATING_COLUMNS
+    }
+    raw = f"concat_ws({sql.quote(separator)}, {texts})"
+    return RatingFile(f"(SELECT {names} FROM {relation})", fields, raw, chosen, table=table)
+
+
+def clean(expression: str) -> str:
+    """A cell's text without the blanks around it, in SQL."""
+    return f"trim(CAST({expression} AS VARCHAR))"
+
+
+def clean_id(expression: str) -> str:
+    """A cell's text as an id, in SQL; see core/ids.py."""
+    return f"clean_id(CAST({expression} AS VARCHAR))"

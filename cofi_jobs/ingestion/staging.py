@@ -1,0 +1,216 @@
+"""Staging: the judged rows of a run's files, in a database on disk, until all files have been seen.
+
+Only then a first run knows the types of its ids and the scale of its ratings. The database keeps memory free.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pyarrow as pa
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion import macros, plain_files
+from cofi_jobs.ingestion.batch import Counts
+from cofi_jobs.ingestion.formats import is_text, rating_file
+from cofi_jobs.ingestion.packed import is_empty
+from cofi_jobs.ingestion.plain_files import Plain
+from cofi_jobs.ingestion.rating_file import RatingFile
+from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
+from cofi_jobs.ingestion.verdicts import OUTSIDE, Bounds, number_of, verdicts
+from cofi_jobs.store import sql
+
+DATABASE = "staging"
+# Nearly all rows are numbers. What the others have besides is one column, not five more to write for every row.
+COLUMNS = "user_number BIGINT, item_number BIGINT, value FLOAT, time TIMESTAMPTZ, texts VARCHAR[]"
+VIEW = """
+    SELECT user_number, item_number, value, time, texts[1] AS user_id, texts[2] AS item_id, texts[3] AS reason,
+        texts[4] AS raw, coalesce(texts[5]::BIGINT, rowid + 1) AS row"""
+ERASED = "erased"  # the reason of rows of erased users
+
+
+class ErasedUsers(Protocol):
+    """Who was erased."""
+
+    def until(self, user_ids: Iterable[str]) -> dict[str, datetime]:
+        """For each erased one of the users the time up to which ratings stay away."""
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether a word of the text is the id of an erased user."""
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """The rows of one file: a table, and a view of it with a column for each of the texts.
+
+    Of a plain file only the rejected rows are there; the good ones are written already.
+    """
+
+    number: int
+    plain: Plain | None = None
+
+    @property
+    def table(self) -> str:
+        """The table, see COLUMNS."""
+        return f"{DATABASE}.file_{self.number}"
+
+    @property
+    def view(self) -> str:
+        """The view, see VIEW."""
+        return f"staged_{self.number}"
+
+
+def open_database(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make a connection ready for staging."""
+    macros.create(connection)
+    sql.attach(connection, DATABASE)
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    number: int,
+    path: Path,
+    bounds: Bounds,
+    taken: Path | None = None,
+) -> StagedFile:
+    """Judge the rows of one file. Good rows of a plain file go to `taken` at once, if that is given.
+
+    Raises DataError if the file cannot be read as ratings.
+    """
+    staged = StagedFile(number)
+    connection.execute(f"CREATE OR REPLACE TABLE {staged.table} ({COLUMNS})")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {staged.view} AS {VIEW} FROM {staged.table}")
+    if is_empty(path):
+        return staged
+    try:
+        source = rating_file(connection, path)
+        if taken and (plain := plain_files.take(connection, source, bounds, taken)):
+            _insert(connection, staged, plain.odd, bounds, path)
+            good = f"SELECT count(*) FROM {staged.view} WHERE reason IS NULL"
+            if connection.execute(good).fetchall() == [(0,)]:
+                return StagedFile(number, plain)
+            return stage(connection, number, path, bounds)
+        _insert(connection, staged, source, bounds, path)
+    except duckdb.Error as error:
+        raise DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}") from None
+    return staged
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    staged: StagedFile,
+    source: RatingFile,
+    bounds: Bounds,
+    path: Path,
+) -> None:
+    """Judge a file's rows into the table; lines with a wrong number of columns come last, with a reason."""
+    connection.execute(f"INSERT INTO {staged.table} BY NAME {verdicts(source, bounds)}")
+    if is_text(path):
+        check_quotes(connection, path)
+        reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
+        connection.execute(f"""
+            INSERT INTO {staged.table} BY NAME
+            SELECT [NULL, NULL, {reason}, first(csv_line), line::VARCHAR] AS texts
+            FROM reject_errors WHERE error_type != 'CAST' GROUP BY line ORDER BY line""")
+        forget_rejects(connection)
+
+
+def reject_erased(
+    connection: duckdb.DuckDBPyConnection, staged: StagedFile, erased: ErasedUsers
+) -> None:
+    """Reject what erased users rated until their erasure, and keep neither their ids nor the text of their rows."""
+    nameless = f"[NULL, NULL, '{ERASED}', NULL, texts[5]]"
+    user_id = "coalesce(texts[1], user_number::VARCHAR)"
+    users = connection.execute(
+        f"SELECT DISTINCT {user_id} AS id FROM {staged.table} WHERE id IS NOT NULL"
+    ).fetchall()
+    until = erased.until(user for (user,) in users)
+    if until:
+        columns = {
+            "user_id": pa.array(until, pa.string()),
+            "until": pa.array(until.values(), pa.timestamp("us", "UTC")),
+        }
+        connection.register("erased", pa.table(columns))
+        connection.execute(f"""
+            UPDATE {staged.table} SET user_number = NULL, item_number = NULL, texts = {nameless} FROM erased
+            WHERE {user_id} = erased.user_id AND (time IS NULL OR time <= until)""")
+        connection.unregister("erased")
+    # Lines that could not be taken apart: whose they are is unknown.
+    lines = connection.execute(f"""
+        SELECT rowid, texts[4] FROM {staged.table}
+        WHERE user_number IS NULL AND texts[1] IS NULL AND texts[4] IS NOT NULL""").fetchall()
+    rows = ", ".join(str(row) for row, raw in lines if erased.may_be_in(raw))
+    if rows:
+        connection.execute(f"UPDATE {staged.table} SET texts = {nameless} WHERE rowid IN ({rows})")
+
+
+def shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, erased: ErasedUsers) -> bool:
+    """Whether a file that was taken before has rows of erased users."""
+    query = rating_file(connection, path).query
+    users = connection.execute(
+        f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL"
+    ).fetchall()
+    if is_text(path):
+        forget_rejects(connection)
+    return bool(erased.until(user_id for (user_id,) in users))
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection,
+    staged: StagedFile,
+    name: str,
+    id_types: Mapping[str, str],
+    scale: Sequence[float],
+    taken: Path,
+    rejected: Path,
+) -> Counts:
+    """Write the good rows of a file to `taken` and the bad ones to `rejected`; returns what became of its rows."""
+    bad = _rejected_rows(staged, name, scale)
+    reasons = dict(
+        connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
+        .fetchall()
+    )  # fmt: skip
+    n_read, n_withdrawn = connection.execute(f"""
+        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM {staged.view}""").fetchall()[0]
+    if staged.plain:
+        n_taken = staged.plain.n_taken
+        n_read += n_taken
+    else:
+        n_taken = sql.write_parquet(connection, _good_rows(staged, id_types), taken)
+    n_rejected = sql.write_parquet(connection, bad, rejected) if reasons else 0
+    if n_read != n_taken + n_rejected:
+        raise RuntimeError(
+            f"{name}: {n_read} rows read, but {n_taken} taken and {n_rejected} rejected"
+        )
+    return {
+        "rows_read": n_read,
+        "rows_taken": n_taken,
+        "rows_refused": n_rejected,
+        "rows_withdrawn": n_withdrawn,
+        "reasons": reasons,
+    }
+
+
+def _good_rows(staged: StagedFile, id_types: Mapping[str, str]) -> str:
+    ids = ", ".join(f"{id_as(column, kind)} AS {column}" for column, kind in id_types.items())
+    return (
+        f"SELECT {ids}, value AS rating, time AS timestamp FROM {staged.view} WHERE reason IS NULL"
+    )
+
+
+def _rejected_rows(staged: StagedFile, name: str, scale: Sequence[float]) -> str:
+    # A first run knows its scale only when all rows are staged.
+    outside = f"'{OUTSIDE} {scale[0]:g} to {scale[1]:g}' || substr(reason, {len(OUTSIDE) + 1})"
+    return f"""SELECT {sql.quote(name)} AS file, row,
+        CASE WHEN starts_with(reason, '{OUTSIDE}') THEN {outside} ELSE reason END AS reason, raw,
+        {id_as("user_id", "string")} AS user_id FROM {staged.view} WHERE reason IS NOT NULL"""
+
+
+def id_as(column: str, id_type: str) -> str:
+    """An id of a staged row, as int64 or as the text that it was, in SQL."""
+    if id_type == "integer":
+        return f"coalesce({number_of(column)}, try_cast({column} AS BIGINT))"
+    return f"coalesce({column}, {number_of(column)}::VARCHAR)"
