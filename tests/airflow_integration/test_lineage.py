@@ -1,11 +1,13 @@
 """What the tasks are said to read and write, against what they really do."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from cofi_jobs.airflow_integration.lineage import _uri
+from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import DECLARED, TASKS
@@ -76,7 +78,8 @@ def test_a_task_misses_what_it_reads(
     elif task == "report" and folder != "runs/*/normalized":
         assert run_task(task, store, quick, KEY)["broken_sections"] > 0
     else:
-        with pytest.raises(Exception, match=r"."):
+        missing = re.escape(str(store.root / folder.replace("*", KEY)))
+        with pytest.raises((DataError, StoreError, FileNotFoundError), match=missing):
             run_task(task, store, quick, KEY)
 
 
