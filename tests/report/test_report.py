@@ -1,15 +1,10 @@
 """The report as a person opens it: one file, all in it, and nothing that the data could turn against its reader."""
 
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -17,10 +12,7 @@ import pytest
 from cofi_jobs.core.errors import DataError, QualityError
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import short
-from cofi_jobs.report.examples import spread
-from cofi_jobs.report.item_map import frequent, principal_components
 from cofi_jobs.report.overview import overview
-from cofi_jobs.report.ratings import bins
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.status import evaluation_of
 from cofi_jobs.store.store import Store
@@ -28,7 +20,6 @@ from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_all, run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
-from tests.support.repository import ROOT
 
 HOSTILE = '<script>alert(1)</script> $x$ & "\' id="a" ${7*7}{{7*7}}\x1b]]>'
 STRICT = [
@@ -382,127 +373,3 @@ def test_a_section_that_cannot_be_made_stops_neither_report_nor_run(
     assert "map_section" in caplog.text
     monkeypatch.undo()
     run_task("report", nights, load_settings(QUICK), "night-1")
-
-
-# ---- the pure functions
-
-
-@pytest.mark.parametrize(
-    ("ratings", "scale", "centres"),
-    [
-        ([1, 2, 4, 5], (1, 5), [1, 2, 3, 4, 5]),
-        ([0.5, 1, 4.5, 5], (0.5, 5), [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]),
-        ([-10, 0, 10], (-10, 10), [-10, 0, 10]),
-        ([3], (1, 5), None),
-    ],
-)
-def test_bins_lie_around_the_ratings_that_are_given(ratings, scale, centres):
-    edges = bins(np.array(ratings, float), *map(float, scale))
-    if centres is not None:
-        np.testing.assert_allclose((edges[1:] + edges[:-1]) / 2, centres)
-    assert np.histogram(ratings, edges)[0].sum() == len(ratings)
-
-
-def test_bins_of_ratings_of_any_value():
-    values = np.random.default_rng(0).uniform(-10, 10, 1000)
-    edges = bins(values, -10, 10)
-    assert len(edges) == 26
-    assert np.histogram(values, edges)[0].sum() == 1000
-
-
-def test_principal_components_keep_what_lies_in_a_plane():
-    rng = np.random.default_rng(0)
-    plane = rng.standard_normal((50, 2)) * (3, 1)
-    X = (plane @ np.linalg.qr(rng.standard_normal((8, 2)))[0].T + 5).astype(np.float32)
-    points, shares = principal_components(X)
-
-    def distances(points: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(points[:, None] - points, axis=2)
-
-    np.testing.assert_allclose(distances(points), distances(plane), atol=1e-4)
-    assert sum(shares) == pytest.approx(1)
-    assert shares[0] > shares[1]
-    flat, _ = principal_components(np.ones((1, 1), np.float32))
-    assert flat.tolist() == [[0, 0]]
-
-
-def test_frequent_groups_and_the_others():
-    names, colour = frequent(["a", "b", "b", "c", "", "d", "d"], 2)
-    assert names == ["b", "d", "other"]
-    assert colour.tolist() == [2, 0, 0, 2, 2, 1, 1]
-
-
-def test_spread_takes_first_and_last():
-    assert spread(100, 10)[0] == 0
-    assert spread(100, 10)[-1] == 99
-    assert spread(3, 10) == [0, 1, 2]
-    assert spread(0, 10) == []
-    assert all(
-        len(set(spread(n, 10, logarithmic))) == 10
-        for n in range(10, 60)
-        for logarithmic in (True, False)
-    )
-    places = spread(10_000, 10, logarithmic=True)
-    assert (places[0], places[-1]) == (0, 9_999)
-    assert sum(place < 100 for place in places) >= 4
-
-
-def last_words(script: str, **variables: str) -> list[str]:
-    """What a script in a fresh process, with an Airflow home of its own, prints in its last line."""
-    root = ROOT
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "AIRFLOW_HOME": home, "PYTHONPATH": str(root), **variables}
-        shown = subprocess.run(
-            [sys.executable, "-c", script],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=root,
-        )
-    return shown.stdout.splitlines()[-1].split()
-
-
-def newly_imported(module: str, before: str = "sys") -> set[str]:
-    """Packages that the import of a module brings into a fresh process."""
-    script = f"import sys, {before}; before = set(sys.modules); import {module}; "
-    return set(
-        last_words(
-            script + "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
-        )
-    )
-
-
-def test_the_plugin_is_light():
-    """Every process of Airflow loads it."""
-    assert newly_imported(
-        "cofi_jobs.airflow_integration.plugin", before="airflow.plugins_manager"
-    ) == {"cofi_jobs"}
-
-
-def test_pages_need_nothing_that_draws_or_computes():
-    found = newly_imported("cofi_jobs.airflow_integration.report_pages")
-    assert {"airflow", "jinja2"} <= found
-    assert not found & {"tensorflow", "duckdb", "pandas", "pyarrow", "matplotlib", "numpy"}
-
-
-@pytest.mark.parametrize("path", ["", "/airflow"])
-def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
-    """Airflow's UI resolves them against its own base; not logged in, the pages answer 401."""
-    script = """if True:
-        import re
-        from urllib.parse import urljoin
-        from airflow.api_fastapi.app import create_app
-        from starlette.testclient import TestClient
-        from cofi_jobs.airflow_integration.plugin import CofiReport
-        client = TestClient(create_app(apps="all"), base_url="http://host", root_path="PATH")
-        base = re.search('<base href="(.*?)"', client.get("PATH/").text)[1]
-        links = [urljoin(base, view["href"]) for view in CofiReport.external_views]
-        print(len(links), *(client.get(link).status_code for link in links))
-        """
-    found = last_words(
-        script.replace("PATH", path),
-        AIRFLOW__API__BASE_URL=f"http://host{path}",
-        AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    )
-    assert found == ["2", "401", "401"]

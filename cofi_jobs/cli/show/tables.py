@@ -51,7 +51,7 @@ def interval(low: float | None, high: float | None, sign: str = "") -> str:
 
 def integers(values: pd.Series) -> pd.Series:
     """Integers as texts, with a comma between thousands."""
-    return values.map("{:,}".format)
+    return values.map("{:,}".format).astype(str)
 
 
 def blank_repeats(frame: pd.DataFrame, key: str, columns: list[str]) -> pd.DataFrame:
