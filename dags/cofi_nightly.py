@@ -25,7 +25,7 @@ from cofi_jobs.airflow_integration import lineage
 from cofi_jobs.airflow_integration.alerts import run_late, task_failed
 from cofi_jobs.airflow_integration.dags import Context, add_task, counts, form, run_task
 from cofi_jobs.store.run_keys import run_key_at
-from cofi_jobs.tasks.declaration import Task, nightly
+from cofi_jobs.tasks.declaration import Task, before, nightly
 from cofi_jobs.tasks.registry import DECLARED
 
 RECOMMENDATIONS = Asset("cofi_recommendations")
@@ -83,7 +83,7 @@ def cofi_nightly() -> None:
         for task in TASKS
     }
     for task in TASKS:
-        for earlier in (*task.needs, *task.after):
+        for earlier in before(DECLARED, task.name):
             made[earlier] >> made[task.name]
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 Declared = Mapping[str, "Task"]
 
+PUBLISH = "publish"  # the task that makes a run final
+
 
 @dataclass(frozen=True)
 class Credential:
@@ -83,13 +85,26 @@ class Task:
         return _listed(self.writes, self.writes_besides)
 
 
+def before(declared: Declared, name: str) -> list[str]:
+    """Tasks right before a task. Publication makes a run final: it waits for all that belongs to it."""
+    task = declared[name]
+    direct = [*task.needs, *task.after]
+    if name == PUBLISH:
+        run = [
+            t for t in declared.values() if t.every_run and not _follows_publication(declared, t)
+        ]
+        inner = {earlier for other in run for earlier in (*other.needs, *other.after)}
+        direct += [other.name for other in run if other.name not in {name, *inner, *direct}]
+    return direct
+
+
 def in_order(declared: Declared) -> list[Task]:
-    """All tasks, each after those that it comes after; else as they are declared."""
+    """All tasks, each after those before it; else as they are declared."""
     ordered: list[Task] = []
     waiting = list(declared.values())
     while waiting:
         names = {task.name for task in waiting}
-        ready = next((task for task in waiting if not names & {*task.needs, *task.after}), None)
+        ready = next((t for t in waiting if not names & {*before(declared, t.name)}), None)
         if ready is None:
             raise ValueError(f"the tasks {', '.join(sorted(names))} wait for each other")
         ordered.append(ready)
@@ -124,7 +139,8 @@ def invalidated_by(declared: Declared, name: str) -> set[str]:
 
 def runs_when_published(declared: Declared, name: str) -> bool:
     """Whether a task has something to do in a run that is published already."""
-    return declared[name].repeatable or "publish" in required(declared, name)
+    task = declared[name]
+    return task.repeatable or _follows_publication(declared, task)
 
 
 def table(declared: Declared) -> str:
@@ -142,6 +158,10 @@ def table(declared: Declared) -> str:
     head = ("task", "what it does", "reads", "writes", "needs")
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _follows_publication(declared: Declared, task: Task) -> bool:
+    return PUBLISH in _closure(task.needs, lambda name: declared[name].needs)
 
 
 def _listed(folders: Iterable[str], besides: str) -> str:

@@ -142,7 +142,6 @@ PUBLISH = Task(
     maintains=("landing", "ratings", "rejected"),
     writes_besides="`manifests/<run_key>.json`, `CURRENT.json`",
     needs=("evaluate",),
-    after=("report",),
     repeatable=True,
 )
 DELIVER = Task(

@@ -21,6 +21,7 @@ from cofi_jobs.settings.resolve import load_settings, to_environment
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.declaration import before
 from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
@@ -476,5 +477,5 @@ def test_every_task_is_a_module_with_a_run_function():
     assert all(
         TASKS.index(needed) < TASKS.index(task)
         for task in TASKS
-        for needed in (*DECLARED[task].needs, *DECLARED[task].after)
+        for needed in before(DECLARED, task)
     )

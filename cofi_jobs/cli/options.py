@@ -1,0 +1,52 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="COFI_STORE",
+        help="Folder of the store, or s3://<bucket>/<folder>, gs://...",
+    ),
+]
+KeyOption = Annotated[
+    str, typer.Option("--run-key", help="Name of the run. Runs are ordered by it, as text.")
+]
+NewKeyOption = Annotated[
+    str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")
+]
+PublishedOption = Annotated[
+    str, typer.Option("--run-key", help="A published run; the current one if left out.")
+]
+EvaluatedOption = Annotated[
+    str, typer.Option("--run-key", help="A run to evaluate now; the newest table if left out.")
+]
+NightOption = Annotated[
+    str,
+    typer.Option(
+        "--run-key",
+        help="The run whose task this is. What is delivered is what readers use, always.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; repeatable.")
+]
+RatingsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ratings", help="File of ratings, read beside those in the landing folder; repeatable."
+    ),
+]
+MoreRatings = Annotated[
+    list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files of ratings.")
+]
+ItemsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--items", help="Catalogue with titles and groups of the items, kept in the store."
+    ),
+]
