@@ -26,7 +26,6 @@ from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_all, run_task
 from tests.support import buckets
 from tests.support.data import random_ratings, write_ratings
-from tests.support.repository import ROOT
 
 # The module that the recipe in docs/architecture.md asks for.
 MODULE = """
@@ -127,8 +126,3 @@ def test_tasks_that_wait_for_each_other_are_refused() -> None:
     one, two = Task("one", "One.", needs=("two",)), Task("two", "Two.", needs=("one",))
     with pytest.raises(ValueError, match="one, two wait for each other"):
         in_order({"one": one, "two": two})
-
-
-def test_the_documentation_has_the_table_of_tasks() -> None:
-    text = (ROOT / "docs" / "operating.md").read_text()
-    assert text.split("<!-- tasks -->\n")[1].split("<!-- /tasks -->")[0] == table(DECLARED) + "\n"
