@@ -164,9 +164,9 @@ def test_at_once_nothing_is_left_and_the_others_are_as_before(store: Store) -> N
     assert notes[0][0]["users"] == 1
     assert set(notes[0][0]) == {"time", "users"}
     assert (store.root / "erased.key").stat().st_mode & 0o777 == 0o600
-    refused = pd.concat(map(pd.read_parquet, store.root.glob("rejected/*/*.parquet")))
-    assert sorted(refused["raw"].dropna()) == ["13,107,bad,1000000000", "13,114"]
-    assert (refused["reason"] == "erased").sum() == 3
+    rejected = pd.concat(map(pd.read_parquet, store.root.glob("rejected/*/*.parquet")))
+    assert sorted(rejected["raw"].dropna()) == ["13,107,bad,1000000000", "13,114"]
+    assert (rejected["reason"] == "erased").sum() == 3
 
 
 def test_published_tables_wait_for_the_next_publication(store: Store, quick: Settings) -> None:
@@ -208,8 +208,8 @@ def test_a_replayed_file_does_not_bring_the_user_back(store: Store, quick: Setti
     )
     assert trace(store) == set()
     assert not path.exists()  # its other rows are in the batch
-    refused = pd.concat(map(pd.read_parquet, store.rejected("night-4").iterdir()))
-    assert refused["raw"].dropna().tolist() == ["13,114"]
+    rejected = pd.concat(map(pd.read_parquet, store.rejected("night-4").iterdir()))
+    assert rejected["raw"].dropna().tolist() == ["13,114"]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "copy.csv"])
@@ -224,7 +224,7 @@ def test_the_very_file_dropped_again_does_not_stay(store: Store, name: str) -> N
     assert trace(store) == set()
 
 
-def test_who_rates_anew_is_back_with_the_new_ratings_only(store: Store) -> None:
+def test_ratings_given_after_the_erasure_are_accepted(store: Store) -> None:
     erase(store, load_settings(), [NAME], now=True)
     (store.landing / "new.csv").write_text(
         f"userId,movieId,rating,timestamp\n{NAME},107,4,2000000000\n{NAME},114,2,4102444800\n{NAME},121,3,1000000000\n"
@@ -234,7 +234,7 @@ def test_who_rates_anew_is_back_with_the_new_ratings_only(store: Store) -> None:
     assert outcome["reasons"] == {"erased": 2}
     taken = pd.concat(map(pd.read_parquet, store.ratings("night-4").iterdir()))
     assert sorted(taken[taken["user_id"] == USER]["item_id"]) == [107, 114]
-    # And may leave again: also what is dated in the future.
+    # The user may leave again. Ratings dated in the future do not come back either.
     erase(store, load_settings(), [NAME], now=True)
     (store.landing / "replay.csv").write_text(
         f"userId,movieId,rating,timestamp\n{NAME},114,2,4102444800\n"
@@ -242,7 +242,7 @@ def test_who_rates_anew_is_back_with_the_new_ratings_only(store: Store) -> None:
     assert run_task("ingest", store, load_settings(), "night-5")["reasons"] == {"erased": 1}
 
 
-def test_a_file_not_yet_taken_is_named_and_goes_with_its_night(
+def test_a_file_not_yet_taken_is_named_and_goes_with_the_run_that_takes_it(
     store: Store, quick: Settings
 ) -> None:
     (store.landing / "d.csv").write_text(
@@ -267,7 +267,7 @@ def test_reruns_of_a_batch_do_not_bring_the_user_back(store: Store) -> None:
     }
 
 
-def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
+def test_compacted_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
     remove_run(store, "night-3")  # which would hold compaction up
     assert compact(store, load_settings(["max_batches=2"])) == ["night-1", "night-2"]
     before = everything(store)
@@ -283,7 +283,7 @@ def test_merged_batches_are_cleaned_too(store: Store, quick: Settings) -> None:
     assert counts["n_read"] == counts["n_rows"] + counts["n_refused"] + counts["n_erased"]
 
 
-def test_a_night_that_was_stopped_for_its_refused_rows_is_cleaned_too(store: Store) -> None:
+def test_a_run_that_was_stopped_for_its_rejected_rows_is_cleaned_too(store: Store) -> None:
     (store.landing / "stopped.csv").write_text(f"userId,movieId,rating,timestamp\n{NAME},10,x,1\n")
     with pytest.raises(DataError, match="1 of 1 rows to be rejected"):
         run_task("ingest", store, load_settings(["max_rejected=0.5"]), "night-5")

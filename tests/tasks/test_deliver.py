@@ -60,7 +60,7 @@ def settings(database: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def deliver(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
-    """Deliver a run as if it were the night of that run."""
+    """Deliver a run as if the task were of that run."""
     store.set_current(run_key)
     return run_task("deliver", store, settings, run_key)
 
@@ -247,13 +247,13 @@ from cofi_jobs.core import postgres
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
-left = 0
+remaining = 0
 def counted(method):
     def call(*arguments):
-        global left
-        if not left:
+        global remaining
+        if not remaining:
             os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
+        remaining -= 1
         return method(*arguments)
     return call
 for name in ("execute", "rows", "copy"):
@@ -261,7 +261,7 @@ for name in ("execute", "rows", "copy"):
 for line in sys.stdin:  # a process for each, forked: the imports serve all
     child = os.fork()
     if not child:
-        left = int(line)
+        remaining = int(line)
         run_task("deliver", Store(sys.argv[1]), load_settings(), "n2")
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -339,7 +339,7 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
 def test_only_what_readers_use_is_delivered(runs: Store, settings: Settings, database: str):
     runs.set_current("n2")
     assert run_task("deliver", runs, settings, "n1")["delivered"] == "n2", (
-        "an older night, made up for late"
+        "an older run, made up for late"
     )
     assert_delivered(database, runs, "n2")
     runs.set_current("n1")  # a rollback
