@@ -12,9 +12,7 @@ from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors
 from cofi_jobs.model.gradients import FullGradient, Gradients, ProjectedGradient
-from cofi_jobs.model.objectives import (
-    Objective,
-)
+from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import by_user
 from cofi_jobs.model.row_solver import RowSolver
 from cofi_jobs.model.training_step import Adam
