@@ -1,0 +1,63 @@
+"""Catalogues give ids, titles and groups."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion.csv_files import U_ITEM_GENRES
+from tests.support.rating_files import read_catalogue, write
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "movies.csv",
+            'movieId,title,genres\n1,"Life, and ""more"" (1998)",Comedy|Drama\n2,Amélie (2001),\n',
+        ),
+        (
+            "items.csv",
+            'Title;ID;Item_ID;Category\n"Life, and ""more"" (1998)";9;1;Comedy|Drama\nAmélie (2001);9;2;\n',
+        ),
+        (
+            "movies.csv.gz",
+            'movieId,title,genres\n1,"Life, and ""more"" (1998)",Comedy|Drama\n2,Amélie (2001),\n',
+        ),
+        (
+            "movies.dat",
+            '1::Life, and "more" (1998)::Comedy|Drama\n2::Amélie (2001)::\n'.encode("latin-1"),
+        ),
+        ("movies.dat", '1::Life, and "more" (1998)::Comedy|Drama\n2::Amélie (2001)::\n'),
+    ],
+)
+def test_every_catalogue_gives_ids_titles_and_groups(
+    name: str, content: str | bytes, tmp_path: Path
+) -> None:
+    first, second = read_catalogue(write(tmp_path / name, content))
+    assert first == ("1", 'Life, and "more" (1998)', "Comedy|Drama")
+    assert second[:2] == ("2", "Amélie (2001)")
+    assert not second[2]
+
+
+def test_the_catalogue_of_movielens_100k_gives_genres_from_its_flags(tmp_path: Path) -> None:
+    def line(number: int, title: str, *genres: str) -> str:
+        flags = "|".join("1" if genre in genres else "0" for genre in U_ITEM_GENRES)
+        return f"{number}|{title}|01-Jan-1995||http://example.com/?{number}|{flags}\n"
+
+    text = line(1, '"Café", The (1995)', "Comedy", "Film-Noir", "Western") + line(267, "unknown")
+    assert read_catalogue(write(tmp_path / "u.item", text.encode("latin-1"))) == [
+        ("1", '"Café", The (1995)', "Comedy|Film-Noir|Western"),
+        ("267", "unknown", ""),
+    ]
+
+
+def test_a_parquet_catalogue_is_read(tmp_path: Path) -> None:
+    pd.DataFrame({"item_id": [1, 2], "name": ["One", "Two"]}).to_parquet(tmp_path / "items.parquet")
+    assert read_catalogue(tmp_path / "items.parquet") == [("1", "One", None), ("2", "Two", None)]
+
+
+def test_a_catalogue_without_titles_is_an_error_that_names_the_columns(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"movies.csv.*'movieId', 'genres'.*title"):
+        read_catalogue(write(tmp_path / "movies.csv", "movieId,genres\n1,Comedy\n"))

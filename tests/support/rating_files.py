@@ -1,0 +1,56 @@
+"""Rating files in several formats, and what the readers give for them."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion.catalogue import catalogue
+from cofi_jobs.ingestion.formats import rating_file
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store import sql
+
+Row = tuple[str | None, ...]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    content = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def read(path: Path, columns: str = "user_id, item_id, rating, timestamp") -> list[Row]:
+    with sql.connect(load_settings(), path.parent) as connection:
+        query = rating_file(connection, path).query
+        return connection.execute(f"SELECT {columns} FROM ({query})").fetchall()
+
+
+def read_catalogue(path: Path) -> list[Row]:
+    with sql.connect(load_settings(), path.parent) as connection:
+        return connection.execute(
+            f"SELECT item_id, title, groups FROM ({catalogue(connection, path)})"
+        ).fetchall()
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+CSV = "userId,movieId,rating,timestamp\n7,42,3.5,978300760\n8,43,4,978300761\n"
+
+
+ROWS = [("7", "42", "3.5", "978300760"), ("8", "43", "4", "978300761")]
+
+
+JSON_ROWS = [
+    {"userId": 7, "movieId": 42, "rating": 3.5, "timestamp": 978300760},
+    {"userId": "8", "timestamp": "978300761", "movieId": "43", "rating": "4", "more": [1]},
+]
+
+
+JSON = "".join(json.dumps(row) + "\n" for row in JSON_ROWS)
