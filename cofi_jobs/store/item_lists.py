@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.ids import clean_id
 from cofi_jobs.core.item_list import ItemList
 from cofi_jobs.store.store import Store
 
-COMMENT = re.compile(r"(^|\s)#.*")
+COMMENT = re.compile(r"(^|\s+)#.*")
 
 
 def read_item_lists(store: Store) -> list[ItemList]:
@@ -29,4 +30,5 @@ def listed_ids(path: Path) -> list[str] | None:
         return None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}; expected one item id a line") from None
-    return [text for line in lines if (text := COMMENT.sub("", line).strip())]
+    cells = (COMMENT.sub("", line.rstrip("\r")) for line in lines)
+    return [item_id for cell in cells if (item_id := clean_id(cell))]

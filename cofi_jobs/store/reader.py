@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.core.ids import clean_id
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
 
@@ -97,10 +98,11 @@ class ArrowRun:
 
     def _id(self, column: str, value: str) -> int | str:
         """The id in the store's type. Raises StoreError for text where all ids are integers."""
+        id_ = clean_id(str(value))
         if self.manifest["id_types"][column] == "string":
-            return str(value)
+            return id_
         try:
-            return int(value)
+            return int(id_)
         except ValueError:
             raise StoreError(
                 f"found the {column} {value!r}, expected an integer, as all ids of this store are"

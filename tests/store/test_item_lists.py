@@ -12,6 +12,8 @@ def test_a_list_file_is_read_as_people_write_it(tmp_path):
         b"\xef\xbb\xbf# withdrawn\r\n12\r\n\r\n  13  # again\r\nA#1 b\n#14\n\xc3\xa9t\xc3\xa9"
     )
     assert listed_ids(file) == ["12", "13", "A#1 b", "été"]
+    file.write_bytes(b"17.0\nanna\t# a comment\nanna\t\n\xc2\xa0bert \r\n")
+    assert listed_ids(file) == ["17", "anna", "anna\t", "bert"]  # as ingest cleans ids
     assert listed_ids(tmp_path / "none.txt") is None
     file.write_bytes(b"\xff\xfe1\x002\x00")
     with pytest.raises(

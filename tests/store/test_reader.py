@@ -124,6 +124,8 @@ def test_look_ups_agree_with_the_tables(published: Store):
         for value, own in table.groupby(column):
             found = look_up(published.root, str(value))
             pd.testing.assert_frame_equal(found, own.reset_index(drop=True), check_dtype=False)
+        as_ingest_cleans_it = look_up(published.root, f" {value}.0 ")
+        pd.testing.assert_frame_equal(as_ingest_cleans_it, found)
 
 
 def test_a_missing_reason_leaves_the_other_ids_integers(store: Store):
