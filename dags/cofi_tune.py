@@ -1,4 +1,4 @@
-"""Looks for better settings on the ratings of the current run, once a week, for the nights to come.
+"""Searches for better settings on the ratings of the current run, once a week, for later runs.
 
 | what | where |
 |---|---|
@@ -7,8 +7,8 @@
 | do without | set `use_tuned` to false in the form of `cofi_nightly`, or `COFI_USE_TUNED=false` |
 | go back for good | remove `settings.json` |
 
-**The first night on new settings** is judged by its gate as every night: if its model is worse than what readers use,
-nothing is published, and the failed `evaluate` names the settings.
+**The first run with new settings** passes the gate like every run: if its model is worse than the model that readers
+use, nothing is published, and the failed `evaluate` names the settings.
 """
 
 from datetime import datetime, timedelta

@@ -1,6 +1,7 @@
-"""What people are told when a night fails or is late.
+"""Alerts: a task has failed, or a run is late.
 
-It is always in the log. It also goes to Slack and by e-mail where Airflow has the connection for it.
+An alert is always written to the log. It also goes to Slack and by e-mail if Airflow has the
+connection for it.
 """
 
 import html
@@ -20,28 +21,29 @@ MAIL = "cofi_mail"  # a connection of type "SMTP"; {"to": ...} in its extra
 
 
 def task_failed(context: Any) -> None:
-    """Tell that a task has failed for good: run, task, reason, and where its log is."""
+    """Send an alert that a task has failed for good: run, task, reason, and where its log is."""
     ti = context["ti"]
     reason = (
         context.get("exception") or "it ended without an error of its own, as when it is killed"
     )
-    _tell(f"{ti.dag_id}: {ti.task_id} failed in run {ti.run_id}", str(reason), ti.log_url)
+    _alert(f"{ti.dag_id}: {ti.task_id} failed in run {ti.run_id}", str(reason), ti.log_url)
 
 
 async def run_late(context: Any, minutes: float) -> None:
-    """Tell that a run has not ended in time; it goes on.
+    """Send an alert that a run has not ended in time. The run goes on.
 
-    Runs in the triggerer: of the two places for it only that one may read connections (Airflow 3.3).
+    This runs in the triggerer: of the two places where Airflow 3.3 can run it, only the triggerer
+    may read connections.
     """
     run = context["dag_run"]
     url = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
     reason = (
         f"it is {run['state']}, expected its end within {minutes:g} minutes of {run['queued_at']}"
     )
-    await sync_to_async(_tell)(f"{run['dag_id']}: run {run['dag_run_id']} is late", reason, url)
+    await sync_to_async(_alert)(f"{run['dag_id']}: run {run['dag_run_id']} is late", reason, url)
 
 
-def _tell(subject: str, reason: str, url: str) -> None:
+def _alert(subject: str, reason: str, url: str) -> None:
     log.error("%s: %s; log: %s", subject, reason, url)
     for connection_id, send in ((SLACK, _slack), (MAIL, _mail)):
         try:
@@ -50,7 +52,7 @@ def _tell(subject: str, reason: str, url: str) -> None:
             continue
         try:
             send(connection, subject, reason, url)
-        except Exception:  # the night's own failure is what matters
+        except Exception:  # the failure of the run is what matters
             log.exception("the alert could not be sent by the connection %s", connection_id)
 
 

@@ -1,7 +1,8 @@
-"""One task in a process of its own, for Airflow: heavy work in the forked task process itself would ignore time-outs.
+"""Runs one task in a child process: long computations in Airflow's own task process ignore time-outs.
 
-The child ends when the task ends, however that happens: an exception in the parent kills it, and if the parent is
-killed outright, the pipe to the child's standard input breaks, which the child watches.
+The child ends when the task ends. An exception in the parent kills the child. If the parent is
+killed outright, the pipe to the child's standard input breaks, and the child, which watches the
+pipe, ends itself.
 """
 
 import json
@@ -32,9 +33,10 @@ def run_in_child(
 ) -> dict[str, Any]:
     """Run one task of a run and return its outcome; each line that it writes goes to `log_line`.
 
-    The settings, the store, the options of its file system and what databases and sources need, by variable, travel in
-    the environment: the command line is shown to every user of the machine. Credentials among them are hidden in the
-    lines. Raises CofiError where trying again cannot help, RuntimeError where it may.
+    `settings` are those that somebody set for this run. Like the store, the options of its file
+    system, and the addresses of databases (`sources`, by variable), they are passed in the
+    environment: every user of the machine can see the command line. Credentials are hidden in the
+    lines. Raises CofiError if a retry cannot help, RuntimeError if it may.
     """
     target = open_store(store, dict(options or {}))
     # An earlier attempt's failure must not be taken for this one's.

@@ -12,12 +12,11 @@ from typing import Annotated, Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import requires_access_view
-from airflow.models.xcom import XComModel
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cofi_jobs.airflow_integration.xcoms import handed_on
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.report.overview import overview
 from cofi_jobs.report.template import fill
@@ -119,24 +118,21 @@ def _page(path: Path) -> HTMLResponse:
 
 def _handed_on(session: Session, run_id: str | None = None) -> list[Path]:
     """Paths of reports that runs of the DAG have handed on, the newest first."""
-    return [path for value in _values(session, run_id) if (path := report_path(value))]
+    return [
+        path
+        for value in handed_on(session, DAG_ID, TASK_ID, run_id, MOST_RUNS)
+        if (path := report_path(value))
+    ]
 
 
 def _address(session: Session, run_id: str) -> str | None:
     """Where the report of a DAG run is, if its store is in a bucket; for that this process has no credentials."""
     found = [
-        str(value.get("path", "")) for value in _values(session, run_id) if isinstance(value, dict)
+        str(value.get("path", ""))
+        for value in handed_on(session, DAG_ID, TASK_ID, run_id, MOST_RUNS)
+        if isinstance(value, dict)
     ]
     return next((path for path in found if "://" in path), None)
-
-
-def _values(session: Session, run_id: str | None) -> list[Any]:
-    query = select(XComModel.value).where(
-        XComModel.dag_id == DAG_ID, XComModel.task_id == TASK_ID, XComModel.key == "return_value"
-    )
-    if run_id is not None:
-        query = query.where(XComModel.run_id == run_id)
-    return list(session.scalars(query.order_by(XComModel.timestamp.desc()).limit(MOST_RUNS)))
 
 
 def _stores(session: Session) -> list[str]:

@@ -19,7 +19,7 @@ def add_store_commands(app: typer.Typer) -> None:
 
 
 def rollback(run_key: str, store: StoreOption) -> None:
-    """Point readers to an earlier published run; the next night publishes as usual."""
+    """Point readers to an earlier published run; the next run publishes as usual."""
     from cofi_jobs.store.reader import current_run
 
     target = open_store(store)

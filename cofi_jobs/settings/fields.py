@@ -23,29 +23,29 @@ class Settings(BaseModel):
     rating_low: float | None = setting(
         "ingest",
         None,
-        "Lowest rating of the scale. Empty: taken from the first night's ratings and kept.",
+        "Lowest rating of the scale. Empty: taken from the first run's ratings and kept.",
     )
     rating_high: float | None = setting(
         "ingest",
         None,
-        "Highest rating of the scale. Empty: taken from the first night's ratings and kept.",
+        "Highest rating of the scale. Empty: taken from the first run's ratings and kept.",
     )
     id_type: Literal["auto", "integer", "string"] = setting(
         "ingest",
         "auto",
-        "Type of user and item ids. auto: integer if all ids of the first night are, else string.",
+        "Type of user and item ids. auto: integer if all ids of the first run are, else string.",
     )
     max_rejected: float = setting(
         "ingest",
         0.5,
-        "Share of a night's rows that may be refused; if more are, nothing is taken.",
+        "Share of a run's rows that may be rejected. If more are, nothing is accepted.",
         ge=0,
         le=1,
     )
     settle_seconds: float = setting(
         "ingest",
         2.0,
-        "A file in landing/ is read once it is unchanged for so many seconds.",
+        "A file in landing/ is read once it has not changed for this many seconds.",
         ge=0,
         le=600,
     )
@@ -58,7 +58,7 @@ class Settings(BaseModel):
     source_query: str | None = setting(
         "ingest",
         None,
-        "SQL query that gives the ratings: the columns of a rating file, and the watermark.",
+        "SQL query that returns the ratings: the columns of a rating file, and the watermark.",
     )
     source_watermark: str = setting(
         "ingest",
@@ -68,7 +68,7 @@ class Settings(BaseModel):
     source_overlap: float = setting(
         "ingest",
         3600,
-        "Seconds (of a number: units) below the last watermark that are read again, for rows that were committed late.",
+        "Seconds (or units) below the last watermark that are read again: some rows are committed late.",
         ge=0,
     )
 
@@ -86,13 +86,13 @@ class Settings(BaseModel):
     damping: float = setting(
         "normalize",
         5.0,
-        "Ratings' worth of the global mean mixed into each item's mean. 0: plain means.",
+        "Weight of the global mean in each item's mean, in ratings. 0: plain means.",
         ge=0,
         le=1e6,
     )
 
     n_factors: int = setting(
-        "train", 64, "Number of features that describe an item or a user.", ge=1, le=1024
+        "train", 64, "Number of factors that describe an item or a user.", ge=1, le=1024
     )
     ratings_per_step: int | None = setting(
         "train",
@@ -109,35 +109,35 @@ class Settings(BaseModel):
     warm_start: bool = setting(
         "train",
         True,
-        "Go on from the last published run's factors, in a third of the steps. false: learn anew.",
+        "Start from the last published run's factors, with a third of the steps. false: start from random factors.",
     )
     test_share: float = setting(
         "train",
         0.2,
-        "Share of each user's ratings, the newest, that is held out to measure the model.",
+        "Share of each user's ratings, the newest, that are test ratings.",
         gt=0,
         le=0.5,
     )
     test_days: float | None = setting(
         "train",
         None,
-        "Hold out all ratings of the last so many days instead. Empty: a share of each user's.",
+        "All ratings of the last so many days are test ratings. Empty: a share of each user's.",
         gt=0,
     )
     liked_from: float | None = setting(
         "train",
         None,
-        "Rating from which an item counts as liked. Empty: three quarters up the scale.",
+        "Lowest rating of an item that counts as liked. Empty: three quarters up the scale.",
     )
     exact_users: bool = setting(
         "train",
         True,
-        "Set users' rows to J's exact minimum in each step. false: Adam learns them too, each step from all ratings.",
+        "Set users' rows to J's exact minimum in each step. false: Adam learns them too.",
     )
     recency: float = setting(
         "train",
         0.5,
-        "In a user's exact row the n-th newest rating weighs n^-recency. 0: all alike.",
+        "In a user's exact row the n-th newest rating has the weight n^-recency. 0: all the same.",
         ge=0,
         le=5,
     )
@@ -179,7 +179,7 @@ class Settings(BaseModel):
     use_tuned: bool = setting(
         "train",
         True,
-        "Use the store's settings.json, which tuning writes, for settings that are left at their defaults.",
+        "Use the settings in the store's settings.json, which tuning writes. Settings you set count more.",
     )
 
     similarity: Literal["cosine", "distance"] = setting(
@@ -202,13 +202,13 @@ class Settings(BaseModel):
     max_per_group: int = setting(
         "recommend",
         0,
-        "Items of one group (the catalogue's first for each item) in a user's list. 0: any number.",
+        "Most items of one group (the first that the catalogue names) in a user's list. 0: any number.",
         ge=0,
     )
     diversity: float = setting(
         "recommend",
         0.0,
-        "Weight of being unlike the items before in a user's list, against the score.",
+        "Weight of being unlike the items before it in the list, against the score.",
         ge=0,
         le=1,
     )
@@ -221,7 +221,7 @@ class Settings(BaseModel):
     evaluate_users: int = setting(
         "evaluate",
         50_000,
-        "Most users whose lists are measured; of more, so many drawn at random.",
+        "Most users whose lists are measured. If there are more, they are drawn at random.",
         ge=1,
     )
     ndcg_at: int = setting(
@@ -237,14 +237,14 @@ class Settings(BaseModel):
     ranking_margin: float = setting(
         "evaluate",
         0.05,
-        "Share by which NDCG may lie below the published model's before the night is refused.",
+        "Share by which NDCG may be below the published model's before the run is refused.",
         ge=0,
         le=1,
     )
     rating_margin: float = setting(
         "evaluate",
         0.01,
-        "Share by which RMSE may lie above the published model's before the night is refused.",
+        "Share by which RMSE may be above the published model's before the run is refused.",
         ge=0,
         le=1,
     )
@@ -254,23 +254,26 @@ class Settings(BaseModel):
     min_users_served: float = setting(
         "evaluate",
         0.5,
-        "Least share of the users of whom the trial model must know a rating.",
+        "Least share of the users with a rating that the holdout model learned from.",
         ge=0,
         le=1,
     )
     min_rows: float = setting(
         "evaluate",
         0.5,
-        "Least share of rows, against full lists and the last publication's users and items.",
+        "Least share of rows, compared with full lists and with the last publication's users and items.",
         ge=0,
         le=1,
     )
     min_input: float = setting(
-        "evaluate", 0.01, "Least new ratings, as a multiple of a usual night's. None at all are no reason to refuse.",
-        ge=0, le=1,
-    )  # fmt: skip
+        "evaluate",
+        0.01,
+        "Least new ratings, as a multiple of a usual run's. A run without new ratings is not refused.",
+        ge=0,
+        le=1,
+    )
     max_input: float = setting(
-        "evaluate", 20.0, "Most new ratings, as a multiple of a usual night's.", ge=1, le=1e9
+        "evaluate", 20.0, "Most new ratings, as a multiple of a usual run's.", ge=1, le=1e9
     )
     force_publish: bool = setting(
         "evaluate",
@@ -285,14 +288,14 @@ class Settings(BaseModel):
     grace_hours: float = setting(
         "publish",
         24.0,
-        "A run is kept for so many hours after readers were pointed elsewhere.",
+        "Hours for which a run is kept after readers were pointed to another.",
         ge=0,
         le=10_000,
     )
     max_batches: int = setting(
         "publish",
         60,
-        "Batches of ratings kept apart; beyond it all but the newer half are compacted into one file.",
+        "Most batches that are separate files. Beyond it the older half is compacted into one file.",
         ge=2,
         le=10_000,
     )
@@ -309,20 +312,20 @@ class Settings(BaseModel):
     tune_minutes: float = setting(
         "tune",
         20.0,
-        "Minutes of trials, for both models together, on one run's ratings.",
+        "Minutes of trials, for both models together.",
         gt=0,
         le=600,
     )
     tune_users: int = setting(
         "tune",
         20_000,
-        "Users whose ratings tuning works on, drawn at random where there are more.",
+        "Most users whose ratings tuning uses. If there are more, they are drawn at random.",
         ge=10,
         le=10**9,
     )
 
     memory_limit_mb: int = setting(
-        "machine", 3072, "Memory of the SQL steps in MB; beyond it they use disk.", ge=256
+        "machine", 3072, "Memory of the SQL steps in MB. Beyond it they use the disk.", ge=256
     )
     threads: int = setting(
         "machine",

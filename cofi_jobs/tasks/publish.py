@@ -1,4 +1,4 @@
-"""Publish: write the manifest and point readers to this run, last and atomically; then remove old runs."""
+"""Publish: write the manifest and point readers to the run, last and atomically; then clean up."""
 
 import logging
 import time
