@@ -1,6 +1,8 @@
 """The command line as a person or a script uses it: real processes, their exit codes and what they print."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from cofi_jobs.store.store import Store
 from tests.support.command_line import SETTINGS, cofi
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
+from tests.support.repository import ROOT
 
 
 @pytest.fixture
@@ -313,3 +316,9 @@ def test_erase(store: Store, ratings: Path):
     assert "runs/n1/recommendations" in ended.stderr
     ended = cofi("erase", "--store", store.root)
     assert (ended.returncode, "found no user id" in ended.stderr) == (2, True)
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need():
+    script = "import sys, cofi_jobs.cli.app; print({'pandas', 'matplotlib'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert shown.stdout == "set()\n", shown.stderr
