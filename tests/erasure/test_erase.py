@@ -1,7 +1,9 @@
 """Erasure: no trace is left, nobody else's data is touched, whatever the moment of a kill; who is erased stays so."""
 
 import fcntl
+import functools
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -81,41 +83,53 @@ def copy_of(store: Store, root: Path) -> Store:
     return Store(root)
 
 
+@functools.cache
+def text_of(content: bytes) -> str:
+    """A Parquet file as text; most files of a store are those of the store before."""
+    return pq.read_table(io.BytesIO(content)).to_pandas().to_csv()
+
+
+@functools.cache
+def without_user(content: bytes, users: bytes | None) -> str:
+    """A Parquet file as text without the user's rows, row numbers of users told by their ids."""
+    frame = pq.read_table(io.BytesIO(content)).to_pandas()
+    if users is not None:
+        ids = pd.read_parquet(io.BytesIO(users)).set_index("user_index")["user_id"]
+        frame["user_id"] = frame["user_index"].map(ids)
+    if "user_index" in frame:
+        frame = frame.drop(columns="user_index")
+    if "raw" in frame:
+        frame = frame[frame["raw"].notna() & ~frame["raw"].astype(str).str.contains(NAME)]
+    elif "user_id" in frame:
+        frame = frame[frame["user_id"] != USER]
+    return frame.to_csv(index=False)
+
+
 def trace(store: Store, name: str = NAME) -> set[str]:
     """Files with the id anywhere: the oracle, which knows nothing of tables."""
     hits = set()
     for path in store.root.rglob("*"):
         if not path.is_file() or path.is_symlink():
             continue
-        if path.suffix == ".parquet":
-            text = pq.ParquetFile(path).read().to_pandas().to_csv()
-        else:
-            text = path.read_bytes().decode("utf-8", errors="replace")
+        content = path.read_bytes()
+        is_table = path.suffix == ".parquet"
+        text = text_of(content) if is_table else content.decode("utf-8", errors="replace")
         if name in text or name in str(path.relative_to(store.root)):
             hits.add(str(path.relative_to(store.root)))
     return hits
 
 
-def everything(store: Store) -> dict[str, Any]:
-    """All tables without the user, row numbers of users told by their ids."""
+def everything(store: Store) -> dict[str, str]:
+    """All tables without the user, by name."""
     found = {}
     for path in sorted(store.root.rglob("*.parquet")):
         if path.is_relative_to(store.landing):
             continue
-        frame = pq.ParquetFile(path).read().to_pandas()
-        if "user_index" in frame and "user_id" not in frame:
-            users = pd.read_parquet(path.with_name("users.parquet")).set_index("user_index")[
-                "user_id"
-            ]
-            frame["user_id"] = frame["user_index"].map(users)
-        if "user_index" in frame:
-            frame = frame.drop(columns="user_index")
-        if "raw" in frame:
-            frame = frame[frame["raw"].notna() & ~frame["raw"].astype(str).str.contains(NAME)]
-        elif "user_id" in frame:
-            frame = frame[frame["user_id"] != USER]
-        name = str(path.relative_to(store.root))
-        found[name.partition("-erased-")[0].removesuffix(".parquet")] = frame.to_csv(index=False)
+        columns = pq.read_schema(path).names
+        by_number = "user_index" in columns and "user_id" not in columns
+        users = path.with_name("users.parquet").read_bytes() if by_number else None
+        name = str(path.relative_to(store.root)).partition("-erased-")[0].removesuffix(".parquet")
+        found[name] = without_user(path.read_bytes(), users)
     return found
 
 
