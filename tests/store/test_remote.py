@@ -105,9 +105,9 @@ def test_a_night_on_changing_workers_is_the_same(
         pd.testing.assert_frame_equal(
             ours, pd.read_parquet(folder.table("n2", name)), check_dtype=False
         )
-    mirrored = {name for name in s3.names() if not name.startswith(".")}
+    copied = {name for name in s3.names() if not name.startswith(".")}
     files = {str(p.relative_to(folder.root)) for p in folder.root.rglob("*") if p.is_file()}
-    assert mirrored == {name for name in files if not name.startswith((".", "current/"))}
+    assert copied == {name for name in files if not name.startswith((".", "current/"))}
     trained = {
         str(p.relative_to(tmp_path / "train")) for p in (tmp_path / "train").rglob("*.parquet")
     }
