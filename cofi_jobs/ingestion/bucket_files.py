@@ -1,7 +1,7 @@
 """Rating files from a bucket or a folder elsewhere: what is new there, for ingest to take as any other file.
 
-Which objects were taken, and in what version, is kept with the batch, so it only counts once the batch is complete, and
-no night downloads what an earlier one has. Upstream's files are never changed or removed.
+The batch keeps which objects were taken and in what version, so this counts only once the batch is
+complete. No run downloads what an earlier run has. Upstream's files are never changed or removed.
 """
 
 import hashlib
@@ -35,24 +35,23 @@ class Download:
 
 @contextmanager
 def downloaded(store: Store, settings: Settings, run_key: str) -> Iterator[Download]:
-    """The new files of the settings' address, in a folder that is gone afterwards.
+    """The new files of the settings' address, in a folder that is removed afterwards.
 
-    Raises SettingsError for an address or options that cannot be used, DataError for a bucket or folder that is missing
-    or refused, ConnectionError if it cannot be reached.
+    Raises SettingsError for an address or options that cannot be used, DataError for a bucket or
+    folder that is missing or denied, ConnectionError if it cannot be reached.
     """
-    folder = (
-        store.root / f"{TEMPORARY}source-files"
-    )  # if this is killed, erasing users or the next ingest removes it
+    # If this is killed, erasing users or the next ingest removes the folder.
+    folder = store.root / f"{TEMPORARY}source-files"
     shutil.rmtree(folder, ignore_errors=True)
     download = Download()
     try:
         download = _download(store, settings, run_key, folder)
         yield download
     except DataError as error:
-        text = str(error)
+        message = str(error)
         for path, address in download.files.items():  # upstream knows its files by their addresses
-            text = text.replace(str(path), address)
-        raise DataError(text) from None
+            message = message.replace(str(path), address)
+        raise DataError(message) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -66,41 +65,38 @@ def _download(store: Store, settings: Settings, run_key: str, folder: Path) -> D
             )
         return Download()
     objects = Objects(address, options(SOURCE_FILES))
-    known = {
+    versions = {
         key: store.required_outcome(key, "ingest").get("objects", {}) for key in store.batches()
     }
-    seen = {
-        (address, version) for versions in known.values() for address, version in versions.items()
-    }
+    taken = {item for of_run in versions.values() for item in of_run.items()}
     new = {
-        objects.uri(object.path): object
-        for object in _settled(objects, settings.settle_seconds)
-        if (objects.uri(object.path), object.version) not in seen
+        objects.uri(entry.path): entry
+        for entry in _settled(objects, settings.settle_seconds)
+        if (objects.uri(entry.path), entry.version) not in taken
     }
     files = {}
-    for uri, object in new.items():
-        # The same place for an address each time: a rerun that finds it corrected takes it instead of what it took.
-        path = folder / hashlib.sha256(uri.encode()).hexdigest()[:16] / object.name
+    for uri, entry in new.items():
+        # An address has the same path each time, so a rerun takes a corrected file instead of the old one.
+        path = folder / hashlib.sha256(uri.encode()).hexdigest()[:16] / entry.name
         path.parent.mkdir(parents=True)
-        objects.get(object, path)
-        log.info("%s: %d bytes", uri, object.size)
+        objects.get(entry, path)
+        log.info("%s: %d bytes", uri, entry.size)
         files[path] = uri
-    versions = {uri: object.version for uri, object in new.items()}
-    return Download(files, {**known.get(run_key, {}), **versions}, [address.rstrip("/")])
+    new_versions = {uri: entry.version for uri, entry in new.items()}
+    return Download(files, {**versions.get(run_key, {}), **new_versions}, [address.rstrip("/")])
 
 
 def _settled(objects: Objects, seconds: float) -> list[Object]:
-    """The files that are no longer written: as they were `seconds` ago, for which this waits, as for `landing/`."""
-    found = [object for object in objects.files() if is_dropped(object.name)]
-    young = [object.modified for object in found if object.modified > time.time() - seconds]
+    """The files that did not change for so many seconds; waits until this is known of all, as for `landing/`."""
+    before = [entry for entry in objects.files() if is_dropped(entry.name)]
+    young = [entry.modified for entry in before if entry.modified > time.time() - seconds]
     if not young:
-        return found
+        return before
     time.sleep(min(seconds, max(young) - time.time() + seconds))
-    now = {object.path: object for object in objects.files()}
-    for object in found:
-        if now.get(object.path) != object:
+    now = {entry.path: entry for entry in objects.files()}
+    for entry in before:
+        if now.get(entry.path) != entry:
             log.warning(
-                "%s is still being written, so it is left for the next run",
-                objects.uri(object.path),
+                "%s is still being written, so it is left for the next run", objects.uri(entry.path)
             )
-    return [object for object in found if now.get(object.path) == object]
+    return [entry for entry in before if now.get(entry.path) == entry]

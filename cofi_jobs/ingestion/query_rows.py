@@ -1,16 +1,17 @@
-"""Ratings of an SQL query in PostgreSQL: what is new since the last batch, as a file that ingest takes as any other.
+"""Ratings of an SQL query in PostgreSQL: what is new since the last batch, as a file for ingest.
 
-A column of the query, the watermark, tells what is new. A batch is an interval of it, (from, to]: `to` is the largest
-value in one snapshot of the database and is kept with the batch, so it only counts once the batch is complete. What is
-read again, for transactions may commit late, are the last `source_overlap` seconds (or units) before `from`; a rating
-that is read twice counts once, as one that is in two files does.
+A column of the query, the watermark, tells what is new. A batch is an interval of the watermark,
+(from, to]. `to` is the largest value in one snapshot of the database. The batch keeps `to`, so it
+counts only once the batch is complete. Transactions may commit late, so the last `source_overlap`
+seconds (or units) before `from` are read again. A rating that is read twice counts once, as one
+that is in two files does.
 """
 
 import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 # No such value may become the last one: nothing would ever come after it.
 ENDLESS = ("infinity", "Infinity", "NaN")
+SESSION = ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1")
 # Tables that a transaction has read, behind views too: it holds their locks until it ends.
 TABLES_READ = """
     SELECT DISTINCT nspname::text, relname::text
@@ -57,14 +59,14 @@ class Extract:
 
 @contextmanager
 def extracted(store: Store, settings: Settings, run_key: str) -> Iterator[Extract]:
-    """The new rows of the settings' query, in a file that is gone afterwards; none if the run has taken them already.
+    """The new rows of the settings' query, in a file that is removed afterwards.
 
-    Raises SettingsError without a query or an address, DataError if the query cannot be used, ConnectionError if the
-    database cannot be reached.
+    There is no file if the run has taken the rows already. Raises SettingsError without a query or
+    an address, DataError if the query cannot be used, ConnectionError if the database cannot be
+    reached.
     """
-    folder = (
-        store.root / f"{TEMPORARY}source"
-    )  # if this is killed, erasing users or the next ingest removes it
+    # If this is killed, erasing users or the next ingest removes the folder.
+    folder = store.root / f"{TEMPORARY}source"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield _extract(store, settings, run_key, folder)
@@ -73,47 +75,39 @@ def extracted(store: Store, settings: Settings, run_key: str) -> Iterator[Extrac
 
 
 def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Extract:
-    query, address = settings.source_query, os.environ.get(SOURCE_DATABASE)
-    if query is None:
+    if settings.source_query is None:
         if settings.source_connection:
             raise SettingsError(
                 "found source_connection, but no source_query, expected both or none"
             )
         return Extract()
-    from cofi_jobs.core import (
-        postgres,  # here: the driver takes seconds to import, and memory from a night without a query
-    )
+    # Imported here: the driver takes seconds to import, and memory from runs without a query.
+    from cofi_jobs.core import postgres
 
+    address = os.environ.get(SOURCE_DATABASE)
     if not address:
         raise SettingsError(
-            f"found source_query, but no database to ask, expected source_connection, or without Airflow "
+            "found source_query, but no database to ask, expected source_connection, or without Airflow "
             f"{SOURCE_DATABASE}={postgres.ADDRESS}"
         )
-    query = query.strip().rstrip(";")
-    name = (
-        "query-" + hashlib.sha256(f"{settings.source_watermark}\n{query}".encode()).hexdigest()[:16]
-    )
-    sources = {
-        key: file["source"]
-        for key in store.batches()
-        for file in store.required_outcome(key, "ingest")["files"]
-        if file.get("source", {}).get("query") == name
-    }
-    if run_key in sources:
+    query = settings.source_query.strip().rstrip(";")
+    digest = hashlib.sha256(f"{settings.source_watermark}\n{query}".encode()).hexdigest()
+    name = f"query-{digest[:16]}"
+    watermarks = _watermarks(store, name)
+    if run_key in watermarks:
         log.info(
             "%s: what an earlier attempt of this run took, up to %s, is kept",
             name,
-            sources[run_key]["watermark"],
+            watermarks[run_key],
         )
         return Extract()
     folder.mkdir()
     path = folder / f"{name}.parquet"
     with postgres.session(SOURCE_DATABASE, address) as session:
-        for parameter in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1"):
+        for parameter in SESSION:
             session.execute(f"SET {parameter}")
         with session.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY"):
-            last = [source["watermark"] for source in sources.values()]
-            watermark = _read(session, query, settings, last, path)
+            watermark = _read(session, query, settings, list(watermarks.values()), path)
             reads = [postgres.uri(address, *table) for table in session.rows(TABLES_READ)]
     if watermark is None:
         log.info("%s: no rows above the last watermark", name)
@@ -121,35 +115,93 @@ def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Ex
     return Extract([path], {"query": name, "watermark": watermark}, reads)
 
 
+def _watermarks(store: Store, name: str) -> Mapping[str, str]:
+    """The watermark of each run that took rows of the query."""
+    return {
+        key: file["source"]["watermark"]
+        for key in store.batches()
+        for file in store.required_outcome(key, "ingest")["files"]
+        if file.get("source", {}).get("query") == name
+    }
+
+
+@dataclass(frozen=True)
+class _NewRows:
+    """Conditions of PostgreSQL for the rows of a query that are new.
+
+    source    the query as a table
+    value     the watermark's column
+    kind      its type
+    after     the largest of the last watermarks; NULL without any
+    above     rows to be read: those above `after` and the overlap before it
+    due       rows that are not dated ahead: a clock that is ahead must not hide what comes until then
+    """
+
+    source: str
+    value: str
+    kind: str
+    after: str
+    above: str
+    due: str
+
+
 def _read(
-    session: "postgres.Session", query: str, settings: Settings, last: list[str], path: Path
+    session: "postgres.Session", query: str, settings: Settings, last: Sequence[str], path: Path
 ) -> str | None:
-    """Write the query's rows above the largest of the last watermarks, as text; returns the new watermark."""
-    source, column = f"(\n{query}\n) AS source", settings.source_watermark
+    """Write the rows above the last watermarks, as text; returns the new watermark, None without new rows."""
+    source = f"(\n{query}\n) AS source"
+    columns = _columns(session, source, settings.source_watermark)
+    new = _new_rows(session, source, settings, last)
+    watermark = _new_watermark(session, new, settings.source_watermark)
+    if watermark is None:
+        return None
+    cells = ", ".join(f"{sql.name(name)}::text AS {sql.name(name)}" for name in columns)
+    rows = f"{new.above} AND {new.value} <= {sql.quote(watermark)}::{new.kind}"
+    select = f"SELECT {cells} FROM {source} WHERE {rows} ORDER BY source.{new.value}"
+    with session.reader(select) as reader:
+        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+    return watermark
+
+
+def _columns(session: "postgres.Session", source: str, watermark: str) -> list[str]:
+    """The columns of the query. Raises DataError if the watermark's is not among them."""
     with session.reader(f"SELECT * FROM {source} LIMIT 0") as reader:
-        columns = reader.schema.names
-    if column not in columns:
+        columns: list[str] = reader.schema.names
+    if watermark not in columns:
         raise DataError(
-            f"found the columns {', '.join(map(repr, columns))} in source_query, expected {column!r} among them, by "
-            "which to tell what is new (setting source_watermark)"
+            f"found the columns {', '.join(map(repr, columns))} in source_query, expected {watermark!r} among them, "
+            "by which to tell what is new (setting source_watermark)"
         )
-    value = sql.name(column)
+    return columns
+
+
+def _new_rows(
+    session: "postgres.Session", source: str, settings: Settings, last: Sequence[str]
+) -> _NewRows:
+    value = sql.name(settings.source_watermark)
     [(kind,)] = session.rows(f"SELECT pg_typeof((SELECT {value} FROM {source} LIMIT 0))::text")
-    after = (
-        f"greatest({', '.join(f'{sql.quote(mark)}::{kind}' for mark in last)})" if last else "NULL"
-    )
+    marks = ", ".join(f"{sql.quote(mark)}::{kind}" for mark in last)
+    after = f"greatest({marks})" if last else "NULL"
     start = after
     if kind in TIMES:
         start = f"{after} - interval '{settings.source_overlap} seconds'"
     elif kind in NUMBERS:
-        start = f"({after} - {settings.source_overlap})::{kind}"  # of the column's type, else no index would be used
+        # Of the column's type, else PostgreSQL would use no index.
+        start = f"({after} - {settings.source_overlap})::{kind}"
     above = f"{value} > {start}" if last else "true"
-    # A clock that is ahead must not hide what comes until then.
     due = f"{value} <= now() + interval '1 day'" if kind in TIMES else "true"
-    n_null, n_early, watermark, is_new = session.rows(f"""
-        SELECT count(*) FILTER (WHERE {value} IS NULL), count(*) FILTER (WHERE NOT ({due})),
-            (max({value}) FILTER (WHERE {due}))::text, coalesce(max({value}) FILTER (WHERE {due}) > {after}, true)
-        FROM {source} WHERE {value} IS NULL OR {above}""")[0]
+    return _NewRows(source, value, kind, after, above, due)
+
+
+def _new_watermark(session: "postgres.Session", new: _NewRows, column: str) -> str | None:
+    """The largest value of the new rows, None if no row is new. Raises DataError for values that tell nothing."""
+    [(n_null, n_early, watermark, is_new)] = session.rows(f"""
+        SELECT count(*) FILTER (WHERE {new.value} IS NULL), count(*) FILTER (WHERE NOT ({new.due})),
+            (max({new.value}) FILTER (WHERE {new.due}))::text,
+            coalesce(max({new.value}) FILTER (WHERE {new.due}) > {new.after}, true)
+        FROM {new.source} WHERE {new.value} IS NULL OR {new.above}""")
     if n_null:
         raise DataError(
             f"found {n_null} rows of source_query whose {column} is NULL, expected a value in each: they would never "
@@ -165,14 +217,4 @@ def _read(
         raise DataError(
             f"found {watermark} as the largest {column} of source_query, expected an end of what is new"
         )
-    if watermark is None or not is_new:
-        return None
-    cells = ", ".join(f"{sql.name(name)}::text AS {sql.name(name)}" for name in columns)
-    rows = f"{above} AND {value} <= {sql.quote(watermark)}::{kind}"
-    with session.reader(
-        f"SELECT {cells} FROM {source} WHERE {rows} ORDER BY source.{value}"
-    ) as reader:
-        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-    return str(watermark)
+    return str(watermark) if watermark is not None and is_new else None

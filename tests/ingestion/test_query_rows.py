@@ -232,19 +232,19 @@ def test_an_erased_user_stays_away_though_the_database_has_the_rows(store: Store
 
 KILLED = """
 import os, signal, sys
-from cofi_jobs.ingestion import query_rows as source_query
+from cofi_jobs.ingestion import query_rows
 where = sys.argv[1]
 def killed(*arguments, **named): os.kill(os.getpid(), signal.SIGKILL)
 if where == "reading":
-    class Writer(source_query.pq.ParquetWriter):
+    class Writer(query_rows.pq.ParquetWriter):
         write_batch = killed
-    source_query.pq.ParquetWriter = Writer
+    query_rows.pq.ParquetWriter = Writer
 elif where == "read":
     import cofi_jobs.tasks.ingest
     cofi_jobs.tasks.ingest.take = killed
 else:
-    import cofi_jobs.store.store
-    cofi_jobs.store.store.Store.write_outcome = killed
+    from cofi_jobs.store.records import Records
+    Records.write_outcome = killed
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.tasks.runner import run_task
 import cofi_jobs.store.store
