@@ -204,6 +204,20 @@ def test_readers_of_today_read_what_the_first_release_published(
     assert "33 ratings read" in capsys.readouterr().out
 
 
+def test_what_explain_says_of_a_run_does_not_depend_on_the_environment_of_today(
+    published: Store, tmp_path: Path, monkeypatch, capsys
+):
+    store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
+    store.records.write_manifest(KEY, FIRST | {"run_key": KEY})  # it does not say the recency
+    run = read.current_run(store)
+    item = str(run.recommendations("10")["item_id"][0])
+    explain(run, "10", item)
+    before = capsys.readouterr().out
+    monkeypatch.setenv("COFI_RECENCY", "2")
+    explain(run, "10", item)
+    assert capsys.readouterr().out == before
+
+
 # ---- the files
 
 

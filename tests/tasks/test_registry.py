@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import cofi_jobs.tasks
 from cofi_jobs.cli.app import command_line
-from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.fields import Settings, section
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import (
@@ -126,3 +126,13 @@ def test_tasks_that_wait_for_each_other_are_refused() -> None:
     one, two = Task("one", "One.", needs=("two",)), Task("two", "Two.", needs=("one",))
     with pytest.raises(ValueError, match="one, two wait for each other"):
         in_order({"one": one, "two": two})
+
+
+def test_each_setting_belongs_to_a_task_or_to_all() -> None:
+    assert {section(name) for name in Settings.model_fields} <= {*DECLARED, "machine"}
+
+
+def test_each_credential_is_a_setting_of_its_task() -> None:
+    for task in DECLARED.values():
+        named = [*(credential.setting for credential in task.credentials), task.only_with]
+        assert {section(name) for name in named if name} <= {task.name}

@@ -34,6 +34,7 @@ def test_explicit_settings_count_more_than_the_file_and_the_file_more_than_defau
         ranking_alpha=40.0, n_factors=32
     )
     assert used(store, "n_factors=64").n_factors == 64, "explicit, though the default"
+    assert used(store, COFI_N_FACTORS="64").n_factors == 64, "in the environment too"
     assert used(store, "use_tuned=false") == Settings(use_tuned=False)
     assert used(store, COFI_USE_TUNED="false") == Settings(use_tuned=False)
 
