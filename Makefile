@@ -6,10 +6,10 @@ STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 
-.PHONY: help run ui test lint browser spark e2e bench bench-ingest bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
+.PHONY: help run ui test test-fast lint browser spark e2e bench bench-ingest bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 run: $(VENV)/.ready ## Run the job with Airflow on MovieLens, or on your files: RATINGS=<file> ITEMS=<file> STORE=<folder>
 	@$(BIN)/python -u demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
@@ -19,6 +19,9 @@ ui: $(VENV)/.ready ## Start Airflow with its UI on http://localhost:8080, on the
 
 test: lint ## Run all tests
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.ready ## Run the tests that need no Airflow and no browser and kill nothing, in less than 90 seconds
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/.ready ## Check format, style, types, and which room imports which
 	$(BIN)/ruff format --check .

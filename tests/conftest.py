@@ -12,19 +12,35 @@ from cofi_jobs.store.store import Store
 from tests.support.data import QUICK
 from tests.support.postgres import new_database, server
 
-# Files whose tests take minutes, longest first: two processes then end at about the same time.
+# Files whose tests take longest, longest first: two processes then end at about the same time.
 LONGEST = [
     "test_live.py",
     "test_dag.py",
-    "test_cli.py",
+    "test_demo.py",
+    "test_connections.py",
     "test_tune.py",
     "test_erase.py",
-    "test_connection.py",
+    "test_remote_kills.py",
+]
+# All tests of these files or folders are slow; single ones are marked where they are.
+SLOW = [
+    "airflow_integration/test_connections.py",
+    "airflow_integration/test_dag.py",
+    "airflow_integration/test_live.py",
+    "benchmarks",
+    "repository/test_demo.py",
+    "repository/test_wheel.py",
+    "store/test_remote_kills.py",
+    "tasks/test_tune.py",
 ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files."""
+    """Mark the slow tests, and begin with the longest files."""
+    slow = [Path(__file__).parent / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker("slow")
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 

@@ -126,6 +126,7 @@ def endless(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         yield store
 
 
+@pytest.mark.slow
 def test_killed_child_is_to_be_retried(endless: Store) -> None:
     killed: list[psutil.Process] = []
 

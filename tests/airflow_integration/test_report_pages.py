@@ -36,6 +36,7 @@ def newly_imported(module: str, before: str = "sys") -> set[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_plugin_is_light():
     """Every process of Airflow loads it."""
     assert newly_imported(
@@ -43,12 +44,14 @@ def test_the_plugin_is_light():
     ) == {"cofi_jobs"}
 
 
+@pytest.mark.slow
 def test_pages_need_nothing_that_draws_or_computes():
     found = newly_imported("cofi_jobs.airflow_integration.report_pages")
     assert {"airflow", "jinja2"} <= found
     assert not found & {"tensorflow", "duckdb", "pandas", "pyarrow", "matplotlib", "numpy"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "/airflow"])
 def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
     """Airflow's UI resolves them against its own base; not logged in, the pages answer 401."""

@@ -29,6 +29,7 @@ def items(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_run_does_the_whole_night_and_ends_with_a_summary(
     store: Store, ratings: Path, items: Path, tmp_path: Path
 ):
@@ -57,6 +58,7 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(
     assert "INFO cofi_jobs.model.fit: rating model: step 3 of 3" in ended.stderr
 
 
+@pytest.mark.slow
 def test_one_command_for_each_task(store: Store, ratings: Path):
     where = ("--store", store.root, "--run-key", "n1", *SETTINGS)
     assert cofi("ingest", *where, "--ratings", ratings).returncode == 0
@@ -74,6 +76,7 @@ def test_one_command_for_each_task(store: Store, ratings: Path):
     assert store.current() == "n1"
 
 
+@pytest.mark.slow
 def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, ratings: Path, quick):
     run_night(store, quick, "n1", ratings=[ratings])
     run_night(store, quick, "n2")

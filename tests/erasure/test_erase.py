@@ -417,6 +417,7 @@ def erase_and_die(root: str, step: int) -> None:
     erase(Store(root), load_settings(), [NAME], now=True)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_can_be_run_again(
     nights: Store, tmp_path: Path, quick: Settings
 ) -> None:

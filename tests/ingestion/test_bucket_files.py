@@ -290,6 +290,7 @@ run_task("ingest", Store(sys.argv[1]), load_settings([f"source_files={sys.argv[2
 """
 
 
+@pytest.mark.slow
 def test_killed_it_leaves_nothing_that_counts_and_takes_all_again(store: Store, s3: Place):
     s3.put("a.csv", HEAD + "1,10,4\n1,11,2\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -95,6 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("plain")
 
 
+@pytest.mark.slow
 @given(st.lists(lines, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans())
 @example(
     ["1,10,4,1000000000", "17,42", "2,10,99,5", "abc,10,4,5", ",10,4,5", "1,2,3,4,5", "3,10,4,5"],

@@ -264,6 +264,7 @@ def ingest_and_die(store: Store, where: str) -> None:
     assert ended.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["reading", "read", "written"])
 def test_killed_it_reads_the_same_again(store: Store, source: str, where: str):
     add(source, (1, 10, 4), (1, 11, 2))
@@ -276,6 +277,7 @@ def test_killed_it_reads_the_same_again(store: Store, source: str, where: str):
     assert not list(store.root.glob(".tmp-*"))
 
 
+@pytest.mark.slow
 def test_what_a_killed_ingest_has_read_goes_with_the_user_that_is_erased(store: Store, source: str):
     add(source, (1, 10, 4), (1, 11, 2))
     ingest(store, "n1")

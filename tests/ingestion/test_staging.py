@@ -71,6 +71,7 @@ def test_a_malformed_line_is_found_by_its_number(store: Store) -> None:
     assert found == {"1,11": 3, "1,12,bad": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rating", ["3", "bad"])
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.csv.gz"])
 def test_a_row_of_100_mb_is_a_row_like_the_others(name: str, rating: str, store: Store) -> None:

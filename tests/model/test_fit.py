@@ -188,6 +188,7 @@ def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
         fit(Objective("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
 
 
+@pytest.mark.slow
 def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     truth, seen = planted()
     user, item = np.nonzero(seen)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from cofi_jobs.core.factors import (
     Factors,
@@ -31,6 +32,7 @@ def test_rows_are_carried_over_by_id():
     assert not np.shares_memory(found.X, fresh.X)
 
 
+@pytest.mark.slow
 def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_the_start():
     """A planted matrix of rank 4; the first night lacks a tenth of the known entries, and some users and items."""
     n_users, n_items, rng = 120, 90, np.random.default_rng(1)

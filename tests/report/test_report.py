@@ -275,6 +275,7 @@ def test_users_items_settings_and_refusals_are_there(nights: Store):
     assert any("1 rejected" in text for text in page.texts)
 
 
+@pytest.mark.slow
 def test_the_same_run_makes_the_same_page(nights: Store):
     path = nights.table("night-2", "report") / "report.html"
     before = path.read_bytes()
@@ -323,6 +324,7 @@ def test_without_catalogue_with_string_ids_another_scale_and_a_file_a_user(store
     assert "coloured" not in page.html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [2, 5])
 def test_hardly_any_ratings(store: Store, rows: int):
     """Nothing to hold out, one item, users who have rated everything."""
@@ -359,6 +361,7 @@ def test_a_run_that_fails_in_training_has_a_report_as_far_as_it_came(store: Stor
     assert not store.table("n2", "report").exists(), "nothing to report but the error"
 
 
+@pytest.mark.slow
 def test_a_section_that_cannot_be_made_stops_neither_report_nor_run(
     nights: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

@@ -137,6 +137,7 @@ def compact_and_die(root: str, step: int) -> None:
     compact(Store(root), TWO)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_no_rating_is_lost_or_counted_twice(
     nights: Store, tmp_path: Path
 ) -> None:

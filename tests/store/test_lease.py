@@ -31,6 +31,7 @@ with open_store(sys.argv[1]).lock("ingest"):
 """
 
 
+@pytest.mark.slow
 def test_the_lease_of_a_killed_process_is_taken_over(
     s3: Place, quick: Settings, caplog: pytest.LogCaptureFixture
 ):

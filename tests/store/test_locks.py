@@ -6,6 +6,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from cofi_jobs.store.store import Store
 
 
@@ -15,6 +17,7 @@ def hold_lock(root: Path, ready: Path) -> None:
         time.sleep(60)
 
 
+@pytest.mark.slow
 def test_a_killed_process_gives_its_lock_back(store: Store, tmp_path: Path):
     ready = tmp_path / "ready"
     process = multiprocessing.get_context("spawn").Process(

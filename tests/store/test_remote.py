@@ -52,6 +52,7 @@ class Moved:
         environment.setattr(Objects, "write", writes)
 
 
+@pytest.mark.slow
 def test_nights_move_what_is_new_only_and_readers_read_in_place(
     place: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -86,6 +87,7 @@ def test_nights_move_what_is_new_only_and_readers_read_in_place(
     assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_night_on_changing_workers_is_the_same(
     s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -126,6 +128,7 @@ def test_the_way_to_read_of_the_document(s3: Place, quick: Settings):
     )
 
 
+@pytest.mark.slow
 def test_command_line(s3: Place, tmp_path: Path, quick: Settings):
     night(s3, "n1", 0, quick)
     ratings = write_ratings(tmp_path / "ratings.csv", random_ratings())
@@ -164,6 +167,7 @@ def test_a_failed_task_is_recorded_in_the_bucket_and_readers_stay(s3: Place, qui
     assert published(s3)["run_key"] == "n1"
 
 
+@pytest.mark.slow
 def test_a_task_of_airflow_reads_its_childs_outcome_from_the_bucket(
     s3: Place, environment: pytest.MonkeyPatch
 ):
@@ -200,6 +204,7 @@ def test_a_record_that_somebody_changed_meanwhile_is_not_overwritten(place: Plac
     assert store.records.properties() == {"n": 2}
 
 
+@pytest.mark.slow
 def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
     s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -4,6 +4,8 @@ import json
 import signal
 from typing import Any
 
+import pytest
+
 from cofi_jobs import read
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
@@ -38,6 +40,7 @@ def killed(work: Any, place: Place, step: int) -> bool:
     return code != 0
 
 
+@pytest.mark.slow
 def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quick: Settings):
     night(s3, "n1", 0, quick)
     s3.put("landing/n2.csv", random_ratings(seed=1).to_csv(index=False))
@@ -59,6 +62,7 @@ def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quic
     check_complete(s3, "n2")
 
 
+@pytest.mark.slow
 def test_a_task_done_anew_and_killed_never_counts_by_halves(s3: Place, quick: Settings):
     s3.put("landing/n2.csv", random_ratings(seed=1).to_csv(index=False))
     for task in list(TASKS)[:-2]:
@@ -81,6 +85,7 @@ class Killed(BaseException):
     """As if the process were killed: nothing is caught or tidied up on its way."""
 
 
+@pytest.mark.slow
 def test_an_erasure_killed_anywhere_is_done_when_it_is_run_again(
     s3: Place, quick: Settings, environment: Any
 ):

@@ -42,6 +42,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 def test_readers_see_one_run_while_others_are_published(store: Store, reader):
     sizes = {"a": 20_000, "b": 1_000_000}  # so the footers lie at very different places

@@ -268,6 +268,7 @@ for line in sys.stdin:  # a process for each, forked: the imports serve all
 """
 
 
+@pytest.mark.slow
 def test_killed_anywhere_and_run_again(runs: Store, settings: Settings, database: str):
     """Killed before the first statement, then before the second, and so on until a delivery has come to its end."""
     deliver(runs, settings, "n1")

@@ -166,6 +166,7 @@ def test_what_readers_use_is_compared_with_also_after_a_rollback(after_good: Sto
     assert last_published(after_good, "night-0") is None
 
 
+@pytest.mark.slow
 def test_input_that_explodes_stays_refused_until_somebody_decides(after_good: Store):
     ratings = tasteful_ratings(seed=1)
     settings = load_settings([*GOOD, "ranking_margin=1", "rating_margin=1"])

@@ -246,6 +246,7 @@ def test_an_older_run_that_is_published_later_does_not_take_readers_back(night: 
     assert night.published() == ["night-0", "night-1", "night-2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(
     night: Store, two_nights: Store, quick, task
@@ -287,6 +288,7 @@ run_task({task!r}, module.Store({str(night.root)!r}), load_settings(), "night-2"
     assert leftovers == []
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_manifest_and_current_is_finished_by_the_same_command(
     night: Store, quick
 ):

@@ -77,6 +77,7 @@ def test_tuning_never_sees_the_ratings_it_is_judged_by(store_: Store, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_a_killed_tuning_goes_on_as_if_it_had_not_been(
     store_: Store, original: Store, tmp_path: Path, monkeypatch
 ):

@@ -84,6 +84,7 @@ def test_an_invalid_file_is_refused_with_what_was_found_and_what_is_allowed(
         assert tuned.in_use(store, load_settings(), "n1", task)[1] is None, "they need none of it"
 
 
+@pytest.mark.slow
 def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
     settings = load_settings(
         [*EXPLICIT, "ratings_per_step=256", "rating_steps=80", "ranking_steps=80"]
@@ -125,6 +126,7 @@ def test_the_remark_is_empty_without_a_file():
     assert tuned.remark(None) == ""
 
 
+@pytest.mark.slow
 def test_optuna_is_imported_by_tune_alone():
     code = "import sys, cofi_jobs.cli.app, cofi_jobs.tasks.train, cofi_jobs.tasks.evaluate; "
     code += "sys.exit('optuna' in sys.modules)"
