@@ -63,7 +63,7 @@ def call_in_child(
     log_line: Callable[[str], None],
     options: Mapping[str, Any] | None = None,
 ) -> int:
-    """Run a command of the command line with `variables` in its environment, as above; returns its exit code."""
+    """Run a command with `variables` in its environment, as above; returns its exit code."""
     command = [sys.executable, "-m", "cofi_jobs.airflow_integration.child", *arguments]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {

@@ -1,6 +1,6 @@
-"""The store and databases through Airflow connections. Only DAGs use this: the rest of CoFi works without Airflow.
+"""The store and databases through Airflow connections.
 
-A connection is looked up by the task that needs it, in its own process, never while a DAG is parsed.
+The task that needs a connection looks it up in its own process, never while a DAG is parsed.
 """
 
 import json
@@ -16,7 +16,7 @@ from cofi_jobs.tasks.declaration import Credential, Task
 
 PREFIX = "connection:"
 FOLDER_TYPES = ("fs", "file", "generic")
-# Extra fields of connections to buckets, with the option of s3fs or gcsfs that says the same, if any.
+# Extra fields of connections to buckets, each with the same option of s3fs or gcsfs, if any.
 EXTRAS = {
     "aws": {
         "aws_access_key_id": "key",
@@ -46,7 +46,7 @@ PLACES = {
     "generic": ("/", "s3://", "gs://"),
 }
 LOGINS = {"aws": ("key", "secret")}
-# Extra fields of a connection that are Airflow's own; the others are libpq's parameters, such as sslmode.
+# Extra fields that are Airflow's own; the others are libpq's parameters, such as sslmode.
 NOT_LIBPQ = (
     "cursor",
     "iam",
@@ -61,8 +61,8 @@ NOT_LIBPQ = (
 def resolve(store: str) -> tuple[str, dict[str, Any]]:
     """Location of a store, and the options of its file system, from a folder or "connection:<id>".
 
-    Raises SettingsError if there is no such connection or it names no store that CoFi can use; the message shows
-    nothing that the connection holds but its type.
+    Raises SettingsError if there is no such connection or it names no store that CoFi can use. The
+    message shows nothing of the connection but its type.
     """
     if not store.startswith(PREFIX):
         return store, {}
@@ -81,7 +81,7 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
 
 
 def variables(task: Task, params: Mapping[str, Any]) -> dict[str, str]:
-    """Addresses of databases and options of the source of files that a task needs, by the variable for its process.
+    """What a task needs of connections: addresses and options, by the variable for its process.
 
     Raises SettingsError as `resolve` does.
     """
@@ -101,7 +101,7 @@ def _secret(credential: Credential, name: str) -> str:
 
 
 def _options(connection: Connection, types: tuple[str, ...]) -> dict[str, Any]:
-    """Options of fsspec's file system with what a connection says; those of `generic` are as fsspec names them."""
+    """Options of fsspec's file system from a connection; `generic` has fsspec's own names."""
     name, kind, extra = connection.conn_id, connection.conn_type, dict(connection.extra_dejson)
     if kind not in types:
         raise SettingsError(

@@ -11,9 +11,9 @@ from cofi_jobs.tasks.declaration import Task
 
 
 def report(task: Task, store: str, outcome: Mapping[str, Any]) -> None:
-    """Report the tables of a task that has ended well, those of databases, which its outcome names, too.
+    """Report the tables of a task that has ended well, also those of databases in its outcome.
 
-    Does nothing where no listener of lineage is switched on.
+    Does nothing if no listener of lineage is switched on.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.lineage import get_hook_lineage_collector
@@ -26,6 +26,6 @@ def report(task: Task, store: str, outcome: Mapping[str, Any]) -> None:
 
 
 def _uri(store: str, folder: str) -> str:
-    """As AIP-60 names a file or an object. Airflow takes nothing but ASCII where its database is MySQL."""
+    """The name that AIP-60 gives a file or an object, in ASCII, which MySQL asks for."""
     scheme, _, place = store.rpartition("://")
     return f"{scheme or 'file'}://" + quote(f"{place.rstrip('/')}/{folder}", safe="/*")

@@ -1,6 +1,7 @@
-"""The runs' reports inside Airflow's UI: a tab of each DAG run, and a page in the menu that lists all runs.
+"""The runs' reports inside Airflow's UI: a tab of each DAG run, and a menu page of all runs.
 
-Every process of Airflow loads plugins: nothing but the names is made here, the app at its first request.
+Every process of Airflow loads plugins, so only the names are made here. The app is made at its
+first request.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ PREFIX = "cofi"  # without a slash in the links, which are relative to where Air
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """The ASGI app of cofi_jobs.airflow_integration.report_pages, imported when it is first needed."""
+    """The ASGI app of report_pages.py, imported when it is first needed."""
     from cofi_jobs.airflow_integration.report_pages import pages
 
     await pages()(scope, receive, send)

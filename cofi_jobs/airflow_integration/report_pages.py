@@ -37,7 +37,7 @@ Text = Annotated[str, Query(min_length=1, max_length=250, pattern=r"^[^\x00-\x1f
 
 @functools.cache
 def pages() -> FastAPI:
-    """The app; whoever is not logged in, or may not see plugins, gets 401 or 403 for every address."""
+    """The app. Without login, or without the right to see plugins, it answers 401 or 403."""
     app = FastAPI(
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
         openapi_url=None,  # nor pages of documentation, which need it
@@ -126,7 +126,7 @@ def _handed_on(session: Session, run_id: str | None = None) -> list[Path]:
 
 
 def _address(session: Session, run_id: str) -> str | None:
-    """Where the report of a DAG run is, if its store is in a bucket; for that this process has no credentials."""
+    """Where the report of a DAG run is, if it is in a bucket, which this process cannot read."""
     found = [
         str(value.get("path", ""))
         for value in handed_on(session, DAG_ID, TASK_ID, run_id, MOST_RUNS)

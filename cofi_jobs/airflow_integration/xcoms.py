@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 def handed_on(
     session: Session, dag_id: str, task_id: str, run_id: str | None, most: int
 ) -> list[Any]:
-    """What a task returned in one run, or without `run_id` in all runs; at most so many, the newest first."""
+    """What a task returned in a run, or without `run_id` in all runs: the newest `most`."""
     query = select(XComModel.value).where(
         XComModel.dag_id == dag_id, XComModel.task_id == task_id, XComModel.key == "return_value"
     )

@@ -93,7 +93,10 @@ def evaluate(store: StoreOption, run_key: EvaluatedOption = "", settings: SetOpt
 
 
 def tune(store: StoreOption, run_key: PublishedOption = "", settings: SetOption = None) -> None:
-    """Search for better settings on a run's ratings; later runs use them. Settings you set are not tuned."""
+    """Search for better settings on a run's ratings; later runs use them.
+
+    Settings you set are excluded from tuning.
+    """
     from cofi_jobs.cli.show import tuning as show
 
     target, chosen = open_store(store), load_settings(settings or ())

@@ -1,4 +1,4 @@
-"""Every setting, once: its name, type, default, bounds, the task it belongs to and what it means."""
+"""Every setting, once: name, type, default, bounds, the task it belongs to, what it means."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
-    """One setting: the task it belongs to, its default, what it means, and pydantic's bounds (`ge`, `gt`, `le`)."""
+    """One setting: its task, its default, what it means, and pydantic's bounds (`ge`, `gt`, `le`)."""
     return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
 
 
@@ -357,7 +357,7 @@ class Settings(BaseModel):
 
     @property
     def explicit(self) -> frozenset[str]:
-        """Names of the settings that somebody set: in the form, by the API, by --set or in the environment."""
+        """Names of the settings that somebody set, by form, API, --set or environment."""
         return frozenset(self.model_fields_set)
 
     def with_tuned(self, values: Mapping[str, Any]) -> "Settings":
@@ -379,7 +379,7 @@ def bounds(name: str) -> tuple[float, float]:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """JSON schema of a setting, without its default. "Number or null" is one field with two types."""
+    """JSON schema of a setting, without its default; a number or null has two types."""
     field = _properties()[name]
     merged = {
         key: value for key, value in field.items() if key not in ("title", "default", "anyOf")

@@ -15,9 +15,9 @@ from cofi_jobs.settings.fields import Settings, allowed
 from cofi_jobs.settings.renames import RENAMED, current_names, current_names_warned
 
 PREFIX = "COFI_"
-# Variables with the prefix that are not settings of a run: where store and databases are and how to log in there, what
-# the DAG is made with (train's pool, its deadline), whether errors show a traceback, whom to erase, and how a store in
-# a bucket is worked on.
+# Variables with the prefix that are not settings of a run: where store and databases are and how to
+# log in there, train's pool and the DAG's deadline, whether errors show a traceback, whom to erase,
+# and how a store in a bucket is worked on.
 NOT_SETTINGS = {
     *(
         "COFI_STORE",
@@ -40,7 +40,7 @@ def load_settings(overrides: Iterable[str] = ()) -> Settings:
 
 
 def from_environment() -> dict[str, str]:
-    """The settings that variables COFI_<NAME> set. Raises SettingsError for a variable that is none."""
+    """The settings that variables COFI_<NAME> set. Raises SettingsError for an unknown one."""
     names = [*Settings.model_fields, *RENAMED]
     variables = {PREFIX + name.upper(): name for name in names}
     values = {}
@@ -64,7 +64,7 @@ def validated(values: Mapping[str, Any]) -> Settings:
 
 
 def from_record(values: Mapping[str, Any]) -> Settings:
-    """The settings that a run was made with, as its records have them, whatever the environment says today.
+    """The settings that a run was made with, from its records alone.
 
     Settings that no longer exist are left out.
     """

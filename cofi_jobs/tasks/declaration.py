@@ -86,7 +86,10 @@ class Task:
 
 
 def before(declared: Declared, name: str) -> list[str]:
-    """Tasks right before a task. Publication makes a run final: it waits for all that belongs to it."""
+    """Tasks right before a task.
+
+    Publication makes a run final: it waits for all other tasks of the run.
+    """
     task = declared[name]
     direct = [*task.needs, *task.after]
     if name == PUBLISH:

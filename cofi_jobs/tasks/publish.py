@@ -24,7 +24,8 @@ DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Publish a finished run.
 
-    A run older than the current one is published too, but readers stay with the newer one (`rollback` moves them).
+    A run older than the current run is published too, but readers stay with the newer run
+    (`rollback` moves them).
     """
     if store.manifest(run_key) is None:
         store.records.write_manifest(run_key, manifest(store, settings, run_key))
@@ -60,7 +61,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 
 def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
-    """What the run was made from and with, and what it made (docs/outputs.md describes each field)."""
+    """What the run was made from and with, and what it made; docs/outputs.md has each field."""
     made_by = required(DECLARED, "publish")
     outcomes = {task: store.required_outcome(run_key, task) for task in made_by}
     used = {
@@ -97,10 +98,10 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 
 def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) -> list[str]:
-    """Remove published runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
+    """Remove runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
 
-    The current run and the one just published always stay, and runs that readers were pointed to within the last
-    `grace_hours`: somebody may still be reading.
+    The current run and the run just published always stay. So do runs that readers were pointed to
+    within the last `grace_hours`: somebody may still be reading.
     """
     published = store.published()
     given_up = time.time() - DAYS_TO_FINISH * 86_400

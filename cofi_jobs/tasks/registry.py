@@ -1,8 +1,8 @@
 """Every task, declared once.
 
 To add a task, write a module `cofi_jobs/tasks/<name>.py` with a function
-`run(store, settings, run_key)` that returns a dict, and declare the task in DECLARED. The order, the
-command, the task of the DAG, the lineage, what a store in a bucket downloads, and the table in
+`run(store, settings, run_key)` that returns a dict, and declare the task in DECLARED. The order,
+the command, the task of the DAG, the lineage, what a store in a bucket downloads, and the table in
 docs/operating.md follow from the declaration.
 """
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 def run_task(
     name: str, store: Store, settings: Settings, run_key: str, **inputs: Any
 ) -> dict[str, Any]:
-    """Run one task of a run and record how it ended; returns its outcome, with the seconds of its work.
+    """Run one task of a run and record how it ended; returns its outcome.
 
     A task can be repeated under the same key until the run is published. From then on the run is
     never rewritten, and the recorded outcome is returned. Raises StoreError if a task that comes
@@ -70,7 +70,10 @@ def run_task(
 
 
 def run_all(store: Store, settings: Settings, run_key: str, **inputs: Any) -> None:
-    """Run all tasks of a run, in order; `inputs` are for ingest. A failed run still gets its report."""
+    """Run all tasks of a run, in order. A failed run still gets its report.
+
+    `inputs` are for ingest.
+    """
     for task in in_order(DECLARED):
         if not task.every_run:
             continue
