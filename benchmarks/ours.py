@@ -36,14 +36,14 @@ def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options)
 def rating(data: Path, found: Path, options: Options) -> None:
     """A whole fit of the rating model, its items' means included; in stars."""
     from cofi_jobs.model.device import set_up_tensorflow
-    from cofi_jobs.model.item_means import item_means
+    from cofi_jobs.model.item_means import item_means, mean_normalised
     from cofi_jobs.model.models import fit_rating_model
 
     known, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
     clock = Clock(found)
     means = item_means(known, settings.damping)
-    factors = fit_rating_model(known, means, settings, SCALE).factors
+    factors = fit_rating_model(known, mean_normalised(known, means), settings, SCALE).factors
     clock.keep(settings.rating_steps, W=factors.W, X=factors.X, user=factors.b, item=means)
 
 

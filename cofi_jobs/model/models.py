@@ -9,7 +9,6 @@ from cofi_jobs.core.factors import Factors, initial_factors
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.fit import Fit, fit
-from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.objectives import (
     Objective,
     ranking_objective,
@@ -29,19 +28,19 @@ WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
 
 def fit_rating_model(
     ratings: Ratings,
-    means: np.ndarray,
+    y_norm: np.ndarray,
     settings: Settings,
     scale: Scale,
     start: Factors | None = None,
 ) -> Fit:
     """The rating model of some ratings, in stars: rating = w.x + b + mean.
 
-    `means` (n_items,) are the means of the items. From `start` on, factors in stars of the same
-    rows, it takes a third of the steps, at half the learning rate.
+    `y_norm` (n_ratings,) are the ratings less the means of their items. From `start` on, factors in
+    stars of the same rows, it takes a third of the steps, at half the learning rate.
     """
     objective = rating_objective(settings)
     initial = None if start is None else to_units(start, scale)
-    y = rating_target(mean_normalised(ratings, means), scale)
+    y = rating_target(y_norm, scale)
     result = _fit_from(objective, ratings, y, settings, initial)
     return replace(result, factors=to_stars(result.factors, scale))
 
@@ -84,15 +83,19 @@ class Model:
 
 def fit_both(
     ratings: Ratings,
+    y_norm: np.ndarray,
     means: np.ndarray,
     settings: Settings,
     scale: Scale,
     start: Start | None = None,
 ) -> Model:
-    """Fit the rating model and the ranking model to the same ratings, from `start` on if given."""
+    """Fit the rating model and the ranking model to the same ratings, from `start` on if given.
+
+    `means` (n_items,) are those that were taken off in `y_norm`.
+    """
     rating_start, ranking_start = (start.rating, start.ranking) if start else (None, None)
     return Model(
-        fit_rating_model(ratings, means, settings, scale, rating_start),
+        fit_rating_model(ratings, y_norm, settings, scale, rating_start),
         fit_ranking_model(ratings, settings, scale, ranking_start),
         means,
     )

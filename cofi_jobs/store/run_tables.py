@@ -26,6 +26,12 @@ def read_ratings(normalized: Path) -> Ratings:
     return Ratings(*(column.to_numpy() for column in table.columns), *sizes)
 
 
+def read_y_norm(normalized: Path) -> np.ndarray:
+    """Each of these ratings less the mean of its item, float32."""
+    table = pq.read_table(normalized / "ratings.parquet", columns=["y_norm"])
+    return table["y_norm"].to_numpy()
+
+
 def read_times(normalized: Path) -> np.ndarray:
     """When each of these ratings was given, datetime64; NaT where that is unknown."""
     time = pq.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]

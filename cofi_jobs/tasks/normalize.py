@@ -1,9 +1,9 @@
-"""Normalize: current ratings, row numbers, and the item means that ratings are normalized by.
+"""Normalize: current ratings, row numbers, item means, and each rating less its item's mean.
 
 Writes the table `normalized`:
 
-    ratings.parquet   user_index, item_index, rating, timestamp; sorted by user, each user's newest
-                      rating last
+    ratings.parquet   user_index, item_index, rating, y_norm, timestamp; sorted by user, each user's
+                      newest rating last; y_norm is the rating less the mean of its item
     users.parquet     user_index, user_id, n_ratings
     items.parquet     item_index, item_id, mean, n_ratings, title, groups
 """
@@ -124,7 +124,8 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
     sql.write_parquet(
         connection,
         """
-        SELECT user_index, item_index, rating, timestamp FROM numbered
+        SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp
+        FROM numbered JOIN means USING (item_index)
         ORDER BY user_index, timestamp NULLS FIRST, arrival""",
         folder / "ratings.parquet",
     )

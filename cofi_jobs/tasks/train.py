@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import relevant_from
-from cofi_jobs.model.item_means import item_means
+from cofi_jobs.model.item_means import item_means, mean_normalised
 from cofi_jobs.model.models import Model, fit_both
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import schemas
+from cofi_jobs.store.run_tables import read_y_norm
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import to_column
 from cofi_jobs.tasks.holdout import holdout_start, read_split
@@ -48,13 +49,15 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     n_train = len(train.rating)
     log.info("holdout model: learning from %d ratings, not from %d test ratings", n_train, n_test)
     # The means, too, must not show the test ratings.
-    holdout = fit_both(train, item_means(train, damping), settings, scale, start)
+    means = item_means(train, damping)
+    holdout = fit_both(train, mean_normalised(train, means), means, settings, scale, start)
     sides = _counted(users, train.user_index), _counted(items, train.item_index)
     _write_model(store, run_key, "trial", holdout, *sides)
     del is_test, train, test  # they take as much memory as the ratings
     log.info("learning from all %d ratings", len(ratings.rating))
     start = Start(holdout.rating.factors, holdout.ranking.factors)
-    final = fit_both(ratings, items["mean"].to_numpy(), settings, scale, start)
+    y_norm, means = read_y_norm(folder), items["mean"].to_numpy()
+    final = fit_both(ratings, y_norm, means, settings, scale, start)
     _write_model(store, run_key, "model", final, users, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
         pq.write_table(_losses({"held-out": holdout, "final": final}), target / "losses.parquet")

@@ -215,5 +215,6 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     user, item = (index.astype(np.int32) for index in np.nonzero(seen))
     ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
     settings = load_settings(["n_factors=3", "rating_steps=7", "ranking_steps=2"])
-    warm = fit_both(ratings, np.zeros(60), settings, Scale(1, 5), Start(start, start))
+    means = np.zeros(60)
+    warm = fit_both(ratings, ratings.rating, means, settings, Scale(1, 5), Start(start, start))
     assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]
