@@ -1,4 +1,4 @@
-"""Rating files from a bucket or a folder elsewhere: what is new there, for ingest to take as any other file.
+"""Rating files from a bucket or a folder elsewhere: what is new there, for ingest.
 
 The batch keeps which objects were taken and in what version, so this counts only once the batch is
 complete. No run downloads what an earlier run has. Upstream's files are never changed or removed.
@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Download:
-    """New files with their addresses; what the batch keeps, versions by address; and what lineage names."""
+    """New files with their addresses.
+
+    What the batch keeps, versions by address; and what lineage names.
+    """
 
     files: Mapping[Path, str] = field(default_factory=dict)
     objects: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +79,8 @@ def _download(store: Store, settings: Settings, run_key: str, folder: Path) -> D
     }
     files = {}
     for uri, entry in new.items():
-        # An address has the same path each time, so a rerun takes a corrected file instead of the old one.
+        # An address has the same path each time, so a rerun takes a corrected file instead of the
+        # old one.
         path = folder / hashlib.sha256(uri.encode()).hexdigest()[:16] / entry.name
         path.parent.mkdir(parents=True)
         objects.get(entry, path)
@@ -87,7 +91,10 @@ def _download(store: Store, settings: Settings, run_key: str, folder: Path) -> D
 
 
 def _settled(objects: Objects, seconds: float) -> list[Object]:
-    """The files that did not change for so many seconds; waits until this is known of all, as for `landing/`."""
+    """The files that did not change for so many seconds.
+
+    Waits until this is known of all, as for `landing/`.
+    """
     before = [entry for entry in objects.files() if is_dropped(entry.name)]
     young = [entry.modified for entry in before if entry.modified > time.time() - seconds]
     if not young:

@@ -13,7 +13,7 @@ from cofi_jobs.store import sql
 
 
 def catalogue(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-    """SELECT of item_id, title and groups (separated by "|"), all text, from a CSV-like or Parquet file of items."""
+    """SELECT of item_id, title and groups (separated by "|"), all text, from a file of items."""
     if extension(path) in EXTENSIONS:
         relation, columns = parquet_table(connection, path)
     else:

@@ -1,4 +1,4 @@
-"""The columns of rating files and catalogues: their names, and which column of a file holds what."""
+"""The columns of rating files and catalogues: known names, and which column holds what."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cofi_jobs.core.errors import DataError
 
-# Accepted column names, compared without case and punctuation. The first is what messages call the column.
+# Accepted column names, compared without case and punctuation. The first is what messages call the
+# column.
 RATING_COLUMNS = {
     "user_id": ("userid", "user", "uid", "customerid", "memberid"),
     "item_id": ("itemid", "movieid", "item", "movie", "productid", "iid"),
@@ -26,7 +27,10 @@ ABSENT = "NULL::VARCHAR"  # a column that a file does not have, in SQL
 
 
 def choose_rating_columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
-    """For each column of ratings the file's column that holds it. Raises DataError without users, items or ratings."""
+    """For each column of ratings the file's column that holds it.
+
+    Raises DataError without users, items or ratings.
+    """
     return choose(path, columns, RATING_COLUMNS, required=("user_id", "item_id", "rating"))
 
 
@@ -36,7 +40,10 @@ def choose(
     accepted: Mapping[str, Sequence[str]],
     required: Sequence[str],
 ) -> dict[str, str]:
-    """For each accepted column the file's column that holds it. Raises DataError if a required one is missing."""
+    """For each accepted column the file's column that holds it.
+
+    Raises DataError if a required one is missing.
+    """
     by_name = {_simplified(column): column for column in reversed(columns)}
     chosen = {
         wanted: next(by_name[name] for name in names if name in by_name)
@@ -55,14 +62,18 @@ def choose(
 
 
 def unique(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns with a name of its own for each. Raises DataError if a column with a known name is there twice."""
+    """The columns with a name of its own for each.
+
+    Raises DataError if a column with a known name is there twice.
+    """
     known = {name for names in (RATING_COLUMNS | CATALOGUE_COLUMNS).values() for name in names}
     repeated = {
         column for column in columns if columns.count(column) > 1 and _simplified(column) in known
     }
     if repeated:
         raise DataError(
-            f"{path}: found the column {', '.join(map(repr, sorted(repeated)))} twice, expected it once"
+            f"{path}: found the column {', '.join(map(repr, sorted(repeated)))} twice, "
+            "expected it once"
         )
     return tuple(
         name if name and name not in columns[:index] else f"{name} (column {index + 1})"

@@ -1,4 +1,7 @@
-"""CSV-like files: separated by commas, tabs, semicolons, bars or "::"; those of MovieLens without a header too."""
+"""CSV-like files: separated by commas, tabs, semicolons, bars or "::".
+
+Those of MovieLens without a header too.
+"""
 
 import codecs
 import csv
@@ -13,22 +16,29 @@ from cofi_jobs.ingestion.text_table import TextTable, text_table
 
 SEPARATORS = (",", "\t", ";", "|")
 LONGEST_HEADER = 1 << 20  # bytes
-# MovieLens 100k, u.item: separated by bars, no header; the last 19 columns are flags, one for each genre.
+# MovieLens 100k, u.item: separated by bars, no header; the last 19 columns are flags, one for each
+# genre.
 U_ITEM_GENRES = tuple(
-    "unknown,Action,Adventure,Animation,Children,Comedy,Crime,Documentary,Drama,Fantasy,Film-Noir,Horror,Musical,"
-    "Mystery,Romance,Sci-Fi,Thriller,War,Western".split(",")
+    "unknown,Action,Adventure,Animation,Children,Comedy,Crime,Documentary,Drama,Fantasy,Film-Noir,"
+    "Horror,Musical,Mystery,Romance,Sci-Fi,Thriller,War,Western".split(",")
 )
 U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
 
 
 def ratings(path: Path) -> RatingFile:
-    """How to read the ratings of a CSV-like file. Raises DataError if it has no columns of ratings."""
+    """How to read the ratings of a CSV-like file.
+
+    Raises DataError if it has no columns of ratings.
+    """
     table = csv_table(path, ("user_id", "item_id", "rating", "timestamp"))
     return rating_file.of_columns(path, table.relation(), table.columns, table.separator, table)
 
 
 def csv_table(path: Path, headless: tuple[str, ...]) -> TextTable:
-    """A CSV-like file as a table; `headless` are the columns of a MovieLens file without a header."""
+    """A CSV-like file as a table.
+
+    `headless` are the columns of a MovieLens file without a header.
+    """
     line = _first_line(path)
     separator = "::" if "::" in line else max(SEPARATORS, key=line.count)
     if separator == "|" and line.count("|") == len(U_ITEM_COLUMNS) - 1:

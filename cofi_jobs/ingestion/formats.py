@@ -1,4 +1,4 @@
-"""The one entry to the readers of rating files: finds the reader of a file's format by the file's name."""
+"""The entry to the readers of rating files: the name of a file tells its format."""
 
 from pathlib import Path
 
@@ -22,5 +22,5 @@ def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile
 
 
 def is_text(path: Path) -> bool:
-    """Whether the file is read line by line (then misshapen lines are in DuckDB's reject_errors)."""
+    """Whether the file is read line by line. If so, reject_errors has its malformed lines."""
     return extension(path) not in parquet_files.EXTENSIONS

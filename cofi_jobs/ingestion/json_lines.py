@@ -1,4 +1,7 @@
-"""JSON lines: one object a line. Its values are read as text; lines that are no object are broken records."""
+"""JSON lines: one object a line. Its values are read as text.
+
+Lines that are no object are broken records.
+"""
 
 import json
 from itertools import islice
@@ -17,7 +20,10 @@ LINE = "c0"
 
 
 def ratings(path: Path) -> RatingFile:
-    """How to read the ratings of a file of JSON lines. Raises DataError if it has no keys of ratings."""
+    """How to read the ratings of a file of JSON lines.
+
+    Raises DataError if it has no keys of ratings.
+    """
     chosen = choose_rating_columns(path, _keys(path))
     lines = text_table(path, (LINE,), NO_SEPARATOR, header=False, quote="").relation()
     return RatingFile(

@@ -1,4 +1,4 @@
-"""Folders in which others drop files: which files are there to be read, and which are still being written."""
+"""Folders in which others drop files: which files are complete and ready to be read."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 def drop_files(folder: Path) -> list[Path]:
-    """Files in a drop folder, by name, without hidden files and those still being written (.tmp, .part)."""
+    """Files in a drop folder, by name, without hidden and unfinished ones (.tmp, .part)."""
     return sorted(path for path in folder.iterdir() if path.is_file() and is_dropped(path.name))
 
 

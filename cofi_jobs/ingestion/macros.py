@@ -1,16 +1,21 @@
-"""What a cell means, as macros of DuckDB: a time, a rating, a number as an id. What an id is: core/ids.py.
+"""What a cell means as a time, a rating or a number as an id, as macros of DuckDB.
 
-Each macro takes a cell's text, and as its second argument the same text as a number, NULL if it is none. The caller
-works the number out once for all rows. A table of cases for each macro is in the tests.
+What an id is: core/ids.py.
+
+Each macro takes a cell's text, and as its second argument the same text as a number, NULL if it is
+none. The caller works the number out once for all rows. A table of cases for each macro is in the
+tests.
 """
 
 import duckdb
 
 MACROS = r"""
-CREATE OR REPLACE TEMP MACRO integer_id(cell, number) AS -- 17 of "17"; NULL of "007" and " 17", which are text
+-- 17 of "17"; NULL of "007" and " 17", which are text
+CREATE OR REPLACE TEMP MACRO integer_id(cell, number) AS
     CASE WHEN number::VARCHAR = cell THEN number END;
 
-CREATE OR REPLACE TEMP MACRO rating_value(cell, number) AS -- 4.5 of "4.5" and of "4,5"
+-- 4.5 of "4.5" and of "4,5"
+CREATE OR REPLACE TEMP MACRO rating_value(cell, number) AS
     coalesce(number, try_cast(CASE WHEN regexp_full_match(trim(cell), '[+-]?[0-9]+,[0-9]{1,2}')
         THEN replace(cell, ',', '.') END AS FLOAT));
 
@@ -19,9 +24,11 @@ CREATE OR REPLACE TEMP MACRO seconds_of(number) AS
     CASE WHEN abs(number) < 1e11 THEN number WHEN abs(number) < 1e14 THEN number / 1e3
         WHEN abs(number) < 1e17 THEN number / 1e6 ELSE number / 1e9 END;
 
-CREATE OR REPLACE TEMP MACRO rating_time(cell, number) AS -- or an ISO 8601 time, UTC if it names no zone
+-- Such a number, or an ISO 8601 time, UTC if it names no zone.
+CREATE OR REPLACE TEMP MACRO rating_time(cell, number) AS
     CASE WHEN abs(number) < 1e11 THEN to_timestamp(number)
-        ELSE coalesce(TRY(to_timestamp(seconds_of(number))), try_cast(trim(cell) AS TIMESTAMPTZ)) END;
+        ELSE coalesce(TRY(to_timestamp(seconds_of(number))),
+            try_cast(trim(cell) AS TIMESTAMPTZ)) END;
 """
 
 

@@ -21,7 +21,10 @@ def compression(path: Path) -> str:
 
 
 def extension(path: Path) -> str:
-    """The last extension of a file's name that is not a compression's, in lower case; "" without one."""
+    """The last extension of a file's name that is not a compression's, in lower case.
+
+    "" without one.
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
     return suffixes[-1] if suffixes else ""
 

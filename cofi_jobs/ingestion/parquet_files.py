@@ -12,7 +12,10 @@ EXTENSIONS = (".parquet", ".pq")
 
 
 def ratings(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile:
-    """How to read the ratings of a Parquet file. Raises DataError if it has no columns of ratings."""
+    """How to read the ratings of a Parquet file.
+
+    Raises DataError if it has no columns of ratings.
+    """
     return rating_file.of_columns(path, *parquet_table(connection, path))
 
 

@@ -1,13 +1,16 @@
 """Plain files: a short way for large files of numbers, written as they are read.
 
-The invariant: a file that is taken this way gives the same rows, good and bad, as its text judged by verdicts.py.
+The invariant: a file that is taken this way gives the same rows, good and bad, as its text judged
+by verdicts.py.
 
-Only the text tells the id 007 from 7. DuckDB's reader of numbers is faster, but to it 007, 7.5 and 1e2 are 7, 8 and
-100. So a file is plain only if its bytes show that no number in it is written like that. Lines that the reader of
-numbers rejects are then judged by their texts. Should one of them be good, the file is read again as text.
+Only the text tells the id 007 from 7. DuckDB's reader of numbers is faster, but to it 007, 7.5 and
+1e2 are 7, 8 and 100. So a file is plain only if its bytes show that no number in it is written like
+that. Lines that the reader of numbers rejects are then judged by their texts. Should one of them be
+good, the file is read again as text.
 
-Why the rules for rows are here a second time: with 10 million ratings, ingest without this module needs 1.6 times the
-processor time. These two commands show it, the second with one quoted cell, so that the file is not plain:
+Why the rules for rows are here a second time: with 10 million ratings, ingest without this module
+needs 1.6 times the processor time. These two commands show it, the second with one quoted cell, so
+that the file is not plain:
 
     python -m benchmarks.ingest --sizes 10000000
     python -m benchmarks.ingest --sizes 10000000 --as-text
@@ -40,7 +43,8 @@ BLOCK = 1 << 17  # small enough for the processor's cache
 class Plain:
     """What was taken of a plain file: how many rows, and their lowest and highest rating.
 
-    `odd` has the other lines that have all of their columns; lines with more or fewer are in DuckDB's reject_errors.
+    `odd` has the other lines that have all of their columns; lines with more or fewer are in
+    DuckDB's reject_errors.
     """
 
     n_taken: int
@@ -52,9 +56,10 @@ class Plain:
 def take(
     connection: duckdb.DuckDBPyConnection, source: RatingFile, bounds: Bounds, path: Path
 ) -> Plain | None:
-    """Write the ratings of a plain file that are within the bounds to `path`; None if the file is not plain.
+    """Write the ratings of a plain file within the bounds to `path`; None if it is not plain.
 
-    Of a plain file ids are integers of up to 18 digits, and times are seconds since 1970 if it has any.
+    Of a plain file ids are integers of up to 18 digits, and times are seconds since 1970 if it has
+    any.
     """
     table = source.table
     if table is None or table.longest or "op" in source.chosen:
@@ -79,20 +84,22 @@ def take(
 def _all_lines_are_told(
     connection: duckdb.DuckDBPyConnection, table: TextTable, n_rejected: int
 ) -> bool:
-    """Whether so many lines are in reject_errors, all for reasons that reading text would give too."""
+    """Whether so many lines are in reject_errors, all for reasons that text would give too."""
     # To the reader of text no column follows a separator at the end of a line.
     ends_in_separator = f"suffix(trim(csv_line, E'\\r\\n'), {sql.quote(table.separator)})"
     [(n_odd, alike)] = connection.execute(f"""
         SELECT count(DISTINCT line), coalesce(bool_and(error_type = 'CAST'
-            OR (error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS') AND NOT {ends_in_separator})), true)
+            OR (error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS')
+                AND NOT {ends_in_separator})), true)
         FROM reject_errors""").fetchall()
     return n_odd == n_rejected and alike
 
 
 def count_plain_lines(table: TextTable) -> int:
-    """Lines below the header, 0 if one may have a number that is not written as numbers are: 007, 1e2, +7, -0, 1_000.
+    """Lines below the header, 0 if a number may be written like 007, 1e2, +7, -0 or 1_000.
 
-    Words may stand between separators; quotation marks, blanks and blank lines may not stand anywhere.
+    Words may stand between separators; quotation marks, blanks and blank lines may not stand
+    anywhere.
     """
     separator = table.separator.encode()
     n_lines, last = 0, b"\n"
@@ -105,7 +112,7 @@ def count_plain_lines(table: TextTable) -> int:
 
 
 def _is_plain(lines: bytes, separator: bytes) -> bool:
-    """Whether all numbers of some whole lines are written as numbers are, and nothing else is there but words."""
+    """Whether whole lines hold only words and numbers, all written as numbers usually are."""
     words = lines.translate(None, b"0123456789.-\r\n" + separator)
     if (words and not words.isalpha()) or (b"-" in lines and b"-0" in lines):
         return False
@@ -136,7 +143,8 @@ def _rating_texts(
 ) -> list[str]:
     """Texts of good ratings in the first rows; none if there are too many to be listed."""
     rows = connection.execute(f"""
-        SELECT DISTINCT text FROM (SELECT {source.fields["rating"]} AS text FROM {source.cells} LIMIT {SAMPLE})
+        SELECT DISTINCT text
+        FROM (SELECT {source.fields["rating"]} AS text FROM {source.cells} LIMIT {SAMPLE})
         WHERE try_cast(text AS FLOAT) BETWEEN {bounds.low}::FLOAT AND {bounds.high}::FLOAT
         ORDER BY text""").fetchall()
     forget_rejects(connection)
@@ -151,12 +159,16 @@ def _numbers(source: RatingFile, table: TextTable, texts: list[str]) -> str:
     if source.has_times:
         seconds = sql.name(source.chosen["timestamp"])
         types[source.chosen["timestamp"]] = ID
-        time = f"CASE WHEN abs({seconds}) < {LATEST} THEN to_timestamp({seconds}) ELSE error('{TOO_LATE}') END"
+        too_late = f"error('{TOO_LATE}')"
+        time = (
+            f"CASE WHEN abs({seconds}) < {LATEST} THEN to_timestamp({seconds}) ELSE {too_late} END"
+        )
     # An empty cell is no NULL, which would fit.
     relation = table.relation(
         types, decimal_separator="','", nullstr="'\x01'", rejects_limit=str(MOST_ODD)
     )
-    return f"""SELECT {sql.name(user_id)}::BIGINT AS user_id, {sql.name(item_id)}::BIGINT AS item_id,
+    return f"""SELECT
+        {sql.name(user_id)}::BIGINT AS user_id, {sql.name(item_id)}::BIGINT AS item_id,
         {sql.name(rating)}::VARCHAR::FLOAT AS rating, {time} AS timestamp FROM {relation}"""
 
 
@@ -168,8 +180,10 @@ def _odd(source: RatingFile, table: TextTable) -> RatingFile:
     lines = f"""
         SELECT {cells}, row FROM (
             SELECT string_split(text, {sql.quote(table.separator)}) AS cells, malformed,
-                (line - {int(table.header)} - count(*) FILTER (malformed) OVER (ORDER BY line))::VARCHAR AS row
-            FROM (SELECT line, trim(first(csv_line), E'\r\n') AS text, bool_or(error_type != 'CAST') AS malformed
+                (line - {int(table.header)}
+                    - count(*) FILTER (malformed) OVER (ORDER BY line))::VARCHAR AS row
+            FROM (SELECT line, trim(first(csv_line), E'\r\n') AS text,
+                    bool_or(error_type != 'CAST') AS malformed
                 FROM reject_errors GROUP BY line)
             ORDER BY line)
         WHERE NOT malformed"""

@@ -1,4 +1,7 @@
-"""What the first run fixes for a store: the types of its ids and the scale of its ratings; and what follows from it."""
+"""What the first run fixes for a store: the types of its ids and the scale of its ratings.
+
+And what follows from it.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -35,7 +38,10 @@ class Properties:
 
 
 def bounds(settings: Settings, properties: Properties | None) -> Bounds:
-    """What settings and properties ask of a run's ratings; in a first run there are no properties yet."""
+    """What settings and properties ask of a run's ratings.
+
+    In a first run there are no properties yet.
+    """
     if properties is None:
         return Bounds(
             integers=("user_id", "item_id") if settings.id_type == "integer" else (),
@@ -57,14 +63,18 @@ def first_properties(
     connection: duckdb.DuckDBPyConnection,
     staged: Sequence[StagedFile],
 ) -> Properties:
-    """The properties that the files of a first run show. Raises DataError if they have no ratings."""
+    """The properties that the files of a first run show.
+
+    Raises DataError if they have no ratings.
+    """
     if not staged:
         raise DataError(
             f"found no ratings in {store.shown(store.landing)}, expected a file there: {FORMATS}"
         )
     rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)
     users_differ, items_differ, low, high = connection.execute(f"""
-        SELECT bool_or({is_no_integer("user_id")}), bool_or({is_no_integer("item_id")}), min(value), max(value)
+        SELECT bool_or({is_no_integer("user_id")}), bool_or({is_no_integer("item_id")}),
+            min(value), max(value)
         FROM ({rows}) WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
     ends = [(file.plain.low, file.plain.high) for file in staged if file.plain]
     if low is not None:
@@ -90,6 +100,7 @@ def scale(settings: Settings, kept: Sequence[float]) -> list[float]:
     high = kept[1] if settings.rating_high is None else settings.rating_high
     if low >= high:
         raise DataError(
-            f"found the rating scale {low:g} to {high:g}, expected two different ends: set rating_low and rating_high"
+            f"found the rating scale {low:g} to {high:g}, expected two different ends: "
+            "set rating_low and rating_high"
         )
     return [low, high]

@@ -47,9 +47,9 @@ TABLES_READ = """
 
 @dataclass(frozen=True)
 class Extract:
-    """Files with the rows of a query, one or none, and what the batch keeps: the query's name, the watermark.
+    """A file with the rows of a query, if there are any, and what the batch keeps of it.
 
-    `reads` are the URIs of the tables that the query has read.
+    `source` has the query's name and the watermark. `reads` are URIs of the tables that were read.
     """
 
     files: Sequence[Path] = ()
@@ -87,8 +87,8 @@ def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Ex
     address = os.environ.get(SOURCE_DATABASE)
     if not address:
         raise SettingsError(
-            "found source_query, but no database to ask, expected source_connection, or without Airflow "
-            f"{SOURCE_DATABASE}={postgres.ADDRESS}"
+            "found source_query, but no database to ask, expected source_connection, "
+            f"or without Airflow {SOURCE_DATABASE}={postgres.ADDRESS}"
         )
     query = settings.source_query.strip().rstrip(";")
     digest = hashlib.sha256(f"{settings.source_watermark}\n{query}".encode()).hexdigest()
@@ -134,7 +134,7 @@ class _NewRows:
     kind      its type
     after     the largest of the last watermarks; NULL without any
     above     rows to be read: those above `after` and the overlap before it
-    due       rows that are not dated ahead: a clock that is ahead must not hide what comes until then
+    due       rows not dated ahead: a clock that is ahead must not hide what comes until then
     """
 
     source: str
@@ -148,7 +148,10 @@ class _NewRows:
 def _read(
     session: "postgres.Session", query: str, settings: Settings, last: Sequence[str], path: Path
 ) -> str | None:
-    """Write the rows above the last watermarks, as text; returns the new watermark, None without new rows."""
+    """Write the rows above the last watermarks, as text.
+
+    Returns the new watermark, None without new rows.
+    """
     source = f"(\n{query}\n) AS source"
     columns = _columns(session, source, settings.source_watermark)
     new = _new_rows(session, source, settings, last)
@@ -171,8 +174,9 @@ def _columns(session: "postgres.Session", source: str, watermark: str) -> list[s
         columns: list[str] = reader.schema.names
     if watermark not in columns:
         raise DataError(
-            f"found the columns {', '.join(map(repr, columns))} in source_query, expected {watermark!r} among them, "
-            "by which to tell what is new (setting source_watermark)"
+            f"found the columns {', '.join(map(repr, columns))} in source_query, "
+            f"expected {watermark!r} among them, by which to tell what is new "
+            "(setting source_watermark)"
         )
     return columns
 
@@ -196,7 +200,10 @@ def _new_rows(
 
 
 def _new_watermark(session: "postgres.Session", new: _NewRows, column: str) -> str | None:
-    """The largest value of the new rows, None if no row is new. Raises DataError for values that tell nothing."""
+    """The largest value of the new rows, None if no row is new.
+
+    Raises DataError for values that tell nothing.
+    """
     [(n_null, n_early, watermark, is_new)] = session.rows(f"""
         SELECT count(*) FILTER (WHERE {new.value} IS NULL), count(*) FILTER (WHERE NOT ({new.due})),
             (max({new.value}) FILTER (WHERE {new.due}))::text,
@@ -204,8 +211,8 @@ def _new_watermark(session: "postgres.Session", new: _NewRows, column: str) -> s
         FROM {new.source} WHERE {new.value} IS NULL OR {new.above}""")
     if n_null:
         raise DataError(
-            f"found {n_null} rows of source_query whose {column} is NULL, expected a value in each: they would never "
-            "be read"
+            f"found {n_null} rows of source_query whose {column} is NULL, "
+            "expected a value in each: they would never be read"
         )
     if n_early:
         log.warning(
@@ -215,6 +222,7 @@ def _new_watermark(session: "postgres.Session", new: _NewRows, column: str) -> s
         )
     if watermark in ENDLESS:
         raise DataError(
-            f"found {watermark} as the largest {column} of source_query, expected an end of what is new"
+            f"found {watermark} as the largest {column} of source_query, "
+            "expected an end of what is new"
         )
     return str(watermark) if watermark is not None and is_new else None

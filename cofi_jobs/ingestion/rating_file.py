@@ -1,4 +1,4 @@
-"""What a reader of a format gives: the five columns of ratings and the text of each record, as SQL over one file."""
+"""What every reader gives: the five columns of ratings and the text of each record, in SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class RatingFile:
     """A file of ratings in SQL.
 
     cells     table with a row for each record, in the file's order
-    fields    expressions over `cells` for user_id, item_id, rating, timestamp and op: text as the file has it,
-              with the blanks around it; ABSENT where the file has no such column
-    raw       expression for the text of the record; costly, so it is only asked for rejected records
+    fields    expressions over `cells` for user_id, item_id, rating, timestamp and op: text as the
+              file has it, with the blanks around it; ABSENT where the file has no such column
+    raw       expression for the text of the record; costly, so used for rejected records only
     chosen    for each of the fields that the file has, the name of the file's column
     broken    condition for records that cannot be taken apart into columns
     row       expression for the record's number as text, NULL where the records come in order
@@ -53,7 +53,10 @@ def of_columns(
     separator: str = ",",
     table: TextTable | None = None,
 ) -> RatingFile:
-    """A file of a format that has columns; `raw` has the cells of all columns between separators."""
+    """A file of a format that has columns.
+
+    `raw` has the cells of all columns between separators.
+    """
     chosen = choose_rating_columns(path, columns)
     numbers = range(len(columns))
     names = ", ".join(f"{sql.name(columns[number])} AS c{number}" for number in numbers)

@@ -1,6 +1,7 @@
 """Staging: the judged rows of a run's files, in a database on disk, until all files have been seen.
 
-Only then a first run knows the types of its ids and the scale of its ratings. The database keeps memory free.
+Only then a first run knows the types of its ids and the scale of its ratings. The database keeps
+memory free.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +25,12 @@ from cofi_jobs.ingestion.verdicts import OUTSIDE, Bounds, number_of, verdicts
 from cofi_jobs.store import sql
 
 DATABASE = "staging"
-# Nearly all rows are numbers. What the others have besides is one column, not five more to write for every row.
+# Nearly all rows are numbers. What the others have besides is one column, not five more to write
+# for every row.
 COLUMNS = "user_number BIGINT, item_number BIGINT, value FLOAT, time TIMESTAMPTZ, texts VARCHAR[]"
 VIEW = """
-    SELECT user_number, item_number, value, time, texts[1] AS user_id, texts[2] AS item_id, texts[3] AS reason,
-        texts[4] AS raw, coalesce(texts[5]::BIGINT, rowid + 1) AS row"""
+    SELECT user_number, item_number, value, time, texts[1] AS user_id, texts[2] AS item_id,
+        texts[3] AS reason, texts[4] AS raw, coalesce(texts[5]::BIGINT, rowid + 1) AS row"""
 ERASED = "erased"  # the reason of rows of erased users
 
 
@@ -76,8 +78,9 @@ def stage(
     bounds: Bounds,
     taken: Path | None = None,
 ) -> StagedFile:
-    """Judge the rows of one file. Good rows of a plain file go to `taken` at once, if that is given.
+    """Judge the rows of one file.
 
+    Good rows of a plain file go to `taken` at once, if that is given.
     Raises DataError if the file cannot be read as ratings.
     """
     staged = StagedFile(number)
@@ -106,7 +109,10 @@ def _insert(
     bounds: Bounds,
     path: Path,
 ) -> None:
-    """Judge a file's rows into the table; lines with a wrong number of columns come last, with a reason."""
+    """Judge a file's rows into the table.
+
+    Lines with a wrong number of columns come last, with a reason.
+    """
     connection.execute(f"INSERT INTO {staged.table} BY NAME {verdicts(source, bounds)}")
     if is_text(path):
         check_quotes(connection, path)
@@ -121,7 +127,7 @@ def _insert(
 def reject_erased(
     connection: duckdb.DuckDBPyConnection, staged: StagedFile, erased: ErasedUsers
 ) -> None:
-    """Reject what erased users rated until their erasure, and keep neither their ids nor the text of their rows."""
+    """Reject what erased users rated until their erasure, and keep neither ids nor texts."""
     nameless = f"[NULL, NULL, '{ERASED}', NULL, texts[5]]"
     user_id = "coalesce(texts[1], user_number::VARCHAR)"
     users = connection.execute(
@@ -135,7 +141,8 @@ def reject_erased(
         }
         connection.register("erased", pa.table(columns))
         connection.execute(f"""
-            UPDATE {staged.table} SET user_number = NULL, item_number = NULL, texts = {nameless} FROM erased
+            UPDATE {staged.table}
+            SET user_number = NULL, item_number = NULL, texts = {nameless} FROM erased
             WHERE {user_id} = erased.user_id AND (time IS NULL OR time <= until)""")
         connection.unregister("erased")
     # Lines that could not be taken apart: whose they are is unknown.
@@ -167,14 +174,20 @@ def write(
     taken: Path,
     rejected: Path,
 ) -> Counts:
-    """Write the good rows of a file to `taken` and the bad ones to `rejected`; returns what became of its rows."""
+    """Write the good rows of a file to `taken` and the bad ones to `rejected`.
+
+    Returns what became of its rows.
+    """
     bad = _rejected_rows(staged, name, scale)
     reasons = dict(
-        connection.execute(f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) GROUP BY why ORDER BY why")
-        .fetchall()
-    )  # fmt: skip
-    n_read, n_withdrawn = connection.execute(f"""
-        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL) FROM {staged.view}""").fetchall()[0]
+        connection.execute(
+            f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) "
+            "GROUP BY why ORDER BY why"
+        ).fetchall()
+    )
+    [(n_read, n_withdrawn)] = connection.execute(f"""
+        SELECT count(*), count(*) FILTER (reason IS NULL AND value IS NULL)
+        FROM {staged.view}""").fetchall()
     if staged.plain:
         n_taken = staged.plain.n_taken
         n_read += n_taken

@@ -1,4 +1,7 @@
-"""A text file as a table in DuckDB, of one record a line. Lines of another shape go to DuckDB's table reject_errors."""
+"""A text file as a table in DuckDB, of one record a line.
+
+Lines of another shape go to DuckDB's table reject_errors.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ SAMPLE = 1 << 22  # bytes that show the encoding
 class TextTable:
     """How DuckDB reads a text file.
 
-    `longest` is a bound in bytes for the longest line, 0 if no line is longer than what DuckDB allows by itself.
+    `longest` is a bound in bytes for the longest line, 0 if no line is longer than what DuckDB
+    allows by itself.
     """
 
     path: Path
@@ -31,7 +35,10 @@ class TextTable:
     longest: int
 
     def relation(self, types: Mapping[str, str] | None = None, **more: str) -> str:
-        """The table in SQL, of text columns but for those whose types are given; `more` are options of read_csv."""
+        """The table in SQL, of text columns but for those whose types are given.
+
+        `more` are options of read_csv.
+        """
         types = dict.fromkeys(self.columns, "VARCHAR") | dict(types or {})
         columns = ", ".join(f"{sql.quote(name)}: {sql.quote(kind)}" for name, kind in types.items())
         options = {
@@ -65,7 +72,7 @@ def text_table(
 
 
 def check_quotes(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise DataError if a quotation mark that is not closed took rows after it: how many good ones is unknown."""
+    """Raise DataError if an unclosed quotation mark took rows after it, nobody knows how many."""
     [(line,)] = connection.execute(r"""
         SELECT min(line) FROM reject_errors
         WHERE error_type = 'UNQUOTED VALUE' AND trim(csv_line, E'\r\n') LIKE E'%\n%'""").fetchall()
@@ -91,9 +98,10 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _longest_line(path: Path) -> int:
-    """A bound in bytes for the longest line, 0 if there is none of 2 MB, which is what DuckDB allows by itself.
+    """A bound in bytes for the longest line, 0 if there is none of 2 MB, which DuckDB allows.
 
-    A packed file is unpacked to its end for this: DuckDB would take the start of a file that is cut or damaged.
+    A packed file is unpacked to its end for this: DuckDB would take the start of a file that is cut
+    or damaged.
     """
     longest = length = 0
     for has_end, size in _ends_of_lines(path):

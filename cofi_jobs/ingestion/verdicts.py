@@ -1,11 +1,12 @@
-"""Verdicts: each record of a file is a good rating, the withdrawal of one, or rejected with a reason."""
+"""Verdicts: a record of a file is a rating, a withdrawal, or rejected with a reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cofi_jobs.ingestion.rating_file import RatingFile
 
-# What the column `op` may say, in words and as the letters of change data capture. No word is an insert.
+# What the column `op` may say, in words and as the letters of change data capture. No word is an
+# insert.
 WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
 DELETES = ("delete", "d")
 LARGEST = 1e9  # rating
@@ -28,13 +29,15 @@ class Bounds:
 
 
 def verdicts(source: RatingFile, bounds: Bounds) -> str:
-    """SELECT of user_number, item_number, value, time and texts for each record of a file, in the file's order.
+    """SELECT of user_number, item_number, value, time and texts for each record, in order.
 
-    An id is a number, or else a text in `texts`. A withdrawal has no value. `texts` is NULL for nearly all rows; else
-    it has user_id, item_id, and of a rejected row the reason, the record's text and the row's number if it has one.
+    An id is a number, or else a text in `texts`. A withdrawal has no value. `texts` is NULL for
+    nearly all rows; else it has user_id, item_id, and of a rejected row the reason, the record's
+    text and the row's number if it has one.
 
-    The steps ask first what nearly all rows are, numbers as they should be, and work out nothing else for those.
-    The steps are one scan: a step that DuckDB materializes would hold the whole file.
+    The steps ask first what nearly all rows are, numbers as they should be, and work out nothing
+    else for those. The steps are one scan: a step that DuckDB materializes would hold the whole
+    file.
     """
     fields = ", ".join(f"{field} AS {name}" for name, field in source.fields.items())
     return f"""
@@ -46,7 +49,8 @@ def verdicts(source: RatingFile, bounds: Bounds) -> str:
                 try_cast(rating AS FLOAT) AS rating_cast, try_cast(timestamp AS DOUBLE) AS time_cast
             FROM cells
         ), integer_ids AS NOT MATERIALIZED (
-            SELECT *, integer_id(user_id, user_cast) AS user_number, integer_id(item_id, item_cast) AS item_number
+            SELECT *, integer_id(user_id, user_cast) AS user_number,
+                integer_id(item_id, item_cast) AS item_number
             FROM numbers
         ), meanings AS NOT MATERIALIZED (
             SELECT * REPLACE (
@@ -60,19 +64,22 @@ def verdicts(source: RatingFile, bounds: Bounds) -> str:
         )
         SELECT user_number, item_number, value, time, CASE
             WHEN reason IS NOT NULL THEN [user_id, item_id, reason, {source.raw}, {source.row}]
-            WHEN user_number IS NULL OR item_number IS NULL THEN [user_id, item_id, NULL, NULL, NULL] END AS texts
+            WHEN user_number IS NULL OR item_number IS NULL
+            THEN [user_id, item_id, NULL, NULL, NULL] END AS texts
         FROM reasons"""
 
 
 def _reason(source: RatingFile, bounds: Bounds) -> str:
-    """Why a row is rejected, NULL for a good one: the first of the rules that the row breaks, in SQL."""
+    """Why a row is rejected, in SQL: the first rule that the row breaks, NULL for a good row."""
     # "infinity" would be the newest time for ever.
     no_time = "(time IS NULL OR NOT isfinite(time))" if source.has_times else "false"
     integers = " ".join(
-        f"WHEN {is_no_integer(column)} THEN '{column} is not an integer like the others: ' || {column}"
+        f"WHEN {is_no_integer(column)} "
+        f"THEN '{column} is not an integer like the others: ' || {column}"
         for column in bounds.integers
     )
-    usual = f"user_number IS NOT NULL AND item_number IS NOT NULL AND {bounds.hold} AND op IS NULL AND NOT {no_time}"
+    numbers = "user_number IS NOT NULL AND item_number IS NOT NULL"
+    usual = f"{numbers} AND {bounds.hold} AND op IS NULL AND NOT {no_time}"
     return f"""CASE WHEN {usual} THEN NULL ELSE coalesce(CASE
             WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN user_number IS NULL AND coalesce(user_id, '') = '' THEN 'user_id is missing'
@@ -81,7 +88,8 @@ def _reason(source: RatingFile, bounds: Bounds) -> str:
             WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(trim(timestamp), '')
             WHEN {WITHDRAWN} THEN NULL
             WHEN coalesce(trim(rating), '') = '' THEN 'rating is missing'
-            WHEN value IS NULL OR NOT isfinite(value) THEN 'rating is not a number: ' || trim(rating)
+            WHEN value IS NULL OR NOT isfinite(value)
+                THEN 'rating is not a number: ' || trim(rating)
             WHEN abs(value) > {LARGEST} THEN 'rating is too large: ' || trim(rating)
         END, CASE {integers} WHEN NOT {bounds.hold} THEN '{OUTSIDE}: ' || value END) END"""
 
@@ -92,6 +100,9 @@ def number_of(column: str) -> str:
 
 
 def is_no_integer(column: str) -> str:
-    """The condition that an id is text, in SQL. Compared as text, so that "007" stays what it is."""
+    """The condition that an id is text, in SQL.
+
+    Compared as text, so that "007" stays what it is.
+    """
     text = f"CAST(try_cast({column} AS BIGINT) AS VARCHAR) IS DISTINCT FROM {column}"
     return f"({number_of(column)} IS NULL AND {text})"

@@ -36,7 +36,10 @@ log = logging.getLogger(__name__)
 def run(
     store: Store, settings: Settings, run_key: str, ratings: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Take what is new of the sources, files and rows of the query, into the batch of this run; see `take`."""
+    """Take what is new of the sources, files and rows of the query, into the batch of this run.
+
+    See `take`.
+    """
     with (
         query_rows.extracted(store, settings, run_key) as extract,
         bucket_files.downloaded(store, settings, run_key) as download,
@@ -54,7 +57,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Folders:
-    """Where a run's good and bad rows go: the folders of an earlier attempt, and the new ones that replace them."""
+    """Where good and bad rows go: an earlier attempt's folders, and those that replace them."""
 
     old_taken: Path
     old_rejected: Path
@@ -65,9 +68,10 @@ class _Folders:
 def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]) -> dict[str, Any]:
     """Take every new file of the landing folder, and the files given, into the batch of this run.
 
-    A file is new if no other run has taken a file of the same content. A rerun makes its own batch again, and keeps
-    what it took from files that have since gone. Raises DataError for a file that cannot be read as ratings, and if
-    too many rows are rejected; then nothing is taken, and rejected/ shows them unless the run has a batch already.
+    A file is new if no other run has taken a file of the same content. A rerun makes its own batch
+    again, and keeps what it took from files that have since gone. Raises DataError for a file that
+    cannot be read as ratings, and if too many rows are rejected; then nothing is taken, and
+    rejected/ shows them unless the run has a batch already.
     """
     _check_not_compacted(store, run_key)
     erased = Tombstones(store)
@@ -101,12 +105,13 @@ def _check_not_compacted(store: Store, run_key: str) -> None:
     compacted = store.records.compacted()["batches"]
     if compacted and run_key <= compacted[-1]:
         raise StoreError(
-            f"found the batches up to {compacted[-1]} compacted, so run {run_key} can take no more ratings"
+            f"found the batches up to {compacted[-1]} compacted, "
+            f"so run {run_key} can take no more ratings"
         )
 
 
 def _known_properties(store: Store, run_key: str, batch: Batch) -> Properties | None:
-    """The store's properties, None if this run is to find them: the first run, perhaps a rerun of it.
+    """The store's properties, None in the first run or a rerun of it, which finds them.
 
     What was taken from files that have gone fits the properties, so they stay.
     """
@@ -119,7 +124,7 @@ def _known_properties(store: Store, run_key: str, batch: Batch) -> Properties | 
 def _remove_replayed(
     connection: duckdb.DuckDBPyConnection, store: Store, batch: Batch, erased: Tombstones
 ) -> None:
-    """Remove landed files with rows of erased users that an earlier run has taken: nothing else would."""
+    """Remove landed files with rows of erased users whose content an earlier run took."""
     for path in batch.replayed if erased.users else ():
         if path.parent == store.landing and staging.shows_erased(connection, path, erased):
             path.unlink()
@@ -137,7 +142,10 @@ def _stage(
     erased: Tombstones,
     taken: Path,
 ) -> dict[NewFile, StagedFile]:
-    """Judge the rows of all new files. Where all ids may be integers, plain files are read the short way."""
+    """Judge the rows of all new files.
+
+    Where all ids may be integers, plain files are read the short way.
+    """
     limits = bounds(settings, known)
     integers = len(limits.integers) == 2 or (known is None and settings.id_type == "auto")
     plainly = integers and not erased.users
@@ -216,8 +224,9 @@ def _check_rejected(
     why = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common(5))
     worst = max(records, key=lambda record: record["rows_refused"])
     raise DataError(
-        f"found {counts.total()} of {n_read} rows to be rejected, expected at most {settings.max_rejected:g} of them "
-        f"(setting max_rejected): {why}; most are in {worst['path']}; nothing was taken"
+        f"found {counts.total()} of {n_read} rows to be rejected, "
+        f"expected at most {settings.max_rejected:g} of them (setting max_rejected): {why}; "
+        f"most are in {worst['path']}; nothing was taken"
     )
 
 
