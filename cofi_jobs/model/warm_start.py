@@ -10,8 +10,8 @@ import numpy as np
 
 from cofi_jobs.core.factors import Factors
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.settings.fields import section
 from cofi_jobs.settings.renames import current_names
+from cofi_jobs.settings.schema import section
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import pandas as pd
 from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section, Table
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.settings.fields import section as task_of
 from cofi_jobs.settings.renames import current_names
+from cofi_jobs.settings.schema import section as task_of
 
 
 def settings_section(run: ReportedRun) -> Section:

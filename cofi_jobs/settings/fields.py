@@ -1,7 +1,6 @@
 """Every setting, once: name, type, default, bounds, the task it belongs to, what it means."""
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,8 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
-    """One setting: its task, its default, what it means, and pydantic's bounds (`ge`, `gt`, `le`)."""
+    """One setting: its task, its default, its meaning, and pydantic's bounds (`ge`, `gt`, `le`)."""
     return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+deliver = functools.partial(setting, "deliver")
+evaluate = functools.partial(setting, "evaluate")
+ingest = functools.partial(setting, "ingest")
+machine = functools.partial(setting, "machine")
+normalize = functools.partial(setting, "normalize")
+publish = functools.partial(setting, "publish")
+recommend = functools.partial(setting, "recommend")
+similar_items = functools.partial(setting, "similar_items")
+train = functools.partial(setting, "train")
+tune = functools.partial(setting, "tune")
 
 
 class Settings(BaseModel):
@@ -20,323 +31,248 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
     )
 
-    rating_low: float | None = setting(
-        "ingest",
-        None,
-        "Lowest rating of the scale. Empty: taken from the first run's ratings and kept.",
+    rating_low: float | None = ingest(
+        None, "Lowest rating of the scale. Empty: taken from the first run's ratings and kept."
     )
-    rating_high: float | None = setting(
-        "ingest",
-        None,
-        "Highest rating of the scale. Empty: taken from the first run's ratings and kept.",
+    rating_high: float | None = ingest(
+        None, "Highest rating of the scale. Empty: taken from the first run's ratings and kept."
     )
-    id_type: Literal["auto", "integer", "string"] = setting(
-        "ingest",
+    id_type: Literal["auto", "integer", "string"] = ingest(
         "auto",
         "Type of user and item ids. auto: integer if all ids of the first run are, else string.",
     )
-    max_rejected: float = setting(
-        "ingest",
+    max_rejected: float = ingest(
         0.5,
         "Share of a run's rows that may be rejected. If more are, nothing is accepted.",
         ge=0,
         le=1,
     )
-    settle_seconds: float = setting(
-        "ingest",
+    settle_seconds: float = ingest(
         2.0,
         "A file in landing/ is read once it has not changed for this many seconds.",
         ge=0,
         le=600,
     )
 
-    source_connection: str | None = setting(
-        "ingest",
+    source_connection: str | None = ingest(
         None,
-        "Airflow connection of a PostgreSQL database to read ratings from, beside files. Empty: none.",
+        "Airflow connection of a PostgreSQL database to read ratings from, beside files. "
+        "Empty: none.",
     )
-    source_query: str | None = setting(
-        "ingest",
-        None,
-        "SQL query that returns the ratings: the columns of a rating file, and the watermark.",
+    source_query: str | None = ingest(
+        None, "SQL query that returns the ratings: the columns of a rating file, and the watermark."
     )
-    source_watermark: str = setting(
-        "ingest",
+    source_watermark: str = ingest(
         "updated_at",
         "Column of the query that grows with each new or changed row: a time or a number.",
     )
-    source_overlap: float = setting(
-        "ingest",
+    source_overlap: float = ingest(
         3600,
-        "Seconds (or units) below the last watermark that are read again: some rows are committed late.",
+        "Seconds (or units) below the last watermark that are read again: some rows are "
+        "committed late.",
         ge=0,
     )
 
-    source_files: str | None = setting(
-        "ingest",
+    source_files: str | None = ingest(
         None,
-        "Folder or pattern of rating files elsewhere: s3://bucket/drop/, gs://..., file:///drop/*.csv. Empty: none.",
+        "Folder or pattern of rating files elsewhere: s3://bucket/drop/, gs://..., "
+        "file:///drop/*.csv. Empty: none.",
     )
-    source_files_connection: str | None = setting(
-        "ingest",
-        None,
-        "Airflow connection with the credentials for source_files. Empty: the worker's own.",
+    source_files_connection: str | None = ingest(
+        None, "Airflow connection with the credentials for source_files. Empty: the worker's own."
     )
 
-    damping: float = setting(
-        "normalize",
+    damping: float = normalize(
         5.0,
         "Weight of the global mean in each item's mean, in ratings. 0: plain means.",
         ge=0,
         le=1e6,
     )
 
-    n_factors: int = setting(
-        "train", 64, "Number of factors that describe an item or a user.", ge=1, le=1024
-    )
-    ratings_per_step: int | None = setting(
-        "train",
+    n_factors: int = train(64, "Number of factors that describe an item or a user.", ge=1, le=1024)
+    ratings_per_step: int | None = train(
         None,
-        "Ratings in one step of Adam, those of whole users. Empty: a hundredth of all, at least 16,384. 0: all.",
+        "Ratings in one step of Adam, those of whole users. Empty: a hundredth of all, at "
+        "least 16,384. 0: all.",
         ge=0,
     )
-    learning_rate_schedule: Literal["cosine", "constant"] = setting(
-        "train", "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
+    learning_rate_schedule: Literal["cosine", "constant"] = train(
+        "cosine", "How the learning rate runs: down to 0 along a cosine, or constant."
     )
-    seed: int = setting(
-        "train", 0, "Seed of the first factors and of the shuffling.", ge=0, le=2**31 - 1
-    )
-    warm_start: bool = setting(
-        "train",
+    seed: int = train(0, "Seed of the first factors and of the shuffling.", ge=0, le=2**31 - 1)
+    warm_start: bool = train(
         True,
-        "Start from the last published run's factors, with a third of the steps. false: start from random factors.",
+        "Start from the last published run's factors, with a third of the steps. false: start "
+        "from random factors.",
     )
-    test_share: float = setting(
-        "train",
-        0.2,
-        "Share of each user's ratings, the newest, that are test ratings.",
-        gt=0,
-        le=0.5,
+    test_share: float = train(
+        0.2, "Share of each user's ratings, the newest, that are test ratings.", gt=0, le=0.5
     )
-    test_days: float | None = setting(
-        "train",
+    test_days: float | None = train(
         None,
         "All ratings of the last so many days are test ratings. Empty: a share of each user's.",
         gt=0,
     )
-    liked_from: float | None = setting(
-        "train",
-        None,
-        "Lowest rating of an item that counts as liked. Empty: three quarters up the scale.",
+    liked_from: float | None = train(
+        None, "Lowest rating of an item that counts as liked. Empty: three quarters up the scale."
     )
-    exact_users: bool = setting(
-        "train",
-        True,
-        "Set users' rows to J's exact minimum in each step. false: Adam learns them too.",
+    exact_users: bool = train(
+        True, "Set users' rows to J's exact minimum in each step. false: Adam learns them too."
     )
-    recency: float = setting(
-        "train",
+    recency: float = train(
         0.5,
         "In a user's exact row the n-th newest rating has the weight n^-recency. 0: all the same.",
         ge=0,
         le=5,
     )
-    rating_lambda: float = setting(
-        "train", 1.2, "Rating model: weight λ of the L2 penalty.", ge=0, le=1e6
+    rating_lambda: float = train(1.2, "Rating model: weight λ of the L2 penalty.", ge=0, le=1e6)
+    rating_nu: float = train(0.5, "Rating model: λ grows with (number of ratings)^ν.", ge=0, le=1)
+    rating_bias_lambda: float = train(
+        3.0, "Rating model: weight of the L2 penalty of a user's offset b. 0: none.", ge=0, le=1e6
     )
-    rating_nu: float = setting(
-        "train", 0.5, "Rating model: λ grows with (number of ratings)^ν.", ge=0, le=1
-    )
-    rating_bias_lambda: float = setting(
-        "train",
-        3.0,
-        "Rating model: weight of the L2 penalty of a user's offset b. 0: none.",
-        ge=0,
-        le=1e6,
-    )
-    rating_learning_rate: float = setting(
-        "train", 0.02, "Rating model: Adam's learning rate.", gt=0, le=10
-    )
-    rating_steps: int = setting("train", 60, "Rating model: steps of Adam.", ge=1, le=100_000)
-    ranking_alpha: float = setting(
-        "train",
+    rating_learning_rate: float = train(0.02, "Rating model: Adam's learning rate.", gt=0, le=10)
+    rating_steps: int = train(60, "Rating model: steps of Adam.", ge=1, le=100_000)
+    ranking_alpha: float = train(
         25.0,
         "Ranking model: how many random items of target 0 come with each rating.",
         ge=0,
         le=10_000,
     )
-    ranking_lambda: float = setting(
-        "train", 0.5, "Ranking model: weight λ of the L2 penalty.", ge=0, le=1e6
-    )
-    ranking_nu: float = setting(
-        "train", 0.5, "Ranking model: λ grows with (number of ratings)^ν.", ge=0, le=1
-    )
-    ranking_learning_rate: float = setting(
-        "train", 0.06, "Ranking model: Adam's learning rate.", gt=0, le=10
-    )
-    ranking_steps: int = setting("train", 40, "Ranking model: steps of Adam.", ge=1, le=100_000)
+    ranking_lambda: float = train(0.5, "Ranking model: weight λ of the L2 penalty.", ge=0, le=1e6)
+    ranking_nu: float = train(0.5, "Ranking model: λ grows with (number of ratings)^ν.", ge=0, le=1)
+    ranking_learning_rate: float = train(0.06, "Ranking model: Adam's learning rate.", gt=0, le=10)
+    ranking_steps: int = train(40, "Ranking model: steps of Adam.", ge=1, le=100_000)
 
-    use_tuned: bool = setting(
-        "train",
+    use_tuned: bool = train(
         True,
-        "Use the settings in the store's settings.json, which tuning writes. Settings you set count more.",
+        "Use the settings in the store's settings.json, which tuning writes. Settings you set "
+        "count more.",
     )
 
-    similarity: Literal["cosine", "distance"] = setting(
-        "similar_items",
-        "cosine",
-        "Measure of similar items: cosine, or the textbook's squared distance.",
+    similarity: Literal["cosine", "distance"] = similar_items(
+        "cosine", "Measure of similar items: cosine, or the textbook's squared distance."
     )
-    similar_n: int = setting("similar_items", 20, "Similar items for each item.", ge=1, le=1000)
+    similar_n: int = similar_items(20, "Similar items for each item.", ge=1, le=1000)
 
-    top_n: int = setting("recommend", 20, "Recommended items for each user.", ge=1, le=1000)
-    popular_n: int = setting(
-        "recommend", 100, "Items in the list for users without ratings.", ge=1, le=10_000
+    top_n: int = recommend(20, "Recommended items for each user.", ge=1, le=1000)
+    popular_n: int = recommend(100, "Items in the list for users without ratings.", ge=1, le=10_000)
+    min_item_ratings: int = recommend(
+        1, "Ratings that an item needs to be recommended or to be among the popular items.", ge=1
     )
-    min_item_ratings: int = setting(
-        "recommend",
-        1,
-        "Ratings that an item needs to be recommended or to be among the popular items.",
-        ge=1,
-    )
-    max_per_group: int = setting(
-        "recommend",
+    max_per_group: int = recommend(
         0,
-        "Most items of one group (the first that the catalogue names) in a user's list. 0: any number.",
+        "Most items of one group (the first that the catalogue names) in a user's list. 0: any "
+        "number.",
         ge=0,
     )
-    diversity: float = setting(
-        "recommend",
+    diversity: float = recommend(
         0.0,
         "Weight of being unlike the items before it in the list, against the score.",
         ge=0,
         le=1,
     )
-    recommendation_files: Literal["whole", "per-user"] = setting(
-        "recommend",
+    recommendation_files: Literal["whole", "per-user"] = recommend(
         "whole",
         "whole: files of many users. per-user: one file a user, for small numbers of users.",
     )
 
-    evaluate_users: int = setting(
-        "evaluate",
+    evaluate_users: int = evaluate(
         50_000,
         "Most users whose lists are measured. If there are more, they are drawn at random.",
         ge=1,
     )
-    ndcg_at: int = setting(
-        "evaluate", 10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000
+    ndcg_at: int = evaluate(
+        10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000
     )
-    recall_at: int = setting(
-        "evaluate",
-        20,
-        "How many items recall, coverage, novelty and similarity look at.",
-        ge=1,
-        le=1000,
+    recall_at: int = evaluate(
+        20, "How many items recall, coverage, novelty and similarity look at.", ge=1, le=1000
     )
-    ranking_margin: float = setting(
-        "evaluate",
+    ranking_margin: float = evaluate(
         0.05,
         "Share by which NDCG may be below the published model's before the run is refused.",
         ge=0,
         le=1,
     )
-    rating_margin: float = setting(
-        "evaluate",
+    rating_margin: float = evaluate(
         0.01,
         "Share by which RMSE may be above the published model's before the run is refused.",
         ge=0,
         le=1,
     )
-    min_coverage: float = setting(
-        "evaluate", 0.001, "Least share of the items that must be in someone's list.", ge=0, le=1
+    min_coverage: float = evaluate(
+        0.001, "Least share of the items that must be in someone's list.", ge=0, le=1
     )
-    min_users_served: float = setting(
-        "evaluate",
+    min_users_served: float = evaluate(
         0.5,
         "Least share of the users with a rating that the holdout model learned from.",
         ge=0,
         le=1,
     )
-    min_rows: float = setting(
-        "evaluate",
+    min_rows: float = evaluate(
         0.5,
-        "Least share of rows, compared with full lists and with the last publication's users and items.",
+        "Least share of rows, compared with full lists and with the last publication's users "
+        "and items.",
         ge=0,
         le=1,
     )
-    min_input: float = setting(
-        "evaluate",
+    min_input: float = evaluate(
         0.01,
-        "Least new ratings, as a multiple of a usual run's. A run without new ratings is not refused.",
+        "Least new ratings, as a multiple of a usual run's. A run without new ratings is not "
+        "refused.",
         ge=0,
         le=1,
     )
-    max_input: float = setting(
-        "evaluate", 20.0, "Most new ratings, as a multiple of a usual run's.", ge=1, le=1e9
+    max_input: float = evaluate(
+        20.0, "Most new ratings, as a multiple of a usual run's.", ge=1, le=1e9
     )
-    force_publish: bool = setting(
-        "evaluate",
+    force_publish: bool = evaluate(
         False,
         "Publish although the evaluation refuses it. The manifest records what was overridden.",
     )
 
-    keep_runs: int = setting(
-        "publish", 7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000
+    keep_runs: int = publish(
+        7, "Published runs kept in the store; older ones are removed.", ge=2, le=10_000
     )
 
-    grace_hours: float = setting(
-        "publish",
+    grace_hours: float = publish(
         24.0,
         "Hours for which a run is kept after readers were pointed to another.",
         ge=0,
         le=10_000,
     )
-    max_batches: int = setting(
-        "publish",
+    max_batches: int = publish(
         60,
-        "Most batches that are separate files. Beyond it the older half is compacted into one file.",
+        "Most batches that are separate files. Beyond it the older half is compacted into one "
+        "file.",
         ge=2,
         le=10_000,
     )
 
-    deliver_to: str | None = setting(
-        "deliver",
+    deliver_to: str | None = deliver(
         None,
         "Airflow connection of the PostgreSQL database that gets the lists as tables. Empty: none.",
     )
-    deliver_schema: str = setting(
-        "deliver", "cofi", "Schema in that database, for this store's lists alone."
-    )
+    deliver_schema: str = deliver("cofi", "Schema in that database, for this store's lists alone.")
 
-    tune_minutes: float = setting(
-        "tune",
-        20.0,
-        "Minutes of trials, for both models together.",
-        gt=0,
-        le=600,
-    )
-    tune_users: int = setting(
-        "tune",
+    tune_minutes: float = tune(20.0, "Minutes of trials, for both models together.", gt=0, le=600)
+    tune_users: int = tune(
         20_000,
         "Most users whose ratings tuning uses. If there are more, they are drawn at random.",
         ge=10,
         le=10**9,
     )
 
-    memory_limit_mb: int = setting(
-        "machine", 3072, "Memory of the SQL steps in MB. Beyond it they use the disk.", ge=256
+    memory_limit_mb: int = machine(
+        3072, "Memory of the SQL steps in MB. Beyond it they use the disk.", ge=256
     )
-    threads: int = setting(
-        "machine",
+    threads: int = machine(
         0,
         "Threads of a task: its own, DuckDB's, TensorFlow's. 0: one for each core.",
         ge=0,
         le=1024,
     )
 
-    device: Literal["auto", "cpu", "gpu"] = setting(
-        "machine",
+    device: Literal["auto", "cpu", "gpu"] = machine(
         "auto",
         "What train and tune compute on. auto: a GPU if TensorFlow can use one, else the CPU.",
     )
@@ -364,48 +300,3 @@ class Settings(BaseModel):
         """These values for the settings that nobody set. They do not become explicit."""
         free = {name: value for name, value in values.items() if name not in self.explicit}
         return self.model_construct(set(self.explicit), **(self.model_dump() | free))
-
-
-def section(name: str) -> str:
-    """The task that a setting belongs to, or "machine"."""
-    return _properties()[name]["section"]
-
-
-def bounds(name: str) -> tuple[float, float]:
-    """Least and greatest value that a number may have."""
-    field = schema(name)
-    least = field.get("minimum", field.get("exclusiveMinimum", -math.inf))
-    return least, field.get("maximum", math.inf)
-
-
-def schema(name: str) -> dict[str, Any]:
-    """JSON schema of a setting, without its default; a number or null has two types."""
-    field = _properties()[name]
-    merged = {
-        key: value for key, value in field.items() if key not in ("title", "default", "anyOf")
-    }
-    for option in field.get("anyOf", []):
-        merged |= {**option, "type": [*merged.get("type", []), option["type"]]}
-    return merged
-
-
-def allowed(name: str) -> str:
-    """What values a setting may have, in words: "integer, at least 1, at most 1024"."""
-    field = schema(name)
-    if "enum" in field:
-        return "one of " + ", ".join(field["enum"])
-    types = [field["type"]] if isinstance(field["type"], str) else field["type"]
-    text = " or ".join("empty" if kind == "null" else kind for kind in types)
-    for key, words in (
-        ("minimum", "at least"),
-        ("exclusiveMinimum", "above"),
-        ("maximum", "at most"),
-    ):
-        if key in field:
-            text += f", {words} {field[key]:g}"
-    return text
-
-
-@functools.cache  # made once: the DAG's file asks for every setting each time it is parsed
-def _properties() -> dict[str, dict[str, Any]]:
-    return Settings.model_json_schema()["properties"]

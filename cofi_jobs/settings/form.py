@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cofi_jobs.settings.fields import Settings, allowed, schema
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import current_names_warned
 from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.settings.schema import allowed, schema
 
 
 def form_fields() -> dict[str, dict[str, Any]]:

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cofi_jobs.core.errors import SettingsError
-from cofi_jobs.settings.fields import Settings, allowed
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import RENAMED, current_names, current_names_warned
+from cofi_jobs.settings.schema import allowed
 
 PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where store and databases are and how to

@@ -6,8 +6,9 @@ from typing import Any
 
 from cofi_jobs.erasure.landing import remove_landed
 from cofi_jobs.erasure.run_tables import clean_published
-from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import current_names, with_old_names
+from cofi_jobs.settings.schema import section
 from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.runs import last_change, remove_run, replaced_at

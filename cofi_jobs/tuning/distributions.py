@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from cofi_jobs.settings.fields import Settings, bounds
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.schema import bounds
 from cofi_jobs.tuning.space import Factor, Reach
 
 

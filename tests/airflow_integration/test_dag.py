@@ -19,8 +19,9 @@ import psutil
 import pyarrow.dataset
 import pytest
 
-from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.form import form_fields
+from cofi_jobs.settings.schema import section
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.run_keys import run_key_at
 from cofi_jobs.store.store import Store

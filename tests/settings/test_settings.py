@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import SettingsError
-from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.form import form_fields
 from cofi_jobs.settings.renames import RENAMED
 from cofi_jobs.settings.resolve import from_record, load_settings, to_environment
+from cofi_jobs.settings.schema import section
 from tests.support.repository import ROOT
 
 NAMES = sorted(Settings.model_fields)

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 import cofi_jobs.tasks
 from cofi_jobs.cli.app import command_line
-from cofi_jobs.settings.fields import Settings, section
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.schema import section
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import (
