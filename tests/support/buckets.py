@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from moto.server import ThreadedMotoServer
 from tests.support.live import wait_for
 from tests.support.ports import free_port
 
+# As the job sets it. gcsfs reads it when it is imported: here by the first test with a bucket.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 NUMBERS = itertools.count()
 
 
