@@ -18,6 +18,7 @@ import pytest
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.settings.renames import with_old_names
 from cofi_jobs.settings.resolve import load_settings, to_environment
+from cofi_jobs.store import files
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.store import Store
@@ -26,6 +27,7 @@ from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
+from tests.support.processes import exit_code
 from tests.support.repository import ROOT
 
 TABLES = (
@@ -246,6 +248,17 @@ def test_an_older_run_that_is_published_later_does_not_take_readers_back(night: 
     assert night.published() == ["night-0", "night-1", "night-2"]
 
 
+def run_and_die(task: str, root: str) -> None:
+    """Run a task of night-2, killed outright when it renames or has written what counts."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    files.sync = die  # type: ignore[assignment]
+    Path.rename = die  # type: ignore[assignment,method-assign]
+    run_task(task, Store(root), load_settings(), "night-2")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(
@@ -257,23 +270,9 @@ def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(
         run_task(name, night, quick, "night-2")
     yesterday = digests(night, "night-1")
 
-    # A real process is killed outright, at the moment when it renames or writes what counts.
-    script = f"""
-import os, signal
-from pathlib import Path
-import cofi_jobs.store.store as module
-def killed(*arguments): os.kill(os.getpid(), signal.SIGKILL)
-module._sync = killed
-module.Path.rename = killed
-from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.tasks.runner import run_task
-run_task({task!r}, module.Store({str(night.root)!r}), load_settings(), "night-2")
-"""
-    environment = {**os.environ, **to_environment(quick.model_dump()), "PYTHONPATH": str(ROOT)}
-    assert (
-        subprocess.run([sys.executable, "-c", script], env=environment).returncode
-        == -signal.SIGKILL
-    )
+    environment = {**os.environ, **to_environment(quick.model_dump())}
+    code = exit_code(run_and_die, task, str(night.root), environment=environment)
+    assert code == -signal.SIGKILL
     assert night.current() == "night-1"
     assert digests(night, "night-1") == yesterday
     assert night.outcome("night-2", task) is None
@@ -447,13 +446,14 @@ def test_distance_is_the_textbooks_measure(store: Store):
     )
 
 
-def test_only_tasks_that_learn_import_tensorflow():
-    script = "import sys, cofi_jobs.{}; sys.exit('tensorflow' in sys.modules)"
+def leave_whether_tensorflow_comes_with(module: str) -> None:
+    importlib.import_module(module)
+    sys.exit(int("tensorflow" in sys.modules))
 
-    def imports_it(module):
-        return bool(
-            subprocess.run([sys.executable, "-c", script.format(module)], cwd=ROOT).returncode
-        )
+
+def test_only_tasks_that_learn_import_tensorflow():
+    def imports_it(module: str) -> bool:
+        return bool(exit_code(leave_whether_tensorflow_comes_with, f"cofi_jobs.{module}"))
 
     assert {name for name in DECLARED if imports_it(f"tasks.{name}")} == {
         task.name for task in DECLARED.values() if task.learns
