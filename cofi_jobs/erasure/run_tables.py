@@ -79,7 +79,7 @@ def clean_run(store: Store, run_key: str, gone: Matches, with_published: bool) -
 
 
 def _remove_at_once(store: Store, folder: Path) -> None:
-    away = store.root / f".tmp-{folder.parent.name}"
+    away = store.temporary(folder.parent.name)
     shutil.rmtree(away, ignore_errors=True)
     folder.rename(away)
     shutil.rmtree(away)

@@ -64,8 +64,8 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
     """
     pending = frozenset(key for user in store.records.tombstones() for key in user["pending"])
     search = Search(store, connection, users, pending)
-    traces = Traces(delivered=any(store.root.glob("tasks/*/deliver.json")))
-    for name in _files(store.root):
+    traces = Traces(delivered=any(store.outcome(key, "deliver") for key in store.batches()))
+    for name in store.files():
         place = PLACES.get(name.parts[0], ANYWHERE)
         if place is None:
             continue
@@ -79,15 +79,8 @@ def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[st
     return traces
 
 
-def _files(root: Path) -> list[PurePath]:
-    """Names of all files but locks and what DuckDB spills."""
-    paths = (path for path in root.rglob("*") if path.is_file())
-    names = (path.relative_to(root) for path in paths if not path.name.startswith(".lock-"))
-    return sorted(name for name in names if not any(p.startswith(".spill") for p in name.parts))
-
-
 def _in_file(search: Search, name: PurePath) -> bool:
-    path = search.store.root / name
+    path = search.store.path(name)
     if path.suffix == ".parquet":
         return _in_parquet(path, search.users) or not users_in(name).isdisjoint(search.users)
     return names_users(path, search.users)
@@ -114,12 +107,12 @@ def _in_parquet(path: Path, users: Sequence[str]) -> bool:
 def _in_rejected(search: Search, name: PurePath) -> bool:
     if name.suffix != ".parquet":
         return _in_file(search, name)
-    rows = pq.read_table(search.store.root / name)
+    rows = pq.read_table(search.store.path(name))
     return bool(pc.any(rejected_rows(rows, search.users)).as_py())
 
 
 def _in_landing(search: Search, name: PurePath) -> bool:
-    return rows_of_users(search.connection, search.store.root / name, search.users) > 0
+    return rows_of_users(search.connection, search.store.path(name), search.users) > 0
 
 
 def _is_dropped(search: Search, name: PurePath) -> bool:
@@ -132,7 +125,7 @@ def _is_pending_table(search: Search, name: PurePath) -> bool:
 
 
 def _in_messages(search: Search, name: PurePath) -> bool:
-    return names_users(search.store.root / name, search.users, MESSAGES)
+    return names_users(search.store.path(name), search.users, MESSAGES)
 
 
 def _in_manifest(search: Search, name: PurePath) -> bool:
@@ -144,7 +137,7 @@ def _in_list_of_files(search: Search, name: PurePath) -> bool:
     if name.suffix != ".json":
         return False
     ids = set()
-    manifest = json.loads((search.store.root / name).read_text(encoding="utf-8"))
+    manifest = json.loads(search.store.path(name).read_text(encoding="utf-8"))
     for file in manifest.get("files", ()):
         if not file["path"].startswith(OF_ITEMS):
             ids |= {str(file.get(end)) for end in ("first_id", "last_id")}

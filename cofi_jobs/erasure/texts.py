@@ -49,7 +49,7 @@ def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None
 def clean_messages(store: Store, users: Sequence[str]) -> None:
     """Remove the users from the sentences in tasks/ and manifests/: errors quote what they saw."""
     for folder in (layout.TASKS, layout.MANIFESTS):
-        for path in (store.root / folder).rglob("*.json"):
+        for path in store.path(folder).rglob("*.json"):
             if names_users(path, users, MESSAGES):
                 content = json.loads(path.read_text(encoding="utf-8"))
                 write_json(path, redact(content, as_word(users)))

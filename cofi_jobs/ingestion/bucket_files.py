@@ -17,7 +17,6 @@ from cofi_jobs.core.credentials import SOURCE_FILES, options
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.ingestion.landing import is_dropped
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.layout import TEMPORARY
 from cofi_jobs.store.objects import Object, Objects
 from cofi_jobs.store.store import Store
 
@@ -44,7 +43,7 @@ def downloaded(store: Store, settings: Settings, run_key: str) -> Iterator[Downl
     folder that is missing or denied, ConnectionError if it cannot be reached.
     """
     # If this is killed, erasing users or the next ingest removes the folder.
-    folder = store.root / f"{TEMPORARY}source-files"
+    folder = store.temporary("source-files")
     shutil.rmtree(folder, ignore_errors=True)
     download = Download()
     try:

@@ -23,7 +23,6 @@ from cofi_jobs.core.credentials import SOURCE_DATABASE
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.layout import TEMPORARY
 from cofi_jobs.store.store import Store
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def extracted(store: Store, settings: Settings, run_key: str) -> Iterator[Extrac
     reached.
     """
     # If this is killed, erasing users or the next ingest removes the folder.
-    folder = store.root / f"{TEMPORARY}source"
+    folder = store.temporary("source")
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield _extract(store, settings, run_key, folder)

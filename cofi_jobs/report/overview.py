@@ -28,8 +28,8 @@ def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
 
     `tasks` are a run's tasks in their order.
     """
-    failed = (path.parent.name for path in store.root.glob("tasks/*/*.failed.json"))
-    return [line(store, key, tasks) for key in sorted({*store.run_keys(), *failed}, reverse=True)]
+    keys = {*store.run_keys(), *store.records.failed_runs()}
+    return [line(store, key, tasks) for key in sorted(keys, reverse=True)]
 
 
 def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:

@@ -127,6 +127,10 @@ class Records:
         keys = (name.split("/")[1] for name in self.source.names(layout.ALL_OUTCOMES_OF_INGEST))
         return sorted(key for key in keys if up_to is None or key <= up_to)
 
+    def failed_runs(self) -> list[str]:
+        """Keys of the runs of which a task's last attempt has failed."""
+        return sorted({name.split("/")[1] for name in self.source.names(layout.ALL_FAILURES)})
+
     # ---- of published runs
 
     def manifest(self, run_key: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ what the records mean together.
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from cofi_jobs.core.errors import StoreError
@@ -51,6 +51,20 @@ class Store:
     def shown(self, path: Path) -> str:
         """A path below `root` as people name it."""
         return f"{self.location}/{path.relative_to(self.root)}"
+
+    def path(self, name: PurePath | str) -> Path:
+        """A file or folder by its name below `root`, as in layout.py."""
+        return self.root / name
+
+    def temporary(self, name: str) -> Path:
+        """A place for what is not complete; an erasure removes what a killed process left there."""
+        return self.root / f"{layout.TEMPORARY}{name}"
+
+    def files(self) -> list[PurePath]:
+        """Names of all files below `root`, but for locks and what DuckDB spills."""
+        names = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
+        skipped = (layout.LOCK, layout.SPILL)
+        return sorted(n for n in names if not any(part.startswith(skipped) for part in n.parts))
 
     def readable(self, run_key: str, name: str) -> tuple[str, Any]:
         """Path of a run's table or file for readers, and its file system; None: this machine's."""
