@@ -1,0 +1,17 @@
+"""What import-linter cannot say of the rooms: only `store` knows the names of what lies in a store."""
+
+import re
+
+from cofi_jobs.store import layout
+from tests.support.repository import ROOT
+
+FOLDERS = (layout.RATINGS, layout.REJECTED, layout.RUNS, layout.TASKS, layout.MANIFESTS)
+RECORDS = (layout.PROPERTIES, layout.TUNED, layout.COMPACTED, layout.CURRENT, layout.TOMBSTONES)
+
+
+def test_only_store_joins_names_to_a_stores_root():
+    names = "|".join(map(re.escape, FOLDERS + RECORDS))
+    join = re.compile(rf"""/ f?["']({names})["'/]|\bjoinpath\(f?["']({names})["'/]""")
+    modules = [path for path in (ROOT / "cofi_jobs").rglob("*.py") if path.parent.name != "store"]
+    assert len(modules) > 50
+    assert [path for path in modules if join.search(path.read_text())] == []
