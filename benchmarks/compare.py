@@ -1,4 +1,4 @@
-"""Training and scoring beside the peers, on the same data, in one run: one table of ratios, two plots, one JSON."""
+"""Training and scoring beside the peers: one table of ratios, two plots, one JSON."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,10 @@
-"""One process for each contestant: what it runs in, and what it hands back (needs NumPy and PyArrow, which both have).
+"""One process for each contestant: what it runs in and what it hands back.
 
-A contestant is a function of a folder with the data, a folder for what it finds, and its options. It runs as
-`python -m benchmarks.<module> <name> <data> <found> <options as JSON>` with THREADS threads.
+Needs NumPy and PyArrow, which both environments have.
+
+A contestant is a function of a folder with the data, a folder for what it finds, and its options.
+It runs as `python -m benchmarks.<module> <name> <data> <found> <options as JSON>` with THREADS
+threads.
 """
 
 import json
@@ -35,7 +38,7 @@ class Clock:
         self.found, self.seconds, self.since = found, 0.0, time.perf_counter()
 
     def keep(self, epochs: int, **arrays: Any) -> None:
-        """Write the factors W and X, what is added to their product (`user`, `item`, `mean`), and the seconds."""
+        """Write W, X, what is added to their product (`user`, `item`, `mean`), and the seconds."""
         self.seconds += time.perf_counter() - self.since
         partial = self.found / "partial.npz"
         np.savez(partial, seconds=self.seconds, epochs=epochs, **arrays)
@@ -46,7 +49,7 @@ class Clock:
 def timed(
     found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]
 ) -> None:
-    """Warm up, then run once; write the seconds, and the lists if there are any (items and their scores)."""
+    """Warm up, then run once; write the seconds, and the lists with scores if there are any."""
     warm()
     start = time.perf_counter()
     lists = run()
@@ -77,7 +80,10 @@ def joined(
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of packages in the peers' environment."""
-    script = "import sys, json, importlib.metadata as m; print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+    script = (
+        "import sys, json, importlib.metadata as m; "
+        "print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+    )
     done = subprocess.run(
         [str(PEERS), "-c", script, *packages], check=True, capture_output=True, text=True
     )
@@ -92,7 +98,9 @@ def main(contestants: Mapping[str, Contestant]) -> None:
 
 
 def run(module: str, name: str, data: Path, found: Path, limit: float, **options: Any) -> bool:
-    """Run a contestant in its environment; False if it was stopped at the limit of seconds, what it found is there.
+    """Run a contestant in its environment; False if it was stopped at the limit of seconds.
+
+    What it wrote until then is in the folder.
 
     Raises RuntimeError with what it wrote if it fails.
     """
@@ -118,9 +126,14 @@ def run(module: str, name: str, data: Path, found: Path, limit: float, **options
     ]
     try:
         done = subprocess.run(
-            command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command,
+            env=environment,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             timeout=limit,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         return False
     if done.returncode:

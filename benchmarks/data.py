@@ -1,7 +1,10 @@
-"""The sets of the comparisons with peers, as NumPy files that both environments read (needs NumPy and PyArrow alone).
+"""The data of the comparisons with peers, as NumPy files that both environments read.
 
-A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating` (float32), by user,
-each user's newest last; the newest fifth of each user's ratings is held out, as the job does it.
+Needs NumPy and PyArrow alone.
+
+A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating`
+(float32), by user, each user's newest last; the newest fifth of each user's ratings is held out, as
+the job does it.
 """
 
 import json
@@ -26,7 +29,7 @@ PARTS, COLUMNS = ("known", "held-out"), ("user", "item", "rating")
 
 
 def prepared(folder: Path, which: str) -> Path:
-    """The folder of a set, made once: of so many made-up ratings, or of a `ratings.csv` as MovieLens has it."""
+    """The folder of a set, made once: so many made-up ratings, or MovieLens' `ratings.csv`."""
     if which.isdigit():
         return _made_once(
             folder / f"ratings-{which}", lambda: ratings(int(which), *SHAPES[int(which)])

@@ -1,8 +1,9 @@
 """The first load and a nightly file on top of it, by size: time, memory, and how both grow.
 
-Each size is a made-up CSV file (see synthetic.py) with a few bad rows. In turn, each step in a process of its own:
-DuckDB's COPY of the file to Parquet, which is the least that could be done; `ingest` and `normalize` of the file as the
-first night of a new store; `ingest` and `normalize` of a nightly file on top.
+Each size is a made-up CSV file (see synthetic.py) with a few bad rows. In turn, each step in a
+process of its own: DuckDB's COPY of the file to Parquet, which is the least that could be done;
+`ingest` and `normalize` of the file as the first night of a new store; `ingest` and `normalize` of
+a nightly file on top.
 """
 
 import json
@@ -43,14 +44,15 @@ with duckdb.connect() as connection:
     if int(sys.argv[4]):
         connection.execute(f"SET threads = {sys.argv[4]}")
     connection.execute(
-        "COPY (FROM read_csv($source, store_rejects = true)) TO $target (FORMAT parquet, COMPRESSION zstd)",
+        "COPY (FROM read_csv($source, store_rejects = true)) TO $target (FORMAT parquet, "
+        "COMPRESSION zstd)",
         {"source": sys.argv[1], "target": sys.argv[2]},
     )
 """
 
 
 def files(folder: Path, size: int, nightly: int) -> dict[str, Path]:
-    """The two files of a size, made once: the first load, and a night's ratings of the same users and items."""
+    """The two files of a size, made once: the first load, and newer ratings of the same users."""
     n_users = max(int(size * USERS_PER_RATING), 50)
     found = {}
     for night, (name, n) in enumerate(zip(NIGHTS, (size, nightly), strict=True)):
@@ -64,14 +66,14 @@ def files(folder: Path, size: int, nightly: int) -> dict[str, Path]:
 
 
 def copy(source: Path, target: Path) -> Measured:
-    """DuckDB's COPY of a file to Parquet, in a process of its own, with the memory and the threads of our settings."""
+    """DuckDB's COPY of a file to Parquet in its own process, with our memory and threads."""
     settings = load_settings()
     limits = str(settings.memory_limit_mb), str(settings.threads)
     return measure([sys.executable, "-c", COPY_SCRIPT, str(source), str(target), *limits])
 
 
 def as_text(path: Path) -> Path:
-    """The file with one more rating, whose user is quoted, so that ingest must read the file as text."""
+    """The file with one more rating, whose quoted user makes ingest read the file as text."""
     quoted = path.with_name(f"{path.stem}-as-text.csv")
     with path.open("rb") as source, quoted.open("wb") as target:
         target.write(source.readline() + b'"1",1,4.0,1262304000\n')
@@ -82,7 +84,7 @@ def as_text(path: Path) -> Path:
 def run(
     folder: Path, size: int, nightly: int, repeats: int, text: bool = False
 ) -> dict[str, list[Measured]]:
-    """All steps of one size, each `repeats` times, COPY and ours in turn; with `text`, all files are read as text."""
+    """All steps of one size, `repeats` times, COPY and ours in turn; `text`: files read as text."""
     source = files(folder, size, nightly)
     if text:
         source = {name: as_text(path) for name, path in source.items()}
@@ -107,7 +109,7 @@ def run(
 
 
 def summarize(found: dict[int, dict[str, list[Measured]]]) -> list[dict[str, Any]]:
-    """A row for each step and size: median seconds, the same by COPY's, the highest peak, and how time grows.
+    """A row for each step and size: median seconds, their ratio to COPY's, peak, growth of time.
 
     `growth` is the exponent e of seconds ~ ratings^e from the size before; 1 is linear.
     """
@@ -139,7 +141,7 @@ def summarize(found: dict[int, dict[str, list[Measured]]]) -> list[dict[str, Any
 
 
 def plot(rows: list[dict[str, Any]], nightly: int, path: Path) -> None:
-    """Seconds by ratings, both on logarithmic axes; each step its line, and what linear would be."""
+    """Seconds by ratings, both on logarithmic axes; a line for each step, and a linear one."""
     mpl.use("Agg")
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -177,7 +179,7 @@ def main(
         Path | None, typer.Option(help="Where the plot goes; beside the figures if left out.")
     ] = None,
 ) -> None:
-    """Print seconds, their ratio to COPY's, peak memory and growth of each step; the figures also go to ingest.json."""
+    """Print seconds, their ratio to COPY's, peak memory and growth; also to ingest.json."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {int(size): run(folder, int(size), nightly, repeats, text) for size in sizes.split(",")}
     rows = summarize(found)

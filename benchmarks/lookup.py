@@ -1,4 +1,4 @@
-"""The look-up of one user among a million: how long it takes, and how much of the files it reads."""
+"""The look-up of one user among a million: its time, and how much of the files it reads."""
 
 import resource
 import statistics
@@ -75,9 +75,14 @@ def main(
             times = [1000 * each for each in seconds[1:]]
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             table.add_row(
-                kind, f"{users:,}", f"{size / 1e6:.0f}", f"{statistics.median(times):.1f}", f"{max(times):.1f}",
-                f"{max(sizes[1:]) / 1e6:.2f}", f"{peak:.0f}",
-            )  # fmt: skip
+                kind,
+                f"{users:,}",
+                f"{size / 1e6:.0f}",
+                f"{statistics.median(times):.1f}",
+                f"{max(times):.1f}",
+                f"{max(sizes[1:]) / 1e6:.2f}",
+                f"{peak:.0f}",
+            )
     Console(width=100).print(table)
 
 

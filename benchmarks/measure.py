@@ -17,7 +17,7 @@ EVERY = 0.02  # seconds between two looks at the memory
 
 @dataclass(frozen=True)
 class Measured:
-    """A command's wall-clock time, and the most memory in MB (10^6 bytes) that its processes held at once."""
+    """A command's wall-clock time, and the peak memory of its processes in MB (10^6 bytes)."""
 
     seconds: float
     peak_mb: float
@@ -26,7 +26,8 @@ class Measured:
 def measure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
     """Run a command to its end. Raises RuntimeError with what it wrote if it fails.
 
-    Memory is the resident set, pages of files that are mapped included, so it is never less than what must be there.
+    Memory is the resident set, pages of files that are mapped included, so it is never less than
+    what must be there.
     """
     start = time.perf_counter()
     with subprocess.Popen(
@@ -56,7 +57,7 @@ def task_command(
     settings: Mapping[str, object],
     ratings: Path | None = None,
 ) -> list[str]:
-    """The command that runs one task of the job with these settings; `ratings` is a file for ingest to read."""
+    """The command for one task of the job with these settings; `ratings` is a file for ingest."""
     command = [
         sys.executable,
         "-m",

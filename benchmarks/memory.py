@@ -1,4 +1,4 @@
-"""Peak memory of each step of a night as a formula, read off the code; night.py holds what it measures against it.
+"""Peak memory of each step as a formula, read off the code; night.py compares it to measurements.
 
 Each formula adds up what is alive at a step's highest point. docs/model.md explains the numbers.
 """
@@ -22,7 +22,9 @@ OWN_ROW, COMPARED_ROW = (
     30,
 )  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f features for each rating of a chunk
-TRAINED = 8  # copies of one model's factors: of both models the trial's, where the final ones start, and what is solved
+# Copies of one model's factors: of both models the holdout model's, where the final ones start,
+# and what is solved.
+TRAINED = 8
 LEARNED = 30  # copies of X besides: Adam's moments, gradients and what they are made of
 FREED, MOST_FREED = (
     140,
@@ -45,7 +47,7 @@ PAIR, COUNTED = (
 
 @dataclass(frozen=True)
 class Size:
-    """What memory depends on: ratings in the store, those of the night's files, and of the run compared with."""
+    """What memory depends on: ratings in the store, in the new files, and of the earlier run."""
 
     ratings: int
     read: int

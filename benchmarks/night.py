@@ -1,9 +1,10 @@
-"""Whole nights through the command line, by size: time and memory of each step, and what starting it costs.
+"""Whole runs through the command line, by size: each step's time, memory and cost of starting.
 
-For each size made-up ratings (see ingest.py) are loaded as the first night of a new store; a second night brings new
-ratings of the same users and items and goes on from the first one's model. Each step is a process of its own. Fails
-where a step needs more memory than memory.py says. Beside the first night, if asked for, peers do what they can of it
-with the same file: DuckDB copies it to Parquet, Spark fits its ALS and writes lists (night_peers.py).
+For each size made-up ratings (see ingest.py) are loaded as the first night of a new store; a second
+night brings new ratings of the same users and items and goes on from the first one's model. Each
+step is a process of its own. Fails where a step needs more memory than memory.py says. Beside the
+first night, if asked for, peers do what they can of it with the same file: DuckDB copies it to
+Parquet, Spark fits its ALS and writes lists (night_peers.py).
 """
 
 import json
@@ -38,7 +39,7 @@ FOLDER = Path(tempfile.gettempdir()) / "cofi-night"
 
 
 def run(folder: Path, source: dict[str, Path]) -> list[dict[str, Any]]:
-    """Both nights in a new store. A row for each step: seconds, how many of them are not its work, peak and formula.
+    """Both runs in a new store: each step's seconds, those outside its work, and its peak.
 
     A night without a file in `source` finds no new ratings.
     """
@@ -59,7 +60,8 @@ def run(folder: Path, source: dict[str, Path]) -> list[dict[str, Any]]:
 def exceeded(rows: list[dict[str, Any]]) -> list[str]:
     """What is wrong with each step whose peak is more than a fifth above the formula's."""
     return [
-        f"{row['step']}, {row['night']} run of {row['ratings']:,} ratings: found a peak of {row['peak_mb']:,.0f} MB, "
+        f"{row['step']}, {row['night']} run of {row['ratings']:,} ratings: found a peak of "
+        f"{row['peak_mb']:,.0f} MB, "
         f"expected at most {TOLERANCE:g} times the {row['formula_mb']:,.0f} MB of the formula"
         for row in rows
         if row["step"] != ALL and row["peak_mb"] > TOLERANCE * row["formula_mb"]
@@ -94,8 +96,12 @@ def _step(store: Store, task: str, night: str, file: Path | None) -> dict[str, A
     )
     overhead = measured.seconds - store.required_outcome(key, task)["seconds"]
     return {
-        "step": task, "night": night, "seconds": measured.seconds, "overhead": overhead, "peak_mb": measured.peak_mb
-    }  # fmt: skip
+        "step": task,
+        "night": night,
+        "seconds": measured.seconds,
+        "overhead": overhead,
+        "peak_mb": measured.peak_mb,
+    }
 
 
 def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -125,7 +131,7 @@ def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def tabulate(rows: list[dict[str, Any]], peers: list[dict[str, Any]]) -> Table:
-    """The rows as one table, both nights of a step beside each other, and its peer beside the first."""
+    """The rows as one table, both runs of a step beside each other, its peer beside the first."""
     table = Table(Column("step", no_wrap=True), Column("ratings", justify="right"))
     for night in NIGHTS:
         for name in ("s", "start", "MB", "× formula", "growth"):
@@ -202,7 +208,7 @@ def main(
     ] = False,
     minutes: Annotated[float, typer.Option(help="When Spark is stopped, on each size.")] = 10,
 ) -> None:
-    """Print seconds, those before a step's work began or after it ended, peak memory and growth; also to night.json."""
+    """Print seconds, those outside a step's work, peak memory and growth; also to night.json."""
     folder.mkdir(parents=True, exist_ok=True)
     if ratings:
         with ratings.open("rb") as file:

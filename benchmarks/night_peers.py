@@ -1,8 +1,9 @@
-"""Peers of a first night, on the same file: DuckDB's COPY for ingest, Spark for train and recommend.
+"""Peers of a first run on the same file: DuckDB's COPY for ingest, Spark for train and recommend.
 
-COPY writes the file as Parquet, which is the least that could be done. Spark fits one ALS with 10 iterations, its
-default, and writes recommendForAllUsers; features, length of lists and threads are ours. It masks nothing that users
-have rated, holds nothing out, measures nothing, and is stopped after some minutes.
+COPY writes the file as Parquet, which is the least that could be done. Spark fits one ALS with 10
+iterations, its default, and writes recommendForAllUsers; features, length of lists and threads are
+ours. It masks nothing that users have rated, holds nothing out, measures nothing, and is stopped
+after some minutes.
 """
 
 import json
@@ -17,7 +18,7 @@ OF_SPARK = {"train": "Spark's reading{} and ALS", "recommend": "Spark's recommen
 
 
 def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
-    """A row for each step of ours that a peer has come to: the peer, its seconds, and whether it ended in them."""
+    """A row for each step that a peer has reached: the peer, its seconds, whether it finished."""
     target, found = folder / "copy.parquet", folder / "spark-night"
     rows = [
         {

@@ -1,4 +1,4 @@
-"""The project, as contestants in its own environment; and the bare matrix product, which no scoring can beat."""
+"""The project's contestants, and the bare matrix product, which no scoring can beat."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ KEY = "night"
 
 
 def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options) -> None:
-    """A contestant of ours, limited to THREADS before its clock starts, as a task is before its work."""
+    """A contestant of ours, limited to THREADS before its clock starts, as a task is."""
     with limited(THREADS):
         contestant(data, found, options)
 
@@ -94,7 +94,7 @@ def similar(data: Path, found: Path, options: Options) -> None:
 def task(
     run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options
 ) -> None:
-    """A task of the job as a whole: it reads the model, and for lists the ratings, adds stars and reasons, writes."""
+    """A whole task of the job: read model and ratings, make lists with reasons, write them."""
     store, settings = _store(data, found), _settings(options)
 
     def whole() -> None:
@@ -131,7 +131,7 @@ def _settings(options: Options) -> Settings:
 
 
 def _store(data: Path, found: Path) -> Store:
-    """A store as it is before `recommend`: the ratings, and two models that have the same factors."""
+    """A store as it is before `recommend`: the ratings, and two models with the same factors."""
     store, settings = Store(found / "store").create(), load_settings()
     W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
     stars = np.random.default_rng(0).integers(1, 11, len(items)).astype(np.float32) / 2

@@ -61,7 +61,7 @@ def lenskit_rating(data: Path, found: Path, options: Options) -> None:
 
 
 def surprise_rating(data: Path, found: Path, options: Options) -> None:
-    """surprise's SVD, by stochastic gradient descent: a fit for each number of epochs, since it shows only its end."""
+    """surprise's SVD by SGD: a fit for each number of epochs, since it shows only its end."""
     import pandas as pd
     from surprise import SVD, Dataset, Reader
 
@@ -79,13 +79,17 @@ def surprise_rating(data: Path, found: Path, options: Options) -> None:
         )
         model.fit(train)
         clock.keep(
-            epochs, W=_placed(*users, model.pu), X=_placed(*items, model.qi), user=_placed(*users, model.bu),
-            item=_placed(*items, model.bi), mean=train.global_mean,
-        )  # fmt: skip
+            epochs,
+            W=_placed(*users, model.pu),
+            X=_placed(*items, model.qi),
+            user=_placed(*users, model.bu),
+            item=_placed(*items, model.bi),
+            mean=train.global_mean,
+        )
 
 
 def spark_rating(data: Path, found: Path, options: Options) -> None:
-    """Spark's ALS for ratings less their mean: a fit for each number of iterations, since it shows only its end."""
+    """Spark's ALS on ratings less their mean: a fit for each number of iterations, as above."""
     from pyspark.ml.recommendation import ALS
 
     known = read(data, "known")
@@ -103,8 +107,15 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
     frame = spark.read.parquet(str(path)).repartition(THREADS).cache()
     frame.count()
     for iterations in options["epochs"]:
-        als = ALS(rank=FEATURES, maxIter=iterations, seed=0, numUserBlocks=THREADS, numItemBlocks=THREADS,
-                  intermediateStorageLevel="MEMORY_ONLY", **options["settings"])  # fmt: skip
+        als = ALS(
+            rank=FEATURES,
+            maxIter=iterations,
+            seed=0,
+            numUserBlocks=THREADS,
+            numItemBlocks=THREADS,
+            intermediateStorageLevel="MEMORY_ONLY",
+            **options["settings"],
+        )
         clock = Clock(found)
         model = als.fit(frame)
         model.userFactors.count(), model.itemFactors.count()
@@ -118,7 +129,7 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
 
 
 def spark_night(data: Path, found: Path, options: Options) -> None:
-    """Spark's ALS on a CSV of ratings, and lists of all users to Parquet; seconds to the end of each as they come."""
+    """Spark's ALS on a CSV of ratings, all users' lists to Parquet; seconds as each part ends."""
     from pyspark.ml.recommendation import ALS
 
     start, ends = time.perf_counter(), {}
@@ -194,7 +205,7 @@ def implicit_similar(data: Path, found: Path, options: Options) -> None:
 
 
 def faiss_lists(data: Path, found: Path, options: Options) -> None:
-    """faiss's flat index of inner products. It cannot leave out what each user has rated: less work than ours."""
+    """faiss's flat index of inner products. It cannot leave out rated items."""
     _faiss(np.load(data / "W.npy"), np.load(data / "X.npy"), TOP_N, found, options)
 
 
@@ -232,7 +243,7 @@ def masked_lists(data: Path, found: Path, options: Options) -> None:
 
 
 def faiss_similar(data: Path, found: Path, options: Options) -> None:
-    """faiss's flat index of the items at unit length; each item's own place is one of those asked for."""
+    """faiss's flat index of the items at unit length; each item is among its own neighbours."""
     unit = to_unit_length(np.load(data / "X.npy"))
     _faiss(unit, unit, TOP_N + 1, found, options)
 
@@ -272,7 +283,7 @@ def _rated(data: Path) -> csr_matrix:
 
 
 def _positive(known: Ratings, options: Options) -> Ratings:
-    """What counts as positive: all ratings, or those from `liked_from` on; each as 1, or as its stars."""
+    """What counts as positive: all ratings, or those from `liked_from` on; as 1, or as stars."""
     own = known.where(known.rating >= options["liked_from"])
     weight = own.rating if options["weight"] == "stars" else np.ones_like(own.rating)
     return Ratings(own.user_index, own.item_index, weight, own.n_users, own.n_items)

@@ -1,7 +1,8 @@
-"""Whether something has become slow: processor time of ours by that of a plain peer in the same run, against a limit.
+"""Whether something has become slow: our processor time by a peer's in the same run.
 
-Both sides take turns and the least of each counts, so that neither the machine nor what else runs on it matters much.
-A limit is about twice what was found when it was set; processors differ, most in the products of small matrices.
+Both sides take turns and the least of each counts, so that neither the machine nor what else runs
+on it matters much. A limit is about twice what was found when it was set; processors differ, most
+in the products of small matrices.
 """
 
 import os
@@ -110,7 +111,7 @@ def _processor_seconds() -> float:
 
 
 def _nightly_ingest(folder: Path, size: int) -> Callable[[], None]:
-    """Loads a store; what it returns ingests a night's few ratings into it, another night each time."""
+    """Loads a store; the function it returns ingests a few new ratings, other ones each time."""
     source, number = files(folder, size, 1000), 0
 
     def ingest(ratings: Path) -> None:
@@ -126,7 +127,7 @@ def _nightly_ingest(folder: Path, size: int) -> Callable[[], None]:
 
 
 def _start_of_airflow(home: Path, dags: Path) -> Callable[[], None]:
-    """Starts Airflow and parses a folder's DAG files, in a process of its own; none where there is no such folder."""
+    """Starts Airflow and parses a folder's DAG files, if there is one, in its own process."""
     parse = "import sys; from airflow.dag_processing.dagbag import DagBag; DagBag(sys.argv[1])"
     environment = {**os.environ, "AIRFLOW_HOME": str(home)}
 

@@ -1,7 +1,8 @@
-"""All users' lists and all items' similar items: the project, implicit, faiss and the bare matrix product.
+"""All users' lists and all items' similar items: ours, implicit, faiss, the bare matrix product.
 
-Factors are made up (seeded, normal), what users have rated is from the generator. All run with the same threads; each
-is warmed up by a block, then measured, and the median of the rounds counts. The lists must agree.
+Factors are made up (seeded, normal), what users have rated is from the generator. All run with the
+same threads; each is warmed up by a block, then measured, and the median of the rounds counts. The
+lists must agree.
 """
 
 import json
@@ -34,7 +35,7 @@ SAME = 0.999  # share of the items of two exact lists that must agree; ties and 
 
 
 def scoring_set(folder: Path, users: int, items: int) -> Path:
-    """Folder of the arrays W, X, and what each user has rated (`items`, from `starts[user]` on), made once."""
+    """Folder of W, X, and what each user has rated (`items`, from `starts[user]` on), made once."""
     target = folder / f"scoring-{users}-{items}"
     if target.exists():
         return target
@@ -63,10 +64,10 @@ def scoring_set(folder: Path, users: int, items: int) -> Path:
 
 
 def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
-    """A row for each kind of list and contestant, with and without writing: the median of its seconds, and each.
+    """A row for each kind of list and contestant, with and without writing: seconds, their median.
 
-    All contestants run in turn, each in a new process; small sets several times. Raises RuntimeError if a peer's lists
-    are not ours.
+    All contestants run in turn, each in a new process; small sets several times. Raises
+    RuntimeError if a peer's lists are not ours.
     """
     source = scoring_set(folder, users, items)
     users, items = (len(np.load(source / f"{name}.npy", mmap_mode="r")) for name in ("W", "X"))
@@ -98,7 +99,7 @@ def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
 
 
 def check_same(name: str, own: np.ndarray, expected: np.ndarray) -> None:
-    """Raise RuntimeError if the lists of a peer (n, TOP_N) do not have the items of the expected ones."""
+    """Raise RuntimeError if the lists of a peer (n, TOP_N) have other items than expected."""
     some = np.random.default_rng(0).integers(0, len(expected), 500)
     same = np.mean([len(np.intersect1d(own[row], expected[row])) for row in some]) / TOP_N
     if same < SAME:

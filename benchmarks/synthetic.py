@@ -1,9 +1,10 @@
 """Made-up ratings of any size, with the skew of real ones and a structure that a model can learn.
 
-How many ratings a user gives is log-normal, how many an item gets falls by Zipf's law (Mandelbrot's form), with numbers
-near those of the Netflix prize: of 100 million ratings half of the 480,000 users give fewer than 100, the first of the
-17,800 items has some 200,000. A rating is the mean plus the user's and the item's offset, the product of a few planted
-factors, and noise, in half stars from 0.5 to 5. Users meet what they like more often than chance would have it.
+How many ratings a user gives is log-normal, how many an item gets falls by Zipf's law (Mandelbrot's
+form), with numbers near those of the Netflix prize: of 100 million ratings half of the 480,000
+users give fewer than 100, the first of the 17,800 items has some 200,000. A rating is the mean plus
+the user's and the item's offset, the product of a few planted factors, and noise, in half stars
+from 0.5 to 5. Users meet what they like more often than chance would have it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,7 +39,7 @@ BAD_LINE = b"17,42\n"
 
 @dataclass(frozen=True)
 class World:
-    """Users and items: who is active, what is popular, who likes what. The same for the same three numbers."""
+    """Users and items: who is active, what is popular, who likes what. Set by three numbers."""
 
     n_users: int
     n_items: int
@@ -52,7 +53,7 @@ class World:
 
     @cached_property
     def drawn_items(self) -> np.ndarray:
-        """Items, each as often as it is popular: one drawn evenly from here is an item drawn by popularity."""
+        """Items, each as often as it is popular: an even draw from here is a draw by popularity."""
         weights = (np.arange(self.n_items) + self.n_items / FLAT_HEAD) ** -ZIPF
         size = max(1 << 20, 64 * self.n_items)
         by_rank = np.searchsorted(
@@ -75,7 +76,7 @@ class World:
 
     @cached_property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Planted factors, (n_users, N_FACTORS) and (n_items, N_FACTORS); their products have the spread of taste."""
+        """Planted factors, (n_users, N_FACTORS), (n_items, N_FACTORS), scaled to TASTE_SPREAD."""
         rng, scale = self._rng(3), np.float32((TASTE_SPREAD**2 / N_FACTORS) ** 0.25)
         users, items = (
             rng.standard_normal((size, N_FACTORS), np.float32)
@@ -95,11 +96,11 @@ class World:
 def ratings(
     n: int, n_users: int, n_items: int, seed: int = 0, night: int = 0
 ) -> Iterator[pa.Table]:
-    """`n` ratings in blocks: user_id, item_id (int64, from 1), rating (float32), timestamp (int64, seconds since 1970).
+    """`n` ratings in blocks: user_id, item_id (int64, from 1), rating (float32), timestamp (int64).
 
-    Night 0 is the history, in order of user and time; a later night has other ratings of the same users and items, all
-    newer. A user rates an item once, but for a share of AGAIN, where a newer rating follows. Raises ValueError if so
-    many ratings cannot be had of so few users and items.
+    Night 0 is the history, in order of user and time; a later night has other ratings of the same
+    users and items, all newer. A user rates an item once, but for a share of AGAIN, where a newer
+    rating follows. Raises ValueError if so many ratings cannot be had of so few users and items.
     """
     world = World(n_users, n_items, seed)
     rng = np.random.default_rng([seed, 4, night])
@@ -117,10 +118,10 @@ def ratings(
 
 
 def write_csv(path: Path, blocks: Iterable[pa.Table], bad: float = 0.0, seed: int = 0) -> int:
-    """Write ratings to a CSV file as MovieLens has them; returns how many of the rows are no ratings.
+    """Write ratings to a CSV file as MovieLens has them; returns how many rows are no ratings.
 
-    `bad` is the share of rows whose rating is something else, such as abc; with it each block also ends in a line
-    without all columns, in the place of a rating.
+    `bad` is the share of rows whose rating is something else, such as abc; with it each block also
+    ends in a line without all columns, in the place of a rating.
     """
     rng = np.random.default_rng([seed, 5])
     stars = pa.array([f"{half / 2}" for half in range(11)] + list(BAD_RATINGS))
@@ -166,7 +167,8 @@ def _block(
 ) -> pa.Table:
     """The ratings of some users, sorted by user and time."""
     pairs = _pairs(world, rng, users, counts)
-    # Of each user's pairs as many are rated again; which ones does not matter, for they are in no order.
+    # Of each user's pairs as many are rated again; which ones does not matter, for they are in no
+    # order.
     first = np.repeat(np.cumsum(counts) - counts, again) + _rank(again)
     user, item = np.divmod(np.concatenate([pairs, pairs[first]]), world.n_items)
     if night:
@@ -187,7 +189,9 @@ def _block(
 def _pairs(
     world: World, rng: np.random.Generator, users: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """Pairs without repetition as user * n_items + item, sorted: `counts` items for each, popular and liked ones more.
+    """Pairs without repetition, sorted, as user * n_items + item: `counts` items for each user.
+
+    Popular and liked items are drawn more often.
 
     Items are drawn until each user has enough different ones.
     """

@@ -1,13 +1,14 @@
-"""Time to quality: how long each peer trains until it is as good as it gets, and how long we do until we are.
+"""Time to quality: how long each peer trains to its best, and how long we train to reach it.
 
-Both learn the same known ratings (see data.py) with 64 features and 2 threads; what is held out measures them: RMSE of
-stars, or NDCG@10 of the lists of some users. Seconds run from the start of the fit, compiling included, reading and
-measuring excluded. A peer shows its factors after each epoch or is fitted with ever more. A schedule of ours ends with
-its steps, so each of our points is a whole fit: with few large steps, or more and smaller ones. On small sets all
-contestants train in several rounds, in turn, since the machine's speed changes between them; the medians count.
+Both learn the same known ratings (see data.py) with 64 features and 2 threads; what is held out
+measures them: RMSE of stars, or NDCG@10 of the lists of some users. Seconds run from the start of
+the fit, compiling included, reading and measuring excluded. A peer shows its factors after each
+epoch or is fitted with ever more. A schedule of ours ends with its steps, so each of our points is
+a whole fit: with few large steps, or more and smaller ones. On small sets all contestants train in
+several rounds, in turn, since the machine's speed changes between them; the medians count.
 
-What each is set to is in training.json, the best of a small grid on the same ratings (tuning.py); the peers' best is so
-chosen in their favour.
+What each is set to is in training.json, the best of a small grid on the same ratings (tuning.py);
+the peers' best is so chosen in their favour.
 """
 
 import json
@@ -41,7 +42,7 @@ Point = dict[str, float]
 
 
 def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> float:
-    """RMSE over all held-out ratings, clipped to the scale; or mean NDCG@10 over USERS users, always the same."""
+    """RMSE over all test ratings, clipped to the scale; or mean NDCG@10 over USERS fixed users."""
     held_out = data.read(source, "held-out")
     if kind == "rating":
         b = factors.get("user", np.zeros(len(factors["W"]), np.float32))
@@ -64,7 +65,7 @@ def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> floa
 
 
 def points(kind: str, source: Path, found: Path) -> list[Point]:
-    """Seconds and quality after each number of epochs, or of our steps, that a contestant has shown."""
+    """Seconds and quality after each number of epochs, or of our steps, that is known."""
     curve = []
     for path in sorted(found.glob("[0-9]*.npz")):
         with np.load(path) as arrays:
@@ -91,7 +92,7 @@ def seconds_to(kind: str, curve: list[Point], goal: float) -> float | None:
 
 
 def compared(kind: str, peer: list[Point], ours: list[Point]) -> dict[str, float | None]:
-    """The peer's best, both sides' seconds to it, and ours by the peer's; None where we do not reach it."""
+    """The peer's best, both sides' seconds to it, and their ratio; None if we do not reach it."""
     goal = best(kind, peer)
     theirs, own = seconds_to(kind, peer, goal), seconds_to(kind, ours, goal)
     ratio = own / theirs if own is not None and theirs else None
@@ -110,7 +111,7 @@ def middle(rounds: list[list[Point]]) -> list[Point]:
 
 
 def run(folder: Path, which: str) -> list[dict[str, Any]]:
-    """A row for each measure and contestant: its options, its curves; of a peer also what `compared` gives."""
+    """A row for each measure and contestant: options, curves; for a peer `compared` too."""
     source = data.prepared(folder, which)
     of_sets = json.loads(CHOSEN.read_text())
     chosen = of_sets[MILLION] | of_sets.get(source.name, {})
@@ -148,7 +149,8 @@ def _ours(
 ) -> list[Point]:
     """Our curve: fits with ever more steps, until all goals are reached or OUR_SECONDS are over.
 
-    The rate of the settings is that of a fit with as many steps as they say. Fewer are larger, so that all come as far.
+    The rate of the settings is that of a fit with as many steps as they say. Fewer are larger, so
+    that all come as far.
     """
     curve: list[Point] = []
     for steps in OUR_STEPS:

@@ -1,7 +1,8 @@
-"""What the contestants of training.py are set to: for each the best of a small grid, on the same ratings.
+"""The options of training.py's contestants: for each the best of a small grid, on the same ratings.
 
-Writes training.json. Of a peer with several points on its way the best one counts. On more than MOST ratings only the
-first setting, the regularization, is sought, and the rest is as for a million.
+Writes training.json. Of a peer with several points on its way the best one counts. On more than
+MOST ratings only the first setting, the regularization, is sought, and the rest is as for a
+million.
 """
 
 import itertools
@@ -18,34 +19,52 @@ from benchmarks.training import CHOSEN, LIKED_FROM, MILLION, best, trained
 
 ANY = 0.0  # liked_from of a peer for which all ratings are positive
 MOST = 2_000_000
-# A contestant's own settings, and beside them what it takes for positive and how often it runs through the ratings.
+# A contestant's own settings, and beside them what it takes for positive and how often it runs
+# through the ratings.
 GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]] = {
     "implicit ranking": (
         {"regularization": [1, 10, 50, 100, 200, 400, 800], "alpha": [1, 4], "iterations": [15]},
         {"liked_from": [ANY, LIKED_FROM], "weight": ["stars"]},
     ),
     "lenskit ranking": (
-        {"regularization": [1, 10, 50, 100, 200, 400, 800], "weight": [1, 4], "use_ratings": [True]},
+        {
+            "regularization": [1, 10, 50, 100, 200, 400, 800],
+            "weight": [1, 4],
+            "use_ratings": [True],
+        },
         {"liked_from": [ANY, LIKED_FROM], "weight": ["stars"], "epochs": [10]},
     ),
-    "lenskit rating": ({"regularization": [0.03, 0.05, 0.1, 0.2], "damping": [5]}, {"epochs": [15]}),
-    "surprise rating": ({"reg_all": [0.02, 0.05, 0.1], "lr_all": [0.005]}, {"epochs": [[10, 20, 40, 80]]}),
+    "lenskit rating": (
+        {"regularization": [0.03, 0.05, 0.1, 0.2], "damping": [5]},
+        {"epochs": [15]},
+    ),
+    "surprise rating": (
+        {"reg_all": [0.02, 0.05, 0.1], "lr_all": [0.005]},
+        {"epochs": [[10, 20, 40, 80]]},
+    ),
     "spark rating": ({"regParam": [0.05, 0.1]}, {"epochs": [[3, 6, 10]]}),
     "ours rating": (
         {
-            "rating_lambda": [0.6, 0.8, 1.2, 2.4], "rating_learning_rate": [0.0475, 0.06], "recency": [0, 0.5],
-            "ratings_per_step": [120_000, 250_000], "rating_steps": [20],
+            "rating_lambda": [0.6, 0.8, 1.2, 2.4],
+            "rating_learning_rate": [0.0475, 0.06],
+            "recency": [0, 0.5],
+            "ratings_per_step": [120_000, 250_000],
+            "rating_steps": [20],
         },
         {},
     ),
     "ours ranking": (
         {
-            "ranking_lambda": [0.5, 1, 1.4, 2], "ranking_learning_rate": [0.048, 0.1], "ranking_alpha": [30, 50, 100],
-            "recency": [0, 0.5], "ratings_per_step": [70_000, 200_000], "ranking_steps": [20],
+            "ranking_lambda": [0.5, 1, 1.4, 2],
+            "ranking_learning_rate": [0.048, 0.1],
+            "ranking_alpha": [30, 50, 100],
+            "recency": [0, 0.5],
+            "ratings_per_step": [70_000, 200_000],
+            "ranking_steps": [20],
         },
         {},
     ),
-}  # fmt: skip
+}
 
 
 def grid(name: str) -> Iterator[dict[str, Any]]:

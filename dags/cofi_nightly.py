@@ -1,15 +1,16 @@
-"""New ratings in, recommendations out: every user's list, every item's related items, as Parquet in the store.
+"""New ratings in, recommendations and related items out, as Parquet in the store.
 
 | what | where |
 |---|---|
 | drop rating files | `landing/` of the store, any time; each counts once |
 | read the lists | `current/recommendations`, `current/similar_items`, `current/popular_items` |
-| set it up for one run | *Trigger*, then the sections of the form: the store, and a section for each task |
+| set it up for one run | *Trigger*, then the form: a section for the store and for each task |
 | have the lists in PostgreSQL | `deliver_to` names an Airflow connection |
 | build on it | schedule your DAG on the asset `cofi_recommendations` |
 
-**If a run fails**, readers keep the lists of the last good run. Open the failed task: its log says what was found and
-what was expected, its note what to do. Then clear the task, and the run goes on from there.
+**If a run fails**, readers keep the lists of the last good run. Open the failed task: its
+log says what was found and what was expected, its note what to do. Then clear the task, and the run
+goes on from there.
 """
 
 import os
@@ -58,7 +59,7 @@ def publish(task: Task, context: Context) -> dict[str, Any]:
     max_active_runs=1,
     params=form(*(section for task in TASKS for section in task.sections)),
     default_args={
-        "retries": 2,  # the pause before the first is Airflow's setting core.default_task_retry_delay
+        "retries": 2,  # the first after Airflow's setting core.default_task_retry_delay
         "retry_exponential_backoff": 2.0,
         "execution_timeout": timedelta(hours=2),
         "on_failure_callback": task_failed,

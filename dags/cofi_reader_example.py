@@ -1,4 +1,4 @@
-"""Example of a downstream DAG: it runs whenever cofi_nightly has published, and reads that very run."""
+"""Example of a downstream DAG: it runs when cofi_nightly has published, and reads that very run."""
 
 import logging
 from typing import Any

@@ -2,13 +2,13 @@
 
 | what | where |
 |---|---|
-| what it finds | `settings.json` of the store; `cofi_nightly` uses it for settings that are left at their defaults |
+| what it finds | `settings.json` of the store, which `cofi_nightly` uses instead of defaults |
 | tune now, or longer | *Trigger*, then the section *tune* of the form |
 | do without | set `use_tuned` to false in the form of `cofi_nightly`, or `COFI_USE_TUNED=false` |
 | go back for good | remove `settings.json` |
 
-**The first run with new settings** passes the gate like every run: if its model is worse than the model that readers
-use, nothing is published, and the failed `evaluate` names the settings.
+**The first run with new settings** passes the gate like every run: if its model is worse than
+the model that readers use, nothing is published, and the failed `evaluate` names the settings.
 """
 
 from datetime import datetime, timedelta
@@ -29,7 +29,8 @@ def current_run(store: Store) -> str:
     current = store.current()
     if current is None:
         raise StoreError(
-            f"found no published run in {store.location}, expected one to tune on; run cofi_nightly first"
+            f"found no published run in {store.location}, expected one to tune on; run "
+            "cofi_nightly first"
         )
     return current
 
@@ -49,7 +50,8 @@ def run(task: Task, context: Context) -> dict[str, Any]:
     default_args={
         "retries": 2,
         "retry_exponential_backoff": 2.0,
-        # Besides the trials there are data to read and models to compare; a retry goes on with the trials so far.
+        # Besides the trials there are data to read and models to compare; a retry goes on with the
+        # trials so far.
         "execution_timeout": timedelta(hours=2, minutes=2 * FIELDS["tune_minutes"]["default"]),
         "on_failure_callback": task_failed,
     },

@@ -1,4 +1,4 @@
-"""What `make run` does: a private Airflow home, rating files in the landing folder, one DAG run, a summary."""
+"""`make run`: a private Airflow home, rating files in the landing folder, a DAG run, a summary."""
 
 import argparse
 import os
@@ -12,9 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".cofi" / "airflow"
 LOG = ROOT / ".cofi" / "airflow.log"
-# A line worth showing from Airflow's log: what the job itself wrote, or the error that ended a task.
+# A line worth showing from Airflow's log: what the job wrote, or the error that ended a task.
 JOB_LINE = re.compile(
-    r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(?:\w+\.)*(\w+)|error): (.*?) *\[cofi_jobs\.airflow_integration\.dags"
+    r"\[info +\] (?:(?:INFO|WARNING) cofi_jobs\.(?:\w+\.)*(\w+)|error): "
+    r"(.*?) *\[cofi_jobs\.airflow_integration\.dags"
 )
 
 
@@ -67,7 +68,8 @@ def main() -> None:
     python = Path(sys.executable)
     python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
     print(
-        f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or {python} -m cofi_jobs --help"
+        f"{time.monotonic() - started:.0f} seconds in all. Next: make ui, or {python} -m "
+        "cofi_jobs --help"
     )
 
 
@@ -94,7 +96,7 @@ def airflow_environment(store: Path) -> dict[str, str]:
 
 
 def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
-    """Put the user's files, or else a MovieLens sample, where the job looks for new ones; returns what is new there."""
+    """Put the user's files, or a MovieLens sample, into the landing folder; return the new ones."""
     landing, catalogue = store / "landing", store / "catalogue"
     for folder in (landing, catalogue):
         folder.mkdir(parents=True, exist_ok=True)

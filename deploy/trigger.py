@@ -1,4 +1,4 @@
-"""What `make trigger` does: hand files to the running stack, run the DAG over Airflow's REST API, follow it to its end.
+"""`make trigger`: hand files to the running stack, run the DAG by Airflow's REST API, follow it.
 
 Needs nothing but Python and Docker Compose.
 """
@@ -47,7 +47,8 @@ class Airflow:
     def trigger(self, conf: dict[str, Any]) -> str:
         """Start a run with params that differ from their defaults; returns its id.
 
-        Unpauses the DAG, which starts the last night's run too if there was none; that goes first, being older.
+        Unpauses the DAG, which starts the last night's run too if there was none; that goes first,
+        being older.
         """
         run = self.call("POST", f"{DAG}/dagRuns", {"logical_date": None, "conf": conf})
         self.call("PATCH", DAG, {"is_paused": False})

@@ -1,4 +1,4 @@
-"""What `make secrets` does: fresh secrets for docker-compose.yaml in a file that only its owner reads."""
+"""`make secrets`: fresh secrets for docker-compose.yaml in a file that only its owner reads."""
 
 import base64
 import os

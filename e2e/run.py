@@ -1,6 +1,7 @@
-"""What `make e2e` does: boot the stack of docker-compose.yaml, run two nights in it, kill a worker in the second.
+"""`make e2e`: boot docker-compose.yaml's stack, run the DAG twice, kill a worker in the second run.
 
-The stack has its own project name, secrets, port and volumes, and is taken down with them however this ends.
+The stack has its own project name, secrets, port and volumes, and is taken down with them however
+this ends.
 """
 
 import json
@@ -51,7 +52,7 @@ def main() -> None:
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """A container engine that answers: the machine's own, or one that the stand-ins' script starts and then ends."""
+    """A container engine that answers: the machine's own, or one that a script starts and ends."""
     if not engine_answers():
         script = standins("no container engine answers")
         host = re.search(r"export DOCKER_HOST=(\S+)", output(script, "env"))
@@ -217,7 +218,8 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
         400,
     )
     worker = airflow.tasks(run_id)["train"]["hostname"]
-    # From inside, as if memory had run out: `docker kill` would count as wanted, and nothing would restart it.
+    # From inside, as if memory had run out: `docker kill` would count as wanted, and nothing would
+    # restart it.
     subprocess.run(
         ["docker", "exec", worker, "python", "-c", "import os; os.kill(-1, 9)"], capture_output=True
     )

@@ -1,4 +1,4 @@
-"""Spark reads the outputs: the documents' own code, in Spark's own environment, with its strict Parquet reader."""
+"""Spark reads the outputs: the documents' code, in its own environment, by its strict reader."""
 
 import os
 import re
@@ -19,7 +19,8 @@ import os
 from pyspark.sql import SparkSession
 spark = (
     SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate()
+    .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+    .getOrCreate()
 )
 """
 EVERY_TABLE = """

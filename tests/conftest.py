@@ -1,4 +1,4 @@
-"""Shared by all tests: an environment without settings, a store in a temporary folder, ratings that mean something."""
+"""Shared by all tests: an environment without settings, a temporary store, meaningful ratings."""
 
 import os
 from collections.abc import Iterator

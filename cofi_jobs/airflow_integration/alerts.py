@@ -36,7 +36,8 @@ async def run_late(context: Any, minutes: float) -> None:
     may read connections.
     """
     run = context["dag_run"]
-    url = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
+    base_url = conf.get("api", "base_url", fallback="").rstrip("/")
+    url = f"{base_url}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
     reason = (
         f"it is {run['state']}, expected its end within {minutes:g} minutes of {run['queued_at']}"
     )

@@ -1,4 +1,4 @@
-"""Runs one task in a child process: long computations in Airflow's own task process ignore time-outs.
+"""Runs one task in a child process: long computations in Airflow's process ignore time-outs.
 
 The child ends when the task ends. An exception in the parent kills the child. If the parent is
 killed outright, the pipe to the child's standard input breaks, and the child, which watches the

@@ -74,7 +74,8 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
     path = connection.extra_dejson.get("path", "") or schema
     if not path.startswith(PLACES.get(connection.conn_type or "", ("/",))):
         raise SettingsError(
-            f"connection {name!r} names no folder, expected an absolute path in its extra field 'path', "
+            f"connection {name!r} names no folder, expected an absolute path in its extra field "
+            "'path', "
             "or the URI file:///<path>; in a bucket s3://<bucket>/<folder> or gs://<bucket>/<folder>"
         )
     return path, options
@@ -119,7 +120,8 @@ def _options(connection: Connection, types: tuple[str, ...]) -> dict[str, Any]:
         key = key.removeprefix("extra__google_cloud_platform__")
         if kind in EXTRAS and key not in EXTRAS[kind]:
             raise SettingsError(
-                f"connection {name!r} has the extra field {key!r}, expected some of {', '.join(EXTRAS[kind])}"
+                f"connection {name!r} has the extra field {key!r}, expected some of "
+                f"{', '.join(EXTRAS[kind])}"
             )
         option = EXTRAS[kind][key] if kind in EXTRAS else ("" if key == "path" else key)
         if option.startswith("client_kwargs."):
@@ -145,8 +147,9 @@ def _address(name: str) -> str:
         f":{connection.port}" if connection.port else ""
     )
     extra = {key: value for key, value in connection.extra_dejson.items() if key not in NOT_LIBPQ}
+    database = quote(connection.schema or "", safe="")
     return (
-        f"postgresql://{login}{'@' if login else ''}{host}/{quote(connection.schema or '', safe='')}"
+        f"postgresql://{login}{'@' if login else ''}{host}/{database}"
         f"{'?' if extra else ''}{urlencode(extra, quote_via=quote)}"
     )
 
@@ -156,6 +159,6 @@ def _get(name: str, what: str) -> Connection:
         return Connection.get(name)
     except AirflowNotFoundException:
         raise SettingsError(
-            f"found no readable Airflow connection {name!r}, expected one that says where {what} is "
-            f"(in the UI under Admin, Connections, or in AIRFLOW_CONN_{name.upper()})"
+            f"found no readable Airflow connection {name!r}, expected one that says where {what} "
+            f"is (in the UI under Admin, Connections, or in AIRFLOW_CONN_{name.upper()})"
         ) from None

@@ -1,7 +1,7 @@
 """The reports over HTTP, for Airflow's API server only: behind its login, and without scripts.
 
-Where a report lies is what the task `report` of the DAG run has handed on, so a store that an Airflow connection names
-needs no look-up here; from a path nothing but a report is ever sent.
+Where a report lies is what the task `report` of the DAG run has handed on, so a store that an
+Airflow connection names needs no look-up here; from a path nothing but a report is ever sent.
 """
 
 import functools
@@ -27,7 +27,9 @@ from cofi_jobs.tasks.registry import TASKS
 DAG_ID, TASK_ID = "cofi_nightly", "report"
 MOST_RUNS = 200  # runs of the DAG whose stores are looked for
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -67,7 +69,8 @@ def of_dag_run(session: SessionDep, run_id: Text, dag_id: Text = DAG_ID) -> HTML
     if not found:
         return message(
             "No report yet",
-            f"The run {run_id} has not come to its task report. A run that fails before normalize has ended gets none: "
+            f"The run {run_id} has not come to its task report. A run that fails before "
+            "normalize has ended gets none: "
             "there is nothing to report but the error in its log.",
         )
     return _page(found[0])

@@ -1,4 +1,4 @@
-"""Options of file systems and addresses of databases, credentials among them: in the environment only."""
+"""Options of file systems and addresses of databases, with secrets: from the environment."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from cofi_jobs.core.errors import SettingsError
 OPTIONS = "COFI_STORE_OPTIONS"  # JSON, in the environment of a child process
 DATABASE = "COFI_DATABASE"  # address of the database that `deliver` writes into
 SOURCE_DATABASE = "COFI_SOURCE_DATABASE"  # address of the database that `ingest` reads from
-SOURCE_FILES = "COFI_SOURCE_FILES_OPTIONS"  # JSON, options of the file system that `ingest` reads source_files from
+# JSON, options of the file system that `ingest` reads source_files from.
+SOURCE_FILES = "COFI_SOURCE_FILES_OPTIONS"
 SECRET = re.compile(r"pass|secret|token|key|credential|connection_string|sas|auth", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ def options(variable: str, environment: Mapping[str, str] = os.environ) -> dict[
 
 
 def given(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """All secrets in an environment, as `hide` takes them. Raises SettingsError as `options` does."""
+    """All secrets in an environment, for `hide`. Raises SettingsError as `options` does."""
     addresses = [environment[name] for name in (DATABASE, SOURCE_DATABASE) if environment.get(name)]
     return {
         "database_secrets": [secret for address in addresses for secret in _in_address(address)],

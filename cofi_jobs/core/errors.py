@@ -1,4 +1,4 @@
-"""Errors that a person can act on. None of them heals by trying again, so Airflow does not retry them."""
+"""Errors that a person can act on. None heals by trying again, so Airflow does not retry them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,4 +29,4 @@ class QualityError(CofiError):
 
 
 class StoreError(CofiError):
-    """The store does not hold what the request needs, or already holds what may not be rewritten."""
+    """The store does not hold what the request needs, or holds what may not be rewritten."""

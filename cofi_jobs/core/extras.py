@@ -8,7 +8,7 @@ from cofi_jobs.core.errors import SettingsError
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Import packages of an extra. Raises SettingsError with the command that installs what is missing."""
+    """Import packages of an extra. Raises SettingsError with the command that installs them."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -20,7 +20,7 @@ _threads = 0
 
 
 def cores() -> int:
-    """Cores that this process may use: those of its affinity, or of its control group's quota if that is less."""
+    """Cores that this process may use: its affinity, or its control group's quota if less."""
     n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = QUOTA.read_text().split()
@@ -49,8 +49,9 @@ def limited(n: int) -> Iterator[None]:
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`work` on each of `items`, in threads; results in the order of `items`.
 
-    Few results wait to be taken, so memory does not grow with `items`. NumPy lets other threads run while it computes;
-    many small matrices are faster so than with BLAS' own threads, which wait for each other after every product.
+    Few results wait to be taken, so memory does not grow with `items`. NumPy lets other threads run
+    while it computes; many small matrices are faster this way than with BLAS' own threads, which
+    wait for each other after every product.
     """
     _one_blas_thread()
     n = threads()
@@ -68,7 +69,8 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
 def _one_blas_thread() -> None:
     """BLAS without threads of its own, in this process, from now on.
 
-    Those stay awake for some time after a product, in case there is another, and take the cores from ours meanwhile.
-    Once: looking for loaded libraries takes milliseconds, and training asks in every step. NumPy has loaded BLAS now.
+    Those stay awake for some time after a product, in case there is another, and take the cores
+    from ours meanwhile. Once: looking for loaded libraries takes milliseconds, and training asks in
+    every step. NumPy has loaded BLAS now.
     """
     threadpool_limits(1, user_api="blas")

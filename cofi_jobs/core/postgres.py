@@ -1,4 +1,4 @@
-"""A session with PostgreSQL through ADBC: rows as Arrow, and errors as sentences that show no password."""
+"""A session with PostgreSQL through ADBC: rows as Arrow, errors without passwords."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ with extra("postgres"):
     from adbc_driver_postgresql import dbapi as driver
 
 ADDRESS = "postgresql://user:password@host:5432/database"
-# Classes of SQLSTATE that may heal: connections, deadlocks, resources, locks, shut-downs, the system.
+# Classes of SQLSTATE that may heal: connection, deadlock, resources, locks, shut-down, system.
 PASSING = ("08", "40", "53", "55", "57", "58")
 
 
@@ -47,13 +47,13 @@ class Session:
                 yield reader
 
     def copy(self, reader: pa.RecordBatchReader, schema: str, table: str) -> int:
-        """Append Arrow batches to a table by COPY, column by column of the same name; returns the number of rows."""
+        """Append Arrow batches by COPY, columns matched by name; returns how many rows."""
         with self.connection.cursor() as cursor:
             return cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
 
     @contextmanager
     def transaction(self, characteristics: str = "") -> Iterator[None]:
-        """All statements within count together or not at all; `characteristics` as in SET TRANSACTION."""
+        """All statements within count, or none does; `characteristics` as in SET TRANSACTION."""
         self.connection.adbc_connection.set_autocommit(False)
         try:
             if characteristics:
@@ -73,12 +73,13 @@ class Session:
 def session(variable: str, address: str) -> Iterator[Session]:
     """A session with the database at an address, which came from an environment variable.
 
-    Raises SettingsError for an address that libpq would misread, DataError where the database refuses a statement, and
-    ConnectionError where trying again may help.
+    Raises SettingsError for an address that libpq would misread, DataError where the database
+    refuses a statement, and ConnectionError where trying again may help.
     """
     if not _is_address(address):
         raise SettingsError(
-            f"{variable} holds no address of a PostgreSQL database, expected {ADDRESS} with every special character "
+            f"{variable} holds no address of a PostgreSQL database, expected {ADDRESS} with "
+            "every special character "
             "of the password percent-encoded; it is not shown, for it may hold a password"
         )
     try:
@@ -100,7 +101,7 @@ def uri(address: str, schema: str, table: str) -> str:
 
 
 def _is_address(address: str) -> bool:
-    """Whether it is a URI in which nothing of a password can be taken for something else, and be shown in an error."""
+    """Whether it is a URI in which no part of a password can be misread and shown in an error."""
     try:
         parts = urlsplit(address)
         port = parts.port  # raises for text

@@ -1,4 +1,4 @@
-"""Progress of long loops: a bar on a terminal, nothing in a log, where the tasks write their own lines."""
+"""Progress of long loops: a bar on a terminal, nothing in a log, where tasks write lines."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar

@@ -47,7 +47,7 @@ def _without_noise() -> Iterator[None]:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Do not look for garbage: TensorFlow's import makes a million objects, and all of them stay."""
+    """Pause garbage collection: TensorFlow's import makes a million objects, and all stay."""
     gc.disable()
     try:
         yield

@@ -45,8 +45,8 @@ def difference(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> s
     """Why an earlier run's holdout model is no start: one sentence, or None if it is one.
 
     It is none if that run minimised another J or had other test ratings. To be safe, any other
-    value of a setting of train counts: a cold start costs only time. `now` are this run's settings, those
-    of train and `damping`; `manifest` is the earlier run's.
+    value of a setting of train counts: a cold start costs only time. `now` are this run's settings,
+    those of train and `damping`; `manifest` is the earlier run's.
     """
     before = current_names(manifest.get("settings", {}))
     names = [

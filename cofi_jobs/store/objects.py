@@ -118,7 +118,7 @@ class Objects:
         )
 
     def read(self, name: str) -> tuple[bytes, str] | None:
-        """Content of a small file, and the version that it has or had just before; None without it."""
+        """Content of a small file, and its version then or just before; None without a file."""
         try:
             version = _object(self.filesystem.info(f"{self.root}/{name}")).version
             return self.filesystem.cat_file(f"{self.root}/{name}"), version

@@ -99,7 +99,7 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 
 def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) -> list[str]:
-    """Remove runs older than the newest `keep_runs`, and runs that were given up; returns their keys.
+    """Remove runs older than the newest `keep_runs`, and abandoned runs; returns their keys.
 
     The current run and the run just published always stay. So do runs that readers were pointed to
     within the last `grace_hours`: somebody may still be reading.

@@ -93,11 +93,12 @@ REPORT = Task(
     "report",
     "Write the page about the run: what came in, how good the models are, what they recommend.",
     about=(
-        "The page is the tab *CoFi report* of the run, and *CoFi* in the menu lists all pages. A run "
-        "that fails after `normalize` gets a page too, above all a run that the gate refused."
+        "The page is the tab *CoFi report* of the run, and *CoFi* in the menu lists all pages. A "
+        "run that fails after `normalize` gets a page too, above all a run that the gate refused."
     ),
     if_it_fails=(
-        "the disk was full or memory ran out: clear it. A plot that cannot be drawn does not fail it."
+        "the disk was full or memory ran out: clear it. A plot that cannot be drawn does not "
+        "fail it."
     ),
     reads=(
         "rejected",
@@ -163,7 +164,7 @@ DELIVER = Task(
 TUNE = Task(
     "tune",
     "Search for better settings on the ratings of a published run; later runs use them.",
-    about="It tries settings until the time is up. It keeps the best if neither model became worse.",
+    about="It tries settings until the time is up. It keeps the best if no model became worse.",
     if_it_fails=(
         'or is stopped, clear it: it goes on with the trials so far. "found no published run" '
         "means that `cofi_nightly` has to run first."

@@ -134,7 +134,7 @@ def _check_that_all_is_taken(store: Store, run_key: str, ratings: Sequence[Path]
 
 
 def _finish_failed_run(store: Store, settings: Settings, run_key: str) -> None:
-    """Run the tasks that also belong to failed runs. If they fail too, what failed the run counts."""
+    """Run the tasks that failed runs need too. If one fails as well, the first failure counts."""
     for task in in_order(DECLARED):
         if task.of_failed_runs and all(
             store.outcome(run_key, earlier) for earlier in required(DECLARED, task.name)

@@ -1,4 +1,4 @@
-"""A task in its child process: what it hands back, how its failures are told apart, and that it dies with its task."""
+"""A task in its child process: its result, its kinds of failure, that it dies with its task."""
 
 import contextlib
 import os
@@ -220,7 +220,8 @@ def test_child_dies_with_the_task_process(
     ) as parent:
         try:
             assert parent.stdout is not None
-            # It has started to learn, for minutes. This comes first: what TensorFlow says at its start is held back.
+            # It has started to learn, for minutes. This comes first: what TensorFlow says at its
+            # start is held back.
             assert parent.stdout.readline().startswith("INFO cofi_jobs.tasks.train: trial")
             child = only_child(parent.pid)
             parent.send_signal(sent)

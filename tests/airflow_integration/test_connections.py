@@ -1,4 +1,4 @@
-"""Store and databases through Airflow connections, lineage through OpenLineage: nights in a real Airflow.
+"""Store and databases through Airflow connections, lineage through OpenLineage, in a real Airflow.
 
 As in test_dag.py, Airflow runs in a process of its own: this file run as a script.
 """
@@ -81,7 +81,7 @@ CONNECTIONS = {
 
 
 def nights(home: Path) -> dict[str, Any]:
-    """A good night with a connection from the environment, a bad one with one from the database, one with none."""
+    """Runs with a connection from the environment, a bad one from the database, and none."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.models.connection import Connection
     from airflow.sdk.lineage import get_hook_lineage_collector
@@ -152,7 +152,7 @@ def nights(home: Path) -> dict[str, Any]:
 
 @contextmanager
 def children() -> Iterator[dict[str, Any]]:
-    """Command line and environment of each child of CoFi that ran meanwhile, as /proc shows them, by task."""
+    """Command line and environment of each child that ran meanwhile, from /proc, by task."""
     seen: dict[str, Any] = {}
     ended = threading.Event()
 
@@ -358,7 +358,8 @@ def test_location_and_options(after: After, name: str, expected: Any) -> None:
     [
         (
             "other",
-            "connection 'other' has the type 'ftp', expected one of fs, file, generic, aws, google_cloud_platform",
+            "connection 'other' has the type 'ftp', expected one of fs, file, generic, aws, "
+            "google_cloud_platform",
         ),
         ("garbled", "found no readable Airflow connection 'garbled'"),
         *(
@@ -400,11 +401,13 @@ def test_options_of_a_bucket(after: After, name: str, expected: Any) -> None:
     [
         (
             "role",
-            "connection 'role' has the extra field 'role_arn', expected some of aws_access_key_id, ",
+            "connection 'role' has the extra field 'role_arn', expected some of "
+            "aws_access_key_id, ",
         ),
         (
             "other",
-            "connection 'other' has the type 'ftp', expected one of aws, google_cloud_platform, generic",
+            "connection 'other' has the type 'ftp', expected one of aws, google_cloud_platform, "
+            "generic",
         ),
     ],
 )

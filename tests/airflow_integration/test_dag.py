@@ -1,7 +1,8 @@
 """The DAGs as Airflow sees and runs them, on a fresh SQLite database.
 
-Airflow's configuration is fixed by its first import, so Airflow runs in processes of their own: this file run as a
-script (`examine`, `nights`). They leave JSON, a log and Airflow's database for the tests to look at.
+Airflow's configuration is fixed by its first import, so Airflow runs in processes of their own:
+this file run as a script (`examine`, `nights`). They leave JSON, a log and Airflow's database for
+the tests to look at.
 """
 
 import json
@@ -45,8 +46,8 @@ EDGES = {
     "publish": ["deliver"],
     "deliver": [],
 }
-# Parses each DAG file, in forks as Airflow's own parser does. A script, for nothing of the tests or of CoFi may be
-# imported before.
+# Parses each DAG file, in forks as Airflow's own parser does. A script, for nothing of the tests or
+# of CoFi may be imported before.
 PARSE = """
 import json, sys
 from multiprocessing import get_context
@@ -60,13 +61,15 @@ def packages():
 def parse(file):
     before = packages()
     bag = DagBag(file)
-    return {"dags": list(bag.dags), "packages": sorted(packages() - before - sys.stdlib_module_names)}
+    new = packages() - before - sys.stdlib_module_names
+    return {"dags": list(bag.dags), "packages": sorted(new)}
 
 home, dags = map(Path, sys.argv[1:])
 (home / "empty").mkdir()
 DagBag(home / "empty")
 with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
-    (home / "result.json").write_text(json.dumps(pool.map(parse, sorted(dags.glob("*.py")), chunksize=1)))
+    result = pool.map(parse, sorted(dags.glob("*.py")), chunksize=1)
+    (home / "result.json").write_text(json.dumps(result))
 """
 
 
@@ -117,7 +120,7 @@ def examine(home: Path) -> dict[str, Any]:
 
 
 def nights(home: Path) -> dict[str, Any]:
-    """A good night and the reader's run that it sets off; nights of bad data, refused by the gate, hung, misset."""
+    """A good run and the reader's run it sets off; runs with bad data, refused, hung, misset."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import ParamValidationError
     from airflow.utils import db
@@ -201,7 +204,7 @@ def tuning(home: Path) -> dict[str, Any]:
 
 
 def _run_on_asset(dag: Any) -> str:
-    """Let the scheduler's own code make the run that an asset's event asks for, and run its tasks."""
+    """Let the scheduler's code make the run that an asset's event asks for, and run its tasks."""
     from airflow.jobs.job import Job
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
     from airflow.models.dag import DagModel
@@ -440,8 +443,8 @@ def test_bad_data_fails_at_once_and_leaves_yesterdays_lists(after: Nights) -> No
     assert set(states.values()) == {("upstream_failed", 0)}
     assert "AirflowFailException" in after.log
     assert (
-        "bad.csv: found the columns 'shop', 'price', expected one for each of user_id, item_id, rating"
-        in after.log
+        "bad.csv: found the columns 'shop', 'price', expected one for each of user_id, item_id, "
+        "rating" in after.log
     )
     [good] = after.store.published()
     assert after.seen["bad"]["current"] == good

@@ -105,7 +105,7 @@ def copy_for(task: str, whole: Store, root: Path, folders: set[str] | tuple[str,
 
 
 def files(store: Store) -> dict[str, dict[str, int]]:
-    """The files of each folder of data, as lineage calls it, with their inodes: a rewritten file has another."""
+    """Files by folder, as lineage names it, with inodes: a rewritten file has another one."""
     found: dict[str, dict[str, int]] = {}
     for path in store.root.rglob("*"):
         name = path.relative_to(store.root)

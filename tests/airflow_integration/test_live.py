@@ -1,6 +1,7 @@
-"""The nightly DAG under a scheduler with LocalExecutor and PostgreSQL: what an operator lives through.
+"""The nightly DAG under a scheduler with LocalExecutor and PostgreSQL, as an operator sees it.
 
-The tests share one Airflow, and fixtures with the runs in it: few runs, of which each test sees the ends.
+The tests share one Airflow, and fixtures with the runs in it: few runs, of which each test sees the
+ends.
 """
 
 import json
@@ -184,7 +185,7 @@ def scheduled(live: Live) -> Scheduled:
 
 @dataclass(frozen=True)
 class Manual:
-    """Two runs triggered at once, once they have ended: one on the scheduled run's store fails, one is on a bucket."""
+    """Two runs triggered at once: one on the scheduled run's store fails, one is on a bucket."""
 
     failed: str
     bucket: str
@@ -213,7 +214,7 @@ def manual(live: Live, scheduled: Scheduled) -> Manual:
 
 @dataclass(frozen=True)
 class Healed:
-    """The failed run, whose task was cleared once its bad file was gone; the DAG was paused meanwhile."""
+    """The failed run, whose task was cleared once its bad file was gone; the DAG was paused."""
 
     id: str
     key: str
@@ -240,7 +241,7 @@ def healed(live: Live, manual: Manual) -> Healed:
 
 @dataclass(frozen=True)
 class Past:
-    """A backfill of two nights, once both have ended; each night's ratings came when the night before had its own."""
+    """A backfill of two runs, both ended; the second one's ratings came after the first one's."""
 
     nights: list[datetime]
     parts: list[pd.DataFrame]
@@ -403,9 +404,10 @@ def test_reports_are_for_those_who_are_logged_in(
 ) -> None:
     run_id, key = scheduled.id, scheduled.key
     store, token = live.store("store"), live.airflow.token
+    report, root = f"CoFi report, run {key}", quote(str(store.root), safe="")
     pages = {
-        f"/cofi/run?dag_id=cofi_nightly&run_id={quote(run_id, safe='')}": f"CoFi report, run {key}",
-        f"/cofi/report?store={quote(str(store.root), safe='')}&run_key={key}": f"CoFi report, run {key}",
+        f"/cofi/run?dag_id=cofi_nightly&run_id={quote(run_id, safe='')}": report,
+        f"/cofi/report?store={root}&run_key={key}": report,
         "/cofi/runs": str(live.home / "past"),
     }
     for path, expected in pages.items():

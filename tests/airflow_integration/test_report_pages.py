@@ -11,7 +11,7 @@ from tests.support.repository import ROOT
 
 
 def last_words(script: str, **variables: str) -> list[str]:
-    """What a script in a fresh process, with an Airflow home of its own, prints in its last line."""
+    """The last line that a script prints in a fresh process with its own Airflow home."""
     root = ROOT
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "AIRFLOW_HOME": home, "PYTHONPATH": str(root), **variables}

@@ -1,4 +1,4 @@
-"""Benchmarks: they run, at a size at which that takes seconds; what they measure is what the project does."""
+"""Benchmarks run, at a size that takes seconds, and measure what the project does."""
 
 import importlib
 import json
@@ -78,8 +78,13 @@ def test_ratios_are_taken_within_a_repeat_and_growth_between_sizes() -> None:
     })  # fmt: skip
     of = {(row["step"], row["ratings"]): row for row in rows}
     assert of["ingest", 100] == {
-        "step": "ingest", "ratings": 100, "seconds": 3, "to_copy": 1.5, "peak_mb": 40, "growth": None
-    }  # fmt: skip
+        "step": "ingest",
+        "ratings": 100,
+        "seconds": 3,
+        "to_copy": 1.5,
+        "peak_mb": 40,
+        "growth": None,
+    }
     assert of["ingest", 1000]["growth"] == pytest.approx(2)
     assert of[COPY, 1000]["growth"] == pytest.approx(1)
 
@@ -103,9 +108,15 @@ def test_a_night_takes_what_its_steps_take_and_grows_by_itself() -> None:
     of = {(row["step"], row["ratings"], row["night"]): row for row in rows}
     assert len(of) == len(rows) == 12
     assert of["all", 100, "first"] == {
-        "step": "all", "ratings": 100, "night": "first", "seconds": 4, "overhead": 2, "peak_mb": 300, "formula_mb": 250,
+        "step": "all",
+        "ratings": 100,
+        "night": "first",
+        "seconds": 4,
+        "overhead": 2,
+        "peak_mb": 300,
+        "formula_mb": 250,
         "growth": None,
-    }  # fmt: skip
+    }
     assert of["all", 1000, "nightly"]["growth"] == pytest.approx(1)
     assert of["train", 1000, "first"]["growth"] == pytest.approx(1)
     alone = night.tabulate(rows, [])
@@ -122,9 +133,15 @@ def test_a_night_takes_what_its_steps_take_and_grows_by_itself() -> None:
 
 def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() -> None:
     size = Size(
-        ratings=100_000_000, read=100_000_000, earlier=0, users=480_000, items=17_800, features=64, threads=2,
+        ratings=100_000_000,
+        read=100_000_000,
+        earlier=0,
+        users=480_000,
+        items=17_800,
+        features=64,
+        threads=2,
         memory_limit_mb=3072,
-    )  # fmt: skip
+    )
     of, more = (
         peaks(size),
         peaks(replace(size, ratings=2 * size.ratings, read=2 * size.read, users=2 * size.users)),

@@ -1,4 +1,4 @@
-"""The comparison with peers: the job's own split, honest arithmetic, and that our side still runs."""
+"""The comparison with peers: the job's own split, honest arithmetic, our side still runs."""
 
 import json
 from pathlib import Path
@@ -138,12 +138,23 @@ def test_the_table_says_who_was_not_reached_and_who_did_not_finish() -> None:
 
 def test_scoring_is_compared_with_our_time_for_the_same_lists() -> None:
     rows = [
-        {"kind": kind, "users": users, "items": 10, "contestant": name, "write": write, "seconds": seconds}
+        {
+            "kind": kind,
+            "users": users,
+            "items": 10,
+            "contestant": name,
+            "write": write,
+            "seconds": seconds,
+        }
         for kind, users, name, write, seconds in (
-            ("lists", 5, "ours", False, 1.0), ("lists", 5, "ours", True, 3.0), ("lists", 7, "ours", False, 8.0),
-            ("lists", 5, "faiss", False, 2.0), ("lists", 5, "faiss", True, 2.0), ("lists", 7, "faiss", False, 2.0),
+            ("lists", 5, "ours", False, 1.0),
+            ("lists", 5, "ours", True, 3.0),
+            ("lists", 7, "ours", False, 8.0),
+            ("lists", 5, "faiss", False, 2.0),
+            ("lists", 5, "faiss", True, 2.0),
+            ("lists", 7, "faiss", False, 2.0),
         )
-    ]  # fmt: skip
+    ]
     assert [cells[-1] for cells in compare.rows_of_scoring(rows)] == ["0.50", "1.50", "4.00"]
 
 

@@ -1,4 +1,4 @@
-"""Made-up ratings: the same from the same seed, of the size asked for, skewed as real ones, with something to learn."""
+"""Made-up ratings: same seed, same ratings; the right size; skewed as real ones; learnable."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command line as a person or a script uses it: real processes, their exit codes and what they print."""
+"""The command line as a person or script uses it: real processes, exit codes, output."""
 
 import re
 import subprocess
@@ -37,8 +37,8 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(
         tmp_path / "more.csv", random_ratings(seed=1).assign(rating=9)
     )  # another scale's rating
     write_ratings(store.landing / "landed.csv", random_ratings(seed=2))
-    ended = cofi("run", "--store", store.root, "--ratings", ratings, more, "--items", items, "--run-key", "n1",
-                 *SETTINGS, "--set", "rating_high=5")  # fmt: skip
+    ended = cofi("run", "--store", store.root, "--ratings", ratings, more, "--items", items,
+                 "--run-key", "n1", *SETTINGS, "--set", "rating_high=5")  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     n = [len(random_ratings(seed=seed)) for seed in range(3)]
     assert f"{sum(n)} ratings read, {n[0] + n[2]} taken, {n[1]} rejected" in ended.stdout
@@ -270,8 +270,9 @@ def test_explain_says_why_in_words(store: Store, ratings: Path, items: Path):
     n_rated = len(current_run(store).rated(user))
     [first] = [line for line in ended.stdout.splitlines() if line.startswith("Film, the")][:1]
     assert first == (
-        f"Film, the {best['item_id']}th for user {user}: score {best['score']:.3f}, rank 1 of {20 - n_rated} items "
-        f"that the user has not rated, place 1 of the list; predicted rating {best['predicted_rating']:.1f} (1 to 5)"
+        f"Film, the {best['item_id']}th for user {user}: score {best['score']:.3f}, rank 1 of "
+        f"{20 - n_rated} items that the user has not rated, place 1 of the list; predicted rating "
+        f"{best['predicted_rating']:.1f} (1 to 5)"
     )
     lines = re.findall(r"Film, the (\d+)th +(\d) +(\d+) %", ended.stdout.split("Speaks against")[0])
     assert lines
@@ -295,7 +296,8 @@ def test_explain_names_what_it_cannot_explain(store: Store, ratings: Path, quick
         (("10", "1"), "found no item 1 among the 20 rated items of run n1"),
         (
             ("10", item),
-            f"user 10 has rated item {item} with {rated['rating']:g}; only other items are recommended",
+            f"user 10 has rated item {item} with {rated['rating']:g}; only other items are "
+            "recommended",
         ),
         (("10", "100", "--run-key", "n7"), "run n7 is not published"),
     ):

@@ -1,4 +1,4 @@
-"""Extras: one sentence says which one is missing, and pyproject.toml knows all that the code asks for."""
+"""Extras: one sentence names the missing one, and pyproject.toml lists all the code asks for."""
 
 import importlib
 import re

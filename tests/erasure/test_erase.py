@@ -1,4 +1,4 @@
-"""Erasure: no trace is left, nobody else's data is touched, whatever the moment of a kill; who is erased stays so."""
+"""Erasure: no trace is left, others' data is untouched, after any kill; the erased stay erased."""
 
 import fcntl
 import functools
@@ -43,7 +43,7 @@ def with_user(frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Two published nights and one that ended after training, each with the user in all that it has."""
+    """Two published runs and one that ended after training, each with the user in all its files."""
     store = Store(tmp_path_factory.mktemp("nights") / "store").create()
     settings = load_settings(QUICK)
     path = write_ratings(store.landing / "a.csv", with_user(random_ratings()))
@@ -136,8 +136,11 @@ def everything(store: Store) -> dict[str, str]:
 def parquet_metadata(store: Store) -> dict[str, Any]:
     """What readers learn of the columns of published tables."""
     files = store.root.glob("runs/*/[rem]*/*.parquet")
-    return {str(path.relative_to(store.root)): {k: v for k, v in (pq.read_metadata(path).metadata or {}).items()
-            if k != b"ARROW:schema"} for path in files}  # fmt: skip
+    metadata = {path: pq.read_metadata(path).metadata or {} for path in files}
+    return {
+        str(path.relative_to(store.root)): {k: v for k, v in of.items() if k != b"ARROW:schema"}
+        for path, of in metadata.items()
+    }
 
 
 def manifests_are_true(store: Store) -> None:
@@ -156,9 +159,19 @@ def manifests_are_true(store: Store) -> None:
 
 def test_the_user_was_everywhere(nights: Store) -> None:
     hits = trace(nights)
-    for start in ("landing/a.csv", "ratings/", "rejected/", "runs/night-1/recommendations", "runs/night-1/model",
-                  "runs/night-1/trial", "runs/night-1/evaluation", "runs/night-3/normalized", "runs/night-3/model",
-                  "runs/night-2/report", "tasks/night-3/recommend.failed.json"):  # fmt: skip
+    for start in (
+        "landing/a.csv",
+        "ratings/",
+        "rejected/",
+        "runs/night-1/recommendations",
+        "runs/night-1/model",
+        "runs/night-1/trial",
+        "runs/night-1/evaluation",
+        "runs/night-3/normalized",
+        "runs/night-3/model",
+        "runs/night-2/report",
+        "tasks/night-3/recommend.failed.json",
+    ):
         assert any(hit.startswith(start) for hit in hits), start
     found = look(nights, load_settings(), [NAME])
     assert set(found.remaining) == hits - {hit for hit in hits if hit.startswith("landing")}

@@ -1,4 +1,4 @@
-"""Rating files from real object storage over HTTP, and from a folder: each taken once, upstream's left as they are."""
+"""Rating files from object storage over HTTP, and from a folder: each taken once, none changed."""
 
 import json
 import os

@@ -19,7 +19,8 @@ from tests.support.rating_files import read_catalogue, write
         ),
         (
             "items.csv",
-            'Title;ID;Item_ID;Category\n"Life, and ""more"" (1998)";9;1;Comedy|Drama\nAmélie (2001);9;2;\n',
+            'Title;ID;Item_ID;Category\n"Life, and ""more"" (1998)";9;1;Comedy|Drama\nAmélie '
+            "(2001);9;2;\n",
         ),
         (
             "movies.csv.gz",

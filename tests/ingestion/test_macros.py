@@ -1,4 +1,4 @@
-"""Macros: what a cell means as a time, a rating and a number as an id. What an id is: tests/core/test_ids.py."""
+"""Macros: a cell as a time, a rating and a number as an id. Ids: tests/core/test_ids.py."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -18,9 +18,10 @@ from cofi_jobs.store import sql
 HEADER = "userId,movieId,rating,timestamp\n"
 SCALE = Bounds(low=0.5, high=5)
 # What may be in a cell. Many look like a number to a reader of numbers, and are none, or another.
-IDS = ["1", "23", "0", "120", "999999999999999999", "007", "00", "7.5", "7.", ".5", "1e2", "12e-1", "+7", "-5", "-0",
-       "1_000", "0x10", "0b1", "", "abc", "a7", "7a", "NULL", "nan", "9223372036854775807", "9223372036854775808",
-       "4,0", " 7", "7 ", "\t7", '"7"', "٣", "é"]  # fmt: skip
+IDS = ["1", "23", "0", "120", "999999999999999999", "007", "00", "7.5", "7.", ".5", "1e2", "12e-1",
+       "+7", "-5", "-0", "1_000", "0x10", "0b1", "", "abc", "a7", "7a", "NULL", "nan",
+       "9223372036854775807", "9223372036854775808", "4,0", " 7", "7 ", "\t7", '"7"', "٣",
+       "é"]  # fmt: skip
 RATINGS = [
     "4",
     "4.0",
@@ -40,8 +41,8 @@ RATINGS = [
     " 4",
     '"4"',
 ]
-TIMES = ["1000000000", "0", "-86400", "978300760250", "99999999999", "100000000000", "978300760.25", "1e9", "",
-         "2000-12-31", "2000-12-31T22:12:40Z", "infinity", "01", "soon"]  # fmt: skip
+TIMES = ["1000000000", "0", "-86400", "978300760250", "99999999999", "100000000000", "978300760.25",
+         "1e9", "", "2000-12-31", "2000-12-31T22:12:40Z", "infinity", "01", "soon"]  # fmt: skip
 PLAIN = ("1,10,4,1000000000", "23,10,0.5,0", "120,20,4.0,1000000001")
 ODD = [
     "17,42",
@@ -78,10 +79,13 @@ def read(path: Path, plainly: bool) -> tuple[bool, list[Any], list[Any]]:
         rows = f"SELECT {ids}, value, epoch_us(time) {good}"
         if staged.plain:
             assert connection.execute(f"SELECT count(*) {good}").fetchall() == [(0,)]
-            rows = f"SELECT user_id::VARCHAR, item_id::VARCHAR, rating, epoch_us(timestamp) FROM {sql.file(taken)}"
-        refused = connection.execute(f"SELECT row, reason, raw, user_id, item_id, user_number, item_number FROM "
-                                     f"{staged.view} WHERE reason IS NOT NULL").fetchall()  # fmt: skip
-        return staged.plain is not None, connection.execute(rows).fetchall(), refused
+            columns = "user_id::VARCHAR, item_id::VARCHAR, rating, epoch_us(timestamp)"
+            rows = f"SELECT {columns} FROM {sql.file(taken)}"
+        rejected = connection.execute(
+            "SELECT row, reason, raw, user_id, item_id, user_number, item_number "
+            f"FROM {staged.view} WHERE reason IS NOT NULL"
+        ).fetchall()
+        return staged.plain is not None, connection.execute(rows).fetchall(), rejected
 
 
 def write(folder: Path, content: str, name: str = "a.csv") -> Path:
@@ -135,8 +139,9 @@ def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(name: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "line",
-    ["007,10,4,5", "7.5,10,4,5", "1e2,10,4,5", "1,+7,4,5", "1,-0,4,5", "1_0,10,4,5", "0x10,10,4,5", '"1",10,4,5',
-     "1,10,4,978300760250", "1,10,4,2000-12-31", "ann,10,4,5", '1,10,"4,5",5'],
+    ["007,10,4,5", "7.5,10,4,5", "1e2,10,4,5", "1,+7,4,5", "1,-0,4,5", "1_0,10,4,5",
+     "0x10,10,4,5", '"1",10,4,5', "1,10,4,978300760250", "1,10,4,2000-12-31", "ann,10,4,5",
+     '1,10,"4,5",5'],
 )  # fmt: skip
 def test_a_file_with_a_good_line_of_another_kind_is_not_plain(line: str, tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "\n".join([*PLAIN, line]))

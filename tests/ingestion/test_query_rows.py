@@ -1,4 +1,4 @@
-"""Ratings from a real PostgreSQL by a query: each row once, refused rows with their reasons, nothing lost."""
+"""Ratings from a real PostgreSQL by a query: each row once, rejected ones with reasons."""
 
 import os
 import signal
@@ -28,7 +28,10 @@ from tests.support.nights import run_night
 from tests.support.postgres import execute
 from tests.support.repository import ROOT
 
-QUERY = "SELECT user_id, item_id, stars AS rating, rated_at AS timestamp, updated_at FROM rating  -- of the shop"
+QUERY = (
+    "SELECT user_id, item_id, stars AS rating, rated_at AS timestamp, updated_at "
+    "FROM rating  -- of the shop"
+)
 DEFAULTS = {"source_query": QUERY, "rating_low": 1, "rating_high": 5}
 
 
@@ -127,7 +130,10 @@ def test_a_column_op_withdraws_ratings_as_in_a_file(store: Store, source: str):
         source_query=QUERY.replace("updated_at FROM", "updated_at, op FROM"), source_overlap=0
     )
     ingest(store, "n1", chosen)
-    change = "UPDATE rating SET op = {}, stars = NULL, rated_at = now(), updated_at = clock_timestamp() WHERE {}"
+    change = (
+        "UPDATE rating SET op = {}, stars = NULL, rated_at = now(), "
+        "updated_at = clock_timestamp() WHERE {}"
+    )
     execute(source, change.format("'DELETE'", "user_id = 1 AND item_id = 10"),
             change.format("'mislaid'", "user_id = 2"))  # fmt: skip
     outcome = ingest(store, "n2", chosen)
@@ -333,8 +339,9 @@ def test_a_watermark_of_any_ordered_type(store: Store, source: str, kind: str):
         kind, "{}"
     )
     execute(source, f"CREATE TABLE t (u int, i int, r int, mark {kind})")
-    chosen = settings(source_query="SELECT u AS user, i AS item, r AS rating, mark FROM t", source_watermark="mark",
-                      source_overlap=0, rating_low=1, rating_high=5)  # fmt: skip
+    chosen = settings(source_query="SELECT u AS user, i AS item, r AS rating, mark FROM t",
+                      source_watermark="mark", source_overlap=0, rating_low=1,
+                      rating_high=5)  # fmt: skip
     for night in (1, 2, 3):
         execute(source, f"INSERT INTO t VALUES ({night}, 1, {night}, {text.format(night)})")
         ingest(store, f"n{night}", chosen)
@@ -347,8 +354,8 @@ def test_the_overlap_of_a_number_is_in_its_units(store: Store, source: str):
         "CREATE TABLE t (u int, i int, r int, n int)",
         "INSERT INTO t SELECT k, 1, k, k FROM generate_series(1, 9) k",
     )
-    chosen = settings(source_query="SELECT u AS user, i AS item, r AS rating, n FROM t; ", source_watermark="n",
-                      source_overlap=3, rating_high=10)  # fmt: skip
+    chosen = settings(source_query="SELECT u AS user, i AS item, r AS rating, n FROM t; ",
+                      source_watermark="n", source_overlap=3, rating_high=10)  # fmt: skip
     ingest(store, "n1", chosen)
     execute(source, "INSERT INTO t VALUES (10, 1, 9, 10)")
     ingest(store, "n2", chosen)
@@ -363,18 +370,18 @@ def test_a_night_on_top_uses_the_index_of_the_watermark(store: Store, source: st
     def scans() -> tuple[int, int]:
         """From end to end, and by an index; a session's count once it has ended."""
         others = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid() "
-            "AND backend_type = 'client backend'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid != pg_backend_pid() AND backend_type = 'client backend'"
         )
         wait_for(lambda: execute(source, others) == [(0,)], "the end of all other sessions")
         return execute(
             source, "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 't'"
         )[0]
 
-    execute(source, f"CREATE TABLE t AS SELECT k AS u, 1 AS i, 3 AS r, {mark} AS n FROM generate_series(1, 5000) k",
-            "CREATE INDEX ON t (n)", "ANALYZE t")  # fmt: skip
-    chosen = settings(source_query="SELECT u AS user, i AS item, r AS rating, n FROM t", source_watermark="n",
-                      source_overlap=1)  # fmt: skip
+    table = f"SELECT k AS u, 1 AS i, 3 AS r, {mark} AS n FROM generate_series(1, 5000) k"
+    execute(source, f"CREATE TABLE t AS {table}", "CREATE INDEX ON t (n)", "ANALYZE t")
+    chosen = settings(source_query="SELECT u AS user, i AS item, r AS rating, n FROM t",
+                      source_watermark="n", source_overlap=1)  # fmt: skip
     ingest(store, "n1", chosen)
     execute(source, f"INSERT INTO t SELECT 9999, 1, 3, {mark} FROM (SELECT 5001 AS k)")
     before = scans()
@@ -404,14 +411,17 @@ def test_rows_ahead_of_their_time_do_not_hide_the_others(
          "found 3 rows of source_query whose updated_at is NULL"),
         ("INSERT INTO rating VALUES (1, 1, 1)", {"source_watermark": "changed"},
          "'timestamp', 'updated_at' in source_query, expected 'changed' among them"),
-        ("INSERT INTO rating VALUES (1, 1, 1)", {"source_query": "SELECT user_id, updated_at FROM rating"},
-         "found the columns 'user_id', 'updated_at', expected one for each of user_id, item_id, rating"),
+        ("INSERT INTO rating VALUES (1, 1, 1)",
+         {"source_query": "SELECT user_id, updated_at FROM rating"},
+         "found the columns 'user_id', 'updated_at', expected one for each of user_id, item_id, "
+         "rating"),
         ("SELECT 1", {"source_query": "SELECT nothing FROM rating"},
          'COFI_SOURCE_DATABASE: column "nothing" does not exist'),
         ("SELECT 1", {"source_query": "SELECT 1 / 0 AS updated_at"}, "division by zero"),
         ("SELECT 1", {"source_query": "DELETE FROM rating"}, "syntax error"),
         ("CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM rating RETURNING 1'",
-         {"source_query": "SELECT wipe() AS updated_at"}, "cannot execute DELETE in a read-only transaction"),
+         {"source_query": "SELECT wipe() AS updated_at"},
+         "cannot execute DELETE in a read-only transaction"),
         ("SELECT 1", {}, "found no ratings in "),
     ],
 )  # fmt: skip
@@ -465,8 +475,9 @@ def test_a_whole_night_from_the_command_line(store: Store, source: str, quick: S
     execute(
         source, f"INSERT INTO rating (user_id, item_id, stars, rated_at) VALUES {', '.join(rows)}"
     )
-    chosen = load_settings([f"{name}={value}" for name, value in quick.model_dump().items() if value is not None]
-                           + [f"source_query={QUERY}"])  # fmt: skip
+    values = {name: value for name, value in quick.model_dump().items() if value is not None}
+    values["source_query"] = QUERY
+    chosen = load_settings([f"{name}={value}" for name, value in values.items()])
     run_night(store, chosen, "n1")
     other = Store(store.root.parent / "files").create()
     write_ratings(other.landing / "ratings.csv", ratings)

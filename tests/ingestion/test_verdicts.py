@@ -112,7 +112,9 @@ BAD_ROWS = {
     "anna,10,3,1000000000": "user_id is not an integer like the others: anna",
     "007,10,3,1000000000": "user_id is not an integer like the others: 007",
     "1,10.5,3,1000000000": "item_id is not an integer like the others: 10.5",
-    "1,9223372036854775808,3,1000000000": "item_id is not an integer like the others: 9223372036854775808",
+    "1,9223372036854775808,3,1000000000": (
+        "item_id is not an integer like the others: 9223372036854775808"
+    ),
     "1,10": "line is malformed: missing columns",
     "1,10,3,1000000000,more": "line is malformed: too many columns",
     '"1"x,10,3,1000000000': "line is malformed: unquoted value",
@@ -247,7 +249,8 @@ def test_a_withdrawal_in_json_and_parquet(store: Store) -> None:
     drop(
         store,
         "a.jsonl",
-        '{"user": 1, "item": 10, "op": "delete", "time": 9}\n{"user": 2, "item": 10, "rating": 2, "time": 9}\n',
+        '{"user": 1, "item": 10, "op": "delete", "time": 9}\n'
+        '{"user": 2, "item": 10, "rating": 2, "time": 9}\n',
     )
     frame = pd.DataFrame({"user": [3], "item": [10], "rating": [None], "ts": [9], "op": ["d"]})
     frame.astype({"rating": float}).to_parquet(store.landing / "b.parquet")

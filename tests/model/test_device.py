@@ -13,7 +13,10 @@ from cofi_jobs.model import device
 import tensorflow as tf
 with machine.limited(1):
     device.set_up_tensorflow(sys.argv[1])
-print(tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads())
+threading = tf.config.threading
+print(
+    threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
+)
 print(len(tf.config.get_visible_devices("GPU")), float(tf.constant(1.0) + 1))
 with machine.limited(2):
     device.set_up_tensorflow(sys.argv[1])

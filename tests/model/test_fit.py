@@ -101,7 +101,8 @@ def test_the_ranking_model_recovers_the_order_of_a_planted_low_rank_matrix():
 
 
 def test_the_ranking_model_finds_planted_groups():
-    # Users and items of two groups; a user rates half of the own group's items and none of the other's.
+    # Users and items of two groups; a user rates half of the own group's items and none of the
+    # other's.
     rng = np.random.default_rng(2)
     own = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
     seen = own & (rng.random(own.shape) < 0.5)

@@ -78,7 +78,7 @@ def test_rows_are_those_of_the_definition(problem):
 
 
 def test_rows_of_few_and_many_ratings_are_those_of_a_direct_solution():
-    """Users with no, one and very many ratings in one block, and factors that depend on each other."""
+    """Users with no, one and very many ratings in one block, and linearly dependent factors."""
     rng = np.random.default_rng(2)
     X = rng.standard_normal((400, 8)) @ np.diag(np.logspace(0, -1, 8)) @ rng.standard_normal((8, 8))
     counts = rng.permutation(np.repeat([0, 1, 3, 20, 380], 60))

@@ -34,7 +34,7 @@ def test_rows_are_carried_over_by_id():
 
 @pytest.mark.slow
 def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_the_start():
-    """A planted matrix of rank 4; the first night lacks a tenth of the known entries, and some users and items."""
+    """A planted matrix of rank 4; the first run lacks a tenth of it, some users and items."""
     n_users, n_items, rng = 120, 90, np.random.default_rng(1)
     truth = rng.standard_normal((n_users, 4)) @ rng.standard_normal((4, n_items))
     stars = np.clip(3 + 0.6 * truth, 1, 5).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The report as a person opens it: one file, all in it, and nothing that the data could turn against its reader."""
+"""The report as a person opens it: one file, and no data can turn against its reader."""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""The wheel: it says what it needs, holds all that a run reads, and runs elsewhere by the command `cofi`."""
+"""The wheel: it declares its needs, holds all that a run reads, runs elsewhere as `cofi`."""
 
 import ast
 import importlib.metadata
@@ -48,7 +48,7 @@ class Elsewhere:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
-    """The wheel is installed there; what it depends on is read from this environment, which takes no time."""
+    """The wheel is installed; its dependencies come from this environment, which takes no time."""
     root = tmp_path_factory.mktemp("elsewhere")
     build = ["hatchling", "build", "--target", "wheel", "--directory", str(root / "dist")]
     subprocess.run([sys.executable, "-m", *build], cwd=ROOT, check=True, capture_output=True)

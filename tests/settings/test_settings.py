@@ -1,4 +1,4 @@
-"""Settings: from the environment, from name=value, as the fields of a form; wrong ones are refused in one sentence."""
+"""Settings: from the environment, name=value, a form's fields; wrong ones are named."""
 
 import os
 import re

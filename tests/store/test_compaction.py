@@ -31,7 +31,7 @@ def ingest(store: Store, key: str, frame: pd.DataFrame) -> None:
 
 @pytest.fixture
 def nights(store: Store) -> Store:
-    """Seven batches in which ratings are changed, tie, come late, have no time, and are withdrawn."""
+    """Seven batches: ratings are changed, tie, come late, have no time, and are withdrawn."""
     for number, key in enumerate(KEYS):
         frame = random_ratings(n_users=12, n_items=8, share=0.6, seed=number)
         frame["timestamp"] = 1_000_000_000 + frame.index % 3 * 10 + number % 2
@@ -130,7 +130,7 @@ def test_pruning_leaves_compacted_batches(nights: Store) -> None:
 
 
 def compact_and_die(root: str, step: int) -> None:
-    """Compact, killed before the step-th change of the store; ends with code 0 if there are fewer."""
+    """Compact, killed before the step-th change of the store; code 0 if there are fewer."""
     die_before(
         step, [*((Path, name) for name in ("replace", "rename", "unlink")), (shutil, "rmtree")]
     )

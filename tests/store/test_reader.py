@@ -1,4 +1,4 @@
-"""What readers rely on: look-ups that open one file, a manifest with a schema, columns that explain themselves."""
+"""What readers rely on: look-ups that open one file, a manifest's schema, described columns."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Private servers of object storage for tests, over HTTP on loopback: moto for S3, fake-gcs-server for Google's."""
+"""Private servers of object storage for tests, on loopback: moto (S3), fake-gcs-server (GCS)."""
 
 import itertools
 import logging
@@ -25,7 +25,7 @@ NUMBERS = itertools.count()
 
 @dataclass(frozen=True)
 class Place:
-    """A fresh bucket or folder: its address, and the options of its file system with a secret among them."""
+    """A fresh bucket or folder: its address, and its file system's options with a secret."""
 
     address: str
     options: dict[str, Any]

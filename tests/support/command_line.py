@@ -14,7 +14,7 @@ SETTINGS = [word for text in QUICK for word in ("--set", text)]
 
 
 def cofi(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m cofi_jobs` with these arguments and variables; forked, for imports would be most of its time."""
+    """`python -m cofi_jobs` with these arguments and variables; forked, which saves imports."""
     command = ["cofi", *map(str, arguments)]
     with tempfile.TemporaryDirectory(prefix="cofi-process-") as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]

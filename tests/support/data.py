@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-# Small and quick, yet every part of the job runs. What is learned so quickly may be too bad for the gate.
+# Small and quick, yet every part of the job runs. What is learned so quickly may be too bad for the
+# gate.
 QUICK = [
     *(
         "n_factors=4",
@@ -28,7 +29,7 @@ QUICK_VALUES = {
 def random_ratings(
     n_users: int = 30, n_items: int = 20, share: float = 0.4, seed: int = 0
 ) -> pd.DataFrame:
-    """Ratings of 1 to 5 stars in MovieLens' columns; ids are not contiguous, times rise with the row."""
+    """Ratings of 1 to 5 stars in MovieLens' columns; ids have gaps, times rise with the row."""
     rng = np.random.default_rng(seed)
     user, item = np.nonzero(rng.random((n_users, n_items)) < share)
     taste = rng.standard_normal((n_users, 2)) @ rng.standard_normal((2, n_items))
@@ -52,7 +53,7 @@ def settle(path: Path) -> Path:
 
 
 def tasteful_ratings(seed: int = 0) -> pd.DataFrame:
-    """150 users of two tastes; each rates half of what fits the own taste with 4 or 5, and a little of the rest."""
+    """150 users of two tastes; each rates half of what fits with 4 or 5, and some of the rest."""
     rng = np.random.default_rng(seed)
     fits = (np.arange(150)[:, None] % 2) == (np.arange(80)[None, :] % 2)
     user, item = np.nonzero(rng.random(fits.shape) < np.where(fits, 0.5, 0.05))

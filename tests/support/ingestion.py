@@ -1,4 +1,4 @@
-"""What tests of ingest share: files that are dropped, what was taken of them, and what was rejected."""
+"""What tests of ingest share: dropped files, what was taken of them, what was rejected."""
 
 from pathlib import Path
 from typing import Any

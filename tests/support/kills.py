@@ -10,7 +10,7 @@ from tests.support.processes import exit_code
 
 
 def die_before(step: int, changes: Iterable[tuple[Any, str]]) -> None:
-    """Kill this process before the step-th call of the functions that change a store: (where it is, its name)."""
+    """Kill this process before the step-th call of functions that change a store: (place, name)."""
     left = [step]
 
     def counted(original: Any) -> Any:
@@ -29,7 +29,7 @@ def die_before(step: int, changes: Iterable[tuple[Any, str]]) -> None:
 def killed_at_each_step(
     work: Callable[[str, int], None], fresh: Callable[[int], Store]
 ) -> Iterator[tuple[Store, bool]]:
-    """The store after `work(root, step)` in a process of its own, and whether it was killed, until it was not.
+    """The store after `work(root, step)` in its own process, and whether that was killed.
 
     `fresh` makes the store for each step, the first is 1.
     """

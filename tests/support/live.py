@@ -1,4 +1,4 @@
-"""A whole Airflow for tests: scheduler with LocalExecutor, DAG processor, triggerer, API server, private PostgreSQL."""
+"""A whole Airflow for tests: scheduler (LocalExecutor), DAG processor, API server, PostgreSQL."""
 
 import json
 import os
@@ -72,7 +72,8 @@ def live_airflow(home: Path, **environment: str) -> Iterator[Airflow]:
                 standalone, home / "log", {"UI_PORT": str(port), "ADMIN_PASSWORD": PASSWORD}
             )
         finally:
-            # Killed: asked to stop, Airflow waits for the task that is running, and a run may have begun meanwhile.
+            # Killed: asked to stop, Airflow waits for the task that is running, and a run may have
+            # begun meanwhile.
             for process in psutil.process_iter():
                 if _belongs(process, standalone.pid):
                     with suppress(psutil.NoSuchProcess):

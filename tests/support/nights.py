@@ -11,7 +11,7 @@ from cofi_jobs.tasks.runner import run_task
 def run_night(
     store: Store, settings: Settings, run_key: str, report: bool = False, **inputs: Any
 ) -> dict[str, dict[str, Any]]:
-    """All tasks of a run, as the command line runs them; the report, which takes seconds, only if asked for."""
+    """All tasks of a run, as the command line runs them; the slow report only on request."""
     return {
         task: run_task(task, store, settings, run_key, **(inputs if task == "ingest" else {}))
         for task in TASKS

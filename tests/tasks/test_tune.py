@@ -1,4 +1,4 @@
-"""Tuning: no trial sees the test ratings, a killed tuning goes on, and only what is better is written."""
+"""Tuning: no trial sees the test ratings, a killed tuning goes on, only better settings stay."""
 
 import os
 import shutil

@@ -59,7 +59,8 @@ def test_an_old_name_in_the_file_is_understood_with_a_warning(store: Store, capl
         ),
         (
             '{"settings": {"n_factors": 0}}',
-            "settings.json: setting n_factors: found 0, allowed is: integer, at least 1, at most 1024",
+            "settings.json: setting n_factors: found 0, allowed is: integer, at least 1, at most "
+            "1024",
         ),
         (
             '{"settings": {"ranking_nu": "much"}}',
