@@ -1,6 +1,7 @@
-"""The nightly DAG in Airflow's UI, as a person uses it in a browser: from the login to the run that comes after.
+"""The nightly DAG in Airflow's UI, as a person uses it in a browser, from login to the next run.
 
-The tests share one Airflow, one page with a login, and one run. Each leaves a picture in screenshots/.
+The tests share one Airflow, one page with a login, and one run. Each leaves a picture in
+screenshots/.
 """
 
 import re
@@ -100,7 +101,7 @@ def log_in(ui: Ui) -> None:
 
 @pytest.fixture(scope="module")
 def run_id(ui: Ui) -> str:
-    """A run with one param changed in the form, once it has succeeded; its event starts the reader's DAG."""
+    """A successful run with one param changed in the form; its event starts the reader's DAG."""
     ui.page.set_viewport_size(DESKTOP)
     ui.open("/dags/cofi_reader_example")
     ui.page.get_by_role("checkbox").locator("..").click()  # unpauses it
@@ -169,7 +170,7 @@ def test_form_shows_every_param(ui: Ui) -> None:
 
 
 def test_value_out_of_range_is_refused(ui: Ui) -> None:
-    """A bound that may be reached is where the field stops; one that may not is refused with a reason."""
+    """The field stops at an inclusive bound; an exclusive one is refused with a reason."""
     before = ui.runs()
     form = ui.form()
     form.get_by_role("button", name="recommend", exact=True).click()
@@ -210,7 +211,7 @@ def no_wider_than_the_window(frame: Frame) -> bool:
 def test_report_is_a_tab_of_the_run_and_in_the_menu(
     ui: Ui, run_id: str, width: int, height: int, scheme: Literal["light", "dark"]
 ) -> None:
-    """At the width of a desktop and of a phone, in both colours, with nothing to complain of in the console."""
+    """At the width of a desktop and of a phone, in both colours, with a clean console."""
     said: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:

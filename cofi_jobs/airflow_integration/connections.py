@@ -74,9 +74,9 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
     path = connection.extra_dejson.get("path", "") or schema
     if not path.startswith(PLACES.get(connection.conn_type or "", ("/",))):
         raise SettingsError(
-            f"connection {name!r} names no folder, expected an absolute path in its extra field "
-            "'path', "
-            "or the URI file:///<path>; in a bucket s3://<bucket>/<folder> or gs://<bucket>/<folder>"
+            f"connection {name!r} names no folder, expected an absolute path in its extra "
+            "field 'path', or the URI file:///<path>; in a bucket s3://<bucket>/<folder> or "
+            "gs://<bucket>/<folder>"
         )
     return path, options
 

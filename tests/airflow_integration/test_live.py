@@ -404,10 +404,10 @@ def test_reports_are_for_those_who_are_logged_in(
 ) -> None:
     run_id, key = scheduled.id, scheduled.key
     store, token = live.store("store"), live.airflow.token
-    report, root = f"CoFi report, run {key}", quote(str(store.root), safe="")
+    title, root = f"CoFi report, run {key}", quote(str(store.root), safe="")
     pages = {
-        f"/cofi/run?dag_id=cofi_nightly&run_id={quote(run_id, safe='')}": report,
-        f"/cofi/report?store={root}&run_key={key}": report,
+        f"/cofi/run?dag_id=cofi_nightly&run_id={quote(run_id, safe='')}": title,
+        f"/cofi/report?store={root}&run_key={key}": title,
         "/cofi/runs": str(live.home / "past"),
     }
     for path, expected in pages.items():

@@ -1,4 +1,4 @@
-"""What import-linter cannot say of the rooms: only `store` knows the names of what lies in a store."""
+"""What import-linter cannot check: only `store` knows the names of what lies in a store."""
 
 import re
 
