@@ -78,7 +78,7 @@ def test_outcome_and_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
     outcome = in_child("ingest", store, lines.append, rating_low=-1.5, rating_high=None)
     assert outcome == store.outcome(KEY, "ingest")
     assert outcome["rows_taken"] == len(random_ratings())
-    assert any(f"{len(random_ratings())} taken, 0 refused" in line for line in lines)
+    assert any(f"{len(random_ratings())} taken, 0 rejected" in line for line in lines)
     expected = load_settings([*QUICK, "rating_low=-1.5", "threads=1", "rating_high="])
     assert (
         outcome["settings"] == expected.model_dump()
@@ -222,7 +222,7 @@ def test_child_dies_with_the_task_process(
             assert parent.stdout is not None
             # It has started to learn, for minutes. This comes first: what TensorFlow says at its
             # start is held back.
-            assert parent.stdout.readline().startswith("INFO cofi_jobs.tasks.train: trial")
+            assert parent.stdout.readline().startswith("INFO cofi_jobs.tasks.train: holdout model")
             child = only_child(parent.pid)
             parent.send_signal(sent)
             assert parent.wait(10) == code

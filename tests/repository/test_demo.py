@@ -89,7 +89,7 @@ def test_run_ends_with_a_summary(runs: Runs) -> None:
     read = len(random_ratings()) + 2
     progress, summary = runs.good.stdout.split("CoFi run ")
     assert f"train: learning from all {read - 2} ratings" in progress
-    assert f"{read} ratings read, {read - 2} taken, 2 refused" in summary
+    assert f"{read} ratings read, {read - 2} taken, 2 rejected" in summary
     assert "1 refused: rating is not a number" in summary
     for measure, baseline in (("RMSE", "item means"), ("ndcg@10", "popularity")):
         assert re.search(
