@@ -14,17 +14,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import optuna
-
+from cofi_jobs.core.extras import extra
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import read_ratings, read_times
 from cofi_jobs.store.store import Store
-from cofi_jobs.tuning.comparison import Change, compare
-from cofi_jobs.tuning.parts import Part, parts
-from cofi_jobs.tuning.search import Found, tune_model
-from cofi_jobs.tuning.space import SPACE, ModelName
-from cofi_jobs.tuning.tuned import in_use
+
+with extra("tune"):  # all that imports Optuna
+    import optuna
+
+    from cofi_jobs.tuning.comparison import Change, compare
+    from cofi_jobs.tuning.parts import Part, parts
+    from cofi_jobs.tuning.search import Found, tune_model
+    from cofi_jobs.tuning.space import SPACE, ModelName
+    from cofi_jobs.tuning.tuned import in_use
 
 log = logging.getLogger(__name__)
 

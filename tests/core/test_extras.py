@@ -19,7 +19,7 @@ IMPORTS = [
     (module, *found)
     for module, text in SOURCES.items()
     for found in re.findall(
-        r'^with extra\("(\w+)"\):\n    (?:import|from) (\w+)', text, re.MULTILINE
+        r'^with extra\("(\w+)"\):.*\n    (?:import|from) (\w+)', text, re.MULTILINE
     )
 ]
 
