@@ -60,8 +60,10 @@ class Airflow:
 
     def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
         """The tasks of a run by their names: state, try_number, ..."""
-        found = self.call("GET", f"{DAG}/dagRuns/{quote(run_id)}/taskInstances")["task_instances"]
-        return {task["task_id"]: task for task in found}
+        instances = self.call("GET", f"{DAG}/dagRuns/{quote(run_id)}/taskInstances")[
+            "task_instances"
+        ]
+        return {task["task_id"]: task for task in instances}
 
 
 def put(compose: list[str], file: Path, folder: str) -> None:

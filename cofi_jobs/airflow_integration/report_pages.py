@@ -63,17 +63,17 @@ def of_dag_run(session: SessionDep, run_id: Text, dag_id: Text = DAG_ID) -> HTML
     """The report of a DAG run."""
     if dag_id != DAG_ID:
         return message(f"{dag_id} has no CoFi report", f"Only the runs of {DAG_ID} have one.")
-    found = _handed_on(session, run_id)
-    if not found and (address := _address(session, run_id)):
+    reports = _handed_on(session, run_id)
+    if not reports and (address := _address(session, run_id)):
         return message("The report is in a bucket", f"Read it there: {address}")
-    if not found:
+    if not reports:
         return message(
             "No report yet",
             f"The run {run_id} has not come to its task report. A run that fails before "
             "normalize has ended gets none: "
             "there is nothing to report but the error in its log.",
         )
-    return _page(found[0])
+    return _page(reports[0])
 
 
 def of_run_key(session: SessionDep, store: Text, run_key: Text) -> HTMLResponse:
@@ -89,8 +89,8 @@ def of_run_key(session: SessionDep, store: Text, run_key: Text) -> HTMLResponse:
 
 def all_runs(session: SessionDep) -> HTMLResponse:
     """All runs of every store that the DAG has used."""
-    found = [(store, overview(Store(store), list(TASKS))) for store in _stores(session)]
-    return HTMLResponse(fill("runs.html", stores=found))
+    stores = [(store, overview(Store(store), list(TASKS))) for store in _stores(session)]
+    return HTMLResponse(fill("runs.html", stores=stores))
 
 
 def message(title: str, text: str, status: int = 404) -> HTMLResponse:
@@ -130,12 +130,12 @@ def _handed_on(session: Session, run_id: str | None = None) -> list[Path]:
 
 def _address(session: Session, run_id: str) -> str | None:
     """Where the report of a DAG run is, if it is in a bucket, which this process cannot read."""
-    found = [
+    paths = [
         str(value.get("path", ""))
         for value in handed_on(session, DAG_ID, TASK_ID, run_id, MOST_RUNS)
         if isinstance(value, dict)
     ]
-    return next((path for path in found if "://" in path), None)
+    return next((path for path in paths if "://" in path), None)
 
 
 def _stores(session: Session) -> list[str]:

@@ -119,7 +119,7 @@ def _is_address(address: str) -> bool:
 
 def _sentence(text: str) -> str:
     """The one line of an error that says what is wrong."""
-    found = re.search(r"(?:ERROR|FATAL):\s+(.+)", text) or re.search(
+    match = re.search(r"(?:ERROR|FATAL):\s+(.+)", text) or re.search(
         r"(?:Failed to connect: |: )(.+)", text
     )
-    return (found[1] if found else text).strip()
+    return (match[1] if match else text).strip()

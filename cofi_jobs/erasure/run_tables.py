@@ -42,15 +42,17 @@ def _clean_published_run(
     folder, listed = store.table(key, ""), manifest["files"]
     note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": n_users}
     notes = [*manifest.get("erasures", []), note]
-    kept = [file for file in listed if not path_is_of(file["path"], gone)]
-    if kept != listed:  # files of one user each: the manifest forgets them before they go
-        manifest = {**manifest, "files": kept, "erasures": notes}
+    remaining = [file for file in listed if not path_is_of(file["path"], gone)]
+    if remaining != listed:  # files of one user each: the manifest forgets them before they go
+        manifest = {**manifest, "files": remaining, "erasures": notes}
         store.records.write_manifest(key, manifest)
     clean_run(store, key, gone, with_published=True)
     files = [
-        describe(folder / file["path"], folder) for file in kept if (folder / file["path"]).exists()
+        describe(folder / file["path"], folder)
+        for file in remaining
+        if (folder / file["path"]).exists()
     ]
-    if [file["sha256"] for file in files] != [file["sha256"] for file in kept]:
+    if [file["sha256"] for file in files] != [file["sha256"] for file in remaining]:
         store.records.write_manifest(key, {**manifest, "files": files, "erasures": notes})
 
 
@@ -106,9 +108,9 @@ def copy_without(store: Store, file: pq.ParquetFile, target: Path, gone: Matches
                 table = file.read_row_group(group)
                 mask = gone(column_of_users(table))
                 removed += int(mask.sum())
-                kept = table.filter(pa.array(~mask))
-                if len(kept):
-                    writer.write_table(kept, row_group_size=len(kept))
+                remaining = table.filter(pa.array(~mask))
+                if len(remaining):
+                    writer.write_table(remaining, row_group_size=len(remaining))
     return removed
 
 
@@ -123,9 +125,9 @@ def _clean_normalized(store: Store, folder: Path, gone: Matches) -> int:
     new_index = np.where(mask, -1, np.cumsum(~mask) - 1).astype(np.int32)
     with store.replace_folder(folder) as target:
         (target / "items.parquet").hardlink_to(folder / "items.parquet")
-        kept = users.filter(pa.array(~mask))
-        kept = _with_index(kept, np.arange(len(kept), dtype=np.int32))
-        pq.write_table(kept, target / "users.parquet", compression="zstd")
+        remaining = users.filter(pa.array(~mask))
+        remaining = _with_index(remaining, np.arange(len(remaining), dtype=np.int32))
+        pq.write_table(remaining, target / "users.parquet", compression="zstd")
         return _renumber(folder / "ratings.parquet", target / "ratings.parquet", new_index)
 
 

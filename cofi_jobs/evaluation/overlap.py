@@ -34,8 +34,8 @@ def learned_from(
         users = user_before[start : start + size]
         user, places = ranges(first[users], np.where(users >= 0, counts[users], 0))
         items = item_now[earlier_ratings.item_index[places]]
-        kept = ~earlier_test[places] & (items >= 0)
-        learned = user[kept].astype(np.int64) * test.n_items + items[kept]
+        trained = ~earlier_test[places] & (items >= 0)
+        learned = user[trained].astype(np.int64) * test.n_items + items[trained]
         block = slice(ends[start - 1] if start else 0, ends[start + len(users) - 1])
         block_user = (test.user_index[block] - start).astype(np.int64)
         pairs = block_user * test.n_items + test.item_index[block]

@@ -105,14 +105,18 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
     records: dict[str, list[FileRecord]] = {
         key: store.required_outcome(key, "ingest")["files"] for key in store.batches()
     }
-    own = records.pop(run_key, [])
+    earlier_attempt = records.pop(run_key, [])
     others = [record for files in records.values() for record in files]
-    digests = {(r["path"], r["bytes"], r["mtime_ns"]): r["sha256"] for r in [*others, *own]}
+    digests = {
+        (r["path"], r["bytes"], r["mtime_ns"]): r["sha256"] for r in [*others, *earlier_attempt]
+    }
     taken_by_others = {record["sha256"] for record in others}
     # Files of an earlier attempt are read again. If they were corrected meanwhile, they are taken
     # as they are now.
-    still_there = [Path(record["path"]) for record in own if Path(record["path"]).is_file()]
-    gone = {r["sha256"]: r for r in own if not Path(r["path"]).is_file()}
+    still_there = [
+        Path(record["path"]) for record in earlier_attempt if Path(record["path"]).is_file()
+    ]
+    gone = {r["sha256"]: r for r in earlier_attempt if not Path(r["path"]).is_file()}
     new: dict[str, NewFile] = {}
     replayed = []
     for path in [*paths, *still_there]:

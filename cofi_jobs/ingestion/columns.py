@@ -46,11 +46,11 @@ def choose(
     """
     by_name = {_simplified(column): column for column in reversed(columns)}
     chosen = {
-        wanted: next(by_name[name] for name in names if name in by_name)
-        for wanted, names in accepted.items()
+        column: next(by_name[name] for name in names if name in by_name)
+        for column, names in accepted.items()
         if any(name in by_name for name in names)
     }
-    missing = [wanted for wanted in required if wanted not in chosen]
+    missing = [column for column in required if column not in chosen]
     if missing:
         present = ", ".join(map(repr, columns)) or "none"
         names = "; ".join(f"{column}: {', '.join(accepted[column])}" for column in missing)

@@ -50,9 +50,7 @@ def bounds(settings: Settings, properties: Properties | None) -> Bounds:
         )
     id_types = properties.id_types
     if settings.id_type != "auto" and settings.id_type not in id_types.values():
-        raise DataError(
-            f"found id_type {settings.id_type}, but the first night has fixed {id_types}"
-        )
+        raise DataError(f"found id_type {settings.id_type}, but the first run has fixed {id_types}")
     integers = [column for column in id_types if id_types[column] == "integer"]
     return Bounds(integers, *scale(settings, properties.scale))
 
@@ -82,7 +80,7 @@ def first_properties(
     if not ends:
         example = connection.execute(f"SELECT raw, reason FROM ({rows}) LIMIT 1").fetchone()
         shown = f"rows such as {example[0]!r} ({example[1]})" if example else "no rows"
-        raise DataError(f"found {shown} in the first night's files, expected ratings")
+        raise DataError(f"found {shown} in the first run's files, expected ratings")
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     id_types = {
         "user_id": "string" if users_differ else "integer",
@@ -90,14 +88,14 @@ def first_properties(
     }
     if settings.id_type != "auto":
         id_types = dict.fromkeys(id_types, settings.id_type)
-    log.info("first night: %s, ratings from %g to %g; kept from now on", id_types, low, high)
+    log.info("first run: %s, ratings from %g to %g; kept from now on", id_types, low, high)
     return Properties(id_types, scale(settings, [low, high]))
 
 
-def scale(settings: Settings, kept: Sequence[float]) -> list[float]:
+def scale(settings: Settings, stored: Sequence[float]) -> list[float]:
     """The ends of the scale, those of the settings before those that the store keeps."""
-    low = kept[0] if settings.rating_low is None else settings.rating_low
-    high = kept[1] if settings.rating_high is None else settings.rating_high
+    low = stored[0] if settings.rating_low is None else settings.rating_low
+    high = stored[1] if settings.rating_high is None else settings.rating_high
     if low >= high:
         raise DataError(
             f"found the rating scale {low:g} to {high:g}, expected two different ends: "

@@ -14,7 +14,7 @@ from cofi_jobs.ingestion.packed import compression, open_unpacked
 from cofi_jobs.store import sql
 
 BLOCK = 1 << 19  # bytes; a line of four times this has a block within it
-HEAD = 1 << 12  # bytes at the start of a block, in which nearly always a line ends
+BLOCK_START = 1 << 12  # bytes at the start of a block, in which nearly always a line ends
 SAMPLE = 1 << 22  # bytes that show the encoding
 
 
@@ -121,5 +121,5 @@ def _ends_of_lines(path: Path) -> Iterator[tuple[bool, int]]:
     with path.open("rb", buffering=0) as file:
         for start in range(0, size, BLOCK):
             file.seek(start)
-            has_end = b"\n" in file.read(HEAD) or b"\n" in file.read(BLOCK - HEAD)
+            has_end = b"\n" in file.read(BLOCK_START) or b"\n" in file.read(BLOCK - BLOCK_START)
             yield has_end, min(BLOCK, size - start)

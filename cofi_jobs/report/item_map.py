@@ -61,7 +61,9 @@ def principal_components(X: np.ndarray) -> tuple[np.ndarray, tuple[float, float]
 def frequent(groups: Sequence[str], n: int) -> tuple[list[str], np.ndarray]:
     """The n most frequent groups, "other" last if there are more, and each item's place there."""
     names, counts = np.unique([group for group in groups if group] or [""], return_counts=True)
-    kept = names[np.argsort(-counts, kind="stable")][:n].tolist()
-    places = {name: place for place, name in enumerate(kept)}
-    colours = np.array([places.get(group, len(kept)) for group in groups], int)
-    return ([*kept, "other"] if (colours == len(kept)).any() else kept), colours
+    most_frequent = names[np.argsort(-counts, kind="stable")][:n].tolist()
+    places = {name: place for place, name in enumerate(most_frequent)}
+    colours = np.array([places.get(group, len(most_frequent)) for group in groups], int)
+    return (
+        [*most_frequent, "other"] if (colours == len(most_frequent)).any() else most_frequent
+    ), colours

@@ -80,10 +80,10 @@ def drop_withdrawn(connection: duckdb.DuckDBPyConnection) -> int:
 
 def _check_rows(parts: dict[Path, int]) -> None:
     for path, expected in parts.items():
-        found = pq.read_metadata(path).num_rows if path.exists() else 0
-        if found != expected:
+        n_rows = pq.read_metadata(path).num_rows if path.exists() else 0
+        if n_rows != expected:
             raise StoreError(
-                f"found {found} rows in {path}, expected the {expected} that were put there"
+                f"found {n_rows} rows in {path}, expected the {expected} that were put there"
             )
 
 

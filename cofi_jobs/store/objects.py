@@ -76,15 +76,15 @@ class Objects:
     def files(self) -> list[Object]:
         """Files in the folder of the address, not below it; or those that its pattern matches."""
         if PATTERN.search(self.root):
-            found = self.call(self.filesystem.glob, self.root, detail=True).values()
-            if not found:  # nothing, or is there no bucket?
+            listing = self.call(self.filesystem.glob, self.root, detail=True).values()
+            if not listing:  # nothing, or is there no bucket?
                 self._list(PATTERN.split(self.root)[0].rpartition("/")[0])
         else:
-            found = self._list(self.root)
+            listing = self._list(self.root)
         return sorted(
             (
                 _object(info)
-                for info in found
+                for info in listing
                 if info["type"] == "file" and not info["name"].endswith("/")
             ),
             key=lambda object: object.path,
@@ -103,10 +103,10 @@ class Objects:
 
     def tree(self) -> dict[str, Object]:
         """All files below the address; none with a hidden name, nor in a hidden folder."""
-        found = self.call(self._found).values()
+        listing = self.call(self._infos).values()
         objects = {
             self._name(info["name"]): info
-            for info in found
+            for info in listing
             if info["type"] == "file" and info["name"][-1:] != "/"
         }
         return {name: _object(info) for name, info in objects.items() if "/." not in f"/{name}"}
@@ -173,7 +173,7 @@ class Objects:
             return now[1]
         raise ConflictError(f"{self.address}/{name} was written by somebody else meanwhile")
 
-    def _found(self) -> dict[str, dict[str, Any]]:
+    def _infos(self) -> dict[str, dict[str, Any]]:
         try:
             return self.filesystem.find(self.root, detail=True)
         except FileNotFoundError:

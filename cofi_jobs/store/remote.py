@@ -89,8 +89,8 @@ class BucketSource:
 
     def read(self, name: str) -> Any:
         """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
-        found = self.objects.read(name)
-        return files.parse_json(found[0], f"{self.objects.address}/{name}") if found else None
+        stored = self.objects.read(name)
+        return files.parse_json(stored[0], f"{self.objects.address}/{name}") if stored else None
 
     def write(self, name: str, content: Any) -> None:
         """Not without the lease."""

@@ -8,8 +8,8 @@ from cofi_jobs.store.store import Store
 
 def evaluation_of(store: Store, run_key: str) -> dict[str, Any] | None:
     """Metrics, comparisons and gate of a run, passed or refused; None if it was not measured."""
-    found = store.outcome(run_key, "evaluate") or store.failure(run_key, "evaluate")
-    return found if found and "metrics" in found else None
+    record = store.outcome(run_key, "evaluate") or store.failure(run_key, "evaluate")
+    return record if record and "metrics" in record else None
 
 
 def measure_names(metrics: dict[str, Any]) -> dict[str, str]:

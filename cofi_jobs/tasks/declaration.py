@@ -158,8 +158,8 @@ def table(declared: Declared) -> str:
         )
         for task in in_order(declared)
     ]
-    head = ("task", "what it does", "reads", "writes", "needs")
-    lines = [head, ("---",) * len(head), *rows]
+    header = ("task", "what it does", "reads", "writes", "needs")
+    lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -173,10 +173,10 @@ def _listed(folders: Iterable[str], besides: str) -> str:
 
 
 def _closure(first: Collection[str], following: Callable[[str], Collection[str]]) -> set[str]:
-    found, waiting = set(), [*first]
+    reached, waiting = set(), [*first]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting.extend(following(name))
-    return found
+    return reached

@@ -25,7 +25,7 @@ with extra("tune"):  # all that imports Optuna
 
     from cofi_jobs.tuning.comparison import Change, compare
     from cofi_jobs.tuning.parts import Part, parts
-    from cofi_jobs.tuning.search import Found, tune_model
+    from cofi_jobs.tuning.search import SearchResult, tune_model
     from cofi_jobs.tuning.space import SPACE, ModelName
     from cofi_jobs.tuning.tuned import in_use
 
@@ -47,15 +47,15 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "tuning on %d ratings, validated on %d; %d are never seen",
         len(validation.train.rating), len(validation.test.rating), len(whole.test.rating),
     )  # fmt: skip
-    chosen, found = settings, dict[ModelName, Found]()
+    chosen, results = settings, dict[ModelName, SearchResult]()
     with _quietly():
         for model in SPACE:
-            found[model] = tune_model(store.studies, model, chosen, explicit, run_key, validation)
-            chosen = chosen.model_copy(update=found[model].settings)
+            results[model] = tune_model(store.studies, model, chosen, explicit, run_key, validation)
+            chosen = chosen.model_copy(update=results[model].settings)
         changes = compare(whole, settings, chosen)
-    values = {name: v for result in found.values() for name, v in result.settings.items()}
+    values = {name: v for result in results.values() for name, v in result.settings.items()}
     before = {name: getattr(settings, name) for name in values}
-    record = _record(run_key, found, changes)
+    record = _record(run_key, results, changes)
     worse = [name for name, change in changes.items() if change.worse]
     if worse:
         names = " and ".join(worse)
@@ -68,20 +68,20 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         **record,
         "found": values,
         "before": before,
-        "trials": {model: result.trials for model, result in found.items()},
+        "trials": {model: result.trials for model, result in results.items()},
         "held_out_ratings": len(whole.test.rating),
         "written": values != before and not worse,
     }
 
 
 def _record(
-    run_key: str, found: Mapping[ModelName, Found], changes: Mapping[str, Change]
+    run_key: str, results: Mapping[ModelName, SearchResult], changes: Mapping[str, Change]
 ) -> dict[str, Any]:
     """Where tuned settings come from."""
     return {
         "run_key": run_key,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "studies": [result.study for result in found.values() if result.study],
+        "studies": [result.study for result in results.values() if result.study],
         "measures": {name: change.to_record() for name, change in changes.items()},
     }
 

@@ -50,14 +50,14 @@ def _of_some_users(
     chosen = sample(ratings.n_users, settings.tune_users, settings.seed)
     mask = chosen[ratings.user_index]
     user_index = (np.cumsum(chosen)[ratings.user_index[mask]] - 1).astype(np.int32)
-    kept = Ratings(
+    sampled = Ratings(
         user_index,
         ratings.item_index[mask],
         ratings.rating[mask],
         settings.tune_users,
         ratings.n_items,
     )
-    return kept, None if times is None else times[mask]
+    return sampled, None if times is None else times[mask]
 
 
 def _split(

@@ -40,7 +40,7 @@ SHARED = (
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What the search for one model found: settings, the study's name, its number of trials."""
 
     settings: Params
@@ -55,7 +55,7 @@ def tune_model(
     explicit: frozenset[str],
     run_key: str,
     part: Part,
-) -> Found:
+) -> SearchResult:
     """Search for the settings of a model, except those that are `explicit`.
 
     `settings` are where the search begins. The trials are kept in a file of the folder `studies`.
@@ -63,7 +63,7 @@ def tune_model(
     reaches = {name: reach for name, reach in SPACE[model].items() if name not in explicit}
     space = distributions(reaches, settings)
     if not space:
-        return Found({})
+        return SearchResult({})
     measure_name, direction = tuned_for(model, settings)
     current = {name: getattr(settings, name) for name in space}
     digest = _digest(model, settings, space)
@@ -83,7 +83,7 @@ def tune_model(
     trials = trials[: min(FINALISTS, len(trials) // TRIALS_A_FINALIST)]
     finalists = [current, *(trial.params for trial in trials if trial.params != current)]
     winner = _final(part, model, settings, finalists, study.study_name)
-    return Found(winner, study.study_name, n_trials(study))
+    return SearchResult(winner, study.study_name, n_trials(study))
 
 
 def _final(

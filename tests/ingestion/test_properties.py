@@ -169,7 +169,7 @@ def test_a_scale_and_id_type_given_on_the_first_night_are_kept(store: Store) -> 
     drop(store, "b.csv", "userId,movieId,rating\n1,11,8\n")
     outcome = run_task("ingest", store, load_settings(), "night-2")
     assert (outcome["rows_taken"], outcome["scale"]) == (1, [0, 10])
-    with pytest.raises(DataError, match="found id_type integer, but the first night has fixed"):
+    with pytest.raises(DataError, match="found id_type integer, but the first run has fixed"):
         run_task("ingest", store, load_settings(["id_type=integer"]), "night-3")
 
 
