@@ -21,10 +21,10 @@ KINDS = {"lists": "top-20 lists", "similar": "similar items"}
 Row = dict[str, Any]
 
 
-def rows_of_training(found: list[Row]) -> list[list[str]]:
+def rows_of_training(results: list[Row]) -> list[list[str]]:
     """Cells of the table for each measure, set and peer."""
     cells = []
-    for row in found:
+    for row in results:
         if row["contestant"] == "ours":
             continue
         what = f"train to {MEASURES[row['kind']]}"
@@ -40,17 +40,17 @@ def rows_of_training(found: list[Row]) -> list[list[str]]:
     return cells
 
 
-def rows_of_scoring(found: list[Row]) -> list[list[str]]:
+def rows_of_scoring(results: list[Row]) -> list[list[str]]:
     """Cells of the table for each kind of list, size and peer."""
     cells = []
-    for row in found:
+    for row in results:
         if row["contestant"] == "ours":
             continue
         same = ("kind", "users", "items", "write")
         [ours] = [
-            own
-            for own in found
-            if own["contestant"] == "ours" and all(own[k] == row[k] for k in same)
+            other
+            for other in results
+            if other["contestant"] == "ours" and all(other[k] == row[k] for k in same)
         ]
         what = KINDS[row["kind"]] + (", written" if row["write"] else "")
         size = (
@@ -76,46 +76,46 @@ def _name(row: Row) -> str:
     return "our whole task" if row["contestant"] == "task" else str(row["contestant"])
 
 
-def plot_training(found: list[Row], path: Path) -> None:
+def plot_training(results: list[Row], path: Path) -> None:
     """Quality by time, a panel for each measure and set."""
-    panels = list(dict.fromkeys((row["kind"], row["set"]) for row in found))
+    panels = list(dict.fromkeys((row["kind"], row["set"]) for row in results))
     axes = _figure(len(panels))
-    for (kind, name), own in zip(panels, axes, strict=True):
-        for row in found:
+    for (kind, name), axis in zip(panels, axes, strict=True):
+        for row in results:
             if (row["kind"], row["set"]) == (kind, name) and row["curve"]:
                 x, y = ([point[key] for point in row["curve"]] for key in ("seconds", "value"))
                 bold = {"linewidth": 2.5, "color": "black"} if row["contestant"] == "ours" else {}
-                own.plot(x, y, "o-", markersize=3, label=row["contestant"], **bold)
-        own.set(
+                axis.plot(x, y, "o-", markersize=3, label=row["contestant"], **bold)
+        axis.set(
             xscale="log",
             xlabel="seconds of training",
-            ylabel=f"held-out {MEASURES[kind]}",
+            ylabel=f"{MEASURES[kind]} of test ratings",
             title=name,
         )
-        own.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        own.xaxis.set_major_formatter("{x:g}")
-        own.xaxis.set_minor_formatter("")
-        own.legend(fontsize="small")
-        own.grid(alpha=0.3)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
+        axis.legend(fontsize="small")
+        axis.grid(alpha=0.3)
     axes[0].figure.savefig(path, dpi=120)
 
 
-def plot_scoring(found: list[Row], path: Path) -> None:
+def plot_scoring(results: list[Row], path: Path) -> None:
     """Seconds of each contestant, a panel for each kind and size."""
-    panels = list(dict.fromkeys((row["kind"], row["users"], row["items"]) for row in found))
+    panels = list(dict.fromkeys((row["kind"], row["users"], row["items"]) for row in results))
     axes = _figure(len(panels))
-    for (kind, users, items), own in zip(panels, axes, strict=True):
+    for (kind, users, items), axis in zip(panels, axes, strict=True):
         rows = [
             row
-            for row in found
+            for row in results
             if (row["kind"], row["users"], row["items"]) == (kind, users, items)
         ]
         names = [_name(row) + (", written" if row["write"] else "") for row in rows]
         colors = ["black" if row["contestant"] in ("ours", "task") else "tab:blue" for row in rows]
-        own.barh(names, [row["seconds"] for row in rows], color=colors)
+        axis.barh(names, [row["seconds"] for row in rows], color=colors)
         size = f"{users:,} × {items:,}" if kind == "lists" else f"{items:,}"
-        own.set(xlabel="seconds", title=f"{KINDS[kind]}, {size}")
-        own.invert_yaxis()
+        axis.set(xlabel="seconds", title=f"{KINDS[kind]}, {size}")
+        axis.invert_yaxis()
     axes[0].figure.savefig(path, dpi=120)
 
 
@@ -165,12 +165,12 @@ def main(
     table = Table("what", "size", "peer", "its seconds", "ours", "ratio")
     for cells in rows_of_training(trained) + rows_of_scoring(scored):
         table.add_row(*cells)
-    for found, plot, name in (
+    for results, plot, name in (
         (trained, plot_training, "training.png"),
         (scored, plot_scoring, "scoring.png"),
     ):
-        if found:
-            plot(found, (images or folder) / name)
+        if results:
+            plot(results, (images or folder) / name)
     console = Console(width=110)
     console.print(table)
     for versions in (stands, peers):

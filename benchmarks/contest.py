@@ -2,8 +2,8 @@
 
 Needs NumPy and PyArrow, which both environments have.
 
-A contestant is a function of a folder with the data, a folder for what it finds, and its options.
-It runs as `python -m benchmarks.<module> <name> <data> <found> <options as JSON>` with THREADS
+A contestant is a function of a folder with the data, a folder for its output, and its options.
+It runs as `python -m benchmarks.<module> <name> <data> <output> <options as JSON>` with THREADS
 threads.
 """
 
@@ -34,34 +34,34 @@ Contestant = Callable[[Path, Path, Mapping[str, Any]], None]
 class Clock:
     """Seconds of a training so far; it stands still while `keep` writes what has been learned."""
 
-    def __init__(self, found: Path) -> None:
-        self.found, self.seconds, self.since = found, 0.0, time.perf_counter()
+    def __init__(self, output: Path) -> None:
+        self.output, self.seconds, self.since = output, 0.0, time.perf_counter()
 
     def keep(self, epochs: int, **arrays: Any) -> None:
         """Write W, X, what is added to their product (`user`, `item`, `mean`), and the seconds."""
         self.seconds += time.perf_counter() - self.since
-        partial = self.found / "partial.npz"
+        partial = self.output / "partial.npz"
         np.savez(partial, seconds=self.seconds, epochs=epochs, **arrays)
-        partial.rename(self.found / f"{epochs:03}.npz")  # whole, should the process be stopped
+        partial.rename(self.output / f"{epochs:03}.npz")  # whole, should the process be stopped
         self.since = time.perf_counter()
 
 
 def timed(
-    found: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]
+    output: Path, run: Callable[[], tuple[np.ndarray, np.ndarray] | None], warm: Callable[[], Any]
 ) -> None:
     """Warm up, then run once; write the seconds, and the lists with scores if there are any."""
     warm()
     start = time.perf_counter()
     lists = run()
     seconds = time.perf_counter() - start
-    (found / "seconds.json").write_text(json.dumps(seconds))
+    (output / "seconds.json").write_text(json.dumps(seconds))
     if lists is not None:
         for name, values in zip(("items", "scores"), lists, strict=True):
-            np.save(found / f"{name}.npy", values)
+            np.save(output / f"{name}.npy", values)
 
 
 def joined(
-    parts: Iterable[tuple[np.ndarray, np.ndarray]], found: Path, options: Mapping[str, Any]
+    parts: Iterable[tuple[np.ndarray, np.ndarray]], output: Path, options: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """All lists in one, written as Parquet if that is asked for."""
     items, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -74,7 +74,7 @@ def joined(
             "item_id": items.ravel().astype(np.int64),
         }
         table = pa.table({**columns, "score": scores.ravel()})
-        pq.write_table(table, found / "lists.parquet", compression="zstd", row_group_size=20 << 10)
+        pq.write_table(table, output / "lists.parquet", compression="zstd", row_group_size=20 << 10)
     return items, scores
 
 
@@ -87,17 +87,17 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     done = subprocess.run(
         [str(PEERS), "-c", script, *packages], check=True, capture_output=True, text=True
     )
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    versions: dict[str, str] = json.loads(done.stdout)
+    return versions
 
 
 def main(contestants: Mapping[str, Contestant]) -> None:
     """Run the contestant that the command line names."""
-    name, data, found, options = sys.argv[1:]
-    contestants[name](Path(data), Path(found), json.loads(options))
+    name, data, output, options = sys.argv[1:]
+    contestants[name](Path(data), Path(output), json.loads(options))
 
 
-def run(module: str, name: str, data: Path, found: Path, limit: float, **options: Any) -> bool:
+def run(module: str, name: str, data: Path, output: Path, limit: float, **options: Any) -> bool:
     """Run a contestant in its environment; False if it was stopped at the limit of seconds.
 
     What it wrote until then is in the folder.
@@ -105,8 +105,8 @@ def run(module: str, name: str, data: Path, found: Path, limit: float, **options
     Raises RuntimeError with what it wrote if it fails.
     """
     print(f"{name}, {data.name}", file=sys.stderr, flush=True)
-    shutil.rmtree(found, ignore_errors=True)
-    found.mkdir(parents=True)
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
     blas = 1 if name.partition(" ")[0] in OWN_THREADS else THREADS
     names = {"OMP_NUM_THREADS": THREADS, "OPENBLAS_NUM_THREADS": blas, "RAYON_NUM_THREADS": THREADS}
     environment = (
@@ -121,7 +121,7 @@ def run(module: str, name: str, data: Path, found: Path, limit: float, **options
         f"benchmarks.{module}",
         name,
         str(data),
-        str(found),
+        str(output),
         json.dumps(options),
     ]
     try:

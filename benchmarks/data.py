@@ -42,7 +42,7 @@ def prepared(folder: Path, which: str) -> Path:
 
 
 def split(table: pa.Table) -> tuple[Ratings, Ratings]:
-    """Known and held-out ratings of a table with user_id, item_id, rating and timestamp."""
+    """Train and test ratings of a table with user_id, item_id, rating and timestamp."""
     ids = [
         np.unique(table[f"{side}_id"].to_numpy(), return_inverse=True) for side in ("user", "item")
     ]
@@ -52,14 +52,14 @@ def split(table: pa.Table) -> tuple[Ratings, Ratings]:
     user, item, rating = user[order].astype(np.int32), item[order].astype(np.int32), rating[order]
     # Of a pair rated twice the newest counts.
     _, last = np.unique((user.astype(np.int64) * len(items) + item)[::-1], return_index=True)
-    kept = np.sort(len(user) - 1 - last)
-    every = Ratings(user[kept], item[kept], rating[kept], len(users), len(items))
-    hidden = newest_of_each_user(every.user_index, HELD_OUT)
-    return every.where(~hidden), every.where(hidden)
+    newest = np.sort(len(user) - 1 - last)
+    every = Ratings(user[newest], item[newest], rating[newest], len(users), len(items))
+    is_test = newest_of_each_user(every.user_index, HELD_OUT)
+    return every.where(~is_test), every.where(is_test)
 
 
 def read(folder: Path, part: str) -> Ratings:
-    """Known or held-out ratings of a set."""
+    """Train or test ratings of a set: the part `known` or `held-out`."""
     shape = json.loads((folder / "shape.json").read_text())
     user, item, rating = (np.load(folder / f"{part}-{column}.npy") for column in COLUMNS)
     return Ratings(user, item, rating, shape["users"], shape["items"])
@@ -70,10 +70,14 @@ def _made_once(folder: Path, blocks: Callable[[], Iterable[pa.Table]]) -> Path:
         return folder
     partial = folder.with_suffix(".part")
     partial.mkdir(parents=True, exist_ok=True)
-    for part, own in zip(PARTS, split(pa.concat_tables(blocks())), strict=True):
+    for part, part_ratings in zip(PARTS, split(pa.concat_tables(blocks())), strict=True):
         for column, values in zip(
-            COLUMNS, (own.user_index, own.item_index, own.rating), strict=True
+            COLUMNS,
+            (part_ratings.user_index, part_ratings.item_index, part_ratings.rating),
+            strict=True,
         ):
             np.save(partial / f"{part}-{column}.npy", values)
-    (partial / "shape.json").write_text(json.dumps({"users": own.n_users, "items": own.n_items}))
+    (partial / "shape.json").write_text(
+        json.dumps({"users": part_ratings.n_users, "items": part_ratings.n_items})
+    )
     return partial.rename(folder)

@@ -54,15 +54,15 @@ with duckdb.connect() as connection:
 def files(folder: Path, size: int, nightly: int) -> dict[str, Path]:
     """The two files of a size, made once: the first load, and newer ratings of the same users."""
     n_users = max(int(size * USERS_PER_RATING), 50)
-    found = {}
+    paths = {}
     for night, (name, n) in enumerate(zip(NIGHTS, (size, nightly), strict=True)):
-        found[name] = path = folder / f"{name}-{n}-of-{size}.csv"
+        paths[name] = path = folder / f"{name}-{n}-of-{size}.csv"
         if not path.exists():
             partial = path.with_suffix(".part")
             write_csv(partial, ratings(n, n_users, N_ITEMS, night=night), bad=BAD)
             partial.rename(path)
         os.utime(path, (1e9, 1e9))  # long settled
-    return found
+    return paths
 
 
 def copy(source: Path, target: Path) -> Measured:
@@ -94,7 +94,7 @@ def run(
         file = source[NIGHTS[night]] if task == "ingest" else None
         return measure(task_command(task, store, f"night-{night}", SETTINGS, file))
 
-    found: dict[str, list[Measured]] = {}
+    measured_steps: dict[str, list[Measured]] = {}
     for _ in range(repeats):
         shutil.rmtree(store, ignore_errors=True)
         measured = {COPY: copy(source["first"], target)}
@@ -102,27 +102,27 @@ def run(
             for task in ("ingest", "normalize"):
                 measured[f"{task}, {name}"] = job(task, night)
         for step, each in measured.items():
-            found.setdefault(step, []).append(each)
+            measured_steps.setdefault(step, []).append(each)
     shutil.rmtree(store)
     target.unlink()
-    return found
+    return measured_steps
 
 
-def summarize(found: dict[int, dict[str, list[Measured]]]) -> list[dict[str, Any]]:
+def summarize(steps_by_size: dict[int, dict[str, list[Measured]]]) -> list[dict[str, Any]]:
     """A row for each step and size: median seconds, their ratio to COPY's, peak, growth of time.
 
     `growth` is the exponent e of seconds ~ ratings^e from the size before; 1 is linear.
     """
     rows = []
-    sizes = sorted(found)
-    for step in found[sizes[0]]:
+    sizes = sorted(steps_by_size)
+    for step in steps_by_size[sizes[0]]:
         before: dict[str, Any] | None = None
         for size in sizes:
-            each = found[size][step]
+            each = steps_by_size[size][step]
             seconds = statistics.median(one.seconds for one in each)
             ratios = [
                 one.seconds / copy.seconds
-                for one, copy in zip(each, found[size][COPY], strict=True)
+                for one, copy in zip(each, steps_by_size[size][COPY], strict=True)
             ]
             row: dict[str, Any] = {
                 "step": step,
@@ -146,10 +146,13 @@ def plot(rows: list[dict[str, Any]], nightly: int, path: Path) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for step in dict.fromkeys(row["step"] for row in rows):
-        own = [row for row in rows if row["step"] == step]
+        rows_of_step = [row for row in rows if row["step"] == step]
         style = "k--" if step == COPY else "o-"
         axes.plot(
-            [row["ratings"] for row in own], [row["seconds"] for row in own], style, label=step
+            [row["ratings"] for row in rows_of_step],
+            [row["seconds"] for row in rows_of_step],
+            style,
+            label=step,
         )
     sizes = np.array(sorted({row["ratings"] for row in rows}), float)
     last = max(row["seconds"] for row in rows if row["ratings"] == sizes[-1])
@@ -181,8 +184,10 @@ def main(
 ) -> None:
     """Print seconds, their ratio to COPY's, peak memory and growth; also to ingest.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {int(size): run(folder, int(size), nightly, repeats, text) for size in sizes.split(",")}
-    rows = summarize(found)
+    steps_by_size = {
+        int(size): run(folder, int(size), nightly, repeats, text) for size in sizes.split(",")
+    }
+    rows = summarize(steps_by_size)
     stands = machine()
     record = {"machine": stands, "nightly": nightly, "repeats": repeats, "steps": rows}
     (folder / "ingest.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -194,7 +199,7 @@ def main(
         growth = "" if row["growth"] is None else f"{row['growth']:.2f}"
         table.add_row(
             row["step"], f"{row['ratings']:,}", f"{row['seconds']:.1f}", f"{row['to_copy']:.2f}",
-            f"{row['peak_mb']:,.0f}", growth, end_section=row["ratings"] == max(found),
+            f"{row['peak_mb']:,.0f}", growth, end_section=row["ratings"] == max(steps_by_size),
         )  # fmt: skip
     console = Console(width=100)
     console.print(table)

@@ -68,10 +68,10 @@ def main(
             seconds, sizes = [], []
             for user in chosen if kind == "integer" else [f"user-{user:08}" for user in chosen]:
                 before, start = bytes_read(), time.perf_counter()
-                found = read.recommendations(store.root, str(user))
+                listed = read.recommendations(store.root, str(user))
                 seconds.append(time.perf_counter() - start)
                 sizes.append(bytes_read() - before)
-                assert found["user_id"].tolist() == [user] * TOP_N
+                assert listed["user_id"].tolist() == [user] * TOP_N
             times = [1000 * each for each in seconds[1:]]
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             table.add_row(

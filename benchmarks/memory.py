@@ -21,7 +21,7 @@ OWN_ROW, COMPARED_ROW = (
     23,
     30,
 )  # train, while it looks what an earlier run knew: its own, and that run's
-CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f features for each rating of a chunk
+CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f factors for each rating of a chunk
 # Copies of one model's factors: of both models the holdout model's, where the final ones start,
 # and what is solved.
 TRAINED = 8
@@ -54,7 +54,7 @@ class Size:
     earlier: int
     users: int
     items: int
-    features: int
+    n_factors: int
     threads: int
     memory_limit_mb: int
 
@@ -62,12 +62,12 @@ class Size:
 def peaks(size: Size) -> dict[str, float]:
     """Peak memory of each step in MB (10^6 bytes)."""
     limit, threads, n = size.memory_limit_mb * MB, size.threads, size.ratings
-    X = 4 * size.items * size.features
-    factors = 4 * (size.users + size.items) * (size.features + 1)
+    X = 4 * size.items * size.n_factors
+    factors = 4 * (size.users + size.items) * (size.n_factors + 1)
     users, items = (
         4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
     )  # blocks
-    chunk = min(n, CHUNK) * 4 * size.features
+    chunk = min(n, CHUNK) * 4 * size.n_factors
     fitted = (
         TRAIN_ROW * n
         + CHUNK_ROW * chunk
@@ -79,7 +79,7 @@ def peaks(size: Size) -> dict[str, float]:
         PAIR * min(n, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items
     )
     compared = COMPARED_ROW * size.earlier
-    listed = USER_ROWS * 8 * size.features + LISTED * size.users
+    listed = USER_ROWS * 8 * size.n_factors + LISTED * size.users
     bytes_of = {
         "ingest": PYTHON
         + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),

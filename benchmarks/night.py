@@ -83,7 +83,7 @@ def _size(store: Store, night: str) -> Size:
         earlier=counts[NIGHTS[0]]["n_ratings"] if night != NIGHTS[0] else 0,
         users=now["n_users"],
         items=now["n_items"],
-        features=used["n_factors"],
+        n_factors=used["n_factors"],
         threads=used["threads"] or cores(),
         memory_limit_mb=used["memory_limit_mb"],
     )
@@ -104,20 +104,24 @@ def _step(store: Store, task: str, night: str, file: Path | None) -> dict[str, A
     }
 
 
-def summarize(found: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def summarize(steps_by_size: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """The rows of all sizes, and those of whole nights: seconds added up, the highest peak.
 
     `growth` is the exponent e of seconds ~ ratings^e from the size before; 1 is linear.
     """
     rows: list[dict[str, Any]] = []
     before: dict[tuple[str, str], dict[str, Any]] = {}
-    for size, steps in sorted(found.items()):
+    for size, steps in sorted(steps_by_size.items()):
         for night in NIGHTS:
-            own = [row for row in steps if row["night"] == night]
+            rows_of_run = [row for row in steps if row["night"] == night]
             whole = {"step": ALL, "night": night}
-            whole |= {name: max(row[name] for row in own) for name in ("peak_mb", "formula_mb")}
-            whole |= {name: sum(row[name] for row in own) for name in ("seconds", "overhead")}
-            for row in (*own, whole):
+            whole |= {
+                name: max(row[name] for row in rows_of_run) for name in ("peak_mb", "formula_mb")
+            }
+            whole |= {
+                name: sum(row[name] for row in rows_of_run) for name in ("seconds", "overhead")
+            }
+            for row in (*rows_of_run, whole):
                 earlier = before.get((row["step"], night))
                 growth = None
                 if earlier:
@@ -171,14 +175,17 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     sizes = np.array(sorted({row["ratings"] for row in rows}), float)
     for axes, night in zip(panels, NIGHTS, strict=True):
         for step in (*TASKS, ALL):
-            own = [row for row in rows if (row["step"], row["night"]) == (step, night)]
+            rows_of_step = [row for row in rows if (row["step"], row["night"]) == (step, night)]
             style = "k--" if step == ALL else "o-"
             axes.plot(
-                [row["ratings"] for row in own], [row["seconds"] for row in own], style, label=step
+                [row["ratings"] for row in rows_of_step],
+                [row["seconds"] for row in rows_of_step],
+                style,
+                label=step,
             )
         axes.plot(
             sizes,
-            1.5 * own[-1]["seconds"] * sizes / sizes[-1],
+            1.5 * rows_of_step[-1]["seconds"] * sizes / sizes[-1],
             ":",
             color="grey",
             label="linear, slope 1",

@@ -1,7 +1,7 @@
 """Peers of a first run on the same file: DuckDB's COPY for ingest, Spark for train and recommend.
 
 COPY writes the file as Parquet, which is the least that could be done. Spark fits one ALS with 10
-iterations, its default, and writes recommendForAllUsers; features, length of lists and threads are
+iterations, its default, and writes recommendForAllUsers; factors, length of lists and threads are
 ours. It masks nothing that users have rated, holds nothing out, measures nothing, and is stopped
 after some minutes.
 """
@@ -19,7 +19,7 @@ OF_SPARK = {"train": "Spark's reading{} and ALS", "recommend": "Spark's recommen
 
 def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
     """A row for each step that a peer has reached: the peer, its seconds, whether it finished."""
-    target, found = folder / "copy.parquet", folder / "spark-night"
+    target, output = folder / "copy.parquet", folder / "spark-night"
     rows = [
         {
             "step": "ingest",
@@ -29,10 +29,10 @@ def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
         }
     ]
     target.unlink()
-    contest.run("peers", "spark night", file, found, 60 * minutes)
-    ends = json.loads((found / "ends.json").read_text())
+    contest.run("peers", "spark night", file, output, 60 * minutes)
+    ends = json.loads((output / "ends.json").read_text())
     shutil.rmtree(
-        found, ignore_errors=True
+        output, ignore_errors=True
     )  # where Spark was stopped, its JVM may still be removing files
     reading = (
         f" ({ends['read']:.0f} s)" if "read" in ends else ""

@@ -27,39 +27,39 @@ Options = Mapping[str, Any]
 KEY = "night"
 
 
-def in_a_task(contestant: Contestant, data: Path, found: Path, options: Options) -> None:
+def in_a_task(contestant: Contestant, data: Path, output: Path, options: Options) -> None:
     """A contestant of ours, limited to THREADS before its clock starts, as a task is."""
     with limited(THREADS):
-        contestant(data, found, options)
+        contestant(data, output, options)
 
 
-def rating(data: Path, found: Path, options: Options) -> None:
+def rating(data: Path, output: Path, options: Options) -> None:
     """A whole fit of the rating model, its items' means included; in stars."""
     from cofi_jobs.model.device import set_up_tensorflow
     from cofi_jobs.model.item_means import item_means, mean_normalised
     from cofi_jobs.model.models import fit_rating_model
 
-    known, settings = read(data, "known"), _settings(options)
+    ratings, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
-    clock = Clock(found)
-    means = item_means(known, settings.damping)
-    factors = fit_rating_model(known, mean_normalised(known, means), settings, SCALE).factors
+    clock = Clock(output)
+    means = item_means(ratings, settings.damping)
+    factors = fit_rating_model(ratings, mean_normalised(ratings, means), settings, SCALE).factors
     clock.keep(settings.rating_steps, W=factors.W, X=factors.X, user=factors.b, item=means)
 
 
-def ranking(data: Path, found: Path, options: Options) -> None:
+def ranking(data: Path, output: Path, options: Options) -> None:
     """A whole fit of the ranking model."""
     from cofi_jobs.model.device import set_up_tensorflow
     from cofi_jobs.model.models import fit_ranking_model
 
-    known, settings = read(data, "known"), _settings(options)
+    ratings, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
-    clock = Clock(found)
-    factors = fit_ranking_model(known, settings, SCALE).factors
+    clock = Clock(output)
+    factors = fit_ranking_model(ratings, settings, SCALE).factors
     clock.keep(settings.ranking_steps, W=factors.W, X=factors.X)
 
 
-def lists(data: Path, found: Path, options: Options) -> None:
+def lists(data: Path, output: Path, options: Options) -> None:
     """All users' lists as `recommend` makes them, without stars and reasons."""
     W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
     size = block_size(len(X))
@@ -70,13 +70,13 @@ def lists(data: Path, found: Path, options: Options) -> None:
         return top_k_unrated(W[start : start + size] @ X.T, rows, items[ends[0] : ends[-1]], TOP_N)
 
     timed(
-        found,
-        lambda: joined(in_parallel(block, range(0, len(W), size)), found, options),
+        output,
+        lambda: joined(in_parallel(block, range(0, len(W), size)), output, options),
         lambda: block(0),
     )
 
 
-def similar(data: Path, found: Path, options: Options) -> None:
+def similar(data: Path, output: Path, options: Options) -> None:
     """All items' similar items as `similar_items` makes them."""
     X = np.load(data / "X.npy")
     size, unit = block_size(len(X)), to_unit_length(X)
@@ -85,36 +85,36 @@ def similar(data: Path, found: Path, options: Options) -> None:
         return nearest(unit, slice(start, min(start + size, len(X))), TOP_N, "cosine")
 
     timed(
-        found,
-        lambda: joined(in_parallel(block, range(0, len(X), size)), found, options),
+        output,
+        lambda: joined(in_parallel(block, range(0, len(X), size)), output, options),
         lambda: block(0),
     )
 
 
 def task(
-    run: Callable[[Store, Settings, str], Any], data: Path, found: Path, options: Options
+    run: Callable[[Store, Settings, str], Any], data: Path, output: Path, options: Options
 ) -> None:
     """A whole task of the job: read model and ratings, make lists with reasons, write them."""
-    store, settings = _store(data, found), _settings(options)
+    store, settings = _store(data, output), _settings(options)
 
     def whole() -> None:
         run(store, settings, KEY)
 
-    timed(found, whole, lambda: None)
+    timed(output, whole, lambda: None)
 
 
-def product_lists(data: Path, found: Path, options: Options) -> None:
+def product_lists(data: Path, output: Path, options: Options) -> None:
     """The bare product of all users and items, a block at a time into one buffer."""
-    _product(np.load(data / "W.npy"), np.load(data / "X.npy"), found, options)
+    _product(np.load(data / "W.npy"), np.load(data / "X.npy"), output, options)
 
 
-def product_similar(data: Path, found: Path, options: Options) -> None:
+def product_similar(data: Path, output: Path, options: Options) -> None:
     """The bare product of all items and items, a block at a time into one buffer."""
     X = np.load(data / "X.npy")
-    _product(X, X, found, options)
+    _product(X, X, output, options)
 
 
-def _product(left: np.ndarray, right: np.ndarray, found: Path, options: Options) -> None:
+def _product(left: np.ndarray, right: np.ndarray, output: Path, options: Options) -> None:
     size = block_size(len(right))
     buffer = np.empty((size, len(right)), np.float32)
 
@@ -123,16 +123,16 @@ def _product(left: np.ndarray, right: np.ndarray, found: Path, options: Options)
             rows = left[start : start + size]
             np.matmul(rows, right.T, out=buffer[: len(rows)])
 
-    timed(found, every, lambda: np.matmul(left[:size], right.T, out=buffer[: len(left[:size])]))
+    timed(output, every, lambda: np.matmul(left[:size], right.T, out=buffer[: len(left[:size])]))
 
 
 def _settings(options: Options) -> Settings:
     return load_settings(f"{name}={value}" for name, value in options.get("settings", {}).items())
 
 
-def _store(data: Path, found: Path) -> Store:
+def _store(data: Path, output: Path) -> Store:
     """A store as it is before `recommend`: the ratings, and two models with the same factors."""
-    store, settings = Store(found / "store").create(), load_settings()
+    store, settings = Store(output / "store").create(), load_settings()
     W, X, starts, items = (np.load(data / f"{name}.npy") for name in ("W", "X", "starts", "items"))
     stars = np.random.default_rng(0).integers(1, 11, len(items)).astype(np.float32) / 2
     model, normalized = store.table(KEY, "model"), store.table(KEY, "normalized")

@@ -20,10 +20,10 @@ Options = Mapping[str, Any]
 Offsets = Callable[[Any], dict[str, Any]]
 
 
-def implicit_ranking(data: Path, found: Path, options: Options) -> None:
+def implicit_ranking(data: Path, output: Path, options: Options) -> None:
     """implicit's ALS, by conjugate gradients."""
-    known, model = _positive(read(data, "known"), options), _implicit(options["settings"])
-    matrix, clock = _matrix(known), Clock(found)
+    ratings, model = _positive(read(data, "known"), options), _implicit(options["settings"])
+    matrix, clock = _matrix(ratings), Clock(output)
     model.fit(
         matrix,
         show_progress=False,
@@ -33,49 +33,49 @@ def implicit_ranking(data: Path, found: Path, options: Options) -> None:
     )
 
 
-def lenskit_ranking(data: Path, found: Path, options: Options) -> None:
+def lenskit_ranking(data: Path, output: Path, options: Options) -> None:
     """lenskit's ALS for implicit feedback, exact."""
     from lenskit.als import ImplicitMFScorer
 
     _lenskit(
-        ImplicitMFScorer, _positive(read(data, "known"), options), found, options, lambda _: {}
+        ImplicitMFScorer, _positive(read(data, "known"), options), output, options, lambda _: {}
     )
 
 
-def lenskit_rating(data: Path, found: Path, options: Options) -> None:
+def lenskit_rating(data: Path, output: Path, options: Options) -> None:
     """lenskit's ALS for ratings, on top of offsets."""
     from lenskit.als import BiasedMFScorer
 
-    known = read(data, "known")
+    ratings = read(data, "known")
 
     def offsets(model: Any) -> dict[str, Any]:
         bias = model.bias
-        user = _placed(known.n_users, model.users.ids(), bias.user_biases)
+        user = _placed(ratings.n_users, model.users.ids(), bias.user_biases)
         return {
             "mean": bias.global_bias,
             "user": user,
-            "item": _placed(known.n_items, model.items.ids(), bias.item_biases),
+            "item": _placed(ratings.n_items, model.items.ids(), bias.item_biases),
         }
 
-    _lenskit(BiasedMFScorer, known, found, options, offsets)
+    _lenskit(BiasedMFScorer, ratings, output, options, offsets)
 
 
-def surprise_rating(data: Path, found: Path, options: Options) -> None:
+def surprise_rating(data: Path, output: Path, options: Options) -> None:
     """surprise's SVD by SGD: a fit for each number of epochs, since it shows only its end."""
     import pandas as pd
     from surprise import SVD, Dataset, Reader
 
-    known = read(data, "known")
+    ratings = read(data, "known")
     frame = pd.DataFrame(
-        {"user": known.user_index, "item": known.item_index, "rating": known.rating}
+        {"user": ratings.user_index, "item": ratings.item_index, "rating": ratings.rating}
     )
     train = Dataset.load_from_df(frame, Reader(rating_scale=SCALE)).build_full_trainset()
-    users = known.n_users, [train.to_raw_uid(n) for n in range(train.n_users)]
-    items = known.n_items, [train.to_raw_iid(n) for n in range(train.n_items)]
+    users = ratings.n_users, [train.to_raw_uid(n) for n in range(train.n_users)]
+    items = ratings.n_items, [train.to_raw_iid(n) for n in range(train.n_items)]
     for epochs in options["epochs"]:
         model, clock = (
             SVD(n_factors=FEATURES, n_epochs=epochs, random_state=0, **options["settings"]),
-            Clock(found),
+            Clock(output),
         )
         model.fit(train)
         clock.keep(
@@ -88,20 +88,20 @@ def surprise_rating(data: Path, found: Path, options: Options) -> None:
         )
 
 
-def spark_rating(data: Path, found: Path, options: Options) -> None:
+def spark_rating(data: Path, output: Path, options: Options) -> None:
     """Spark's ALS on ratings less their mean: a fit for each number of iterations, as above."""
     from pyspark.ml.recommendation import ALS
 
-    known = read(data, "known")
-    mean = float(known.rating.mean())
+    ratings = read(data, "known")
+    mean = float(ratings.rating.mean())
     table = pa.table(
         {
-            "user": known.user_index,
-            "item": known.item_index,
-            "rating": known.rating - np.float32(mean),
+            "user": ratings.user_index,
+            "item": ratings.item_index,
+            "rating": ratings.rating - np.float32(mean),
         }
     )
-    path = found / "known.parquet"
+    path = output / "known.parquet"
     pq.write_table(table, path, row_group_size=1 << 20)
     spark = _spark("10g", {"spark.sql.shuffle.partitions": str(THREADS)})
     frame = spark.read.parquet(str(path)).repartition(THREADS).cache()
@@ -116,19 +116,28 @@ def spark_rating(data: Path, found: Path, options: Options) -> None:
             intermediateStorageLevel="MEMORY_ONLY",
             **options["settings"],
         )
-        clock = Clock(found)
+        clock = Clock(output)
         model = als.fit(frame)
         model.userFactors.count(), model.itemFactors.count()
         sides = []
-        for n, factors in ((known.n_users, model.userFactors), (known.n_items, model.itemFactors)):
-            own = factors.toArrow()
-            vectors = own["features"].combine_chunks().flatten().to_numpy().reshape(len(own), -1)
-            sides.append(_placed(n, own["id"].to_numpy(), vectors))
+        for n, factors in (
+            (ratings.n_users, model.userFactors),
+            (ratings.n_items, model.itemFactors),
+        ):
+            factor_table = factors.toArrow()
+            vectors = (
+                factor_table["features"]
+                .combine_chunks()
+                .flatten()
+                .to_numpy()
+                .reshape(len(factor_table), -1)
+            )
+            sides.append(_placed(n, factor_table["id"].to_numpy(), vectors))
         clock.keep(iterations, W=sides[0], X=sides[1], mean=mean)
     spark.stop()
 
 
-def spark_night(data: Path, found: Path, options: Options) -> None:
+def spark_night(data: Path, output: Path, options: Options) -> None:
     """Spark's ALS on a CSV of ratings, all users' lists to Parquet; seconds as each part ends."""
     from pyspark.ml.recommendation import ALS
 
@@ -136,11 +145,13 @@ def spark_night(data: Path, found: Path, options: Options) -> None:
 
     def ended(step: str) -> None:
         ends[step] = time.perf_counter() - start
-        (found / "partial.json").write_text(json.dumps(ends))
-        (found / "partial.json").rename(found / "ends.json")  # whole, should the process be stopped
+        (output / "partial.json").write_text(json.dumps(ends))
+        (output / "partial.json").rename(
+            output / "ends.json"
+        )  # whole, should the process be stopped
 
-    (found / "ends.json").write_text("{}")
-    spark = _spark("14g", {"spark.local.dir": str(found)})
+    (output / "ends.json").write_text("{}")
+    spark = _spark("14g", {"spark.local.dir": str(output)})
     schema = "user int, item int, rating float, time string"
     ratings = spark.read.csv(str(data), schema=schema, header=True).drop("time").dropna().cache()
     ratings.count()
@@ -151,7 +162,7 @@ def spark_night(data: Path, found: Path, options: Options) -> None:
     factors = als.fit(ratings)
     factors.userFactors.count()
     ended("train")
-    factors.recommendForAllUsers(TOP_N).write.parquet(str(found / "lists"))
+    factors.recommendForAllUsers(TOP_N).write.parquet(str(output / "lists"))
     ended("recommend")
     spark.stop()
 
@@ -173,7 +184,7 @@ def _spark(memory: str, settings: Mapping[str, str]) -> Any:
     )
 
 
-def implicit_lists(data: Path, found: Path, options: Options) -> None:
+def implicit_lists(data: Path, output: Path, options: Options) -> None:
     """implicit's recommend, without what was rated."""
     model, rated = _implicit_model(data), csr_matrix(_rated(data))
     n, size = len(model.user_factors), options["batch"]
@@ -185,12 +196,12 @@ def implicit_lists(data: Path, found: Path, options: Options) -> None:
         )
 
     def lists() -> tuple[np.ndarray, np.ndarray]:
-        return joined([batch(start) for start in range(0, n, size)], found, options)
+        return joined([batch(start) for start in range(0, n, size)], output, options)
 
-    timed(found, lists, lambda: joined([batch(0)], found, options))
+    timed(output, lists, lambda: joined([batch(0)], output, options))
 
 
-def implicit_similar(data: Path, found: Path, options: Options) -> None:
+def implicit_similar(data: Path, output: Path, options: Options) -> None:
     """implicit's similar_items; each item's own place is one of those asked for."""
     model = _implicit_model(data)
     n, size = len(model.item_factors), options["batch"]
@@ -199,17 +210,17 @@ def implicit_similar(data: Path, found: Path, options: Options) -> None:
         return model.similar_items(np.arange(start, min(start + size, n)), N=TOP_N + 1)
 
     def lists() -> tuple[np.ndarray, np.ndarray]:
-        return joined([batch(start) for start in range(0, n, size)], found, options)
+        return joined([batch(start) for start in range(0, n, size)], output, options)
 
-    timed(found, lists, lambda: joined([batch(0)], found, options))
+    timed(output, lists, lambda: joined([batch(0)], output, options))
 
 
-def faiss_lists(data: Path, found: Path, options: Options) -> None:
+def faiss_lists(data: Path, output: Path, options: Options) -> None:
     """faiss's flat index of inner products. It cannot leave out rated items."""
-    _faiss(np.load(data / "W.npy"), np.load(data / "X.npy"), TOP_N, found, options)
+    _faiss(np.load(data / "W.npy"), np.load(data / "X.npy"), TOP_N, output, options)
 
 
-def masked_lists(data: Path, found: Path, options: Options) -> None:
+def masked_lists(data: Path, output: Path, options: Options) -> None:
     """faiss's flat index, asked for as many more items as a user has rated, which are then dropped.
 
     Users with similar numbers of ratings are searched for together.
@@ -226,8 +237,10 @@ def masked_lists(data: Path, found: Path, options: Options) -> None:
     def batch(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores, items = index.search(W[users], TOP_N + int(counts[users].max()))
         seen = np.zeros((len(users), len(X)), bool)
-        own = rated[users]
-        seen[np.repeat(np.arange(len(users)), np.diff(own.indptr)), own.indices] = True
+        rated_by_them = rated[users]
+        seen[
+            np.repeat(np.arange(len(users)), np.diff(rated_by_them.indptr)), rated_by_them.indices
+        ] = True
         first = np.argsort(np.take_along_axis(seen, items, axis=1), axis=1, kind="stable")[
             :, :TOP_N
         ]
@@ -237,18 +250,20 @@ def masked_lists(data: Path, found: Path, options: Options) -> None:
         parts = [batch(order[start : start + 1024]) for start in range(0, len(W), 1024)]
         place = np.argsort(order)
         items, scores = (np.concatenate(part)[place] for part in zip(*parts, strict=True))
-        return joined([(items, scores)], found, options)
+        return joined([(items, scores)], output, options)
 
-    timed(found, lists, lambda: joined([batch(order[:1024])], found, options))
+    timed(output, lists, lambda: joined([batch(order[:1024])], output, options))
 
 
-def faiss_similar(data: Path, found: Path, options: Options) -> None:
+def faiss_similar(data: Path, output: Path, options: Options) -> None:
     """faiss's flat index of the items at unit length; each item is among its own neighbours."""
     unit = to_unit_length(np.load(data / "X.npy"))
-    _faiss(unit, unit, TOP_N + 1, found, options)
+    _faiss(unit, unit, TOP_N + 1, output, options)
 
 
-def _faiss(queries: np.ndarray, vectors: np.ndarray, k: int, found: Path, options: Options) -> None:
+def _faiss(
+    queries: np.ndarray, vectors: np.ndarray, k: int, output: Path, options: Options
+) -> None:
     import faiss
 
     faiss.omp_set_num_threads(THREADS)
@@ -257,9 +272,9 @@ def _faiss(queries: np.ndarray, vectors: np.ndarray, k: int, found: Path, option
 
     def lists(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores, items = index.search(some, k)
-        return joined([(items, scores)], found, options)
+        return joined([(items, scores)], output, options)
 
-    timed(found, lambda: lists(queries), lambda: lists(queries[:1024]))
+    timed(output, lambda: lists(queries), lambda: lists(queries[:1024]))
 
 
 def _implicit(settings: Options) -> Any:
@@ -282,36 +297,45 @@ def _rated(data: Path) -> csr_matrix:
     return csr_matrix((np.ones(len(items), np.float32), items, starts), shape)
 
 
-def _positive(known: Ratings, options: Options) -> Ratings:
+def _positive(ratings: Ratings, options: Options) -> Ratings:
     """What counts as positive: all ratings, or those from `liked_from` on; as 1, or as stars."""
-    own = known.where(known.rating >= options["liked_from"])
-    weight = own.rating if options["weight"] == "stars" else np.ones_like(own.rating)
-    return Ratings(own.user_index, own.item_index, weight, own.n_users, own.n_items)
-
-
-def _matrix(known: Ratings) -> csr_matrix:
-    return csr_matrix(
-        (known.rating, (known.user_index, known.item_index)), (known.n_users, known.n_items)
+    positive = ratings.where(ratings.rating >= options["liked_from"])
+    weight = positive.rating if options["weight"] == "stars" else np.ones_like(positive.rating)
+    return Ratings(
+        positive.user_index, positive.item_index, weight, positive.n_users, positive.n_items
     )
 
 
-def _lenskit(scorer: Any, known: Ratings, found: Path, options: Options, offsets: Offsets) -> None:
+def _matrix(ratings: Ratings) -> csr_matrix:
+    return csr_matrix(
+        (ratings.rating, (ratings.user_index, ratings.item_index)),
+        (ratings.n_users, ratings.n_items),
+    )
+
+
+def _lenskit(
+    scorer: Any, ratings: Ratings, output: Path, options: Options, offsets: Offsets
+) -> None:
     import pandas as pd
     from lenskit.data import from_interactions_df
     from lenskit.parallel import initialize
     from lenskit.training import TrainingOptions
 
     initialize(processes=1, threads=THREADS, backend_threads=1)
-    columns = {"user_id": known.user_index, "item_id": known.item_index, "rating": known.rating}
+    columns = {
+        "user_id": ratings.user_index,
+        "item_id": ratings.item_index,
+        "rating": ratings.rating,
+    }
     data = from_interactions_df(pd.DataFrame(columns))
     model = scorer(embedding_size=FEATURES, epochs=options["epochs"], **options["settings"])
-    clock = Clock(found)
+    clock = Clock(output)
     trainer = model.create_trainer(data, TrainingOptions(rng=0))
     for epoch in range(options["epochs"]):
         trainer.train_epoch()
         clock.keep(
-            epoch + 1, W=_placed(known.n_users, model.users.ids(), model.user_embeddings),
-            X=_placed(known.n_items, model.items.ids(), model.item_embeddings), **offsets(model),
+            epoch + 1, W=_placed(ratings.n_users, model.users.ids(), model.user_embeddings),
+            X=_placed(ratings.n_items, model.items.ids(), model.item_embeddings), **offsets(model),
         )  # fmt: skip
 
 

@@ -98,10 +98,10 @@ def ratios() -> list[float]:
 def _ratio(ours: Callable[[], object], peer: Callable[[], object], rounds: int = ROUNDS) -> float:
     took: tuple[list[float], list[float]] = [], []
     for _ in range(rounds):
-        for own, run in zip(took, (ours, peer), strict=True):
+        for seconds, run in zip(took, (ours, peer), strict=True):
             start = _processor_seconds()
             run()
-            own.append(_processor_seconds() - start)
+            seconds.append(_processor_seconds() - start)
     return min(took[0]) / min(took[1])
 
 

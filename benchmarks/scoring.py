@@ -75,19 +75,19 @@ def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
     lists: dict[tuple[str, str], np.ndarray] = {}
     for _ in range(1 if users * items > BIG else ROUNDS):
         for kind, name, write in PLAN:
-            found = folder / "found" / f"{name}-{kind}"
+            output = folder / "found" / f"{name}-{kind}"
             module = "ours" if name in ("ours", "product", "task") else "peers"
             if contest.run(
-                module, f"{name} {kind}", source, found, LIMIT, write=write, batch=BATCH
+                module, f"{name} {kind}", source, output, LIMIT, write=write, batch=BATCH
             ):
-                seconds = json.loads((found / "seconds.json").read_text())
+                seconds = json.loads((output / "seconds.json").read_text())
                 each.setdefault((kind, name, write), []).append(seconds)
-            if (found / "items.npy").exists():
-                lists[kind, name] = np.load(found / "items.npy")
-    for (kind, name), own in lists.items():
+            if (output / "items.npy").exists():
+                lists[kind, name] = np.load(output / "items.npy")
+    for (kind, name), ids in lists.items():
         if (kind, name) != ("lists", "faiss"):  # which has what was rated
             check_same(
-                name, own[:, -TOP_N:], lists[kind, "ours"]
+                name, ids[:, -TOP_N:], lists[kind, "ours"]
             )  # a peer's similar items begin with the item itself
     return [
         {
@@ -98,10 +98,10 @@ def run(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
     ]
 
 
-def check_same(name: str, own: np.ndarray, expected: np.ndarray) -> None:
+def check_same(name: str, items: np.ndarray, expected: np.ndarray) -> None:
     """Raise RuntimeError if the lists of a peer (n, TOP_N) have other items than expected."""
     some = np.random.default_rng(0).integers(0, len(expected), 500)
-    same = np.mean([len(np.intersect1d(own[row], expected[row])) for row in some]) / TOP_N
+    same = np.mean([len(np.intersect1d(items[row], expected[row])) for row in some]) / TOP_N
     if same < SAME:
         raise RuntimeError(
             f"found {same:.1%} of our items in the lists of {name}, expected {SAME:.1%}"

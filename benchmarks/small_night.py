@@ -46,12 +46,12 @@ def run(ratings: pd.DataFrame) -> list[dict[str, Any]]:
                 airflow.call("PATCH", DAG, {"is_paused": False})  # that starts last night's run
             else:
                 airflow.trigger({})
-            found = wait_for(partial(_ended, airflow, number), "the night")
-            if found["state"] != "success":
-                raise RuntimeError(f"the {night} night ended as {found['state']}, expected success")
+            ended = wait_for(partial(_ended, airflow, number), "the night")
+            if ended["state"] != "success":
+                raise RuntimeError(f"the {night} night ended as {ended['state']}, expected success")
             key, tasks = (
-                run_key_at(datetime.fromisoformat(found["run_after"])),
-                airflow.tasks(found["dag_run_id"]),
+                run_key_at(datetime.fromisoformat(ended["run_after"])),
+                airflow.tasks(ended["dag_run_id"]),
             )
             for task in TASKS:
                 seconds, work = (
@@ -85,9 +85,10 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
         for name in ("seconds", "work", "rest"):
             table.add_column(f"{night}\n{name}", justify="right")
     for task in TASKS:
-        own = [row for row in rows if row["task"] == task]
+        rows_of_task = [row for row in rows if row["task"] == task]
         table.add_row(
-            task, *(f"{row[name]:.1f}" for row in own for name in ("seconds", "work", "rest"))
+            task,
+            *(f"{row[name]:.1f}" for row in rows_of_task for name in ("seconds", "work", "rest")),
         )
     return table
 

@@ -1,7 +1,7 @@
 """Time to quality: how long each peer trains to its best, and how long we train to reach it.
 
-Both learn the same known ratings (see data.py) with 64 features and 2 threads; what is held out
-measures them: RMSE of stars, or NDCG@10 of the lists of some users. Seconds run from the start of
+Both learn the same train ratings (see data.py) with 64 factors and 2 threads. The test ratings
+measure both: RMSE of stars, or NDCG@10 of the lists of some users. Seconds run from the start of
 the fit, compiling included, reading and measuring excluded. A peer shows its factors after each
 epoch or is fitted with ever more. A schedule of ours ends with its steps, so each of our points is
 a whole fit: with few large steps, or more and smaller ones. On small sets all contestants train in
@@ -43,31 +43,29 @@ Point = dict[str, float]
 
 def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> float:
     """RMSE over all test ratings, clipped to the scale; or mean NDCG@10 over USERS fixed users."""
-    held_out = data.read(source, "held-out")
+    test = data.read(source, "held-out")
     if kind == "rating":
         b = factors.get("user", np.zeros(len(factors["W"]), np.float32))
-        stars = predict(
-            Factors(factors["X"], factors["W"], b), held_out.user_index, held_out.item_index
-        )
+        stars = predict(Factors(factors["X"], factors["W"], b), test.user_index, test.item_index)
         stars += (
             factors.get("mean", 0)
-            + factors.get("item", np.zeros(len(factors["X"])))[held_out.item_index]
+            + factors.get("item", np.zeros(len(factors["X"])))[test.item_index]
         )
-        return float(np.sqrt(np.mean((SCALE.clip(stars) - held_out.rating) ** 2)))
-    known, wanted = data.read(source, "known"), held_out.where(held_out.rating >= LIKED_FROM)
+        return float(np.sqrt(np.mean((SCALE.clip(stars) - test.rating) ** 2)))
+    train, relevant = data.read(source, "known"), test.where(test.rating >= LIKED_FROM)
     rng = np.random.default_rng(0)
-    users = np.sort(rng.choice(known.n_users, min(USERS, known.n_users), replace=False))
+    users = np.sort(rng.choice(train.n_users, min(USERS, train.n_users), replace=False))
     W, X = factors["W"][users], factors["X"]
     lists = ranking_metrics.rank(
-        lambda block: W[block] @ X.T, _of(known, users), _of(wanted, users), X, NDCG_AT
+        lambda block: W[block] @ X.T, _of(train, users), _of(relevant, users), X, NDCG_AT
     )
     return float(np.nanmean(lists.by_user["ndcg"]))
 
 
-def points(kind: str, source: Path, found: Path) -> list[Point]:
+def points(kind: str, source: Path, output: Path) -> list[Point]:
     """Seconds and quality after each number of epochs, or of our steps, that is known."""
     curve = []
-    for path in sorted(found.glob("[0-9]*.npz")):
+    for path in sorted(output.glob("[0-9]*.npz")):
         with np.load(path) as arrays:
             factors = dict(arrays)
         seconds, epochs = float(factors.pop("seconds")), int(factors.pop("epochs"))
@@ -94,9 +92,15 @@ def seconds_to(kind: str, curve: list[Point], goal: float) -> float | None:
 def compared(kind: str, peer: list[Point], ours: list[Point]) -> dict[str, float | None]:
     """The peer's best, both sides' seconds to it, and their ratio; None if we do not reach it."""
     goal = best(kind, peer)
-    theirs, own = seconds_to(kind, peer, goal), seconds_to(kind, ours, goal)
-    ratio = own / theirs if own is not None and theirs else None
-    return {"goal": goal, "peer": theirs, "ours": own, "ratio": ratio, "our_best": best(kind, ours)}
+    theirs, ours_to_goal = seconds_to(kind, peer, goal), seconds_to(kind, ours, goal)
+    ratio = ours_to_goal / theirs if ours_to_goal is not None and theirs else None
+    return {
+        "goal": goal,
+        "peer": theirs,
+        "ours": ours_to_goal,
+        "ratio": ratio,
+        "our_best": best(kind, ours),
+    }
 
 
 def middle(rounds: list[list[Point]]) -> list[Point]:
@@ -105,8 +109,8 @@ def middle(rounds: list[list[Point]]) -> list[Point]:
     for point in chain(*rounds):
         each.setdefault(point["epochs"], []).append(point)
     return [
-        {key: statistics.median(point[key] for point in own) for key in own[0]}
-        for _, own in sorted(each.items())
+        {key: statistics.median(point[key] for point in points_there) for key in points_there[0]}
+        for _, points_there in sorted(each.items())
     ]
 
 
@@ -129,7 +133,7 @@ def run(folder: Path, which: str) -> list[dict[str, Any]]:
             rounds["ours"].append(
                 _ours(kind, source, folder, chosen[f"ours {kind}"]["settings"], goals)
             )
-        curves = {name: middle(own) for name, own in rounds.items()}
+        curves = {name: middle(curves_of_rounds) for name, curves_of_rounds in rounds.items()}
         for name, curve in curves.items():
             row = {
                 "set": source.name,
@@ -168,16 +172,22 @@ def trained(
     name: str, kind: str, source: Path, folder: Path, options: Mapping[str, Any]
 ) -> list[Point]:
     """The curve of one contestant, as far as it came."""
-    found = folder / "found" / f"{name}-{kind}"
+    output = folder / "found" / f"{name}-{kind}"
     contest.run(
-        "ours" if name == "ours" else "peers", f"{name} {kind}", source, found, LIMIT, **options
+        "ours" if name == "ours" else "peers", f"{name} {kind}", source, output, LIMIT, **options
     )
-    return points(kind, source, found)
+    return points(kind, source, output)
 
 
 def _of(ratings: Ratings, users: np.ndarray) -> Ratings:
     """The ratings of some users, whose rows are their places in `users`."""
     place = np.full(ratings.n_users, -1)
     place[users] = np.arange(len(users))
-    own = ratings.where(place[ratings.user_index] >= 0)
-    return Ratings(place[own.user_index], own.item_index, own.rating, len(users), own.n_items)
+    of_users = ratings.where(place[ratings.user_index] >= 0)
+    return Ratings(
+        place[of_users.user_index],
+        of_users.item_index,
+        of_users.rating,
+        len(users),
+        of_users.n_items,
+    )

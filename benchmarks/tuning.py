@@ -70,10 +70,10 @@ GRIDS: dict[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]
 def grid(name: str) -> Iterator[dict[str, Any]]:
     """The options of a contestant, one after another."""
     settings, rest = GRIDS[name]
-    for own in itertools.product(*settings.values()):
+    for values in itertools.product(*settings.values()):
         for others in itertools.product(*rest.values()):
             yield {
-                "settings": dict(zip(settings, own, strict=True)),
+                "settings": dict(zip(settings, values, strict=True)),
                 **dict(zip(rest, others, strict=True)),
             }
 

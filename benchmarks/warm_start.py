@@ -1,7 +1,7 @@
 """Whether a warm start is as good as a cold one, in a third of the steps.
 
 The newest ratings arrive over several nights, once with `warm_start` and once without; the last
-night of both is held against the same held-out ratings.
+night of both is held against the same test ratings.
 """
 
 import tempfile
@@ -41,13 +41,13 @@ def last_night(
         for task in TASKS:
             run_task(task, store, settings, f"night-{night:04}")
     key = f"night-{night:04}"
-    found, trained = (store.required_outcome(key, task) for task in ("evaluate", "train"))
+    evaluation, trained = (store.required_outcome(key, task) for task in ("evaluate", "train"))
     steps = len(
         pd.read_parquet(store.table(key, "training")).query(
             "fit == 'held-out' and head == 'ranking'"
         )
     )
-    measured = {name: found["metrics"][head][name] for head, name in MEASURES}
+    measured = {name: evaluation["metrics"][model][name] for model, name in MEASURES}
     return {"steps": steps, **measured, "seconds": trained["seconds"]}
 
 
@@ -73,7 +73,7 @@ def main(
                         **last_night(frame, Path(folder), nights, size, warm, seed),
                     }
                 )
-    found = pd.DataFrame(rows)
+    measures = pd.DataFrame(rows)
     table = Table(
         "start",
         "seed",
@@ -82,9 +82,9 @@ def main(
         "seconds of train",
     )
     names = {False: "anew", True: f"warm, night {nights + 1}"}
-    for row in found.to_dict("records"):
+    for row in measures.to_dict("records"):
         table.add_row(names[row["warm"]], str(row["seed"]), *_cells(row))
-    for warm, row in found.groupby("warm").mean().iterrows():
+    for warm, row in measures.groupby("warm").mean().iterrows():
         table.add_row(names[bool(warm)], "mean", *_cells(row))
     Console(width=100).print(table)
 

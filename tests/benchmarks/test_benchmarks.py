@@ -138,7 +138,7 @@ def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() ->
         earlier=0,
         users=480_000,
         items=17_800,
-        features=64,
+        n_factors=64,
         threads=2,
         memory_limit_mb=3072,
     )
@@ -156,7 +156,7 @@ def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() ->
     assert {step for step in of if threads[step] > of[step]} == by_thread
     assert (
         more["train"] - of["train"]
-        > (12 * size.ratings + 4 * 4 * 2 * size.users * size.features) / 1e6
+        > (12 * size.ratings + 4 * 4 * 2 * size.users * size.n_factors) / 1e6
     )
     assert importlib.import_module("cofi_jobs.model.gradients").CHUNK == CHUNK
 
