@@ -11,7 +11,7 @@ from cofi_jobs.tasks.declaration import Task
 
 
 def report(task: Task, store: str, outcome: Mapping[str, Any]) -> None:
-    """Report the tables of a task that has ended well, also those of databases in its outcome.
+    """Report the tables of a task that has ended well.
 
     Does nothing if no listener of lineage is switched on.
     """
@@ -19,10 +19,20 @@ def report(task: Task, store: str, outcome: Mapping[str, Any]) -> None:
     from airflow.sdk.lineage import get_hook_lineage_collector
 
     collector, context = get_hook_lineage_collector(), BaseHook()
-    for uri in [*(_uri(store, folder) for folder in task.reads), *outcome.get("reads", ())]:
+    for uri in inputs(task, store, outcome):
         collector.add_input_asset(context, uri=uri)
-    for uri in [*(_uri(store, folder) for folder in task.writes), *outcome.get("writes", ())]:
+    for uri in outputs(task, store, outcome):
         collector.add_output_asset(context, uri=uri)
+
+
+def inputs(task: Task, store: str, outcome: Mapping[str, Any]) -> list[str]:
+    """What a task has read: folders of the store, and what else its outcome names."""
+    return [*(_uri(store, folder) for folder in task.reads), *outcome.get("reads", ())]
+
+
+def outputs(task: Task, store: str, outcome: Mapping[str, Any]) -> list[str]:
+    """What a task has written, as in `inputs`."""
+    return [*(_uri(store, folder) for folder in task.writes), *outcome.get("writes", ())]
 
 
 def _uri(store: str, folder: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cofi_jobs.tasks
+from cofi_jobs.airflow_integration import lineage
 from cofi_jobs.cli.app import command_line
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.schema import section
@@ -64,6 +65,13 @@ def test_a_new_task_has_its_place_in_the_order_the_dag_and_the_table(audit: Task
     assert "audit" in invalidated_by(DECLARED, "ingest")
     assert required(DECLARED, "audit")[-1] == needed
     assert "| `audit` | Count the ratings. | `ratings/` | nothing | " in table(DECLARED)
+
+
+def test_a_new_task_has_its_lineage(audit: Task) -> None:
+    assert lineage.inputs(audit, "s3://bucket/store", {}) == ["s3://bucket/store/ratings"]
+    assert lineage.outputs(audit, "/srv/store", {"writes": ["postgres://host/a/b/c"]}) == [
+        "postgres://host/a/b/c"
+    ]
 
 
 def test_a_new_task_has_a_command_and_runs_with_the_others_in_a_folder(
