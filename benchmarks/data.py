@@ -3,8 +3,8 @@
 Needs NumPy and PyArrow alone.
 
 A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating`
-(float32), by user, each user's newest last; the newest fifth of each user's ratings is held out, as
-the job does it.
+(float32), by user, each user's newest last. The newest fifth of each user's ratings are test
+ratings, as in the job.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 Each size is a made-up CSV file (see synthetic.py) with a few bad rows. In turn, each step in a
 process of its own: DuckDB's COPY of the file to Parquet, which is the least that could be done;
-`ingest` and `normalize` of the file as the first night of a new store; `ingest` and `normalize` of
-a nightly file on top.
+`ingest` and `normalize` of the file as the first run of a new store; `ingest` and `normalize` of a
+smaller file in the next run.
 """
 
 import json
@@ -168,7 +168,7 @@ def main(
     sizes: Annotated[
         str, typer.Option(help="Ratings of the first load, by commas.")
     ] = "1000000,10000000,100000000",
-    nightly: Annotated[int, typer.Option(help="Ratings of the night on top.")] = 200_000,
+    nightly: Annotated[int, typer.Option(help="Ratings of the second run.")] = 200_000,
     repeats: Annotated[
         int, typer.Option(help="How often all of it is measured; the median counts.")
     ] = 3,

@@ -1,10 +1,10 @@
 """Whole runs through the command line, by size: each step's time, memory and cost of starting.
 
-For each size made-up ratings (see ingest.py) are loaded as the first night of a new store; a second
-night brings new ratings of the same users and items and goes on from the first one's model. Each
-step is a process of its own. Fails where a step needs more memory than memory.py says. Beside the
-first night, if asked for, peers do what they can of it with the same file: DuckDB copies it to
-Parquet, Spark fits its ALS and writes lists (night_peers.py).
+For each size, the first run of a new store loads made-up ratings (see ingest.py). A second run
+brings new ratings of the same users and items and starts from the first run's model. Each step has
+its own process. The benchmark fails where a step needs more memory than memory.py says. If asked
+for, peers do what they can of the first run with the same file: DuckDB copies it to Parquet, Spark
+fits its ALS and writes lists (night_peers.py).
 """
 
 import json
@@ -31,7 +31,7 @@ from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 
-# Whatever the gate thinks of made-up ratings, the night goes on.
+# Whatever the gate says of made-up ratings, the run goes on.
 FORCED = {**SETTINGS, "force_publish": True}
 ALL = "all"
 TOLERANCE = 1.2  # a measured peak by that of the formula
@@ -41,7 +41,7 @@ FOLDER = Path(tempfile.gettempdir()) / "cofi-night"
 def run(folder: Path, source: dict[str, Path]) -> list[dict[str, Any]]:
     """Both runs in a new store: each step's seconds, those outside its work, and its peak.
 
-    A night without a file in `source` finds no new ratings.
+    A run without a file in `source` finds no new ratings.
     """
     place = folder / "store"
     shutil.rmtree(place, ignore_errors=True)
@@ -61,8 +61,8 @@ def exceeded(rows: list[dict[str, Any]]) -> list[str]:
     """What is wrong with each step whose peak is more than a fifth above the formula's."""
     return [
         f"{row['step']}, {row['night']} run of {row['ratings']:,} ratings: found a peak of "
-        f"{row['peak_mb']:,.0f} MB, "
-        f"expected at most {TOLERANCE:g} times the {row['formula_mb']:,.0f} MB of the formula"
+        f"{row['peak_mb']:,.0f} MB, expected at most {TOLERANCE:g} times the "
+        f"{row['formula_mb']:,.0f} MB of the formula"
         for row in rows
         if row["step"] != ALL and row["peak_mb"] > TOLERANCE * row["formula_mb"]
     ]

@@ -2,8 +2,8 @@
 
 COPY writes the file as Parquet, which is the least that could be done. Spark fits one ALS with 10
 iterations, its default, and writes recommendForAllUsers; factors, length of lists and threads are
-ours. It masks nothing that users have rated, holds nothing out, measures nothing, and is stopped
-after some minutes.
+ours. Spark masks no rated items, has no test ratings, measures nothing, and is stopped after some
+minutes.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""A small night in Airflow: what each task costs beyond its work.
+"""A small run in Airflow: what each task costs beyond its work.
 
-A whole Airflow with a PostgreSQL of its own (tests/live.py) runs the DAG twice on a file of
+A whole Airflow with a PostgreSQL of its own (tests/support/live.py) runs the DAG twice on a file of
 ratings, the second time on a copy with a few more. Seconds of a task are Airflow's, from its start
 to its end: Airflow's process for the task, the job's child process with its imports, and the work,
 which is in the task's outcome.
@@ -46,9 +46,9 @@ def run(ratings: pd.DataFrame) -> list[dict[str, Any]]:
                 airflow.call("PATCH", DAG, {"is_paused": False})  # that starts last night's run
             else:
                 airflow.trigger({})
-            ended = wait_for(partial(_ended, airflow, number), "the night")
+            ended = wait_for(partial(_ended, airflow, number), "the end of the run")
             if ended["state"] != "success":
-                raise RuntimeError(f"the {night} night ended as {ended['state']}, expected success")
+                raise RuntimeError(f"the {night} run ended as {ended['state']}, expected success")
             key, tasks = (
                 run_key_at(datetime.fromisoformat(ended["run_after"])),
                 airflow.tasks(ended["dag_run_id"]),

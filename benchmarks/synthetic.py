@@ -98,7 +98,7 @@ def ratings(
 ) -> Iterator[pa.Table]:
     """`n` ratings in blocks: user_id, item_id (int64, from 1), rating (float32), timestamp (int64).
 
-    Night 0 is the history, in order of user and time; a later night has other ratings of the same
+    Night 0 is the history, in order of user and time. A later night has other ratings of the same
     users and items, all newer. A user rates an item once, but for a share of AGAIN, where a newer
     rating follows. Raises ValueError if so many ratings cannot be had of so few users and items.
     """

@@ -1,7 +1,7 @@
 """Whether a warm start is as good as a cold one, in a third of the steps.
 
-The newest ratings arrive over several nights, once with `warm_start` and once without; the last
-night of both is held against the same test ratings.
+The newest ratings arrive over several runs, once with `warm_start` and once without. The last run
+of both is measured on the same test ratings.
 """
 
 import tempfile
@@ -23,13 +23,12 @@ COLUMNS = ["userId", "movieId", "rating", "timestamp"]
 MEASURES = (("rating", "rmse"), ("ranking", "ndcg@10"), ("ranking", "recall@20"))
 
 
-def last_night(
+def last_run(
     ratings: pd.DataFrame, folder: Path, nights: int, size: int, warm: bool, seed: int
 ) -> dict[str, float]:
-    """Run the nights in a store of their own; the last one's measures and what its training took.
+    """Do the runs in a new store; the last one's measures and how long its training took.
 
-    Without a warm start what happened before the last night does not matter, so only that one is
-    run.
+    Without a warm start only the last run matters, so the others are left out.
     """
     store = Store(folder).create()
     settings = load_settings([f"warm_start={warm}", f"seed={seed}", "force_publish=true"])
@@ -55,8 +54,8 @@ def main(
     ratings: Annotated[
         Path | None, typer.Option(help="CSV of ratings; a MovieLens sample if left out.")
     ] = None,
-    nights: Annotated[int, typer.Option(help="Nights after the first.")] = 5,
-    size: Annotated[int, typer.Option(help="Ratings of a night after the first.")] = 200,
+    nights: Annotated[int, typer.Option(help="Runs after the first.")] = 5,
+    size: Annotated[int, typer.Option(help="Ratings of a run after the first.")] = 200,
     seeds: Annotated[int, typer.Option(help="How often all of it is repeated.")] = 3,
 ) -> None:
     """Print the last run's measures with and without a warm start, by seed and on average."""
@@ -70,7 +69,7 @@ def main(
                     {
                         "warm": warm,
                         "seed": seed,
-                        **last_night(frame, Path(folder), nights, size, warm, seed),
+                        **last_run(frame, Path(folder), nights, size, warm, seed),
                     }
                 )
     measures = pd.DataFrame(rows)

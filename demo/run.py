@@ -52,9 +52,9 @@ def main() -> None:
             explained = False
             for line in run.stdout:
                 log.write(line)
-                if found := JOB_LINE.search(line):
-                    print(f"  {found[1] or 'error'}: {found[2]}")
-                    explained = found[1] is None
+                if match := JOB_LINE.search(line):
+                    print(f"  {match[1] or 'error'}: {match[2]}")
+                    explained = match[1] is None
     if run.returncode:
         for copy in new:  # a file that cannot be used must not fail the next run too
             copy.unlink()

@@ -41,8 +41,8 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """
     [(folder,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
     Path(folder).mkdir(exist_ok=True)
-    for left in Path(folder).glob(f"{name}.duckdb*"):  # by one that was killed
-        left.unlink()
+    for leftover in Path(folder).glob(f"{name}.duckdb*"):  # by one that was killed
+        leftover.unlink()
     connection.execute(f"ATTACH {quote(f'{folder}/{name}.duckdb')} AS {name}")
 
 
