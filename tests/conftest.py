@@ -24,10 +24,9 @@ LONGEST = [
 ]
 # All tests of these files or folders are slow; single ones are marked where they are.
 SLOW = [
-    "airflow_integration/test_connections.py",
-    "airflow_integration/test_dag.py",
-    "airflow_integration/test_live.py",
+    "airflow_integration",
     "benchmarks",
+    "report/test_report.py",
     "repository/test_demo.py",
     "repository/test_wheel.py",
     "store/test_remote_kills.py",

@@ -215,6 +215,7 @@ def test_an_unexpected_error_is_a_failed_run_too(tmp_path: Path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_runs_says_where_a_run_failed(store: Store, ratings: Path, quick):
     run_night(store, quick, "n1", ratings=[ratings])
     ended = cofi(

@@ -63,6 +63,7 @@ def reference() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     return json.loads(ended.stdout), measured.loc[sorted(users, key=str)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ndcg@10", "recall@20", "map@10", "mrr@10", "hit_rate@10"])
 def test_each_users_measures_are_those_of_ranx(reference, name):
     expected, measured = reference

@@ -42,6 +42,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
+@pytest.mark.slow
 def test_a_file_larger_than_the_memory_limit_is_taken_within_it(store: Store) -> None:
     n_rows, review = 200_000, "lorem ipsum dolor sit amet " * 100
     path = store.landing / "reviews.csv"

@@ -23,6 +23,7 @@ with machine.limited(2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["auto", "cpu", "gpu"])
 def test_tensorflow_gets_the_threads_and_the_device_that_it_is_asked_for(device):
     environment = {

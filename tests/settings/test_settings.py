@@ -251,6 +251,7 @@ for name, field in form_fields().items():
 """
 
 
+@pytest.mark.slow
 def test_airflow_takes_each_field_as_a_param_and_checks_its_bounds(tmp_path: Path) -> None:
     # In a process of its own: the first import of Airflow fixes its home for all other tests.
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}

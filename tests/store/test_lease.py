@@ -53,6 +53,7 @@ def test_the_lease_of_a_killed_process_is_taken_over(
     assert "tasks/n1/ingest.json" in s3.names()
 
 
+@pytest.mark.slow
 def test_the_second_writer_waits_and_neither_is_lost(
     place: Place, environment: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

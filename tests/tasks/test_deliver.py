@@ -202,6 +202,7 @@ WHOLE = """
         (SELECT sum(score)::float FROM cofi.popular_items)"""
 
 
+@pytest.mark.slow
 def test_a_reader_meanwhile_sees_one_whole_run(runs: Store, settings: Settings, database: str):
     whole = {}
     for key in ("n1", "n2"):
@@ -304,6 +305,7 @@ def test_killed_anywhere_and_run_again(runs: Store, settings: Settings, database
     assert relations(database) == ALL
 
 
+@pytest.mark.slow
 def test_two_deliveries_at_once_go_one_by_one(
     runs: Store, settings: Settings, database: str, tmp_path: Path
 ):
@@ -374,6 +376,7 @@ def test_many_deliveries_take_no_more_room_than_a_few(
     assert sizes[-1] == sizes[1]
 
 
+@pytest.mark.slow
 def test_an_erased_user_is_gone_with_the_next_delivery_also_of_the_same_run(
     runs: Store, settings: Settings, database: str
 ):

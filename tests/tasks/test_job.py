@@ -451,6 +451,7 @@ def leave_whether_tensorflow_comes_with(module: str) -> None:
     sys.exit(int("tensorflow" in sys.modules))
 
 
+@pytest.mark.slow
 def test_only_tasks_that_learn_import_tensorflow():
     def imports_it(module: str) -> bool:
         return bool(exit_code(leave_whether_tensorflow_comes_with, f"cofi_jobs.{module}"))
@@ -463,6 +464,7 @@ def test_only_tasks_that_learn_import_tensorflow():
     assert not imports_it("cli.show.explanation")
 
 
+@pytest.mark.slow
 def test_learning_does_without_what_keras_imports_to_draw_and_others_may_import_it_afterwards():
     script = "import sys; from cofi_jobs.model.keras_import import import_keras; import_keras(); "
     script += "import cofi_jobs.tasks.train; "

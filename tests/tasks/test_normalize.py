@@ -153,6 +153,7 @@ def all_differ(nights: list[list[pd.DataFrame]]) -> bool:
     return len(set(contents)) == len(contents)  # ingest takes each content once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("users", "items"),
     [
@@ -409,6 +410,7 @@ def withdrawals_of(
     return st.lists(night, min_size=1, max_size=3, unique_by=str)
 
 
+@pytest.mark.slow
 @given(withdrawals_of(st.integers(1, 2), st.integers(10, 12)))
 @settings(max_examples=30, deadline=None)
 def test_a_withdrawal_counts_until_a_newer_rating_comes(

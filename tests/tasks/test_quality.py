@@ -52,6 +52,7 @@ def test_the_held_out_rmse_of_item_means_is_that_of_pandas(movielens: Store):
     assert metrics["item_means"]["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_similar_films_are_those_that_a_person_would_name(movielens: Store):
     items = pd.read_parquet(movielens.table(KEY, "normalized") / "items.parquet").set_index(
         "item_id"

@@ -74,6 +74,7 @@ def test_a_new_task_has_its_lineage(audit: Task) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_new_task_has_a_command_and_runs_with_the_others_in_a_folder(
     audit: Task, store: Store, quick: Settings
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_new_task_has_a_command_and_runs_with_the_others_in_a_folder(
     assert store.required_outcome("n2", "audit")["rows"] == both
 
 
+@pytest.mark.slow
 def test_a_new_task_sees_what_it_reads_in_a_bucket_when_the_cache_is_empty(
     audit: Task, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
