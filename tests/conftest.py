@@ -30,6 +30,7 @@ SLOW = [
     "repository/test_demo.py",
     "repository/test_wheel.py",
     "store/test_remote_kills.py",
+    "tasks/test_quality.py",
     "tasks/test_tune.py",
 ]
 
