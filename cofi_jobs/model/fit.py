@@ -46,7 +46,7 @@ def fit(
     With `objective.exact_users` Adam changes X alone, and W and b are those of the exact rows for
     the last X. The initial W and b do not matter then, and each user's ratings must be in order of
     time. Otherwise each step changes X, W and b by the gradients of the J of all ratings.
-    Raises TrainingError with the step and the setting to look at when J is no longer finite.
+    Raises TrainingError with the step and the setting to look at when J or X is no longer finite.
     """
     ratings = by_user(user_index, item_index, y, n_users=len(initial.W))
     item_counts = tally(ratings.item_index, len(initial.X))
@@ -59,7 +59,11 @@ def fit(
     learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
     losses = minimise(objective, learned, gradients)
     X, *rows = (variable.numpy() for variable in learned)
-    _check_finite(objective, objective.steps + 1, float(np.abs(X).sum()))
+    if not np.isfinite(np.abs(X).sum()):
+        raise TrainingError(
+            f"X of the {objective.name} model is not finite after the last step; "
+            f"{_advice(objective)}"
+        )
     if objective.exact_users:
         rows = [*RowSolver(objective, X, item_counts).solve(ratings)]
     elif not objective.bias:
@@ -91,5 +95,9 @@ def _check_finite(objective: Objective, step: int, J: float) -> None:
     if not math.isfinite(J):
         raise TrainingError(
             f"J of the {objective.name} model is {J:g} in step {step}, expected a finite number; "
-            f"lower {objective.name}_learning_rate (now {objective.learning_rate:g})"
+            f"{_advice(objective)}"
         )
+
+
+def _advice(objective: Objective) -> str:
+    return f"lower {objective.name}_learning_rate (now {objective.learning_rate:g})"

@@ -45,15 +45,15 @@ class FullGradient:
 
 
 class ProjectedGradient:
-    """J minimised over W and b, a function of X alone, and its gradient (variable projection).
+    """J at the exact rows W and b for X, and its gradient by X (variable projection).
 
-    Each step takes some users; a round of steps takes all of them, in random order. At their exact
-    rows J does not change with W and b, so the gradient by X of J at these rows is the gradient of
-    the minimum (Golub & Pereyra 1973, SIAM J. Numer. Anal. 10). J and gradient are scaled to all
-    ratings.
+    Each step takes some users; a round of steps takes all of them, in random order. J and gradient
+    are scaled to all ratings.
 
-    With recency the rows are those that users have in the end, while J weights all ratings alike.
-    That makes better X than weights by recency in both.
+    With `recency = 0` the rows minimise J, so the gradient by X at these rows is the gradient of
+    the minimum (Golub & Pereyra 1973, SIAM J. Numer. Anal. 10). With recency the rows minimise a J
+    weighted by recency, and the gradient is that of the unweighted J at these rows: a heuristic
+    that gives better X (docs/model.md).
     """
 
     n_learned = 1

@@ -17,8 +17,8 @@ class Objective:
     """How one model is learned.
 
     The defaults are the textbook's loop: all ratings in each step, a constant learning rate, the
-    same lambda everywhere. With `exact_users` Adam learns X alone, and w_j and b_j are at each step
-    the exact minimum of J for that X (`ridge`).
+    same lambda everywhere. With `exact_users` Adam learns X alone, and in each step w_j and b_j are
+    the exact minimum, for that X, of J with its ratings weighted by recency (`ridge`).
     """
 
     name: str = "textbook"

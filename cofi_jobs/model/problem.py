@@ -34,7 +34,7 @@ class Problem(NamedTuple):
     user_penalty: np.ndarray  # (n_users,)
     bias_penalty: float | np.floating
     alpha: np.ndarray | None = None  # (n_users,); None: no term of all pairs
-    weight: np.ndarray | None = None  # c, (n_ratings,); None: 1
+    weight: np.ndarray | None = None  # c, (n_ratings,); None: 1, as in training
 
 
 @dataclass(frozen=True)

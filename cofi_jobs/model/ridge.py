@@ -5,8 +5,9 @@ regression (Hu, Koren, Volinsky 2008, ICDM, equation 4):
 
     A w = sum of c_i y_i x_i    with    A = alpha_j X'X + sum of c_i x_i x_i' + penalty I,
 
-with sums over the items i that the user has rated. `ridge_solution` is that definition. Training
-solves many users at once (`row_solver`), and `explain` asks how a row changes without one rating.
+with sums over the items i that the user has rated. `ridge_solution` is that definition, which only
+tests call. Training solves many users at once (`row_solver`), and `explain` asks how a row changes
+without one rating. These two raise tiny penalties first (`floored_penalty`).
 """
 
 import numpy as np
@@ -55,7 +56,7 @@ def ridge_matrix(
 
     Shapes: `gram` (k, k), `alpha` (u,), `penalty` (u, k) or (u, 1).
     """
-    penalty = sufficient(penalty, products)
+    penalty = floored_penalty(penalty, products)
     if np.any(alpha):
         products += np.multiply.outer(alpha, gram)
     diagonal = np.arange(len(gram))
@@ -63,7 +64,7 @@ def ridge_matrix(
     return products
 
 
-def sufficient(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
+def floored_penalty(penalty: np.ndarray, products: np.ndarray) -> np.ndarray:
     """The penalties (u, k) or (u, 1), raised to what float32 can tell from rounding errors.
 
     `products` (u, k, k) are what the penalties are added to.

@@ -11,7 +11,7 @@ import numpy as np
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import UserRatings
-from cofi_jobs.model.ridge import recency_weights, sufficient
+from cofi_jobs.model.ridge import floored_penalty, recency_weights
 from cofi_jobs.model.user_groups import alike
 
 USERS_AT_ONCE = 1024  # users of a block, which one thread solves: few, so that they stay in cache
@@ -98,7 +98,7 @@ class RowSolver:
             np.matmul(transposed, rated, out=products[part])
             right[part] = (transposed @ block.target.take(places)[..., None])[..., 0]
             done = part.stop
-        penalty, alpha = sufficient(block.penalty[users], products), block.alpha[users]
+        penalty, alpha = floored_penalty(block.penalty[users], products), block.alpha[users]
         usual = block.counts[users].mean() * self.mean_product + alpha.mean() * self.gram
         usual += np.diag(penalty.mean(axis=0))
         inverse = np.linalg.inv(usual).astype(np.float32)

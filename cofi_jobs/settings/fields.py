@@ -117,7 +117,9 @@ class Settings(BaseModel):
         None, "Lowest rating of an item that counts as liked. Empty: three quarters up the scale."
     )
     exact_users: bool = train(
-        True, "Set users' rows to J's exact minimum in each step. false: Adam learns them too."
+        True,
+        "Set users' rows to the exact minimum of J, weighted by recency, in each step. "
+        "false: Adam learns them too.",
     )
     recency: float = train(
         0.5,

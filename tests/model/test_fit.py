@@ -189,6 +189,20 @@ def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
         fit(Objective("rating"), initial_factors(60, 80, 3, seed=0), user, item, targets)
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("exact_users", [False, True])
+def test_a_last_step_that_blows_up_is_told_from_a_J_that_does(exact_users):
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    objective = Objective("rating", learning_rate=1e38, steps=1, exact_users=exact_users)
+    with pytest.raises(
+        TrainingError,
+        match=r"^X of the rating model is not finite after the last step; "
+        r"lower rating_learning_rate \(now 1e\+38\)$",
+    ):
+        fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+
+
 @pytest.mark.slow
 def test_exact_users_end_where_adam_on_all_ends_and_come_there_faster():
     truth, seen = planted()
