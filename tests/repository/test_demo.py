@@ -90,7 +90,7 @@ def test_run_ends_with_a_summary(runs: Runs) -> None:
     progress, summary = runs.good.stdout.split("CoFi run ")
     assert f"train: learning from all {read - 2} ratings" in progress
     assert f"{read} ratings read, {read - 2} taken, 2 rejected" in summary
-    assert "1 refused: rating is not a number" in summary
+    assert "1 rejected: rating is not a number" in summary
     for measure, baseline in (("RMSE", "item means"), ("ndcg@10", "popularity")):
         assert re.search(
             rf"{measure} .* \d+\.\d{{4}} .* \d+\.\d{{4}} .* {baseline}", summary, re.IGNORECASE
