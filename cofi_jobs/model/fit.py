@@ -11,7 +11,7 @@ import tensorflow as tf
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors
-from cofi_jobs.model.gradients import FullGradient, Gradients, ProjectedGradient
+from cofi_jobs.model.gradients import FullGradient, ProjectedGradient, StepGradients
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import by_user
 from cofi_jobs.model.row_solver import RowSolver
@@ -50,14 +50,14 @@ def fit(
     """
     ratings = by_user(user_index, item_index, y, n_users=len(initial.W))
     item_counts = tally(ratings.item_index, len(initial.X))
-    gradients: Gradients = (
+    step_gradients: StepGradients = (
         ProjectedGradient(objective, ratings, item_counts, seed)
         if objective.exact_users
         else FullGradient(objective, ratings, item_counts)
     )
-    parts = (initial.X, initial.W, initial.b)[: gradients.n_learned]
+    parts = (initial.X, initial.W, initial.b)[: step_gradients.n_learned]
     learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
-    losses = minimise(objective, learned, gradients)
+    losses = minimise(objective, learned, step_gradients)
     X, *rows = (variable.numpy() for variable in learned)
     if not np.isfinite(np.abs(X).sum()):
         raise TrainingError(
@@ -72,15 +72,15 @@ def fit(
 
 
 def minimise(
-    objective: Objective, learned: Sequence[tf.Variable], gradients: Gradients
+    objective: Objective, learned: Sequence[tf.Variable], step_gradients: StepGradients
 ) -> list[float]:
     """The training loop: change `learned` in all steps of the objective; J before each step."""
     exact = objective.exact_users
     adam = Adam(learned, EXACT_BETA_1 if exact else BETA_1, EXACT_EPSILON_SHARE if exact else 0)
     losses: list[float] = []
     for learning_rate in objective.learning_rates(objective.steps):
-        J, slopes = gradients.at(*(tf.convert_to_tensor(variable) for variable in learned))
-        adam.step(slopes, learning_rate)
+        J, gradients = step_gradients.next_step(*map(tf.convert_to_tensor, learned))
+        adam.step(gradients, learning_rate)
         losses.append(float(J))
         _check_finite(objective, len(losses), losses[-1])
         if len(losses) % max(1, objective.steps // 5) == 0:

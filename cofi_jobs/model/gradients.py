@@ -20,13 +20,16 @@ from cofi_jobs.model.training_step import cost_and_gradients
 CHUNK = 100_000
 
 
-class Gradients(Protocol):
-    """J and its gradients, step after step."""
+class StepGradients(Protocol):
+    """Gives J and its gradients for one step of training after the other."""
 
     n_learned: int  # of X, W and b, in this order
 
-    def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J before the next step, and its gradients by what is learned."""
+    def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J before the next step, and its gradients by what is learned.
+
+        Each call is for another step, whose ratings may be others.
+        """
 
 
 class FullGradient:
@@ -36,7 +39,7 @@ class FullGradient:
         self.n_learned = 3 if objective.bias else 2
         self.problem = problem(objective, ratings, item_counts)
 
-    def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradients at this X and W (and b)."""
         X, W, *b = learned
         parameters = Parameters(X, W, *(b or [tf.zeros(len(W))]))
@@ -65,7 +68,7 @@ class ProjectedGradient:
         n_steps = objective.steps_per_round(len(ratings.y))
         self.users_of_steps = users_of_steps(ratings.counts, n_steps, seed)
 
-    def at(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at this X, estimated from the next users."""
         [X] = learned
         solver = RowSolver(self.objective, X.numpy(), self.item_counts)

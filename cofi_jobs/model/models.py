@@ -73,8 +73,8 @@ def _fit_from(
 
 
 @dataclass(frozen=True)
-class Model:
-    """Both models and the item means, in stars."""
+class BothFits:
+    """The rating model (in stars), the ranking model (scores), and the item means (in stars)."""
 
     rating: Fit
     ranking: Fit
@@ -88,13 +88,13 @@ def fit_both(
     settings: Settings,
     scale: Scale,
     start: Start | None = None,
-) -> Model:
+) -> BothFits:
     """Fit the rating model and the ranking model to the same ratings, from `start` on if given.
 
     `means` (n_items,) are those that were taken off in `y_norm`.
     """
     rating_start, ranking_start = (start.rating, start.ranking) if start else (None, None)
-    return Model(
+    return BothFits(
         fit_rating_model(ratings, y_norm, settings, scale, rating_start),
         fit_ranking_model(ratings, settings, scale, ranking_start),
         means,

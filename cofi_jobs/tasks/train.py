@@ -20,7 +20,7 @@ from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import relevant_from
 from cofi_jobs.model.item_means import item_means, mean_normalised
-from cofi_jobs.model.models import Model, fit_both
+from cofi_jobs.model.models import BothFits, fit_both
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import schemas
@@ -75,15 +75,15 @@ def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
 
 
 def _write_model(
-    store: Store, run_key: str, table: str, model: Model, users: pa.Table, items: pa.Table
+    store: Store, run_key: str, table: str, fits: BothFits, users: pa.Table, items: pa.Table
 ) -> None:
-    rating, ranking = model.rating.factors, model.ranking.factors
+    rating, ranking = fits.rating.factors, fits.ranking.factors
     n_factors = rating.X.shape[1]
     item_columns = [
         items["item_id"],
         to_column(rating.X),
         to_column(ranking.X),
-        model.means,
+        fits.means,
         items["n_ratings"],
     ]
     item_schema = schemas.item_factors(items["item_id"].type, n_factors)
@@ -106,11 +106,11 @@ def _write(factors: pa.Table, path: Path) -> None:
     pq.write_table(factors, path, row_group_size=ROW_GROUP, use_dictionary=False)
 
 
-def _losses(models: dict[str, Model]) -> pa.Table:
+def _losses(fits: dict[str, BothFits]) -> pa.Table:
     rows = [
         {"fit": name, "head": model_name, "step": step, "J": J}
-        for name, model in models.items()
-        for model_name, result in (("rating", model.rating), ("ranking", model.ranking))
+        for name, both in fits.items()
+        for model_name, result in (("rating", both.rating), ("ranking", both.ranking))
         for step, J in enumerate(result.losses, start=1)
     ]
     return pa.Table.from_pylist(rows)

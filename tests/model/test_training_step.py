@@ -22,11 +22,11 @@ def test_with_exact_users_the_first_step_follows_the_gradient():
     )
     ratings = by_user(user, item, truth[seen], n_users=80)
     projected = gradients.ProjectedGradient(objective, ratings, np.bincount(item), seed=0)
-    _, [slope] = projected.at(tf.constant(start.X))
-    size, usual = np.sqrt(0.001) * np.abs(slope), np.sqrt(np.mean(np.square(slope)))
+    _, [gradient] = projected.next_step(tf.constant(start.X))
+    size, usual = np.sqrt(0.001) * np.abs(gradient), np.sqrt(np.mean(np.square(gradient)))
     # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet
     # scaled up.
-    expected = start.X - 0.05 * np.sign(slope) * size / (size + 0.3 * usual)
+    expected = start.X - 0.05 * np.sign(gradient) * size / (size + 0.3 * usual)
     np.testing.assert_allclose(
         fit(objective, start, user, item, truth[seen]).factors.X, expected, atol=1e-6
     )
