@@ -13,8 +13,6 @@ from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
-COUNTS = ("rows_read", "rows_taken", "rows_refused")
-
 
 class Counts(TypedDict):
     """What became of the rows of a file; `reasons` counts the rejected rows by reason."""
@@ -32,9 +30,7 @@ class FileRecord(Counts):
     name: str
     path: str
     bytes: int
-    mtime_ns: (
-        int | None
-    )  # None: an erasure removed the file, so if it is there again it is read again
+    mtime_ns: int | None  # None: an erasure removed the file; if it comes again, it is read again
     sha256: str
     part: str  # file in the batch's folders; another one after an erasure
     rows_erased: NotRequired[int]
@@ -123,22 +119,21 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
         if not path.is_file():
             raise DataError(f"found no file {path}, expected a file of ratings")
         stat = path.stat()
-        # A file with the path, size and time of one that was read before is not read again to know
-        # it.
+        # A file with the path, size and time of a recorded one is not hashed again.
         known = digests.get((str(path), stat.st_size, stat.st_mtime_ns))
         file = NewFile(path, stat.st_size, stat.st_mtime_ns, known or sha256(path))
         if file.sha256 in taken_by_others:
             if not known:
                 replayed.append(path)
-            log.info("%s: an earlier run took this content, so it is left", path)
+            log.info("%s: an earlier run took this content, so it is skipped", path)
         else:
             gone.pop(file.sha256, None)
             new[file.sha256] = file
-    in_turn = sorted(new.values(), key=lambda file: (file.name, file.sha256))
-    return Batch(in_turn, list(gone.values()), replayed)
+    files = sorted(new.values(), key=lambda file: (file.name, file.sha256))
+    return Batch(files, list(gone.values()), replayed)
 
 
-def in_order(records: Sequence[FileRecord]) -> list[FileRecord]:
+def by_name(records: Sequence[FileRecord]) -> list[FileRecord]:
     """Records in the order in which readers take a batch's files."""
     return sorted(records, key=lambda record: (record["name"], record["sha256"]))
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from cofi_jobs.ingestion.macros import SECONDS
 from cofi_jobs.ingestion.packed import open_unpacked
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.text_table import TextTable, forget_rejects
@@ -33,9 +34,6 @@ SAMPLE = 100_000  # first rows, in which the texts of ratings are looked up
 MOST_TEXTS = 1000  # of ratings
 MOST_ODD = 200_000  # lines
 ID = "DECIMAL(18, 0)"  # with a comma for its point it rejects 7.5, which BIGINT takes for 8
-LATEST = 1e11  # seconds since 1970; a larger number counts milliseconds or less
-TOO_LATE = "time is not in seconds"
-DIGITS = np.frombuffer(b"0123456789", np.uint8)
 BLOCK = 1 << 17  # small enough for the processor's cache
 
 
@@ -72,7 +70,7 @@ def take(
         n_taken = sql.write_parquet(connection, _numbers(source, table, texts), path)
     except duckdb.Error:  # such as a time in other units; reading the text gives the right message
         n_taken = 0
-    if not n_taken or not _all_lines_are_told(connection, table, n_lines - n_taken):
+    if not n_taken or not _rejects_explain_all(connection, table, n_lines - n_taken):
         forget_rejects(connection)
         return None
     [(low, high)] = connection.execute(f"""
@@ -81,18 +79,22 @@ def take(
     return Plain(n_taken, low, high, _odd(source, table))
 
 
-def _all_lines_are_told(
-    connection: duckdb.DuckDBPyConnection, table: TextTable, n_rejected: int
+def _rejects_explain_all(
+    connection: duckdb.DuckDBPyConnection, table: TextTable, n_missing: int
 ) -> bool:
-    """Whether so many lines are in reject_errors, all for reasons that text would give too."""
+    """Whether the lines that were not taken are exactly those in reject_errors.
+
+    Each must have too many columns or too few for the text reader too, or a cell that the reader of
+    numbers rejects: such a line is judged by its text.
+    """
     # To the reader of text no column follows a separator at the end of a line.
     ends_in_separator = f"suffix(trim(csv_line, E'\\r\\n'), {sql.quote(table.separator)})"
-    [(n_odd, alike)] = connection.execute(f"""
+    [(n_odd, same_reasons)] = connection.execute(f"""
         SELECT count(DISTINCT line), coalesce(bool_and(error_type = 'CAST'
             OR (error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS')
                 AND NOT {ends_in_separator})), true)
         FROM reject_errors""").fetchall()
-    return n_odd == n_rejected and alike
+    return n_odd == n_missing and same_reasons
 
 
 def count_plain_lines(table: TextTable) -> int:
@@ -114,18 +116,22 @@ def count_plain_lines(table: TextTable) -> int:
 def _is_plain(lines: bytes, separator: bytes) -> bool:
     """Whether whole lines hold only words and numbers, all written as numbers usually are."""
     words = lines.translate(None, b"0123456789.-\r\n" + separator)
+    # +7, 1_000, quotation marks, blanks; -0
     if (words and not words.isalpha()) or (b"-" in lines and b"-0" in lines):
         return False
     byte = np.frombuffer(b"\n" + lines, np.uint8)
-    is_digit = byte - DIGITS[0] < len(DIGITS)
+    # Below "0" the subtraction wraps to a large number.
+    is_digit = byte - ord("0") < 10
+    # 007, but not 0.5 or 1.00
     leading_zero = (
-        (byte[1:-1] == DIGITS[0]) & is_digit[2:] & ~is_digit[:-2] & (byte[:-2] != ord("."))
+        (byte[1:-1] == ord("0")) & is_digit[2:] & ~is_digit[:-2] & (byte[:-2] != ord("."))
     )
     is_end = byte == ord("\n")
     blank_line = is_end[:-1] & (is_end[1:] | (byte[1:] == ord("\r")))
     if leading_zero.any() or blank_line.any():
         return False
-    word_after_digit = is_digit[:-1] & (byte[1:] > DIGITS[-1]) & (byte[1:] != separator[0])
+    # 1e2, 0x10
+    word_after_digit = is_digit[:-1] & (byte[1:] > ord("9")) & (byte[1:] != separator[0])
     return not (words and word_after_digit.any())
 
 
@@ -159,9 +165,9 @@ def _numbers(source: RatingFile, table: TextTable, texts: list[str]) -> str:
     if source.has_times:
         seconds = sql.name(source.chosen["timestamp"])
         types[source.chosen["timestamp"]] = ID
-        too_late = f"error('{TOO_LATE}')"
         time = (
-            f"CASE WHEN abs({seconds}) < {LATEST} THEN to_timestamp({seconds}) ELSE {too_late} END"
+            f"CASE WHEN abs({seconds}) < {SECONDS:g} THEN to_timestamp({seconds}) "
+            "ELSE error('time is not in seconds') END"
         )
     # An empty cell is no NULL, which would fit.
     relation = table.relation(

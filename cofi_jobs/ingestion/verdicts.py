@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from cofi_jobs.ingestion.rating_file import RatingFile
 
-# What the column `op` may say, in words and as the letters of change data capture. No word is an
-# insert.
+# What the column `op` may say, in words and as the letters of change data capture. An empty cell
+# counts as an insert.
 WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
 DELETES = ("delete", "d")
 LARGEST = 1e9  # rating

@@ -13,12 +13,11 @@ from cofi_jobs.core.progress import track
 from cofi_jobs.erasure.tombstones import Tombstones
 from cofi_jobs.ingestion import bucket_files, query_rows, staging
 from cofi_jobs.ingestion.batch import (
-    COUNTS,
     Batch,
     FileRecord,
     NewFile,
+    by_name,
     find_batch,
-    in_order,
     reasons,
     totals,
 )
@@ -94,7 +93,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         ends = scale(settings, properties.scale)
         written = _write(connection, staged, properties.id_types, ends, folders)
         _keep_gone(batch, folders)
-        records = in_order([*written, *batch.gone])
+        records = by_name([*written, *batch.gone])
         _check_rejected(store, settings, run_key, records, rejected)
     store.records.write_properties(properties.record())
     _log_batch(store, run_key, records)
@@ -187,8 +186,10 @@ def _write(
         taken, rejected = folders.taken / file.part, folders.rejected / file.part
         counts = staging.write(connection, rows, file.name, id_types, ends, taken, rejected)
         records.append(file.record(counts))
-        numbers = (counts[key] for key in COUNTS)  # type: ignore[literal-required]
-        log.info("%s: %d rows read, %d taken, %d rejected", file.path, *numbers)
+        log.info(
+            "%s: %d rows read, %d taken, %d rejected",
+            *(file.path, counts["rows_read"], counts["rows_taken"], counts["rows_refused"]),
+        )
     return records
 
 
