@@ -8,6 +8,7 @@ record names are leftovers, which `vacuum` removes.
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from cofi_jobs.core.errors import StoreError
@@ -50,6 +51,16 @@ def taken_digests(store: Store) -> set[str]:
         for key in store.batches()
         for file in store.required_outcome(key, "ingest")["files"]
     }
+
+
+def check_all_taken(store: Store, run_key: str, paths: Iterable[Path]) -> None:
+    """Raise StoreError if a published run is given a file that no batch has."""
+    taken = taken_digests(store)
+    for path in paths:
+        if files.sha256(path) not in taken:
+            raise StoreError(
+                f"run {run_key} is published and never rewritten; give {path} to another run key"
+            )
 
 
 def show_rejected(store: Store, run_key: str, folder: Path) -> None:

@@ -9,12 +9,15 @@ from typing import Literal
 
 Declared = Mapping[str, "Task"]
 
-PUBLISH = "publish"  # the task that makes a run final
+FINAL_TASK = "publish"  # makes a run final
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A setting that names an Airflow connection, and the variable that the task reads instead."""
+    """A setting that names an Airflow connection.
+
+    `variable` is the environment variable in which the task gets the connection's content.
+    """
 
     setting: str
     variable: str
@@ -32,7 +35,9 @@ class Task:
     name: str
     summary: str  # one sentence: what it does
     about: str = ""  # more about it, for Airflow's UI, in Markdown
-    if_it_fails: str = "clear it: it can be run again."  # what to do, for Airflow's UI
+    if_it_fails: str = (
+        "clear it: it can be run again."  # goes on after "If it fails, "; in Markdown
+    )
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     maintains: tuple[str, ...] = ()  # folders that it cleans besides
@@ -40,6 +45,7 @@ class Task:
     writes_besides: str = ""
     needs: tuple[str, ...] = ()  # tasks of the same run that must have ended well
     after: tuple[str, ...] = ()  # tasks that come before it, but that it can do without
+    begins_run: bool = False  # makes the store; gets the run's input; keeps its record in a rerun
     every_run: bool = True  # False: only on demand, or only if a setting asks for it
     repeatable: bool = False  # also once the run is published: it rewrites nothing that readers use
     of_failed_runs: bool = False  # also runs when a task in `after` has failed
@@ -92,7 +98,7 @@ def before(declared: Declared, name: str) -> list[str]:
     """
     task = declared[name]
     direct = [*task.needs, *task.after]
-    if name == PUBLISH:
+    if name == FINAL_TASK:
         run = [
             t for t in declared.values() if t.every_run and not _follows_publication(declared, t)
         ]
@@ -129,15 +135,15 @@ def required(declared: Declared, name: str) -> list[str]:
 def invalidated_by(declared: Declared, name: str) -> set[str]:
     """Tasks of a run whose results are out of date once a task runs again."""
 
-    def users(name: str) -> set[str]:
-        written = {*declared[name].writes}
+    def readers_of(task_name: str) -> set[str]:
+        written = {*declared[task_name].writes}
         return {
             task.name
             for task in declared.values()
-            if task.every_run and (name in task.needs or written & {*task.reads})
-        } - {name}
+            if task.every_run and (task_name in task.needs or written & {*task.reads})
+        } - {task_name}
 
-    return _closure(users(name), users)
+    return _closure(readers_of(name), readers_of)
 
 
 def runs_when_published(declared: Declared, name: str) -> bool:
@@ -164,7 +170,7 @@ def table(declared: Declared) -> str:
 
 
 def _follows_publication(declared: Declared, task: Task) -> bool:
-    return PUBLISH in _closure(task.needs, lambda name: declared[name].needs)
+    return FINAL_TASK in _closure(task.needs, lambda name: declared[name].needs)
 
 
 def _listed(folders: Iterable[str], besides: str) -> str:

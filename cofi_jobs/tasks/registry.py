@@ -24,6 +24,7 @@ INGEST = Task(
         Credential("source_connection", SOURCE_DATABASE, "database"),
         Credential("source_files_connection", SOURCE_FILES, "files"),
     ),
+    begins_run=True,
     counts=("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),
 )
 NORMALIZE = Task(

@@ -4,8 +4,6 @@ import importlib
 import logging
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +13,7 @@ from cofi_jobs.core.errors import CofiError, StoreError
 from cofi_jobs.model.keras_import import import_keras
 from cofi_jobs.model.quiet_start import quiet_start
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.batches import taken_digests
-from cofi_jobs.store.files import sha256
+from cofi_jobs.store.batches import check_all_taken
 from cofi_jobs.store.run_keys import check_run_key
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import (
@@ -44,7 +41,7 @@ def run_task(
     task = DECLARED[name]
     check_run_key(run_key)
     secrets = given()
-    if name == "ingest":
+    if task.begins_run:
         store.create()
     elif not store.exists():
         raise StoreError(
@@ -52,7 +49,7 @@ def run_task(
         )
     with store.lock(name, run_key, needs=task.folders) as store:
         if store.manifest(run_key) is not None and not runs_when_published(DECLARED, name):
-            _check_that_all_is_taken(store, run_key, inputs.get("ratings", ()))
+            check_all_taken(store, run_key, inputs.get("ratings", ()))
             log.info("run %s is published already, %s has nothing to do", run_key, name)
             return store.outcome(run_key, name) or {}
         try:
@@ -72,18 +69,16 @@ def run_task(
 def run_all(store: Store, settings: Settings, run_key: str, **inputs: Any) -> None:
     """Run all tasks of a run, in order. A failed run still gets its report.
 
-    `inputs` are for ingest.
+    `inputs` are for the task that begins the run.
     """
     for task in in_order(DECLARED):
         if not task.every_run:
             continue
         try:
-            run_task(
-                task.name, store, settings, run_key, **(inputs if task.name == "ingest" else {})
-            )
+            run_task(task.name, store, settings, run_key, **(inputs if task.begins_run else {}))
         except Exception:
-            if not task.repeatable and store.manifest(run_key) is None:
-                _finish_failed_run(store, settings, run_key)
+            if store.manifest(run_key) is None:
+                _finish_failed_run(store, settings, run_key, task)
             raise
 
 
@@ -99,7 +94,9 @@ def _run(
             )
     # The tables of later tasks are out of date from here on. The record of an earlier ingest stays:
     # it says which files were accepted.
-    outdated = invalidated_by(DECLARED, task.name) | ({task.name} - {"ingest"})
+    outdated = invalidated_by(DECLARED, task.name)
+    if not task.begins_run:
+        outdated.add(task.name)
     store.records.forget_outcomes(run_key, outdated)
     settings, from_file = tuned.in_use(store, settings, run_key, task.name)
     module = _module(task, settings.device)
@@ -111,9 +108,7 @@ def _run(
         start = time.monotonic()
         outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
     outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
-    if task.name == "train":
-        outcome["tuned"] = from_file  # the tasks after it go by this
-    return outcome
+    return outcome | tuned.to_outcome(task.name, from_file)
 
 
 def _module(task: Task, device: str) -> ModuleType:
@@ -124,21 +119,15 @@ def _module(task: Task, device: str) -> ModuleType:
         return importlib.import_module(f"cofi_jobs.tasks.{task.name}")
 
 
-def _check_that_all_is_taken(store: Store, run_key: str, ratings: Sequence[Path]) -> None:
-    taken = taken_digests(store)
-    for path in ratings:
-        if sha256(path) not in taken:
-            raise StoreError(
-                f"run {run_key} is published and never rewritten; give {path} to another run key"
-            )
+def _finish_failed_run(store: Store, settings: Settings, run_key: str, failed: Task) -> None:
+    """Run the tasks that failed runs need too, if their turn did not come before `failed`.
 
-
-def _finish_failed_run(store: Store, settings: Settings, run_key: str) -> None:
-    """Run the tasks that failed runs need too. If one fails as well, the first failure counts."""
+    If one fails as well, the first failure counts.
+    """
     for task in in_order(DECLARED):
-        if task.of_failed_runs and all(
-            store.outcome(run_key, earlier) for earlier in required(DECLARED, task.name)
-        ):
+        if not task.of_failed_runs or task == failed or store.outcome(run_key, task.name):
+            continue
+        if all(store.outcome(run_key, earlier) for earlier in required(DECLARED, task.name)):
             try:
                 run_task(task.name, store, settings, run_key)
             except Exception:

@@ -67,6 +67,11 @@ def in_use(
     return settings.with_tuned(values), {**record, "settings": values}
 
 
+def to_outcome(task: str, record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the outcome of a task keeps of `in_use`: that of `train`, for the tasks after it."""
+    return {"tuned": record} if task == "train" else {}
+
+
 def remark(tuned: Mapping[str, Any] | None) -> str:
     """For the message of a refused run: which tuned settings it used, and how to run without them.
 
