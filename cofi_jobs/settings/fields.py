@@ -206,14 +206,14 @@ class Settings(BaseModel):
     )
     min_users_served: float = evaluate(
         0.5,
-        "Least share of the users with a rating that the holdout model learned from.",
+        "Least share of users of whom the holdout model has seen at least one rating.",
         ge=0,
         le=1,
     )
     min_rows: float = evaluate(
         0.5,
-        "Least share of rows, compared with full lists and with the last publication's users "
-        "and items.",
+        "Least number of rows of each table, as a share of what is expected: full lists, and as "
+        "many users and items as in the last publication.",
         ge=0,
         le=1,
     )
