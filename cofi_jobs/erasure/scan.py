@@ -19,7 +19,8 @@ from cofi_jobs.store import layout
 from cofi_jobs.store.schemas import PUBLISHED, users_in
 from cofi_jobs.store.store import Store
 
-# Columns that hold no user: a user 17 is not found in an item 17 or a rank 17.
+# Columns that hold no user, some only in tables of older versions: a user 17 is not found in an
+# item 17 or a rank 17.
 NO_USERS = {
     *("item_id", "similar_item_id", "because_item_id", "title", "groups", "user_index"),
     *("item_index", "row", "rank", "n_ratings", "n_known", "n_held_out", "n_wanted"),
@@ -60,7 +61,8 @@ class Place:
 def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]) -> Traces:
     """Search the store. Columns of other things, and places that hold no user, are not searched.
 
-    Where a file waits for the next publication, the place says so.
+    A file that still holds users is `waiting` if the next publication cleans it (`Place.waits`),
+    else `remaining`.
     """
     pending = frozenset(key for user in store.records.tombstones() for key in user["pending"])
     search = Search(store, connection, users, pending)
@@ -115,7 +117,11 @@ def _in_landing(search: Search, name: PurePath) -> bool:
     return rows_of_users(search.connection, search.store.path(name), search.users) > 0
 
 
-def _is_dropped(search: Search, name: PurePath) -> bool:
+def _is_rating_file(search: Search, name: PurePath) -> bool:
+    """Whether ingest takes the file once it is complete: then publish removes it.
+
+    Hidden files stay.
+    """
     return not name.name.startswith(".")
 
 
@@ -152,7 +158,7 @@ def _is_pending_manifest(search: Search, name: PurePath) -> bool:
 ANYWHERE = Place(_in_file)
 # None: no users are there, but numbers that look like some: items, trials, times, hashes.
 PLACES: dict[str, Place | None] = {
-    layout.LANDING: Place(_in_landing, _is_dropped),
+    layout.LANDING: Place(_in_landing, _is_rating_file),
     layout.RATINGS: ANYWHERE,
     layout.REJECTED: Place(_in_rejected),
     layout.RUNS: Place(_in_file, _is_pending_table),
