@@ -35,9 +35,8 @@ class Task:
     name: str
     summary: str  # one sentence: what it does
     about: str = ""  # more about it, for Airflow's UI, in Markdown
-    if_it_fails: str = (
-        "clear it: it can be run again."  # goes on after "If it fails, "; in Markdown
-    )
+    # For Airflow's UI, in Markdown: what follows "If it fails, ".
+    if_it_fails: str = "clear it: it can be run again."
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     maintains: tuple[str, ...] = ()  # folders that it cleans besides
