@@ -44,10 +44,10 @@ class Synced:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs that patterns such as "runs/*/model" and "current/model" stand for; None: all."""
+    """The runs that patterns such as "runs/*/model" and "current/model" stand for."""
 
-    starred: frozenset[str] | None
-    current: str | None
+    wildcard_runs: frozenset[str] | None  # runs that "*" stands for; None: all
+    current: str | None  # None: nothing is published yet
 
     def covers(self, name: str, needs: Collection[str]) -> bool:
         """Whether a file lies in one of the folders that a task needs (see `Store.lock`)."""
@@ -56,7 +56,7 @@ class Runs:
             return top in needs
         run_key, table = layout.run_of(name), rest[1] if len(rest) > 2 else ""
         if not {f"{layout.RUNS}/*", f"{layout.RUNS}/*/{table}"}.isdisjoint(needs):
-            return self.starred is None or run_key in self.starred
+            return self.wildcard_runs is None or run_key in self.wildcard_runs
         return f"{layout.CURRENT_LINK}/{table}" in needs and run_key == self.current
 
 
