@@ -165,6 +165,6 @@ PLACES: dict[str, Place | None] = {
     layout.TASKS: Place(_in_messages),
     layout.MANIFESTS: Place(_in_manifest, _is_pending_manifest),
     layout.CURRENT_LINK: None,  # its files are seen below runs/
-    **dict.fromkeys((layout.CATALOGUE, layout.LISTS, layout.STUDIES)),
+    **dict.fromkeys((layout.CATALOGUE, layout.ITEM_LISTS, layout.STUDIES)),
     **dict.fromkeys((layout.TUNED, layout.TOMBSTONES, layout.ERASURE_KEY)),
 }

@@ -13,7 +13,8 @@ COMMENT = re.compile(r"(^|\s+)#.*")
 
 def read_item_lists(store: Store) -> list[ItemList]:
     """The lists that the store has, allow.txt first."""
-    files = ((store.lists / "allow.txt", True), (store.lists / "deny.txt", False))
+    folder = store.item_lists
+    files = ((folder / "allow.txt", True), (folder / "deny.txt", False))
     read = ((path, listed_ids(path), allows) for path, allows in files)
     return [ItemList(str(path), ids, allows) for path, ids, allows in read if ids is not None]
 

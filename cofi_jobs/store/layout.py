@@ -17,7 +17,7 @@ erased.json, erased.key             tombstones of erased users: keyed hashes, an
 
 LANDING = "landing"
 CATALOGUE = "catalogue"
-LISTS = "lists"
+ITEM_LISTS = "lists"
 RATINGS = "ratings"
 REJECTED = "rejected"
 RUNS = "runs"

@@ -66,16 +66,16 @@ class ArrowRun:
         )
 
     def _read(self, name: str) -> pa.Table:
-        path, filesystem = self.store.readable(self.key, name)
+        path, filesystem = self.store.location_for_readers(self.key, name)
         return pq.read_table(path, filesystem=filesystem)
 
     def _dataset(self, name: str) -> ds.Dataset:
-        path, filesystem = self.store.readable(self.key, name)
+        path, filesystem = self.store.location_for_readers(self.key, name)
         return ds.dataset(path, filesystem=filesystem)
 
     def _rows_of(self, table: str, column: str, value: str) -> pa.Table:
         """The rows of one id. Opens only the files that may hold the id."""
-        root, filesystem = self.store.readable(self.key, "")
+        root, filesystem = self.store.location_for_readers(self.key, "")
         id_ = self._id(column, value)
         files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
         # Without any such file the first one is read: the empty table needs its columns.

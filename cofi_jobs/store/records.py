@@ -1,6 +1,6 @@
 """The records of a store: small JSON files, each replaced in one step.
 
-Where the records are is a `Source`: in a folder, or in a bucket (remote.py).
+Where the records are is a `RecordFiles`: in a folder, or in a bucket (remote.py).
 """
 
 from collections.abc import Iterable
@@ -11,13 +11,9 @@ from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import files, layout
 
 Outcome = dict[str, Any]  # how a task ended: its own fields, and `settings` and `seconds`
-
-
-class Failure(TypedDict):
-    """How a task failed. A refused run's record holds its evaluation as well."""
-
-    error: str
-    permanent: bool  # whether trying again cannot help
+# How a task failed: `error`, and `permanent`, whether trying again cannot help. The record of a
+# refused run holds its evaluation as well.
+Failure = dict[str, Any]
 
 
 class Compacted(TypedDict):
@@ -38,8 +34,8 @@ class Tombstone(TypedDict):
     pending: list[str]
 
 
-class Source(Protocol):
-    """Where records are read and written, by their names in layout.py."""
+class RecordFiles(Protocol):
+    """Reads and writes records, by their names in layout.py."""
 
     def read(self, name: str) -> Any:
         """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
@@ -54,7 +50,7 @@ class Source(Protocol):
         """Names below the root that match a pattern."""
 
 
-class FolderSource:
+class FolderRecordFiles:
     """Records in a folder."""
 
     def __init__(self, root: Path) -> None:
@@ -84,14 +80,14 @@ class FolderSource:
 class Records:
     """Typed access to the records of a store."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, files: RecordFiles) -> None:
+        self.files = files
 
     # ---- of tasks
 
     def outcome(self, run_key: str, task: str) -> Outcome | None:
         """How a task of a run ended, None if it has not."""
-        return self.source.read(layout.outcome(run_key, task))
+        return self.files.read(layout.outcome(run_key, task))
 
     def required_outcome(self, run_key: str, task: str) -> Outcome:
         """How a task of a run ended. Raises StoreError if it has not."""
@@ -102,85 +98,89 @@ class Records:
 
     def write_outcome(self, run_key: str, task: str, outcome: Outcome) -> None:
         """Record how a task ended. From here on its tables count."""
-        self.source.write(layout.outcome(run_key, task), outcome)
+        self.files.write(layout.outcome(run_key, task), outcome)
 
-    def failure(self, run_key: str, task: str) -> dict[str, Any] | None:
+    def failure(self, run_key: str, task: str) -> Failure | None:
         """How the last attempt of a task failed, None if it did not."""
-        return self.source.read(layout.failure(run_key, task))
+        return self.files.read(layout.failure(run_key, task))
 
-    def write_failure(self, run_key: str, task: str, failure: dict[str, Any]) -> None:
+    def write_failure(self, run_key: str, task: str, failure: Failure) -> None:
         """Record how a task failed."""
-        self.source.write(layout.failure(run_key, task), failure)
+        self.files.write(layout.failure(run_key, task), failure)
 
     def clear_failure(self, run_key: str, task: str) -> None:
         """Remove the record of a failed attempt."""
-        self.source.remove(layout.failure(run_key, task))
+        self.files.remove(layout.failure(run_key, task))
 
     def forget_outcomes(self, run_key: str, tasks: Iterable[str]) -> None:
         """The tables of these tasks no longer count: what they are made from is about to change."""
         for task in tasks:
-            self.source.remove(layout.outcome(run_key, task))
+            self.files.remove(layout.outcome(run_key, task))
             self.clear_failure(run_key, task)
 
     def batches(self, up_to: str | None = None) -> list[str]:
         """Keys of the complete batches, oldest first: of the runs whose ingest has ended."""
-        keys = (name.split("/")[1] for name in self.source.names(layout.ALL_OUTCOMES_OF_INGEST))
+        keys = (name.split("/")[1] for name in self.files.names(layout.ALL_OUTCOMES_OF_INGEST))
         return sorted(key for key in keys if up_to is None or key <= up_to)
 
     def failed_runs(self) -> list[str]:
         """Keys of the runs of which a task's last attempt has failed."""
-        return sorted({name.split("/")[1] for name in self.source.names(layout.ALL_FAILURES)})
+        return sorted({name.split("/")[1] for name in self.files.names(layout.ALL_FAILURES)})
 
-    # ---- of published runs
+    # ---- of runs
+
+    def run_keys(self) -> list[str]:
+        """All runs that have tables, published or not, oldest first."""
+        return sorted(name.rpartition("/")[2] for name in self.files.names(layout.ALL_RUNS))
 
     def manifest(self, run_key: str) -> dict[str, Any] | None:
         """The manifest of a published run, None if the run is not published."""
-        return self.source.read(layout.manifest(run_key))
+        return self.files.read(layout.manifest(run_key))
 
     def write_manifest(self, run_key: str, manifest: dict[str, Any]) -> None:
         """From here on the run is published and never rewritten."""
-        self.source.write(layout.manifest(run_key), manifest)
+        self.files.write(layout.manifest(run_key), manifest)
 
     def published(self) -> list[str]:
         """Keys of the published runs, oldest first."""
-        names = self.source.names(layout.ALL_MANIFESTS)
+        names = self.files.names(layout.ALL_MANIFESTS)
         return sorted(name.rpartition("/")[2].removesuffix(".json") for name in names)
 
     def current(self) -> str | None:
         """Key of the run that readers use, None before the first was published."""
-        current = self.source.read(layout.CURRENT)
+        current = self.files.read(layout.CURRENT)
         return current["run_key"] if current else None
 
     # ---- of the store
 
     def properties(self) -> dict[str, Any] | None:
         """Rating scale and id types, None before the first run."""
-        return self.source.read(layout.PROPERTIES)
+        return self.files.read(layout.PROPERTIES)
 
     def write_properties(self, properties: dict[str, Any]) -> None:
         """Keep the rating scale and the id types."""
-        self.source.write(layout.PROPERTIES, properties)
+        self.files.write(layout.PROPERTIES, properties)
 
     def tuned(self) -> dict[str, Any] | None:
         """Settings that tuning found, with where they come from; None before the first tuning."""
-        return self.source.read(layout.TUNED)
+        return self.files.read(layout.TUNED)
 
     def write_tuned(self, content: dict[str, Any]) -> None:
         """Keep settings for the next runs to use."""
-        self.source.write(layout.TUNED, content)
+        self.files.write(layout.TUNED, content)
 
     def compacted(self) -> Compacted:
         """Which batches are compacted into one file."""
-        return self.source.read(layout.COMPACTED) or Compacted(batches=[], part=None, rows=0)
+        return self.files.read(layout.COMPACTED) or Compacted(batches=[], part=None, rows=0)
 
     def write_compacted(self, compacted: Compacted) -> None:
         """From here on the ratings of these batches are in the file named, and nowhere else."""
-        self.source.write(layout.COMPACTED, compacted)
+        self.files.write(layout.COMPACTED, compacted)
 
     def tombstones(self) -> list[Tombstone]:
         """Erased users, without their ids."""
-        return (self.source.read(layout.TOMBSTONES) or {"users": []})["users"]
+        return (self.files.read(layout.TOMBSTONES) or {"users": []})["users"]
 
     def write_tombstones(self, users: list[Tombstone]) -> None:
         """From here on these users count as erased."""
-        self.source.write(layout.TOMBSTONES, {"users": users})
+        self.files.write(layout.TOMBSTONES, {"users": users})

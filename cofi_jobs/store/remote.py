@@ -33,7 +33,10 @@ LEASE_SECONDS = "COFI_LEASE_SECONDS"
 
 
 class RemoteStore(Store):
-    """A store below an address. Outside of `lock` it is only read."""
+    """A store below an address.
+
+    Outside of `lock` it is read; only records of failures are removed.
+    """
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
         self.objects = Objects(address.rstrip("/"), options)
@@ -44,7 +47,9 @@ class RemoteStore(Store):
             )
         self.folder = _cache() / hashlib.sha256(self.objects.address.encode()).hexdigest()[:16]
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        super().__init__(self.folder / "store", self.objects.address, BucketSource(self.objects))
+        super().__init__(
+            self.folder / "store", self.objects.address, BucketRecordFiles(self.objects)
+        )
         self.create()
         self.lease_seconds = float(os.environ.get(LEASE_SECONDS) or 60)
 
@@ -52,7 +57,7 @@ class RemoteStore(Store):
         """Whether there is anything below the address."""
         return any(not layout.is_hidden(name) for name in self.objects.names("*"))
 
-    def readable(self, run_key: str, name: str) -> tuple[str, Any]:
+    def location_for_readers(self, run_key: str, name: str) -> tuple[str, Any]:
         """Path of a table or file in the bucket, and the bucket's file system."""
         return f"{self.objects.root}/{layout.table(run_key, name)}", self.objects.filesystem
 
@@ -67,7 +72,7 @@ class RemoteStore(Store):
         """
         with file_lock(self.folder / "lock"), Lease(self.objects, self.lease_seconds) as lease:
             session = Session(self, lease, run_key)
-            session.download(needs)
+            session.begin(needs)
             try:
                 yield session
             except Exception:
@@ -81,7 +86,7 @@ class RemoteStore(Store):
             session.upload()
 
 
-class BucketSource:
+class BucketRecordFiles:
     """Records in a bucket, read without the lease."""
 
     def __init__(self, objects: Objects) -> None:
@@ -97,7 +102,10 @@ class BucketSource:
         raise RuntimeError(f"{name} of a store in a bucket can be written within its lock only")
 
     def remove(self, name: str) -> None:
-        """Remove a record, if it is there."""
+        """Remove a record without the lease, if it is there.
+
+        Only for failures of earlier attempts, which no reader relies on.
+        """
         self.objects.remove([name])
 
     def names(self, pattern: str) -> list[str]:
@@ -122,7 +130,7 @@ class Session(Store):
         """The session itself: the lease is held already."""
         yield self
 
-    def download(self, needs: Collection[str] | None) -> None:
+    def begin(self, needs: Collection[str] | None) -> None:
         """Make the folder as the bucket is, as far as it is needed; fetch only what has changed."""
         self.remote = self.objects.tree()
         versions = {name: file.version for name, file in self.remote.items()}
@@ -130,15 +138,15 @@ class Session(Store):
         self.index.remove()  # if killed from here on, what is not in the index is fetched again
         remove_all_but(self.root, self.synced)
         self.create()
-        self._download([name for name in self.remote if plan.is_always_here(name)])
-        self._fetch(needs)
+        self._download_files([name for name in self.remote if plan.is_always_here(name)])
+        self._download_needed(needs)
         for name in self.remote:  # an empty folder stands for a run that is not downloaded
             if run_key := layout.run_of(name):
                 self.table(run_key, "").mkdir(parents=True, exist_ok=True)
 
     def fetch(self, *needs: str) -> None:
         """Have these folders here as well, named as in the `needs` of `Store.lock`."""
-        self._fetch(needs)
+        self._download_needed(needs)
 
     def upload(self) -> None:
         """Make the bucket as the folder is."""
@@ -174,19 +182,22 @@ class Session(Store):
         expected = self.remote[name].version if known else None
         self.objects.write(name, (self.root / name).read_bytes(), expected)
 
-    def _fetch(self, needs: Collection[str] | None) -> None:
-        runs = Runs(self._readable_runs(), self.current())
+    def _download_needed(self, needs: Collection[str] | None) -> None:
+        runs = Runs(self._wildcard_runs(), self.current())
         here = stamps(self.root).keys() | self.synced.keys()
-        self._download(plan.missing(self.remote, here, needs, runs))
+        self._download_files(plan.missing(self.remote, here, needs, runs))
 
-    def _readable_runs(self) -> frozenset[str] | None:
-        """Runs that a task reads: its own, the one published before, the one that readers use."""
+    def _wildcard_runs(self) -> frozenset[str] | None:
+        """Runs that "*" stands for: the task's own, the one published before it, the current one.
+
+        None, if the task belongs to no run: all.
+        """
         if self.run_key is None:
             return None
         before = [key for key in self.published() if key < self.run_key]
         return frozenset({self.run_key, self.current() or self.run_key, *before[-1:]})
 
-    def _download(self, names: Collection[str]) -> None:
+    def _download_files(self, names: Collection[str]) -> None:
         missing = {name: self.root / name for name in names if name not in self.synced}
         if missing:
             megabytes = sum(self.remote[name].size for name in missing) / 1e6

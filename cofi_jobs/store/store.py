@@ -14,7 +14,7 @@ from typing import Any
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import files, layout
 from cofi_jobs.store.locks import file_lock
-from cofi_jobs.store.records import FolderSource, Outcome, Records, Source
+from cofi_jobs.store.records import Failure, FolderRecordFiles, Outcome, RecordFiles, Records
 
 
 class Store:
@@ -24,14 +24,17 @@ class Store:
     """
 
     def __init__(
-        self, root: Path | str, location: str | None = None, source: Source | None = None
+        self,
+        root: Path | str,
+        location: str | None = None,
+        record_files: RecordFiles | None = None,
     ) -> None:
         self.root = Path(root).absolute()
         self.location = location or str(self.root)
-        self.records = Records(source or FolderSource(self.root))
+        self.records = Records(record_files or FolderRecordFiles(self.root))
         self.landing = self.root / layout.LANDING
         self.catalogue = self.root / layout.CATALOGUE
-        self.lists = self.root / layout.LISTS
+        self.item_lists = self.root / layout.ITEM_LISTS
         self.studies = self.root / layout.STUDIES
         self.tuned_file = self.root / layout.TUNED
 
@@ -39,7 +42,7 @@ class Store:
         """Make the folders that people put files into."""
         self.landing.mkdir(parents=True, exist_ok=True)
         self.catalogue.mkdir(exist_ok=True)
-        self.lists.mkdir(exist_ok=True)
+        self.item_lists.mkdir(exist_ok=True)
         return self
 
     def exists(self) -> bool:
@@ -66,8 +69,11 @@ class Store:
         skipped = (layout.LOCK, layout.SPILL)
         return sorted(n for n in names if not any(part.startswith(skipped) for part in n.parts))
 
-    def readable(self, run_key: str, name: str) -> tuple[str, Any]:
-        """Path of a run's table or file for readers, and its file system; None: this machine's."""
+    def location_for_readers(self, run_key: str, name: str) -> tuple[str, Any]:
+        """Path of a run's table or of a file in it, and the fsspec file system to read it with.
+
+        The file system is None for the local disk.
+        """
         return str(self.table(run_key, name)), None
 
     def table(self, run_key: str, name: str) -> Path:
@@ -92,7 +98,7 @@ class Store:
         """How a task of a run ended. Raises StoreError if it has not."""
         return self.records.required_outcome(run_key, task)
 
-    def failure(self, run_key: str, task: str) -> dict[str, Any] | None:
+    def failure(self, run_key: str, task: str) -> Failure | None:
         """How the last attempt of a task failed, None if it did not."""
         return self.records.failure(run_key, task)
 
@@ -114,9 +120,7 @@ class Store:
 
     def run_keys(self) -> list[str]:
         """All runs that have tables, published or not, oldest first."""
-        return sorted(
-            name.rpartition("/")[2] for name in self.records.source.names(layout.ALL_RUNS)
-        )
+        return self.records.run_keys()
 
     # ---- within the lock
 
@@ -158,7 +162,7 @@ class Store:
         if before is not None and before != run_key:
             (self.root / layout.replaced(before)).touch()
         files.point_link(self.root / layout.CURRENT_LINK, Path(path))
-        self.records.source.write(layout.CURRENT, {"run_key": run_key, "path": path})
+        self.records.files.write(layout.CURRENT, {"run_key": run_key, "path": path})
 
     def add_to_catalogue(self, file: Path) -> None:
         """Keep a copy of a catalogue file; it replaces an earlier one of that name."""

@@ -22,7 +22,7 @@ def test_excluded_items_are_never_shown_and_every_list_is_full(store):
         {"movieId": items, "title": "", "genres": [["A|B", "B", "C|A"][i % 3] for i in range(40)]}
     )
     catalogue.to_csv(store.catalogue / "movies.csv", index=False)
-    (store.lists / "deny.txt").write_text("\n".join(map(str, items[:5])))
+    (store.item_lists / "deny.txt").write_text("\n".join(map(str, items[:5])))
     counts = ratings["movieId"].value_counts()
     least = int(counts.loc[items[5:]].quantile(0.2)) + 1
     few = set(counts[counts < least].index)
