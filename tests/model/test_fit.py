@@ -191,7 +191,7 @@ def test_numbers_that_blow_up_stop_the_run_and_name_step_and_setting():
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 @pytest.mark.parametrize("exact_users", [False, True])
-def test_a_last_step_that_blows_up_is_told_from_a_J_that_does(exact_users):
+def test_X_that_blows_up_in_the_last_step_has_a_message_of_its_own(exact_users):
     truth, seen = planted()
     user, item = np.nonzero(seen)
     objective = Objective("rating", learning_rate=1e38, steps=1, exact_users=exact_users)
