@@ -157,7 +157,7 @@ def children() -> Iterator[dict[str, Any]]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(0.02):
+        while not ended.wait(0.1):  # a child lives longer than that
             for process in psutil.Process().children(recursive=True):
                 try:
                     command, environment = process.cmdline(), process.environ()
