@@ -1,4 +1,4 @@
-"""New ratings in, recommendations and related items out, as Parquet in the store.
+"""New ratings in, recommendations out: each user's list, each item's related items, as Parquet.
 
 | what | where |
 |---|---|
