@@ -3,13 +3,16 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
+from tests.support import buckets
 from tests.support.data import QUICK
+from tests.support.ingestion import GOOD, HEADER, drop, ingest
 from tests.support.postgres import new_database, server
 
 # Files whose tests take longest, longest first: two processes then end at about the same time.
@@ -69,7 +72,24 @@ def postgres() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def bucket_servers() -> Iterator[dict[str, dict[str, Any]]]:
+    """Options for a private server of each kind of object storage."""
+    with buckets.s3() as s3, buckets.gs() as gs:
+        yield {"s3": s3, "gs": gs}
+
+
 @pytest.fixture
 def database(postgres: str) -> str:
     """Address of a fresh database."""
     return new_database(postgres, "fresh")
+
+
+@pytest.fixture
+def two_nights(store: Store) -> Store:
+    drop(store, "a.csv", GOOD + "7,10,x,1\n")
+    ingest(store, "night-1")
+    drop(store, "b.csv", HEADER + "1,20,2,5\n4,20,9,5\n")
+    drop(store, "c.csv", HEADER + "2,30,3,6\n")
+    ingest(store, "night-2")
+    return store

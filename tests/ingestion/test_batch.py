@@ -72,16 +72,6 @@ def read_batch(store: Store, run_key: str) -> dict[str, pa.Table]:
     }
 
 
-@pytest.fixture
-def two_nights(store: Store) -> Store:
-    drop(store, "a.csv", GOOD + "7,10,x,1\n")
-    ingest(store, "night-1")
-    drop(store, "b.csv", HEADER + "1,20,2,5\n4,20,9,5\n")
-    drop(store, "c.csv", HEADER + "2,30,3,6\n")
-    ingest(store, "night-2")
-    return store
-
-
 @pytest.mark.parametrize("run_key", ["night-1", "night-2"])
 @pytest.mark.parametrize("gone", [(), ("a.csv",), ("b.csv",), ("a.csv", "b.csv", "c.csv")])
 def test_a_rerun_makes_the_same_batch_also_from_files_that_have_gone(

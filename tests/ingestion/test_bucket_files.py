@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +27,22 @@ HEAD = "userId,movieId,rating\n"
 DEFAULTS = {"rating_low": 1, "rating_high": 5, "settle_seconds": 0}
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, dict[str, Any]]]:
-    with buckets.s3() as s3, buckets.gs() as gs:
-        yield {"s3": s3, "gs": gs, "file": {}}
-
-
 @pytest.fixture(params=["s3", "gs", "file"])
 def place(
-    request: pytest.FixtureRequest, servers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    bucket_servers: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Place:
     return given(
-        buckets.place(request.param, servers[request.param], tmp_path / "drop"), monkeypatch
+        buckets.place(request.param, bucket_servers.get(request.param, {}), tmp_path / "drop"),
+        monkeypatch,
     )
 
 
 @pytest.fixture
-def s3(servers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return given(buckets.place("s3", servers["s3"], tmp_path / "drop"), monkeypatch)
+def s3(bucket_servers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return given(buckets.place("s3", bucket_servers["s3"], tmp_path / "drop"), monkeypatch)
 
 
 def given(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
@@ -215,7 +212,7 @@ def only_known_keys(options: dict[str, Any], known: bool) -> None:
 
 
 def test_refused_access_is_named_without_the_secret(
-    store: Store, servers: Any, tmp_path: Path, monkeypatch: Any
+    store: Store, bucket_servers: Any, tmp_path: Path, monkeypatch: Any
 ):
     with buckets.s3() as options:
         s3 = given(buckets.place("s3", options, tmp_path / "drop"), monkeypatch)

@@ -1,7 +1,6 @@
-"""Real servers of object storage, and fresh buckets there."""
+"""Fresh stores in buckets of real servers of object storage."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,6 @@ import pytest
 
 from tests.support import buckets
 from tests.support.buckets import Place
-
-
-@pytest.fixture(scope="package")
-def servers() -> Iterator[dict[str, dict[str, Any]]]:
-    with buckets.s3() as s3, buckets.gs() as gs:
-        yield {"s3": s3, "gs": gs}
 
 
 @pytest.fixture
@@ -26,16 +19,19 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
 
 @pytest.fixture(params=["s3", "gs"])
 def place(
-    request: pytest.FixtureRequest, servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    bucket_servers: Any,
+    tmp_path: Path,
+    environment: pytest.MonkeyPatch,
 ) -> Place:
     return given(
-        buckets.place(request.param, servers[request.param], tmp_path / "store"), environment
+        buckets.place(request.param, bucket_servers[request.param], tmp_path / "store"), environment
     )
 
 
 @pytest.fixture
-def s3(servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch) -> Place:
-    return given(buckets.place("s3", servers["s3"], tmp_path / "store"), environment)
+def s3(bucket_servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch) -> Place:
+    return given(buckets.place("s3", bucket_servers["s3"], tmp_path / "store"), environment)
 
 
 def given(place: Place, environment: pytest.MonkeyPatch) -> Place:

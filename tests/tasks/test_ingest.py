@@ -94,16 +94,6 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it_and_takes_nothing(
     assert taken(store) == [(4, 10, 3.0, 1), (5, 10, 3.0, 1)]
 
 
-@pytest.fixture
-def two_nights(store: Store) -> Store:
-    drop(store, "a.csv", GOOD + "7,10,x,1\n")
-    ingest(store, "night-1")
-    drop(store, "b.csv", HEADER + "1,20,2,5\n4,20,9,5\n")
-    drop(store, "c.csv", HEADER + "2,30,3,6\n")
-    ingest(store, "night-2")
-    return store
-
-
 def test_a_rerun_that_fails_leaves_the_batch_as_it_was(two_nights: Store) -> None:
     drop(two_nights, "d.csv", "name,price\nx,2\n")
     message = failure(two_nights, "night-2")

@@ -163,7 +163,7 @@ def all_differ(nights: list[list[pd.DataFrame]]) -> bool:
     ids=["integers", "strings"],
 )
 @given(data=st.data(), damping=st.sampled_from([0, 1, 5]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_any_small_batches_give_what_pandas_gives(
     users: st.SearchStrategy,
     items: st.SearchStrategy,
@@ -412,7 +412,7 @@ def withdrawals_of(
 
 @pytest.mark.slow
 @given(withdrawals_of(st.integers(1, 2), st.integers(10, 12)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_withdrawal_counts_until_a_newer_rating_comes(
     tmp_path_factory: pytest.TempPathFactory, nights: Any
 ) -> None:
