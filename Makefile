@@ -5,6 +5,7 @@ VENV ?= .venv
 STANDIN_IMAGES ?= ../shared/tools/standin-images.sh
 STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes would compile the project again
 
 .PHONY: help run ui test test-fast lint browser spark e2e bench bench-ingest bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
 

@@ -196,13 +196,13 @@ def test_credentials_reach_the_child_and_nothing_else(
     assert '"night"' in given
     assert '"north-1"' in given
     assert given.count("***") == 4
-    left = [
+    remains = [
         *lines,
         str(raised.value),
         *(path.read_text() for path in store.root.glob("tasks/**/*.json")),
     ]
-    assert "found the columns" in left[-1]
-    assert not [text for text in left if "canary" in text or "another" in text]
+    assert "found the columns" in remains[-1]
+    assert not [text for text in remains if "canary" in text or "another" in text]
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 3), (signal.SIGKILL, -9)])

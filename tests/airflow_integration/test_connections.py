@@ -421,30 +421,33 @@ def test_connection_without_a_bucket(after: After, name: str, message: str) -> N
 
 def test_each_task_of_the_good_night_tells_its_tables(after: After) -> None:
     ended = [event for event in after.events() if event["eventType"] == "COMPLETE"]
-    found = {
+    lineage = {
         event["job"]["name"]: (names(event["inputs"]), names(event["outputs"])) for event in ended
     }
-    assert set(found) == {"cofi_nightly", *(f"cofi_nightly.{task}" for task in (*TASKS, "deliver"))}
-    assert len(ended) == len(found)
+    assert set(lineage) == {
+        "cofi_nightly",
+        *(f"cofi_nightly.{task}" for task in (*TASKS, "deliver")),
+    }
+    assert len(ended) == len(lineage)
     folder = "file", quote(f"{after.store.root}/")
     tables = {"model", "similar_items", "recommendations", "popular_items", "evaluation"}
     database = "postgres://localhost:5432", "lists."
-    assert found["cofi_nightly.ingest"] == (
+    assert lineage["cofi_nightly.ingest"] == (
         below(folder, {"landing"})
         | below(database, {"public.shop"})
         | {("file", str(after.home / "drop"))},
         below(folder, {"ratings", "rejected"}),
     )
-    assert found["cofi_nightly.normalize"] == (
+    assert lineage["cofi_nightly.normalize"] == (
         below(folder, {"ratings", "catalogue"}),
         below(folder, {"runs/*/normalized"}),
     )
-    assert found["cofi_nightly.publish"] == (
+    assert lineage["cofi_nightly.publish"] == (
         below(folder, {f"runs/*/{table}" for table in tables}),
         below(folder, {f"current/{table}" for table in tables}),
     )
     lists = {"similar_items", "recommendations", "popular_items"}
-    assert found["cofi_nightly.deliver"] == (
+    assert lineage["cofi_nightly.deliver"] == (
         below(folder, {f"current/{table}" for table in lists}),
         below(database, {f"cofi.{table}" for table in lists}),
     )

@@ -131,8 +131,8 @@ def nights(home: Path) -> dict[str, Any]:
     nightly.deadline = None  # dag.test stumbles over deadlines
     default = Settings().ranking_nu  # set by the API, though it is the default
     conf = {"store": str(store.root), **QUICK_VALUES, "ranking_nu": default}
-    found = {"n_factors": 8, "recency": 0.25, "ranking_nu": 0.9}
-    store.records.write_tuned({"settings": found, "run_key": "earlier"})
+    tuned = {"n_factors": 8, "recency": 0.25, "ranking_nu": 0.9}
+    store.records.write_tuned({"settings": tuned, "run_key": "earlier"})
     seen: dict[str, Any] = {}
 
     write_ratings(store.landing / "ratings.csv", random_ratings())
@@ -478,9 +478,9 @@ def test_wrong_parameter_is_refused(after: Nights) -> None:
 
 
 def test_the_form_of_cofi_erase_erases(after: Nights) -> None:
-    left = set(random_ratings()["userId"]) - {10, 13}
-    assert after.seen["erased"] == {"state": "success", "users": sorted(left)}
-    assert after.seen["nobody"] == {"state": "failed", "users": sorted(left)}
+    remaining = set(random_ratings()["userId"]) - {10, 13}
+    assert after.seen["erased"] == {"state": "success", "users": sorted(remaining)}
+    assert after.seen["nobody"] == {"state": "failed", "users": sorted(remaining)}
     assert "found no trace" in after.log
 
 

@@ -106,7 +106,7 @@ def copy_for(task: str, whole: Store, root: Path, folders: set[str] | tuple[str,
 
 def files(store: Store) -> dict[str, dict[str, int]]:
     """Files by folder, as lineage names it, with inodes: a rewritten file has another one."""
-    found: dict[str, dict[str, int]] = {}
+    inodes: dict[str, dict[str, int]] = {}
     for path in store.root.rglob("*"):
         name = path.relative_to(store.root)
         if (
@@ -115,5 +115,5 @@ def files(store: Store) -> dict[str, dict[str, int]]:
             and name.parts[0] not in ("tasks", "manifests", "current")
         ):
             folder = f"runs/*/{name.parts[2]}" if name.parts[0] == "runs" else name.parts[0]
-            found.setdefault(folder, {})[str(name)] = path.stat().st_ino
-    return found
+            inodes.setdefault(folder, {})[str(name)] = path.stat().st_ino
+    return inodes

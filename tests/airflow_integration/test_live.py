@@ -455,8 +455,8 @@ def test_reports_are_for_those_who_are_logged_in(
 @pytest.mark.usefixtures("scheduled")
 def test_addresses_that_name_no_report(live: Live, path: str, status: int) -> None:
     path = path.replace("STORE", quote(str(live.home / "store"), safe=""))
-    found, body, _ = get(live, path, live.airflow.token)
-    assert found == status
+    answered, body, _ = get(live, path, live.airflow.token)
+    assert answered == status
     assert "<script" not in body
     assert "Traceback" not in body
     assert "root:" not in body

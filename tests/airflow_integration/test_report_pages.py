@@ -46,9 +46,9 @@ def test_the_plugin_is_light():
 
 @pytest.mark.slow
 def test_pages_need_nothing_that_draws_or_computes():
-    found = newly_imported("cofi_jobs.airflow_integration.report_pages")
-    assert {"airflow", "jinja2"} <= found
-    assert not found & {"tensorflow", "duckdb", "pandas", "pyarrow", "matplotlib", "numpy"}
+    imported = newly_imported("cofi_jobs.airflow_integration.report_pages")
+    assert {"airflow", "jinja2"} <= imported
+    assert not imported & {"tensorflow", "duckdb", "pandas", "pyarrow", "matplotlib", "numpy"}
 
 
 @pytest.mark.slow
@@ -66,9 +66,9 @@ def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
         links = [urljoin(base, view["href"]) for view in CofiReport.external_views]
         print(len(links), *(client.get(link).status_code for link in links))
         """
-    found = last_words(
+    statuses = last_words(
         script.replace("PATH", path),
         AIRFLOW__API__BASE_URL=f"http://host{path}",
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
     )
-    assert found == ["2", "401", "401"]
+    assert statuses == ["2", "401", "401"]

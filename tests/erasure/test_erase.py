@@ -121,7 +121,7 @@ def trace(store: Store, name: str = NAME) -> set[str]:
 
 def everything(store: Store) -> dict[str, str]:
     """All tables without the user, by name."""
-    found = {}
+    contents = {}
     for path in sorted(store.root.rglob("*.parquet")):
         if path.is_relative_to(store.landing):
             continue
@@ -129,8 +129,8 @@ def everything(store: Store) -> dict[str, str]:
         by_number = "user_index" in columns and "user_id" not in columns
         users = path.with_name("users.parquet").read_bytes() if by_number else None
         name = str(path.relative_to(store.root)).partition("-erased-")[0].removesuffix(".parquet")
-        found[name] = without_user(path.read_bytes(), users)
-    return found
+        contents[name] = without_user(path.read_bytes(), users)
+    return contents
 
 
 def parquet_metadata(store: Store) -> dict[str, Any]:
@@ -173,15 +173,15 @@ def test_the_user_was_everywhere(nights: Store) -> None:
         "tasks/night-3/recommend.failed.json",
     ):
         assert any(hit.startswith(start) for hit in hits), start
-    found = look(nights, load_settings(), [NAME])
-    assert set(found.remaining) == hits - {hit for hit in hits if hit.startswith("landing")}
-    assert set(found.waiting) == {"landing/a.csv", "landing/b.csv", "landing/c.csv"}
+    traces = look(nights, load_settings(), [NAME])
+    assert set(traces.remaining) == hits - {hit for hit in hits if hit.startswith("landing")}
+    assert set(traces.waiting) == {"landing/a.csv", "landing/b.csv", "landing/c.csv"}
 
 
 def test_at_once_nothing_is_left_and_the_others_are_as_before(store: Store) -> None:
     before, metadata = everything(store), parquet_metadata(store)
-    found = erase(store, load_settings(), [NAME], now=True)
-    assert (found.remaining, found.waiting) == ([], [])
+    traces = erase(store, load_settings(), [NAME], now=True)
+    assert (traces.remaining, traces.waiting) == ([], [])
     assert parquet_metadata(store) == metadata
     assert trace(store) == set()
     assert everything(store) == before
@@ -202,10 +202,10 @@ def test_published_tables_wait_for_the_next_publication(store: Store, quick: Set
         key: [path.read_bytes() for path in sorted(folder.iterdir())]
         for key, folder in published.items()
     }
-    found = erase(store, load_settings(), [NAME])
-    assert found.remaining == []
-    assert trace(store) == set(found.waiting)
-    assert {name.split("/")[1].removesuffix(".json") for name in found.waiting} == {
+    traces = erase(store, load_settings(), [NAME])
+    assert traces.remaining == []
+    assert trace(store) == set(traces.waiting)
+    assert {name.split("/")[1].removesuffix(".json") for name in traces.waiting} == {
         "night-1",
         "night-2",
     }
@@ -275,8 +275,8 @@ def test_a_file_not_yet_taken_is_named_and_goes_with_the_run_that_takes_it(
     (store.landing / "d.csv").write_text(
         f"userId,movieId,rating,timestamp\n{NAME},107,4,1\n13,107,4,1200000000\n"
     )
-    found = erase(store, load_settings(), [NAME], now=True)
-    assert (found.remaining, found.waiting) == ([], ["landing/d.csv"])
+    traces = erase(store, load_settings(), [NAME], now=True)
+    assert (traces.remaining, traces.waiting) == ([], ["landing/d.csv"])
     run_night(store, quick, "night-4")
     assert trace(store) == set()
     assert pd.concat(map(pd.read_parquet, store.ratings("night-4").glob("*")))[
@@ -315,8 +315,8 @@ def test_a_run_that_was_stopped_for_its_rejected_rows_is_cleaned_too(store: Stor
     with pytest.raises(DataError, match="1 of 1 rows to be rejected"):
         run_task("ingest", store, load_settings(["max_rejected=0.5"]), "night-5")
     assert any(hit.startswith("rejected/batch=night-5") for hit in trace(store))
-    found = erase(store, load_settings(), [NAME], now=True)
-    assert trace(store) == {"landing/stopped.csv"} == set(found.waiting)
+    traces = erase(store, load_settings(), [NAME], now=True)
+    assert trace(store) == {"landing/stopped.csv"} == set(traces.waiting)
 
 
 def test_ids_of_other_things_are_no_trace(store: Store) -> None:
@@ -336,16 +336,16 @@ def test_times_and_trials_are_no_trace(store: Store) -> None:
     store.records.write_tuned({"settings": {}, "time": "2026-01-01T00:13:00+00:00"})
     store.studies.mkdir()
     (store.studies / "study.journal").write_text('{"op_code": 5, "trial_id": 13}\n')
-    left = look(store, load_settings(), ["13"]).remaining
-    assert left
-    assert not {"erased.json", "settings.json", "tune/study.journal"} & set(left)
+    remaining = look(store, load_settings(), ["13"]).remaining
+    assert remaining
+    assert not {"erased.json", "settings.json", "tune/study.journal"} & set(remaining)
 
 
 def test_what_is_left_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     (store.root / "notes.txt").write_text(f"asked on Monday: {NAME}, to be erased")
     (store.root / f"user-{NAME}0.txt").write_text(f"{NAME}0, {NAME}-1 and x{NAME} are others")
-    found = erase(store, load_settings(), [NAME], now=True)
-    assert found.remaining == ["notes.txt"]
+    traces = erase(store, load_settings(), [NAME], now=True)
+    assert traces.remaining == ["notes.txt"]
 
 
 def test_no_task_runs_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,16 +384,17 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
     assert outcome["rows_refused"] == 2
     run_task("normalize", store, settings, "n1")
     folder = store.table("n1", "recommendations")
-    own = folder / f"user_id={quote(user, safe='')}"
-    own.mkdir(parents=True)
+    user_folder = folder / f"user_id={quote(user, safe='')}"
+    user_folder.mkdir(parents=True)
     pq.write_table(
-        pq.read_table(store.table("n1", "normalized") / "items.parquet"), own / "part-0.parquet"
+        pq.read_table(store.table("n1", "normalized") / "items.parquet"),
+        user_folder / "part-0.parquet",
     )
     assert any("user_id=***" in name for name in look(store, settings, [user]).remaining)
-    found = erase(store, settings, [user], now=True)
-    assert found.remaining == []
+    traces = erase(store, settings, [user], now=True)
+    assert traces.remaining == []
     assert trace(store, user) == set()
-    assert not own.exists()
+    assert not user_folder.exists()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ def comparison(
 
 
 @pytest.mark.parametrize(
-    ("found", "passed"),
+    ("comparison", "passed"),
     [
         (comparison(0.12, 0.07, 0.03, 0.06, "popularity"), True),
         (comparison(0.06, 0.07, -0.03, 0.01, "popularity"), True),  # worse, but not surely
@@ -35,10 +35,10 @@ def comparison(
         (comparison(0.91, 0.90, 0.005, 0.015, "published", "rating"), False),
     ],
 )
-def test_only_what_is_surely_worse_is_refused(found, passed):
-    [check] = gate.quality([found], SETTINGS)
+def test_only_what_is_surely_worse_is_refused(comparison, passed):
+    [check] = gate.quality([comparison], SETTINGS)
     assert check.passed is passed
-    assert check.value == found.value
+    assert check.value == comparison.value
 
 
 def test_a_refusal_names_measure_value_and_bound():

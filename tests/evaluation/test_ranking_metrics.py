@@ -19,8 +19,8 @@ RANX = """
 import json, sys, warnings
 from ranx import Qrels, Run, evaluate
 relevant, lists, names = json.load(sys.stdin)
-found = evaluate(Qrels(relevant), Run(lists), names, return_mean=False)
-print(json.dumps({name: list(map(float, values)) for name, values in found.items()}))
+values_of = evaluate(Qrels(relevant), Run(lists), names, return_mean=False)
+print(json.dumps({name: list(map(float, values)) for name, values in values_of.items()}))
 """
 
 
@@ -29,7 +29,7 @@ def reference() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     """What ranx says of the lists of a full sort, and what `rank` says of the scores; by user."""
     n_users, n_items = block_size(400) + 60, 400  # two blocks
     train, relevant, scores = drawn(n_users, n_items)
-    found = rank(
+    measures = rank(
         lambda users: scores[users].copy(),
         train,
         relevant,
@@ -57,7 +57,7 @@ def reference() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     )
     assert ended.returncode == 0, ended.stderr
     users = [int(user) for user in qrels]
-    measured = pd.DataFrame({name: found.by_user[name.partition("@")[0]] for name in names})
+    measured = pd.DataFrame({name: measures.by_user[name.partition("@")[0]] for name in names})
     assert measured.notna().all(axis=1).to_numpy().nonzero()[0].tolist() == sorted(users)
     # ranx sorts its users by their names, as text
     return json.loads(ended.stdout), measured.loc[sorted(users, key=str)]
@@ -92,7 +92,7 @@ def test_measures_by_hand():
     train = pairs([0, 1], [0, 5])  # so user 0 gets 1, 2, 3, 4, 5 and user 1 gets 4, 3, 2, 1, 0
     relevant = pairs([0, 0, 1], [2, 5, 0])
     vectors = np.array([[1, 0], [2, 0], [0, 1], [0, 3], [1, 0], [0, 1]], np.float32)
-    found = rank(
+    measures = rank(
         lambda users: scores[users].copy(), train, relevant, vectors, ndcg_at=3, recall_at=3
     )
     # User 0: item 2 at rank 2, item 5 not among three. User 1: item 0 at rank 5.
@@ -108,13 +108,15 @@ def test_measures_by_hand():
         "similarity": [1 / 3, 1 / 3],  # of three pairs of items one points the same way
     }
     for name, values in expected.items():
-        np.testing.assert_allclose(found.by_user[name], [*values, np.nan], rtol=1e-6, err_msg=name)
-    assert found.shown.tolist() == [0, 1, 2, 2, 1, 0]
-    assert found.hits.tolist() == [0, 0, 1, 0, 0, 0]
+        np.testing.assert_allclose(
+            measures.by_user[name], [*values, np.nan], rtol=1e-6, err_msg=name
+        )
+    assert measures.shown.tolist() == [0, 1, 2, 2, 1, 0]
+    assert measures.hits.tolist() == [0, 0, 1, 0, 0, 0]
 
 
 def test_nothing_wanted_is_no_measure():
-    found = rank(
+    measures = rank(
         lambda users: np.zeros((3, 6), np.float32), pairs([0], [0]), pairs([], []), np.eye(6)
     )
-    assert mean_of(found.by_user["ndcg"]).value() is None
+    assert mean_of(measures.by_user["ndcg"]).value() is None

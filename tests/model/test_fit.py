@@ -104,8 +104,8 @@ def test_the_ranking_model_finds_planted_groups():
     # Users and items of two groups; a user rates half of the own group's items and none of the
     # other's.
     rng = np.random.default_rng(2)
-    own = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
-    seen = own & (rng.random(own.shape) < 0.5)
+    fits_taste = (np.arange(60)[:, None] % 2) == (np.arange(40)[None, :] % 2)
+    seen = fits_taste & (rng.random(fits_taste.shape) < 0.5)
     user, item = np.nonzero(seen)
     objective = Objective(
         "ranking",
@@ -121,7 +121,7 @@ def test_the_ranking_model_finds_planted_groups():
         objective, initial_factors(40, 60, 2, seed=0), user, item, np.full(len(user), 4, np.float32)
     ).factors
     scores = factors.W @ factors.X.T
-    assert scores[own & ~seen].min() > scores[~own].max()
+    assert scores[fits_taste & ~seen].min() > scores[~fits_taste].max()
 
 
 @pytest.mark.parametrize("name", ["rating", "ranking"])

@@ -20,12 +20,12 @@ def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(objective
     truth, seen = planted()
     user, item = np.nonzero(seen)
     objective = replace(objective, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
-    found = []
+    results = []
     for chunk in (10**6, 100):
         monkeypatch.setattr(gradients, "CHUNK", chunk)
-        found.append(fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
-    np.testing.assert_allclose(found[0].losses, found[1].losses, rtol=1e-4)
-    np.testing.assert_allclose(found[0].factors.X, found[1].factors.X, atol=1e-3)
+        results.append(fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
+    np.testing.assert_allclose(results[0].losses, results[1].losses, rtol=1e-4)
+    np.testing.assert_allclose(results[0].factors.X, results[1].factors.X, atol=1e-3)
 
 
 @pytest.mark.parametrize("exact_users", [False, True])
@@ -33,8 +33,8 @@ def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users
     n, rng = 1000, np.random.default_rng(0)  # all products would be 320 GB
     user, item = np.sort(rng.integers(0, 400_000, n)), rng.integers(0, 200_000, n)
     objective = Objective(lambda_=0.1, exact_users=exact_users, steps=1, learning_rate=0.01)
-    found = fit(objective, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
-    assert np.isfinite(found.losses).all()
+    result = fit(objective, initial_factors(200_000, 400_000, 2, seed=0), user, item, np.ones(n))
+    assert np.isfinite(result.losses).all()
 
 
 def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():

@@ -30,12 +30,12 @@ def by_definition(objective: Objective, X: np.ndarray, ratings: UserRatings) -> 
     penalties = objective.penalties(ratings.counts).astype(float)
     rows = []
     for user, n in enumerate(ratings.counts):
-        own = ratings.user_index == user
+        of_user = ratings.user_index == user
         penalty = np.append(np.full(k, penalties[user]), [objective.bias_lambda] * objective.bias)
         weights = recency_weights(np.array([n]), objective.recency).astype(float)
-        y = ratings.y[own].astype(float)
+        y = ratings.y[of_user].astype(float)
         alpha = objective.alpha * n / n_items
-        rated = factors[ratings.item_index[own]]
+        rated = factors[ratings.item_index[of_user]]
         rows.append(ridge_solution(rated, y, weights, gram, alpha, penalty))
     return np.array(rows)
 
@@ -43,9 +43,9 @@ def by_definition(objective: Objective, X: np.ndarray, ratings: UserRatings) -> 
 def assert_as_defined(objective: Objective, X: np.ndarray, ratings: UserRatings) -> None:
     W, b = solved(objective, X.astype(np.float32), ratings)
     rows = np.hstack([W, b[:, None]]) if objective.bias else W
-    for found, expected in zip(rows, by_definition(objective, X, ratings), strict=True):
+    for row, expected in zip(rows, by_definition(objective, X, ratings), strict=True):
         close = 1e-3 * max(1e-9, np.abs(expected).max())
-        np.testing.assert_allclose(found, expected, rtol=0, atol=close)
+        np.testing.assert_allclose(row, expected, rtol=0, atol=close)
 
 
 @st.composite

@@ -25,11 +25,11 @@ def test_rows_are_carried_over_by_id():
     users = row_numbers(pa.array(["a", "b", "c"]), pa.array(["b", "z"]))
     assert items.tolist() == [-1, 0, -1, 2]
     assert users.tolist() == [-1, 0, -1]
-    found = carry_over(fresh, earlier, users, items)
-    np.testing.assert_array_equal(found.X, [fresh.X[0], earlier.X[0], fresh.X[2], earlier.X[2]])
-    np.testing.assert_array_equal(found.W, [fresh.W[0], earlier.W[0], fresh.W[2]])
-    np.testing.assert_array_equal(found.b, [0, 7, 0])
-    assert not np.shares_memory(found.X, fresh.X)
+    carried = carry_over(fresh, earlier, users, items)
+    np.testing.assert_array_equal(carried.X, [fresh.X[0], earlier.X[0], fresh.X[2], earlier.X[2]])
+    np.testing.assert_array_equal(carried.W, [fresh.W[0], earlier.W[0], fresh.W[2]])
+    np.testing.assert_array_equal(carried.b, [0, 7, 0])
+    assert not np.shares_memory(carried.X, fresh.X)
 
 
 @pytest.mark.slow

@@ -21,9 +21,9 @@ from cofi_jobs.ranking.explanations import (
 
 def of_one(rated, y, weights, candidates, gram, alpha, penalty):
     """`contributions` of a single user."""
-    own = rated[None], y[None], weights[None]
-    row = solved(*own, gram, np.array([alpha]), np.array([penalty]))
-    return contributions(*row, *own, candidates[None])[0]
+    of_user = rated[None], y[None], weights[None]
+    row = solved(*of_user, gram, np.array([alpha]), np.array([penalty]))
+    return contributions(*row, *of_user, candidates[None])[0]
 
 
 def test_contributions_are_the_falls_of_a_refit():
@@ -37,14 +37,14 @@ def test_contributions_are_the_falls_of_a_refit():
         0.3,
         2.0,
     )
-    found = of_one(rated, y, weights, candidates, gram, alpha, penalty)
+    falls = of_one(rated, y, weights, candidates, gram, alpha, penalty)
     whole = candidates @ ridge_solution(rated, y, weights, gram, alpha, penalty)
     for gone in range(8):
         rest = np.arange(8) != gone
         without = candidates @ ridge_solution(
             rated[rest], y[rest], weights[rest], gram, alpha, penalty
         )
-        np.testing.assert_allclose(found[gone], whole - without, rtol=1e-9)
+        np.testing.assert_allclose(falls[gone], whole - without, rtol=1e-9)
 
 
 def test_a_user_without_ratings_has_no_contributions():
@@ -54,8 +54,8 @@ def test_a_user_without_ratings_has_no_contributions():
 
 def test_without_any_penalty_contributions_stay_finite():
     X = np.eye(3)
-    found = of_one(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
-    assert np.isfinite(found).all()
+    falls = of_one(X[:2], np.ones(2), np.ones(2), X, X.T @ X, alpha=0.0, penalty=0.0)
+    assert np.isfinite(falls).all()
 
 
 def test_an_explanation_by_hand():
@@ -70,11 +70,11 @@ def test_an_explanation_by_hand():
         if item not in (0, 8)
     ]
     for item in order:
-        found = standing_of(Objective(alpha=2.0), X, w, rated, y, item)
-        assert (found.rank, found.n_unrated) == (order.index(item) + 1, 7)
-        assert found.score == pytest.approx(scores[item])
+        standing = standing_of(Objective(alpha=2.0), X, w, rated, y, item)
+        assert (standing.rank, standing.n_unrated) == (order.index(item) + 1, 7)
+        assert standing.score == pytest.approx(scores[item])
         falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0)
-        np.testing.assert_allclose(found.falls, falls[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(standing.falls, falls[:, 0], rtol=1e-5)
 
 
 def test_an_explanation_holds_the_predicted_rating_and_shares():
@@ -86,17 +86,17 @@ def test_an_explanation_holds_the_predicted_rating_and_shares():
     objective, scale = Objective(alpha=2.0), Scale(1, 5)
     rated, ratings = np.array([0, 5]), np.array([5.0, 3.0])
     for item in range(1, 5):
-        found = explain(model, objective, rated, ratings, item, scale)
+        explained = explain(model, objective, rated, ratings, item, scale)
         y = np.array([1, 1 / 3], np.float32)
         standing = standing_of(objective, X, W[0] + 1, rated, y, item)
-        assert (found.score, found.rank, found.n_unrated) == (
+        assert (explained.score, explained.rank, explained.n_unrated) == (
             standing.score,
             standing.rank,
             standing.n_unrated,
         )
         predicted = np.clip(X[::-1][item] @ W[0] + 0.5 + 3, 1, 5)
-        assert found.predicted_rating == pytest.approx(predicted, rel=1e-6)
-        np.testing.assert_allclose(found.shares, shares(standing.falls), rtol=1e-6)
+        assert explained.predicted_rating == pytest.approx(predicted, rel=1e-6)
+        np.testing.assert_allclose(explained.shares, shares(standing.falls), rtol=1e-6)
 
 
 def test_shares_of_what_speaks_for_an_item_add_up_to_one():
@@ -125,13 +125,13 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(trained_ra
     user, item, y = trained_ratings
     objective = TRAINED
     factors = fit(objective, initial_factors(n_items, n_users, 4, seed=0), user, item, y).factors
-    X, own, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
+    X, of_user, rest = factors.X.astype(np.float64), user == 7, np.arange((user == 7).sum()) != 2
     rated, y, weights = (
-        X[item[own]],
-        y[own],
-        recency_weights(np.array([own.sum()]), objective.recency),
+        X[item[of_user]],
+        y[of_user],
+        recency_weights(np.array([of_user.sum()]), objective.recency),
     )
-    n = np.array([own.sum()])
+    n = np.array([of_user.sum()])
     alpha, penalty = (
         objective.alphas(n, n_items).astype(float),
         objective.penalties(n).astype(float),
@@ -144,12 +144,12 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(trained_ra
     rows, targets, of_rating = both
     row = solved(rows, targets, of_rating, X.T @ X, alpha.repeat(2), penalty.repeat(2))
     np.testing.assert_allclose(row[1][0], factors.W[7], rtol=1e-3, atol=1e-5)
-    found = contributions(*row, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
-    np.testing.assert_array_equal(found[-1], 0)
+    falls = contributions(*row, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
+    np.testing.assert_array_equal(falls[-1], 0)
     without = ridge_solution(
         rated[rest], y[rest], weights[rest], X.T @ X, float(alpha[0]), float(penalty[0])
     )
-    np.testing.assert_allclose(found[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(falls[2], X[:3] @ (factors.W[7] - without), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 16, 17, 65, 100])

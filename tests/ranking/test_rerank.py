@@ -87,10 +87,10 @@ def candidates_of(scores):
 def test_a_limit_on_groups_is_exact_and_lists_stay_full(problem, limit):
     scores, k, unit, groups = problem
     columns, values = choose(scores, k, unit, groups, max_per_group=limit)
-    for row, own in enumerate(scores):
+    for row, row_scores in enumerate(scores):
         keep = np.isfinite(values[row])
-        assert columns[row][keep].tolist() == greedy(candidates_of(own), k, groups, limit)
-        assert values[row][keep].tolist() == own[columns[row][keep]].tolist()
+        assert columns[row][keep].tolist() == greedy(candidates_of(row_scores), k, groups, limit)
+        assert values[row][keep].tolist() == row_scores[columns[row][keep]].tolist()
         assert keep.tolist() == sorted(keep, reverse=True)  # what is missing is missing at the end
 
 
@@ -99,15 +99,15 @@ def test_a_limit_on_groups_is_exact_and_lists_stay_full(problem, limit):
 def test_diversity_is_marginal_relevance_and_lists_stay_full(problem, limit, diversity):
     scores, k, unit, groups = problem
     columns, values = choose(scores, k, unit, groups, max_per_group=limit, diversity=diversity)
-    for row, own in enumerate(scores.astype(float)):
+    for row, row_scores in enumerate(scores.astype(float)):
         expected, margins = marginal_relevance(
-            own, candidates_of(own), unit, k, groups, limit, diversity
+            row_scores, candidates_of(row_scores), unit, k, groups, limit, diversity
         )
-        found = columns[row][np.isfinite(values[row])]
-        assert len(found) == len(greedy(candidates_of(own), k, groups, limit))
-        assert len(set(found)) == len(found)
-        assert values[row][: len(found)].tolist() == own[found].tolist()
-        for item, other, margin in zip(found, expected, margins, strict=True):
+        chosen = columns[row][np.isfinite(values[row])]
+        assert len(chosen) == len(greedy(candidates_of(row_scores), k, groups, limit))
+        assert len(set(chosen)) == len(chosen)
+        assert values[row][: len(chosen)].tolist() == row_scores[chosen].tolist()
+        for item, other, margin in zip(chosen, expected, margins, strict=True):
             if margin < 1e-5:  # too close for float32: what follows may differ
                 break
             assert item == other
@@ -117,10 +117,10 @@ def test_diversity_is_marginal_relevance_and_lists_stay_full(problem, limit, div
 @settings(max_examples=100, deadline=None)
 def test_without_limit_and_diversity_it_is_the_plain_top_k(problem, with_groups):
     scores, k, unit, groups = problem
-    for found, expected in zip(
+    for actual, expected in zip(
         choose(scores, k, unit, groups if with_groups else None), top_k(scores, k), strict=True
     ):
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
     # The smallest diversity goes through the pool and must not change a list without ties.
     distinct = scores + np.arange(scores.shape[1], dtype=np.float32) / 1000
     columns, values = choose(distinct, k, unit, diversity=1e-9)
@@ -137,5 +137,5 @@ def test_many_users_go_through_in_parts(monkeypatch):
     )
     whole = choose(scores, 5, unit, diversity=0.5)
     monkeypatch.setattr(rerank, "POOL_BYTES", 7 * 4 * 25 * 4)  # seven users at once
-    for found, expected in zip(choose(scores, 5, unit, diversity=0.5), whole, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(choose(scores, 5, unit, diversity=0.5), whole, strict=True):
+        np.testing.assert_array_equal(actual, expected)

@@ -30,8 +30,8 @@ def night(place: Place, run_key: str, seed: int, quick: Settings) -> Store:
 
 
 def published(place: Place) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(place.read("CURRENT.json"))
-    return found
+    pointer: dict[str, Any] = json.loads(place.read("CURRENT.json"))
+    return pointer
 
 
 def check_complete(place: Place, run_key: str) -> None:

@@ -68,24 +68,24 @@ def deliver(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 def delivered(address: str, schema: str = "cofi") -> dict[str, pd.DataFrame]:
     """The tables as a service reads them."""
     with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
-        found = {}
+        delivered_tables = {}
         for table, keys in KEYS.items():
             cursor.execute(f'SELECT * FROM "{schema}".{table} ORDER BY {", ".join(keys)}')
             assert cursor.description
-            found[table] = pd.DataFrame(
+            delivered_tables[table] = pd.DataFrame(
                 cursor.fetchall(), columns=[column.name for column in cursor.description]
             )
-        return found
+        return delivered_tables
 
 
 def assert_delivered(address: str, store: Store, run_key: str, schema: str = "cofi") -> None:
     assert execute(address, f'SELECT run_key, schema_version FROM "{schema}".run') == [(run_key, 1)]
-    for table, found in delivered(address, schema).items():
+    for table, actual in delivered(address, schema).items():
         expected = (
             ds.dataset(store.table(run_key, table)).to_table().to_pandas().sort_values(KEYS[table])
         )
-        assert list(found) == list(expected)
-        pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_dtype=False)
+        assert list(actual) == list(expected)
+        pd.testing.assert_frame_equal(actual, expected.reset_index(drop=True), check_dtype=False)
 
 
 def relations(address: str) -> set[str]:
@@ -166,9 +166,9 @@ def test_text_ids_arrive_as_they_are(
     monkeypatch.setenv("COFI_DATABASE", database)
     schema = "Our Lists"
     run_task("deliver", store, load_settings([f"deliver_schema={schema}"]), "n1")
-    found = delivered(database, schema)
-    assert set(found["recommendations"]["user_id"]) == set(odd)
-    assert set(found["recommendations"]["item_id"]) <= set(ratings["movieId"])
+    tables = delivered(database, schema)
+    assert set(tables["recommendations"]["user_id"]) == set(odd)
+    assert set(tables["recommendations"]["item_id"]) <= set(ratings["movieId"])
     if files == "whole":
         assert_delivered(database, store, "n1", schema)
 
@@ -381,13 +381,13 @@ def test_an_erased_user_is_gone_with_the_next_delivery_also_of_the_same_run(
     runs: Store, settings: Settings, database: str
 ):
     deliver(runs, settings, "n2")
-    own = "SELECT count(*) FROM cofi.recommendations WHERE user_id = 10"
-    assert execute(database, own) == [(5,)]
+    count_of_user = "SELECT count(*) FROM cofi.recommendations WHERE user_id = 10"
+    assert execute(database, count_of_user) == [(5,)]
     ended = cofi("erase", "10", "--store", runs.root, "--now")
     assert ended.returncode == 0
     assert "not searched: what deliver wrote into a database" in ended.stdout
     assert run_task("deliver", runs, settings, "n2")["rows"] > 0
-    assert execute(database, own) == [(0,)]
+    assert execute(database, count_of_user) == [(0,)]
     assert_delivered(database, runs, "n2")
 
 

@@ -56,9 +56,9 @@ def test_a_good_run_passes_and_its_manifest_says_by_how_much(good_run: Store):
     assert manifest["gate"]["passed"] is True
     assert manifest["gate"]["forced"] is False
     by_name = {(c["measure"], c["against"]): c for c in manifest["comparisons"]}
-    found = by_name["ndcg@10", "popularity"]
-    assert 0 < found["low"] < found["difference"] < found["high"]
-    assert found["own"] == manifest["metrics"]["ranking"]["ndcg@10"]
+    comparison = by_name["ndcg@10", "popularity"]
+    assert 0 < comparison["low"] < comparison["difference"] < comparison["high"]
+    assert comparison["own"] == manifest["metrics"]["ranking"]["ndcg@10"]
     assert by_name["rmse", "damped_means"]["high"] < 0
     assert not any(against == "published" for _, against in by_name), (
         "the first run has nothing to compare with"
@@ -112,9 +112,9 @@ def test_the_same_model_again_is_no_worse_than_itself(after_good: Store):
     run_night(after_good, load_settings([*GOOD, "warm_start=false"]), "night-2")
     manifest = after_good.manifest("night-2")
     assert manifest is not None
-    found = [c for c in manifest["comparisons"] if c["against"] == "published"]
-    assert {c["head"] for c in found} == {"rating", "ranking"}
-    assert all(c["difference"] == pytest.approx(0, abs=1e-6) for c in found)
+    with_published = [c for c in manifest["comparisons"] if c["against"] == "published"]
+    assert {c["head"] for c in with_published} == {"rating", "ranking"}
+    assert all(c["difference"] == pytest.approx(0, abs=1e-6) for c in with_published)
 
 
 def test_a_refused_run_is_shown_with_the_depths_that_it_was_measured_at(

@@ -43,12 +43,12 @@ def store_(original: Store, tmp_path: Path) -> Store:
 
 def studies(store: Store) -> dict[str, list[tuple[dict[str, Any], float | None]]]:
     """Settings and values of all trials, by study."""
-    found = {}
+    trials_of = {}
     for path in store.studies.glob("*.journal"):
         trials = open_study(path, "minimize").trials
         assert all(trial.state.is_finished() for trial in trials)
-        found[path.stem] = [(trial.params, trial.value) for trial in trials]
-    return found
+        trials_of[path.stem] = [(trial.params, trial.value) for trial in trials]
+    return trials_of
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, trials: int) -> None:
@@ -166,8 +166,8 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
     assert set(content["settings"]) == set(NAMES) - {"n_factors"}, "all that is not explicit"
     assert (content["run_key"], content["studies"]) == ("n1", sorted(studies(store_)))
     for measure, sign in (("rmse", -1), ("ndcg@10", 1)):
-        found = content["measures"][measure]
-        assert sign * (found["after"] - found["before"]) > 0
+        measure_values = content["measures"][measure]
+        assert sign * (measure_values["after"] - measure_values["before"]) > 0
     assert (
         in_use(store_, load_settings(EXPLICIT), "n1", "train")[0].rating_lambda
         == content["settings"]["rating_lambda"]
