@@ -44,24 +44,26 @@ def erase(
             store = stack.enter_context(store.lock(name))
         recover(store)
         with sql.connect(settings, store.root) as connection:
-            _clean(connection, store, users)
+            _clean(connection, store, settings, users)
             if now:
                 clean_published(store)
-            return scan(connection, store, users)
+            return scan(connection, store, settings, users)
 
 
 def look(store: Store, settings: Settings, user_ids: Sequence[str]) -> Traces:
     """What a scan finds of users, without changing anything."""
     users = _checked(store, user_ids)
     with store.lock("look") as store, sql.connect(settings, store.root) as connection:
-        return scan(connection, store, users)
+        return scan(connection, store, settings, users)
 
 
-def _clean(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]) -> None:
+def _clean(
+    connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings, users: Sequence[str]
+) -> None:
     """Remove the users from everything but the published tables."""
     ratings = ratings_of(connection, store, users)
     bury(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
-    clean_landing(connection, store, users)
+    clean_landing(connection, store, settings, users)
     clean_compacted(store, users, ratings)
     for key in store.batches():
         clean_batch(store, key, users, ratings)

@@ -13,6 +13,7 @@ from cofi_jobs.ingestion.landing import drop_files
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.ingestion.text_table import forget_rejects
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.batches import taken_digests
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.store import Store
@@ -21,13 +22,13 @@ log = logging.getLogger(__name__)
 
 
 def clean_landing(
-    connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings, users: Sequence[str]
 ) -> None:
     """Remove taken files that hold the users. The other rows of the files are in the batches."""
     taken = taken_digests(store)
     removed: dict[str, list[Path]] = {}
     for path in drop_files(store.landing):
-        if rows_of_users(connection, path, users):
+        if rows_of_users(connection, path, settings, users):
             digest = sha256(path)
             if digest in taken:
                 removed.setdefault(digest, []).append(path)
@@ -54,7 +55,9 @@ def _forget_times(store: Store, digests: set[str]) -> None:
             store.records.write_outcome(key, "ingest", outcome)
 
 
-def rows_of_users(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequence[str]) -> int:
+def rows_of_users(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, users: Sequence[str]
+) -> int:
     """How many rows of a file are the users'.
 
     Of rows whose user is unknown, and of files that cannot be read as ratings, those that name one.
@@ -63,7 +66,7 @@ def rows_of_users(connection: duckdb.DuckDBPyConnection, path: Path, users: Sequ
     try:
         if is_empty(path):
             return 0
-        query = rating_file(connection, path).query
+        query = rating_file(connection, path, settings).query
         [(count,)] = connection.execute(
             f"""SELECT count(*) FROM ({query}) WHERE user_id IN (SELECT unnest($users))
             OR (user_id IS NULL AND regexp_matches(raw, $pattern))""",

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cofi_jobs.erasure.landing import rows_of_users
 from cofi_jobs.erasure.matching import as_word, rejected_rows
 from cofi_jobs.erasure.texts import MESSAGES, names_users
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout
 from cofi_jobs.store.schemas import PUBLISHED, users_in
 from cofi_jobs.store.store import Store
@@ -46,6 +47,7 @@ class Search:
 
     store: Store
     connection: duckdb.DuckDBPyConnection
+    settings: Settings
     users: Sequence[str]
     pending: frozenset[str]
 
@@ -58,14 +60,16 @@ class Place:
     waits: Callable[[Search, PurePath], bool] = lambda search, name: False
 
 
-def scan(connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]) -> Traces:
+def scan(
+    connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings, users: Sequence[str]
+) -> Traces:
     """Search the store. Columns of other things, and places that hold no user, are not searched.
 
     A file that still holds users is `waiting` if the next publication cleans it (`Place.waits`),
     else `remaining`.
     """
     pending = frozenset(key for user in store.records.tombstones() for key in user["pending"])
-    search = Search(store, connection, users, pending)
+    search = Search(store, connection, settings, users, pending)
     traces = Traces(delivered=any(store.outcome(key, "deliver") for key in store.batches()))
     for name in store.files():
         place = PLACES.get(name.parts[0], ANYWHERE)
@@ -114,7 +118,9 @@ def _in_rejected(search: Search, name: PurePath) -> bool:
 
 
 def _in_landing(search: Search, name: PurePath) -> bool:
-    return rows_of_users(search.connection, search.store.path(name), search.users) > 0
+    return (
+        rows_of_users(search.connection, search.store.path(name), search.settings, search.users) > 0
+    )
 
 
 def _is_rating_file(search: Search, name: PurePath) -> bool:

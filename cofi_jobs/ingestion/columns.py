@@ -1,85 +1,160 @@
-"""The columns of rating files and catalogues: known names, and which column holds what."""
+"""The columns of rating files and catalogues: which column holds what."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion.known_columns import CATALOGUE_COLUMNS, RATING_COLUMNS, Tiers
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.lists import texts
 
-# Accepted column names, compared without case and punctuation. The first is what messages call the
-# column.
-RATING_COLUMNS = {
-    "user_id": ("userid", "user", "uid", "customerid", "memberid"),
-    "item_id": ("itemid", "movieid", "item", "movie", "productid", "iid"),
-    "rating": ("rating", "ratings", "stars", "score"),
-    "timestamp": ("timestamp", "time", "ts", "datetime", "date", "ratedat", "createdat"),
-    "op": ("op", "operation"),
-}
-CATALOGUE_COLUMNS = {
-    "item_id": RATING_COLUMNS["item_id"],
-    "title": ("title", "movietitle", "name", "itemname"),
-    "groups": ("genres", "genre", "groups", "group", "categories", "category"),
-}
 FORMATS = (
     "CSV (also .tsv, .dat with '::', u.data), JSON lines or Parquet, text files also as .gz or .zst"
 )
 ABSENT = "NULL::VARCHAR"  # a column that a file does not have, in SQL
+# The setting that names the file's column.
+SETTINGS = {
+    "user_id": "user_column",
+    "item_id": "item_column",
+    "rating": "rating_column",
+    "timestamp": "time_column",
+    "op": "op_column",
+}
+MOST_SHOWN = 20  # columns in a message
+EXAMPLES = 4  # known names in a message
+POSITION = re.compile(r" \(column \d+\)$")  # what `unique` appends
 
 
-def choose_rating_columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
+def choose_rating_columns(path: Path, columns: Sequence[str], settings: Settings) -> dict[str, str]:
     """For each column of ratings the file's column that holds it.
 
-    Raises DataError without users, items or ratings.
+    A column that a setting names is the one. Raises DataError if the file has no such column, has
+    no users, items or ratings, or has two columns of which each may be the one.
     """
-    return choose(path, columns, RATING_COLUMNS, required=("user_id", "item_id", "rating"))
-
-
-def choose(
-    path: Path,
-    columns: Sequence[str],
-    accepted: Mapping[str, Sequence[str]],
-    required: Sequence[str],
-) -> dict[str, str]:
-    """For each accepted column the file's column that holds it.
-
-    Raises DataError if a required one is missing.
-    """
-    by_name = {_simplified(column): column for column in reversed(columns)}
-    chosen = {
-        column: next(by_name[name] for name in names if name in by_name)
-        for column, names in accepted.items()
-        if any(name in by_name for name in names)
+    named = {
+        column: _column_by_setting(path, columns, setting, names)
+        for column, setting in SETTINGS.items()
+        if (names := texts(getattr(settings, setting)))
     }
-    missing = [column for column in required if column not in chosen]
-    if missing:
-        present = ", ".join(map(repr, columns)) or "none"
-        names = "; ".join(f"{column}: {', '.join(accepted[column])}" for column in missing)
-        raise DataError(
-            f"{path}: found the columns {present}, expected one for each of {', '.join(required)} "
-            f"({names}, written with any case or punctuation); readable are {FORMATS}"
-        )
+    if len(set(named.values())) < len(named):
+        listed = ", ".join(f"{SETTINGS[column]}={name!r}" for column, name in named.items())
+        raise DataError(f"{path}: found {listed}, expected a column of its own for each")
+    others = [column for column in columns if column not in named.values()]
+    known = {column: tiers for column, tiers in RATING_COLUMNS.items() if column not in named}
+    chosen = named | {
+        column: _only(path, column, candidates)
+        for column, tiers in known.items()
+        if (candidates := _candidates(others, tiers))
+    }
+    _check_required(path, columns, chosen, ("user_id", "item_id", "rating"), RATING_COLUMNS)
     return chosen
 
 
-def unique(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns with a name of its own for each.
+def choose_catalogue_columns(
+    path: Path, columns: Sequence[str], settings: Settings
+) -> dict[str, str]:
+    """For item_id, title and groups the catalogue's column that holds it.
 
-    Raises DataError if a column with a known name is there twice.
+    The setting item_column counts if the catalogue has such a column. Raises DataError if it has no
+    items or titles, or has two columns of ids.
     """
-    known = {name for names in (RATING_COLUMNS | CATALOGUE_COLUMNS).values() for name in names}
-    repeated = {
-        column for column in columns if columns.count(column) > 1 and _simplified(column) in known
-    }
-    if repeated:
+    candidates = {name: _candidates(columns, tiers) for name, tiers in CATALOGUE_COLUMNS.items()}
+    named = _with_name(columns, texts(settings.item_column))
+    chosen = {name: among[0] for name, among in candidates.items() if among}
+    if ids := named or candidates["item_id"]:
+        chosen["item_id"] = _only(path, "item_id", ids)
+    _check_required(path, columns, chosen, ("item_id", "title"), CATALOGUE_COLUMNS)
+    return chosen
+
+
+def unique(columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns with a name of its own for each: "rating", "rating (column 4)", "column 5"."""
+    names: dict[str, None] = {}
+    in_lower_case = set()  # DuckDB takes no two names that differ in case only
+    for number, column in enumerate(columns, start=1):
+        name = column or f"column {number}"
+        while name.lower() in in_lower_case:
+            name += f" (column {number})"
+        names[name] = None
+        in_lower_case.add(name.lower())
+    return tuple(names)
+
+
+def _column_by_setting(
+    path: Path, columns: Sequence[str], setting: str, names: Sequence[str]
+) -> str:
+    candidates = _with_name(columns, names)
+    if not candidates:
+        expected = " or ".join(map(repr, names))
         raise DataError(
-            f"{path}: found the column {', '.join(map(repr, sorted(repeated)))} twice, "
-            "expected it once"
+            f"{path}: found the columns {_listed(columns)}, expected {expected} (setting {setting})"
         )
-    return tuple(
-        name if name and name not in columns[:index] else f"{name} (column {index + 1})"
-        for index, name in enumerate(columns)
-    )
+    if len(candidates) > 1:
+        raise DataError(
+            f"{path}: found the columns {_listed(candidates)}, "
+            f"expected one of the name {names[0]!r} (setting {setting})"
+        )
+    return candidates[0]
+
+
+def _with_name(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The columns with the first of the names that a column has; the exact name before others."""
+    for name in names:
+        if name in columns:
+            return [name]
+        if candidates := [c for c in columns if _simplified(c) == _simplified(name) != ""]:
+            return candidates
+    return []
+
+
+def _candidates(columns: Sequence[str], tiers: Tiers) -> list[str]:
+    """The columns with known names of the first tier of which there are any, as the tier lists."""
+    simplified = {column: _simplified(column) for column in columns}
+    for names in tiers:
+        if candidates := [column for column in columns if simplified[column] in names]:
+            return sorted(candidates, key=lambda column: names.index(simplified[column]))
+    return []
+
+
+def _only(path: Path, column: str, candidates: Sequence[str]) -> str:
+    if len(candidates) > 1:
+        raise DataError(
+            f"{path}: found {' and '.join(map(repr, candidates))}, each of which may be {column}, "
+            f"expected one: set {SETTINGS[column]}"
+        )
+    return candidates[0]
+
+
+def _check_required(
+    path: Path,
+    columns: Sequence[str],
+    chosen: Mapping[str, str],
+    required: Sequence[str],
+    known: Mapping[str, Tiers],
+) -> None:
+    missing = [column for column in required if column not in chosen]
+    if missing:
+        names = "; ".join(
+            f"{column}: {', '.join(known[column][0][:EXAMPLES])}..., "
+            + (f"or set {SETTINGS[column]}" if column in SETTINGS else "with any case")
+            for column in missing
+        )
+        raise DataError(
+            f"{path}: found the columns {_listed(columns)}, expected one for each of "
+            f"{', '.join(required)} ({names}); readable are {FORMATS}"
+        )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """Columns in a message."""
+    shown = ", ".join(map(repr, columns[:MOST_SHOWN])) or "none"
+    more = len(columns) - MOST_SHOWN
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def _simplified(column: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", column.lower())
+    """A name without case, blanks and punctuation, and without what `unique` appended."""
+    name = unicodedata.normalize("NFKC", POSITION.sub("", column)).casefold()
+    return re.sub(r"[\W_]", "", name)

@@ -13,6 +13,7 @@ from cofi_jobs.ingestion.columns import unique
 from cofi_jobs.ingestion.packed import open_unpacked
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.text_table import TextTable, text_table
+from cofi_jobs.settings.fields import Settings
 
 SEPARATORS = (",", "\t", ";", "|")
 LONGEST_HEADER = 1 << 20  # bytes
@@ -25,13 +26,15 @@ U_ITEM_GENRES = tuple(
 U_ITEM_COLUMNS = ("item_id", "title", "release", "video", "url", *U_ITEM_GENRES)
 
 
-def ratings(path: Path) -> RatingFile:
+def ratings(path: Path, settings: Settings) -> RatingFile:
     """How to read the ratings of a CSV-like file.
 
     Raises DataError if it has no columns of ratings.
     """
     table = csv_table(path, ("user_id", "item_id", "rating", "timestamp"))
-    return rating_file.of_columns(path, table.relation(), table.columns, table.separator, table)
+    return rating_file.of_columns(
+        path, table.relation(), table.columns, settings, table.separator, table
+    )
 
 
 def csv_table(path: Path, headless: tuple[str, ...]) -> TextTable:
@@ -45,9 +48,9 @@ def csv_table(path: Path, headless: tuple[str, ...]) -> TextTable:
         return text_table(path, U_ITEM_COLUMNS, separator, header=False, quote="")
     if separator == "::" or (separator == "\t" and _is_number(line.replace("\t", ""))):
         columns = headless[: line.count(separator) + 1]
-        return text_table(path, unique(path, columns), separator, header=False, quote="")
+        return text_table(path, unique(columns), separator, header=False, quote="")
     columns = tuple(field.strip() for field in next(csv.reader([line], delimiter=separator)))
-    return text_table(path, unique(path, columns), separator, header=True, quote='"')
+    return text_table(path, unique(columns), separator, header=True, quote='"')
 
 
 def _is_number(text: str) -> bool:

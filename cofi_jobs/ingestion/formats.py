@@ -7,18 +7,21 @@ import duckdb
 from cofi_jobs.ingestion import csv_files, json_lines, parquet_files
 from cofi_jobs.ingestion.packed import extension
 from cofi_jobs.ingestion.rating_file import RatingFile
+from cofi_jobs.settings.fields import Settings
 
 
-def rating_file(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile:
+def rating_file(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings
+) -> RatingFile:
     """How to read a file of ratings.
 
     Raises DataError if it cannot be read as ratings, naming the columns found.
     """
     if extension(path) in parquet_files.EXTENSIONS:
-        return parquet_files.ratings(connection, path)
+        return parquet_files.ratings(connection, path, settings)
     if extension(path) in json_lines.EXTENSIONS:
-        return json_lines.ratings(path)
-    return csv_files.ratings(path)
+        return json_lines.ratings(path, settings)
+    return csv_files.ratings(path, settings)
 
 
 def is_text(path: Path) -> bool:

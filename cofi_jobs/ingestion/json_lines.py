@@ -7,10 +7,12 @@ import json
 from itertools import islice
 from pathlib import Path
 
-from cofi_jobs.ingestion.columns import ABSENT, RATING_COLUMNS, choose_rating_columns
+from cofi_jobs.ingestion.columns import ABSENT, choose_rating_columns
+from cofi_jobs.ingestion.known_columns import RATING_COLUMNS
 from cofi_jobs.ingestion.packed import open_unpacked
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.text_table import text_table
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
 EXTENSIONS = (".jsonl", ".ndjson", ".json")
@@ -19,12 +21,12 @@ NO_SEPARATOR = "\x01"  # JSON escapes it, so a line is one cell
 LINE = "c0"
 
 
-def ratings(path: Path) -> RatingFile:
+def ratings(path: Path, settings: Settings) -> RatingFile:
     """How to read the ratings of a file of JSON lines.
 
     Raises DataError if it has no keys of ratings.
     """
-    chosen = choose_rating_columns(path, _keys(path))
+    chosen = choose_rating_columns(path, _keys(path), settings)
     lines = text_table(path, (LINE,), NO_SEPARATOR, header=False, quote="").relation()
     return RatingFile(
         cells=f"(FROM {lines} WHERE trim({LINE}) != '')",

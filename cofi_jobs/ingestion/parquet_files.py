@@ -6,17 +6,18 @@ import duckdb
 
 from cofi_jobs.ingestion import rating_file
 from cofi_jobs.ingestion.rating_file import RatingFile
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
 EXTENSIONS = (".parquet", ".pq")
 
 
-def ratings(connection: duckdb.DuckDBPyConnection, path: Path) -> RatingFile:
+def ratings(connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings) -> RatingFile:
     """How to read the ratings of a Parquet file.
 
     Raises DataError if it has no columns of ratings.
     """
-    return rating_file.of_columns(path, *parquet_table(connection, path))
+    return rating_file.of_columns(path, *parquet_table(connection, path), settings)
 
 
 def parquet_table(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, tuple[str, ...]]:

@@ -149,12 +149,12 @@ def _rating_texts(
 ) -> list[str]:
     """Texts of good ratings in the first rows; none if there are too many to be listed."""
     rows = connection.execute(f"""
-        SELECT DISTINCT text
+        SELECT DISTINCT text, try_cast(text AS FLOAT) AS value
         FROM (SELECT {source.fields["rating"]} AS text FROM {source.cells} LIMIT {SAMPLE})
-        WHERE try_cast(text AS FLOAT) BETWEEN {bounds.low}::FLOAT AND {bounds.high}::FLOAT
+        WHERE {bounds.hold} AND NOT {bounds.is_not_rated}
         ORDER BY text""").fetchall()
     forget_rejects(connection)
-    return [text for (text,) in rows] if len(rows) <= MOST_TEXTS else []
+    return [text for text, _ in rows] if len(rows) <= MOST_TEXTS else []
 
 
 def _numbers(source: RatingFile, table: TextTable, texts: list[str]) -> str:

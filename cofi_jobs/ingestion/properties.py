@@ -15,6 +15,7 @@ from cofi_jobs.ingestion.columns import FORMATS
 from cofi_jobs.ingestion.staging import StagedFile
 from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, Bounds, is_no_integer
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.lists import numbers
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -42,17 +43,20 @@ def bounds(settings: Settings, properties: Properties | None) -> Bounds:
 
     In a first run there are no properties yet.
     """
+    not_rated = numbers(settings.not_rated)
     if properties is None:
         return Bounds(
             integers=("user_id", "item_id") if settings.id_type == "integer" else (),
             low=-LARGEST if settings.rating_low is None else settings.rating_low,
             high=LARGEST if settings.rating_high is None else settings.rating_high,
+            not_rated=not_rated,
         )
     id_types = properties.id_types
     if settings.id_type != "auto" and settings.id_type not in id_types.values():
         raise DataError(f"found id_type {settings.id_type}, but the first run has fixed {id_types}")
     integers = [column for column in id_types if id_types[column] == "integer"]
-    return Bounds(integers, *scale(settings, properties.scale))
+    low, high = scale(settings, properties.scale)
+    return Bounds(integers, low, high, not_rated)
 
 
 def first_properties(

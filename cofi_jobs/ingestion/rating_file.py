@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cofi_jobs.ingestion.columns import ABSENT, RATING_COLUMNS, choose_rating_columns
+from cofi_jobs.ingestion.columns import ABSENT, choose_rating_columns
+from cofi_jobs.ingestion.known_columns import RATING_COLUMNS
 from cofi_jobs.ingestion.text_table import TextTable
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
 
@@ -50,6 +52,7 @@ def of_columns(
     path: Path,
     relation: str,
     columns: Sequence[str],
+    settings: Settings,
     separator: str = ",",
     table: TextTable | None = None,
 ) -> RatingFile:
@@ -57,7 +60,7 @@ def of_columns(
 
     `raw` has the cells of all columns between separators.
     """
-    chosen = choose_rating_columns(path, columns)
+    chosen = choose_rating_columns(path, columns, settings)
     numbers = range(len(columns))
     names = ", ".join(f"{sql.name(columns[number])} AS c{number}" for number in numbers)
     texts = ", ".join(f"coalesce(CAST(c{number} AS VARCHAR), '')" for number in numbers)

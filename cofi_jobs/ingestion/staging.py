@@ -22,6 +22,7 @@ from cofi_jobs.ingestion.plain_files import Plain
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
 from cofi_jobs.ingestion.verdicts import OUTSIDE, Bounds, number_of, verdicts
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
 DATABASE = "staging"
@@ -75,6 +76,7 @@ def stage(
     connection: duckdb.DuckDBPyConnection,
     number: int,
     path: Path,
+    settings: Settings,
     bounds: Bounds,
     taken: Path | None = None,
 ) -> StagedFile:
@@ -89,13 +91,13 @@ def stage(
     if is_empty(path):
         return staged
     try:
-        source = rating_file(connection, path)
+        source = rating_file(connection, path, settings)
         if taken and (plain := plain_files.take(connection, source, bounds, taken)):
             _insert(connection, staged, plain.odd, bounds, path)
             good = f"SELECT count(*) FROM {staged.view} WHERE reason IS NULL"
             if connection.execute(good).fetchall() == [(0,)]:
                 return StagedFile(number, plain)
-            return stage(connection, number, path, bounds)
+            return stage(connection, number, path, settings, bounds)
         _insert(connection, staged, source, bounds, path)
     except duckdb.Error as error:
         raise DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}") from None
@@ -154,9 +156,11 @@ def reject_erased(
         connection.execute(f"UPDATE {staged.table} SET texts = {nameless} WHERE rowid IN ({rows})")
 
 
-def shows_erased(connection: duckdb.DuckDBPyConnection, path: Path, erased: ErasedUsers) -> bool:
+def shows_erased(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, erased: ErasedUsers
+) -> bool:
     """Whether a file that was taken before has rows of erased users."""
-    query = rating_file(connection, path).query
+    query = rating_file(connection, path, settings).query
     users = connection.execute(
         f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL"
     ).fetchall()

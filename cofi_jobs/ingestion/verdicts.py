@@ -11,21 +11,34 @@ WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u"
 DELETES = ("delete", "d")
 LARGEST = 1e9  # rating
 OUTSIDE = "rating is outside the scale"
+NOT_RATED = "not rated"  # the reason of rows that are no errors
 WITHDRAWN = f"coalesce(op IN {DELETES}, false)"
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What ratings must keep to: columns whose ids must be integers, lowest and highest rating."""
+    """What ratings must keep to.
+
+    integers   columns whose ids must be integers
+    low, high  lowest and highest rating
+    not_rated  values that mean "no rating"
+    """
 
     integers: Sequence[str] = ()
     low: float = -LARGEST
     high: float = LARGEST
+    not_rated: Sequence[float] = ()
 
     @property
     def hold(self) -> str:
         """The condition that `value` is within the bounds, in SQL."""
         return f"value BETWEEN {self.low}::FLOAT AND {self.high}::FLOAT"
+
+    @property
+    def is_not_rated(self) -> str:
+        """The condition that `value` means "no rating", in SQL; false without a value."""
+        numbers = ", ".join(f"{number}::FLOAT" for number in self.not_rated)
+        return f"coalesce(value IN ({numbers}), false)" if numbers else "false"
 
 
 def verdicts(source: RatingFile, bounds: Bounds) -> str:
@@ -78,13 +91,15 @@ def _reason(source: RatingFile, bounds: Bounds) -> str:
         f"THEN '{column} is not an integer like the others: ' || {column}"
         for column in bounds.integers
     )
+    not_rated = bounds.is_not_rated
     numbers = "user_number IS NOT NULL AND item_number IS NOT NULL"
-    usual = f"{numbers} AND {bounds.hold} AND op IS NULL AND NOT {no_time}"
+    usual = f"{numbers} AND {bounds.hold} AND NOT {not_rated} AND op IS NULL AND NOT {no_time}"
     return f"""CASE WHEN {usual} THEN NULL ELSE coalesce(CASE
             WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN user_number IS NULL AND coalesce(user_id, '') = '' THEN 'user_id is missing'
             WHEN item_number IS NULL AND coalesce(item_id, '') = '' THEN 'item_id is missing'
             WHEN op NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || op
+            WHEN {not_rated} THEN '{NOT_RATED}'
             WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(trim(timestamp), '')
             WHEN {WITHDRAWN} THEN NULL
             WHEN coalesce(trim(rating), '') = '' THEN 'rating is missing'

@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cofi_jobs.settings.lists import NUMBERS
+
 
 def setting(section: str, default: Any, description: str, **bounds: Any) -> Any:
-    """One setting: its task, its default, its meaning, and pydantic's bounds (`ge`, `gt`, `le`)."""
+    """One setting: its task, its default, its meaning, and pydantic's bounds (`ge`, `gt`...)."""
     return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
 
 
@@ -40,6 +42,23 @@ class Settings(BaseModel):
     id_type: Literal["auto", "integer", "string"] = ingest(
         "auto",
         "Type of user and item ids. auto: integer if all ids of the first run are, else string.",
+    )
+    user_column: str | None = ingest(
+        None,
+        "Column of users in the source. Several separated by commas: the first that a file has. "
+        "Empty: known names.",
+    )
+    item_column: str | None = ingest(
+        None, "Column of items in the source and in the catalogue, likewise."
+    )
+    rating_column: str | None = ingest(None, "Column of ratings in the source, likewise.")
+    time_column: str | None = ingest(None, "Column of times in the source, likewise.")
+    op_column: str | None = ingest(None, "Column of inserts and deletes in the source, likewise.")
+    not_rated: str | None = ingest(
+        None,
+        'Numbers that mean "no rating", separated by commas, such as 0,-1,99. Their rows are '
+        "rejected and no errors.",
+        pattern=NUMBERS,
     )
     max_rejected: float = ingest(
         0.5,

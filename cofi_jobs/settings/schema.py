@@ -35,6 +35,8 @@ def allowed(name: str) -> str:
     field = schema(name)
     if "enum" in field:
         return "one of " + ", ".join(field["enum"])
+    if "pattern" in field:
+        return "numbers separated by commas, or empty"
     types = [field["type"]] if isinstance(field["type"], str) else field["type"]
     text = " or ".join("empty" if kind == "null" else kind for kind in types)
     for key, words in (

@@ -24,6 +24,7 @@ from cofi_jobs.ingestion.batch import (
 from cofi_jobs.ingestion.landing import drop_files, settled
 from cofi_jobs.ingestion.properties import Properties, bounds, first_properties, scale
 from cofi_jobs.ingestion.staging import StagedFile
+from cofi_jobs.ingestion.verdicts import NOT_RATED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import show_rejected
@@ -83,7 +84,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         sql.connect(settings, taken) as connection,
     ):
         folders = _Folders(store.ratings(run_key), store.rejected(run_key), taken, rejected)
-        _remove_replayed(connection, store, batch, erased)
+        _remove_replayed(connection, store, settings, batch, erased)
         staging.open_database(connection)
         staged = _stage(connection, settings, batch, known, erased, taken)
         properties = known
@@ -121,11 +122,17 @@ def _known_properties(store: Store, run_key: str, batch: Batch) -> Properties | 
 
 
 def _remove_replayed(
-    connection: duckdb.DuckDBPyConnection, store: Store, batch: Batch, erased: Tombstones
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    settings: Settings,
+    batch: Batch,
+    erased: Tombstones,
 ) -> None:
     """Remove landed files with rows of erased users whose content an earlier run took."""
     for path in batch.replayed if erased.users else ():
-        if path.parent == store.landing and staging.shows_erased(connection, path, erased):
+        if path.parent == store.landing and staging.shows_erased(
+            connection, path, settings, erased
+        ):
             path.unlink()
             log.info(
                 "removed a file with rows of erased users, whose content an earlier run took: %s",
@@ -151,7 +158,7 @@ def _stage(
     staged = {}
     for number, file in enumerate(track(batch.new, "reading rating files")):
         target = taken / file.part if plainly else None
-        staged[file] = staging.stage(connection, number, file.path, limits, target)
+        staged[file] = staging.stage(connection, number, file.path, settings, limits, target)
         file.check_unchanged()
         if erased.users:
             staging.reject_erased(connection, staged[file], erased)
@@ -169,7 +176,7 @@ def _stage_as_text(
         for file, rows in staged.items():
             if rows.plain:
                 staged[file] = staging.stage(
-                    connection, rows.number, file.path, bounds(settings, None)
+                    connection, rows.number, file.path, settings, bounds(settings, None)
                 )
 
 
@@ -214,10 +221,13 @@ def _check_rejected(
     records: Sequence[FileRecord],
     rejected: Path,
 ) -> None:
-    """Raise DataError if too many of a run's rows were rejected, those of erased users aside."""
+    """Raise DataError if too many of a run's rows were rejected.
+
+    Rows of erased users, and rows that say that there is no rating, are no errors.
+    """
     counts = reasons(records)
-    n_erased = counts.pop(staging.ERASED, 0)
-    n_read = sum(record["rows_read"] for record in records) - n_erased
+    n_aside = sum(counts.pop(reason, 0) for reason in (staging.ERASED, NOT_RATED))
+    n_read = sum(record["rows_read"] for record in records) - n_aside
     if counts.total() <= settings.max_rejected * n_read:
         return
     if run_key not in store.batches():

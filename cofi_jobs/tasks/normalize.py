@@ -55,7 +55,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             "mean": damped_means(counts, sums, settings.damping),
         }
         connection.register("means", pa.table(means))
-        _read_catalogue(connection, store)
+        _read_catalogue(connection, store, settings)
         n_users, n_items = _write_tables(connection, folder)
     log.info(
         "%d current ratings of %d items by %d users from %d batches",
@@ -143,7 +143,9 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
     return n_users, n_items
 
 
-def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+def _read_catalogue(
+    connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings
+) -> None:
     """Make the table `catalogue`: titles and groups of items from the files in catalogue/.
 
     Of two rows for one item that of the later file counts.
@@ -154,9 +156,8 @@ def _read_catalogue(connection: duckdb.DuckDBPyConnection, store: Store) -> None
     )
     for number, path in enumerate(drop_files(store.catalogue)):
         try:
-            connection.execute(
-                f"INSERT INTO named SELECT *, {number} FROM ({catalogue(connection, path)})"
-            )
+            rows = catalogue(connection, path, settings)
+            connection.execute(f"INSERT INTO named SELECT *, {number} FROM ({rows})")
             if is_text(path):
                 check_quotes(connection, path)
                 [(malformed,)] = connection.execute(

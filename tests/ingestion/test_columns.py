@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cofi_jobs.ingestion.columns import choose_rating_columns
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
@@ -38,16 +39,52 @@ def test_columns_are_found_in_any_order_and_others_are_passed_over(tmp_path: Pat
     assert read(write(tmp_path / "a.csv", text)) == [("7", "42", "3.5", "978300760")]
 
 
-def test_of_two_columns_for_one_thing_the_more_usual_name_counts(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "a.csv", "movie,movieId,user,rating\nTitanic,42,7,3\n")) == [
-        ("7", "42", "3", None)
-    ]
+@pytest.mark.parametrize(
+    "header",
+    [
+        "movie,movieId,user,rating,x",
+        "user_name,item,userId,stars,isbn",
+        "isbn,book_id,user,rating,title",
+    ],
+)
+def test_an_id_counts_before_the_name_of_the_same_thing(header: str, tmp_path: Path) -> None:
+    columns = header.split(",")
+    chosen = choose_rating_columns(tmp_path / "a.csv", columns, load_settings())
+    assert chosen["item_id"] in ("movieId", "isbn", "book_id")
+    assert chosen["user_id"] in ("user", "userId")
 
 
-def test_of_two_columns_with_almost_the_same_name_the_first_counts(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "a.csv", "userId,user_id,item,stars\n7,8,42,3\n")) == [
-        ("7", "42", "3", None)
-    ]
+def test_the_time_of_the_rating_counts_before_other_times(tmp_path: Path) -> None:
+    columns = ["user", "item", "rating", "date", "timestamp", "updated_at"]
+    chosen = choose_rating_columns(tmp_path / "a.csv", columns, load_settings())
+    assert chosen["timestamp"] == "timestamp"
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "candidates"),
+    [
+        ("userId,user_id,item,stars", "user", ["userId", "user_id"]),
+        ("user,user_name,item,stars", "user", ["user", "user_name"]),
+        ("user_id,customer_id,item,stars", "user", ["user_id", "customer_id"]),
+        ("user,track_id,artist_id,stars", "item", ["track_id", "artist_id"]),
+        ("user,song,artist,stars", "item", ["song", "artist"]),
+        ("user,item,rating,score", "rating", ["rating", "score"]),
+        ("user,item,stars,date,time", "time", ["date", "time"]),
+        ("user,item,stars,op,operation", "op", ["op", "operation"]),
+        ("user,item,rating,rating", "rating", ["rating", "rating (column 4)"]),
+        ("user,item,rating,Rating", "rating", ["rating", "Rating (column 4)"]),
+    ],
+)
+def test_two_candidates_are_an_error_that_names_both_and_the_setting_that_decides(
+    header: str, column: str, candidates: list[str], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.csv", f"{header}\n" + "7," * header.count(",") + "7\n")
+    message = refusal(path)
+    assert [part for part in map(repr, candidates) if part not in message] == []
+    assert message.endswith(f"set {column}_column")
+    for candidate in candidates:
+        [row] = read(path, overrides=[f"{column}_column={candidate}"])
+        assert "7" in row
 
 
 def test_a_file_without_a_column_of_times_has_none(tmp_path: Path) -> None:
@@ -62,7 +99,7 @@ def test_a_file_without_a_column_of_times_has_none(tmp_path: Path) -> None:
         ("a.csv", "name,price\nx,2\n", ["'name'", "'price'", "user_id, item_id, rating"]),
         ("a.csv", "userId,rating\n7,2\n", ["'userId'", "'rating'", "item_id: itemid, movieid"]),
         ("a.csv", "7,42,3.5\n8,42,3\n", ["'7'", "'42'", "'3.5'"]),
-        ("a.csv", "userId,movieId,rating,rating\n7,42,3,4\n", ["'rating' twice", "once"]),
+        ("a.csv", "userId,movieId,rating,rating\n7,42,3,4\n", ["'rating' and 'rating (column 4)'"]),
         ("a.csv.gz", "name,price\nx,2\n", ["'name'", "'price'"]),
         ("a.jsonl", '{"name": "x", "price": 2}\n', ["'name'", "'price'"]),
         ("a.jsonl", "no json\n", ["none"]),

@@ -65,13 +65,14 @@ lines = st.one_of(
 )
 
 
-def read(path: Path, plainly: bool) -> tuple[bool, list[Any], list[Any]]:
+def read(path: Path, plainly: bool, bounds: Bounds = SCALE) -> tuple[bool, list[Any], list[Any]]:
     """Whether a file was read as plain, its good rows, and its refused ones, or the error."""
     taken = path.with_name("taken.parquet")
-    with sql.connect(load_settings(), path.parent) as connection:
+    target, settings = taken if plainly else None, load_settings()
+    with sql.connect(settings, path.parent) as connection:
         staging.open_database(connection)
         try:
-            staged = staging.stage(connection, 0, path, SCALE, taken if plainly else None)
+            staged = staging.stage(connection, 0, path, settings, bounds, target)
         except DataError as error:
             return False, [], [str(error)]
         good = f"FROM {staged.view} WHERE reason IS NULL"
@@ -135,6 +136,18 @@ def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(name: str, tmp_path: Pa
     assert found[0] is True
     assert found[1:] == read(path, plainly=False)[1:]
     assert (len(found[1]), len(found[2])) == (2 * len(PLAIN), len(BAD))
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "4", "99"])
+def test_rows_that_mean_no_rating_are_rejected_as_such(value: str, tmp_path: Path) -> None:
+    bounds = Bounds(low=0, high=5, not_rated=(0, 4, 99))
+    rated = ["1,10,3,1000000000", "2,10,5,7"]
+    path = write(tmp_path, HEADER + "\n".join([rated[0], f"1,11,{value},soon", rated[1]]))
+    found = read(path, plainly=True, bounds=bounds)
+    assert found[0] is True
+    assert found[1:] == read(path, plainly=False, bounds=bounds)[1:]
+    assert [row[2] for row in found[1]] == [3, 5]
+    assert [row[1] for row in found[2]] == ["not rated"]
 
 
 @pytest.mark.parametrize(

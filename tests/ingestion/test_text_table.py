@@ -17,7 +17,8 @@ def test_only_lines_that_duckdb_would_not_read_are_given_a_bound(
 ) -> None:
     lines = [f"9,{number},3,978300762,{'x' * length}" for number in range(1 + 5_000_000 // length)]
     path = write(tmp_path / name, "userId,movieId,rating,timestamp,review\n" + "\n".join(lines))
-    with sql.connect(load_settings(), tmp_path) as connection:
-        table = rating_file(connection, path).table
+    settings = load_settings()
+    with sql.connect(settings, tmp_path) as connection:
+        table = rating_file(connection, path, settings).table
     assert table is not None
     assert table.longest >= length if is_long else table.longest == 0

@@ -22,11 +22,14 @@ from tests.support.repository import ROOT
 NAMES = sorted(Settings.model_fields)
 FIELDS = form_fields()
 OPTIONAL = {
+    *("user_column", "item_column", "rating_column", "time_column", "op_column", "not_rated"),
     *("rating_low", "rating_high", "liked_from", "ratings_per_step", "test_days"),
     *("source_connection", "source_query", "source_files", "source_files_connection", "deliver_to"),
 }
 TEXTS = {
-    name for name, field in FIELDS.items() if "string" in field["type"] and "enum" not in field
+    name
+    for name, field in FIELDS.items()
+    if "string" in field["type"] and not {"enum", "pattern"} & set(field)
 }
 
 # (setting, text, its value): one of each type
@@ -41,6 +44,7 @@ VALID = [
     ("ratings_per_step", "", None),
     ("ratings_per_step", "0", 0),
     ("test_share", "0.5", 0.5),
+    ("not_rated", "0, -1,99.5", "0, -1,99.5"),
 ]
 # (setting, text, what the message says is allowed): each type, each kind of bound
 INVALID = [
@@ -58,6 +62,9 @@ INVALID = [
     ("liked_from", "good", "number or empty"),
     ("rating_low", "-inf", "number or empty"),
     ("similarity", "Cosine", "one of cosine, distance"),
+    ("not_rated", "0;-1", "numbers separated by commas, or empty"),
+    ("not_rated", "0,", "numbers separated by commas, or empty"),
+    ("not_rated", "none", "numbers separated by commas, or empty"),
     ("id_type", "int", "one of auto, integer, string"),
     ("recommendation_files", "peruser", "one of whole, per-user"),
 ]
@@ -214,7 +221,7 @@ def test_the_bounds_in_the_form_are_those_that_are_checked(name: str) -> None:
         "liked_from",
         *TEXTS,
     ):
-        assert {"minimum", "exclusiveMinimum", "enum"} & set(field)
+        assert {"minimum", "exclusiveMinimum", "enum", "pattern"} & set(field)
 
 
 def test_the_form_starts_from_the_environment(monkeypatch) -> None:
@@ -237,7 +244,8 @@ def accepts(field, value):
 
 for name, field in form_fields().items():
     good, bad = [field["default"], *field.get("enum", [])], [[]]
-    (good if "string" in field["type"] and "enum" not in field else bad).append("no such choice")
+    is_text = "string" in field["type"] and not {"enum", "pattern"} & set(field)
+    (good if is_text else bad).append("no such choice")
     if "minimum" in field:
         good.append(field["minimum"]), bad.append(field["minimum"] - 1)
     if "exclusiveMinimum" in field:
@@ -272,10 +280,10 @@ def any_value(field: dict[str, Any]) -> st.SearchStrategy:
     if field["type"] == "boolean":
         return st.booleans()
     low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
-    if "string" in field["type"]:
-        values: st.SearchStrategy = st.text(
-            st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
-        )
+    if "pattern" in field:
+        values: st.SearchStrategy = st.from_regex(field["pattern"].replace("$", r"\Z"))
+    elif "string" in field["type"]:
+        values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
         values = values.filter(lambda text: text != "null")
     elif "integer" in field["type"]:
         values = st.integers(low, high)

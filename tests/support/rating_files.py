@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,22 +22,28 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def read(path: Path, columns: str = "user_id, item_id, rating, timestamp") -> list[Row]:
-    with sql.connect(load_settings(), path.parent) as connection:
-        query = rating_file(connection, path).query
+def read(
+    path: Path,
+    columns: str = "user_id, item_id, rating, timestamp",
+    overrides: Sequence[str] = (),
+) -> list[Row]:
+    settings = load_settings(overrides)
+    with sql.connect(settings, path.parent) as connection:
+        query = rating_file(connection, path, settings).query
         return connection.execute(f"SELECT {columns} FROM ({query})").fetchall()
 
 
-def read_catalogue(path: Path) -> list[Row]:
-    with sql.connect(load_settings(), path.parent) as connection:
+def read_catalogue(path: Path, *overrides: str) -> list[Row]:
+    settings = load_settings(overrides)
+    with sql.connect(settings, path.parent) as connection:
         return connection.execute(
-            f"SELECT item_id, title, groups FROM ({catalogue(connection, path)})"
+            f"SELECT item_id, title, groups FROM ({catalogue(connection, path, settings)})"
         ).fetchall()
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, *overrides: str) -> str:
     with pytest.raises(DataError) as caught:
-        read(path)
+        read(path, overrides=overrides)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
