@@ -22,6 +22,7 @@ class Counts(TypedDict):
     rows_refused: int
     rows_withdrawn: NotRequired[int]  # not in records of older versions
     reasons: dict[str, int]
+    time_unit: NotRequired[str | None]  # of times that are numbers; not in older records
 
 
 class FileRecord(Counts):

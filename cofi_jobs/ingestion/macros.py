@@ -1,15 +1,15 @@
-"""What a cell means as a time, a rating or a number as an id, as macros of DuckDB.
+"""What a cell means as a rating or a number as an id, as macros of DuckDB.
 
-What an id is: core/ids.py.
+What an id is: core/ids.py. What a time is: times.py.
 
-Each macro takes a cell's text, and as its second argument the same text as a number, NULL if it is
-none. The caller works the number out once for all rows. A table of cases for each macro is in the
-tests.
+The first two take a cell's text, and as their second argument the same text as a number, NULL if
+it is none. The caller works the number out once for all rows. A table of cases for each macro is in
+the tests.
 """
 
 import duckdb
 
-SECONDS = 1e11  # smaller numbers are times in seconds since 1970, larger ones in smaller units
+LONGEST = 100  # characters of a cell in a message
 
 MACROS = rf"""
 -- 17 of "17"; NULL of "007" and " 17", which are text
@@ -21,16 +21,10 @@ CREATE OR REPLACE TEMP MACRO rating_value(cell, number) AS
     coalesce(number, try_cast(CASE WHEN regexp_full_match(trim(cell), '[+-]?[0-9]+,[0-9]{{1,2}}')
         THEN replace(cell, ',', '.') END AS FLOAT));
 
--- A number of seconds since 1970; of milli-, micro- or nanoseconds if it is too large for that.
-CREATE OR REPLACE TEMP MACRO seconds_of(number) AS
-    CASE WHEN abs(number) < {SECONDS:g} THEN number WHEN abs(number) < 1e14 THEN number / 1e3
-        WHEN abs(number) < 1e17 THEN number / 1e6 ELSE number / 1e9 END;
-
--- Such a number, or an ISO 8601 time, UTC if it names no zone. The usual case first, for speed.
-CREATE OR REPLACE TEMP MACRO rating_time(cell, number) AS
-    CASE WHEN abs(number) < {SECONDS:g} THEN to_timestamp(number)
-        ELSE coalesce(TRY(to_timestamp(seconds_of(number))),
-            try_cast(trim(cell) AS TIMESTAMPTZ)) END;
+-- A cell in a message: short, and without the blanks around it
+CREATE OR REPLACE TEMP MACRO shown(cell) AS
+    CASE WHEN length(trim(cell)) > {LONGEST} THEN left(trim(cell), {LONGEST}) || '…'
+        ELSE trim(cell) END;
 """
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from cofi_jobs.ingestion.macros import SECONDS
+from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.packed import open_unpacked
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.text_table import TextTable, forget_rejects
@@ -56,21 +56,23 @@ def take(
 ) -> Plain | None:
     """Write the ratings of a plain file within the bounds to `path`; None if it is not plain.
 
-    Of a plain file ids are integers of up to 18 digits, and times are seconds since 1970 if it has
-    any.
+    Of a plain file ids are integers of up to 18 digits, and times are plausible seconds since 1970
+    if it has any.
     """
     table = source.table
-    if table is None or table.longest or "op" in source.chosen:
+    has_other_times = source.has_times and bounds.time_unit not in (None, times.SECONDS)
+    if table is None or table.longest or "op" in source.chosen or has_other_times:
         return None
     n_lines = count_plain_lines(table)
     texts = _rating_texts(connection, source, bounds) if n_lines else []
     if not texts:
         return None
     try:
-        n_taken = sql.write_parquet(connection, _numbers(source, table, texts), path)
+        n_taken = sql.write_parquet(connection, _numbers(source, table, texts, bounds), path)
     except duckdb.Error:  # such as a time in other units; reading the text gives the right message
         n_taken = 0
-    if not n_taken or not _rejects_explain_all(connection, table, n_lines - n_taken):
+    # Where good rows are the fewer, the times of the others could show another unit.
+    if 2 * n_taken < n_lines or not _rejects_explain_all(connection, table, n_lines - n_taken):
         forget_rejects(connection)
         return None
     [(low, high)] = connection.execute(f"""
@@ -157,16 +159,19 @@ def _rating_texts(
     return [text for text, _ in rows] if len(rows) <= MOST_TEXTS else []
 
 
-def _numbers(source: RatingFile, table: TextTable, texts: list[str]) -> str:
+def _numbers(source: RatingFile, table: TextTable, texts: list[str], bounds: Bounds) -> str:
     """SELECT of the rows of numbers, those whose ratings are written like one of `texts`."""
     user_id, item_id, rating = (source.chosen[name] for name in ("user_id", "item_id", "rating"))
     ratings, time = f"ENUM ({', '.join(map(sql.quote, texts))})", "NULL::TIMESTAMPTZ"
     types = {user_id: ID, item_id: ID, rating: ratings}
     if source.has_times:
-        seconds = sql.name(source.chosen["timestamp"])
+        number, seconds = (
+            sql.name(source.chosen["timestamp"]),
+            times.units(bounds.latest)["seconds"],
+        )
         types[source.chosen["timestamp"]] = ID
         time = (
-            f"CASE WHEN abs({seconds}) < {SECONDS:g} THEN to_timestamp({seconds}) "
+            f"CASE WHEN {seconds.holds(number)} THEN {seconds.time.format(number)} "
             "ELSE error('time is not in seconds') END"
         )
     # An empty cell is no NULL, which would fit.

@@ -38,25 +38,29 @@ class Properties:
         return {**self.id_types, "scale": self.scale}
 
 
-def bounds(settings: Settings, properties: Properties | None) -> Bounds:
+def bounds(settings: Settings, properties: Properties | None, latest: float) -> Bounds:
     """What settings and properties ask of a run's ratings.
 
-    In a first run there are no properties yet.
+    In a first run there are no properties yet. `latest` is the last plausible time, in seconds
+    since 1970.
     """
     not_rated = numbers(settings.not_rated)
+    time_unit = None if settings.time_unit == "auto" else settings.time_unit
     if properties is None:
         return Bounds(
             integers=("user_id", "item_id") if settings.id_type == "integer" else (),
             low=-LARGEST if settings.rating_low is None else settings.rating_low,
             high=LARGEST if settings.rating_high is None else settings.rating_high,
             not_rated=not_rated,
+            latest=latest,
+            time_unit=time_unit,
         )
     id_types = properties.id_types
     if settings.id_type != "auto" and settings.id_type not in id_types.values():
         raise DataError(f"found id_type {settings.id_type}, but the first run has fixed {id_types}")
     integers = [column for column in id_types if id_types[column] == "integer"]
     low, high = scale(settings, properties.scale)
-    return Bounds(integers, low, high, not_rated)
+    return Bounds(integers, low, high, not_rated, latest, time_unit)
 
 
 def first_properties(

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.ingestion import macros, plain_files
+from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
@@ -54,6 +54,7 @@ class StagedFile:
 
     number: int
     plain: Plain | None = None
+    time_unit: str | None = None  # of times that are numbers
 
     @property
     def table(self) -> str:
@@ -93,15 +94,52 @@ def stage(
     try:
         source = rating_file(connection, path, settings)
         if taken and (plain := plain_files.take(connection, source, bounds, taken)):
-            _insert(connection, staged, plain.odd, bounds, path)
+            unit = times.SECONDS if source.has_times else None
+            _insert(connection, staged, plain.odd, bounds, unit, path)
             good = f"SELECT count(*) FROM {staged.view} WHERE reason IS NULL"
             if connection.execute(good).fetchall() == [(0,)]:
-                return StagedFile(number, plain)
+                return StagedFile(number, plain, unit)
             return stage(connection, number, path, settings, bounds)
-        _insert(connection, staged, source, bounds, path)
+        unit = _insert_in_its_unit(connection, staged, source, bounds, path)
     except duckdb.Error as error:
         raise DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}") from None
-    return staged
+    return StagedFile(number, time_unit=unit)
+
+
+def _insert_in_its_unit(
+    connection: duckdb.DuckDBPyConnection,
+    staged: StagedFile,
+    source: RatingFile,
+    bounds: Bounds,
+    path: Path,
+) -> str | None:
+    """Judge a file's rows by the unit of its times; returns the unit, None without numbers.
+
+    The unit is guessed first. All times are looked at where one does not fit, and for units whose
+    numbers may mean something else.
+    """
+    if not source.has_times:
+        _insert(connection, staged, source, bounds, None, path)
+        return None
+    guess = bounds.time_unit
+    if guess is None:
+        guess = times.guess_unit(connection, source, bounds.latest)
+        _forget(connection, path)
+    _insert(connection, staged, source, bounds, guess, path)
+    misfits = f"SELECT 1 FROM {staged.view} WHERE starts_with(reason, 'timestamp is') LIMIT 1"
+    if guess not in times.UNSURE and not connection.execute(misfits).fetchall():
+        return guess
+    unit = times.find_unit(connection, source, path, bounds.latest, bounds.time_unit)
+    _forget(connection, path)
+    if unit != guess:
+        connection.execute(f"DELETE FROM {staged.table}")
+        _insert(connection, staged, source, bounds, unit, path)
+    return unit
+
+
+def _forget(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    if is_text(path):
+        forget_rejects(connection)
 
 
 def _insert(
@@ -109,13 +147,15 @@ def _insert(
     staged: StagedFile,
     source: RatingFile,
     bounds: Bounds,
+    time_unit: str | None,
     path: Path,
 ) -> None:
     """Judge a file's rows into the table.
 
     Lines with a wrong number of columns come last, with a reason.
     """
-    connection.execute(f"INSERT INTO {staged.table} BY NAME {verdicts(source, bounds)}")
+    rows = verdicts(source, bounds, times.rule(time_unit, bounds.latest))
+    connection.execute(f"INSERT INTO {staged.table} BY NAME {rows}")
     if is_text(path):
         check_quotes(connection, path)
         reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
@@ -208,6 +248,7 @@ def write(
         "rows_refused": n_rejected,
         "rows_withdrawn": n_withdrawn,
         "reasons": reasons,
+        "time_unit": staged.time_unit,
     }
 
 

@@ -1,9 +1,11 @@
 """Verdicts: a record of a file is a rating, a withdrawal, or rejected with a reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.rating_file import RatingFile
+from cofi_jobs.ingestion.times import TimeRule
 
 # What the column `op` may say, in words and as the letters of change data capture. An empty cell
 # counts as an insert.
@@ -20,14 +22,18 @@ class Bounds:
     """What ratings must keep to.
 
     integers   columns whose ids must be integers
-    low, high  lowest and highest rating
+    low, high  the lowest and the highest rating
     not_rated  values that mean "no rating"
+    latest     the last plausible time, in seconds since 1970
+    time_unit  the unit of times that are numbers; None: found for each file
     """
 
     integers: Sequence[str] = ()
     low: float = -LARGEST
     high: float = LARGEST
     not_rated: Sequence[float] = ()
+    latest: float = field(default_factory=times.latest_now)
+    time_unit: str | None = None
 
     @property
     def hold(self) -> str:
@@ -41,7 +47,7 @@ class Bounds:
         return f"coalesce(value IN ({numbers}), false)" if numbers else "false"
 
 
-def verdicts(source: RatingFile, bounds: Bounds) -> str:
+def verdicts(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
     """SELECT of user_number, item_number, value, time and texts for each record, in order.
 
     An id is a number, or else a text in `texts`. A withdrawal has no value. `texts` is NULL for
@@ -59,7 +65,8 @@ def verdicts(source: RatingFile, bounds: Bounds) -> str:
         ), numbers AS NOT MATERIALIZED (
             SELECT * REPLACE (lower(trim(op)) AS op),
                 try_cast(user_id AS BIGINT) AS user_cast, try_cast(item_id AS BIGINT) AS item_cast,
-                try_cast(rating AS FLOAT) AS rating_cast, try_cast(timestamp AS DOUBLE) AS time_cast
+                try_cast(rating AS FLOAT) AS rating_cast,
+                try_cast(timestamp AS DOUBLE) AS time_number
             FROM cells
         ), integer_ids AS NOT MATERIALIZED (
             SELECT *, integer_id(user_id, user_cast) AS user_number,
@@ -70,10 +77,10 @@ def verdicts(source: RatingFile, bounds: Bounds) -> str:
                     CASE WHEN user_number IS NULL THEN clean_id(user_id) END AS user_id,
                     CASE WHEN item_number IS NULL THEN clean_id(item_id) END AS item_id),
                 CASE WHEN NOT {WITHDRAWN} THEN rating_value(rating, rating_cast) END AS value,
-                rating_time(timestamp, time_cast) AS time
+                {time_rule.time} AS time
             FROM integer_ids
         ), reasons AS NOT MATERIALIZED (
-            SELECT *, {_reason(source, bounds)} AS reason FROM meanings
+            SELECT *, {_reason(source, bounds, time_rule)} AS reason FROM meanings
         )
         SELECT user_number, item_number, value, time, CASE
             WHEN reason IS NOT NULL THEN [user_id, item_id, reason, {source.raw}, {source.row}]
@@ -82,13 +89,13 @@ def verdicts(source: RatingFile, bounds: Bounds) -> str:
         FROM reasons"""
 
 
-def _reason(source: RatingFile, bounds: Bounds) -> str:
+def _reason(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
     """Why a row is rejected, in SQL: the first rule that the row breaks, NULL for a good row."""
-    # "infinity" would be the newest time for ever.
-    no_time = "(time IS NULL OR NOT isfinite(time))" if source.has_times else "false"
+    # A rating without a time is older than all others.
+    no_time = "(time IS NULL AND coalesce(trim(timestamp), '') != '')"
     integers = " ".join(
         f"WHEN {is_no_integer(column)} "
-        f"THEN '{column} is not an integer like the others: ' || {column}"
+        f"THEN '{column} is not an integer like the others: ' || shown({column})"
         for column in bounds.integers
     )
     not_rated = bounds.is_not_rated
@@ -98,14 +105,14 @@ def _reason(source: RatingFile, bounds: Bounds) -> str:
             WHEN {source.broken} THEN 'line is not a JSON object'
             WHEN user_number IS NULL AND coalesce(user_id, '') = '' THEN 'user_id is missing'
             WHEN item_number IS NULL AND coalesce(item_id, '') = '' THEN 'item_id is missing'
-            WHEN op NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || op
+            WHEN op NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || shown(op)
             WHEN {not_rated} THEN '{NOT_RATED}'
-            WHEN {no_time} THEN 'timestamp is unreadable: ' || coalesce(trim(timestamp), '')
+            WHEN {no_time} THEN {time_rule.reason} || ': ' || shown(timestamp)
             WHEN {WITHDRAWN} THEN NULL
             WHEN coalesce(trim(rating), '') = '' THEN 'rating is missing'
             WHEN value IS NULL OR NOT isfinite(value)
-                THEN 'rating is not a number: ' || trim(rating)
-            WHEN abs(value) > {LARGEST} THEN 'rating is too large: ' || trim(rating)
+                THEN 'rating is not a number: ' || shown(rating)
+            WHEN abs(value) > {LARGEST} THEN 'rating is too large: ' || shown(rating)
         END, CASE {integers} WHEN NOT {bounds.hold} THEN '{OUTSIDE}: ' || value END) END"""
 
 

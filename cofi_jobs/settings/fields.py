@@ -60,6 +60,21 @@ class Settings(BaseModel):
         "rejected and no errors.",
         pattern=NUMBERS,
     )
+    time_unit: Literal[
+        "auto",
+        "seconds",
+        "milliseconds",
+        "microseconds",
+        "nanoseconds",
+        "yyyymmdd",
+        "yyyymmddhhmm",
+        "yyyymmddhhmmss",
+        "spreadsheet_days",
+        "order",
+    ] = ingest(
+        "auto",
+        "What times that are numbers mean. auto: found for each file from all of its times.",
+    )
     max_rejected: float = ingest(
         0.5,
         "Share of a run's rows that may be rejected. If more are, nothing is accepted.",

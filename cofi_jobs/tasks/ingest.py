@@ -11,7 +11,7 @@ import duckdb
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.progress import track
 from cofi_jobs.erasure.tombstones import Tombstones
-from cofi_jobs.ingestion import bucket_files, query_rows, staging
+from cofi_jobs.ingestion import bucket_files, query_rows, staging, times
 from cofi_jobs.ingestion.batch import (
     Batch,
     FileRecord,
@@ -152,7 +152,7 @@ def _stage(
 
     Where all ids may be integers, plain files are read the short way.
     """
-    limits = bounds(settings, known)
+    limits = bounds(settings, known, times.latest_now())
     integers = len(limits.integers) == 2 or (known is None and settings.id_type == "auto")
     plainly = integers and not erased.users
     staged = {}
@@ -176,7 +176,11 @@ def _stage_as_text(
         for file, rows in staged.items():
             if rows.plain:
                 staged[file] = staging.stage(
-                    connection, rows.number, file.path, settings, bounds(settings, None)
+                    connection,
+                    rows.number,
+                    file.path,
+                    settings,
+                    bounds(settings, None, times.latest_now()),
                 )
 
 
@@ -197,6 +201,10 @@ def _write(
             "%s: %d rows read, %d taken, %d rejected",
             *(file.path, counts["rows_read"], counts["rows_taken"], counts["rows_refused"]),
         )
+        if rows.time_unit == times.ORDER:
+            log.info("%s: the times are small whole numbers, which are used as an order", file.path)
+        elif rows.time_unit not in (None, times.SECONDS):
+            log.info("%s: the times are read as %s", file.path, rows.time_unit)
     return records
 
 

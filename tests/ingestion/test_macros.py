@@ -1,7 +1,6 @@
-"""Macros: a cell as a time, a rating and a number as an id. Ids: tests/core/test_ids.py."""
+"""Macros: a cell as a rating and a number as an id. Ids: tests/core/test_ids.py."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -85,41 +84,3 @@ def test_a_rating_may_have_a_decimal_comma(
 ) -> None:
     expression = "rating_value(cell, try_cast(cell AS FLOAT))"
     assert meaning(database, expression, cell) == value
-
-
-@pytest.mark.parametrize(
-    ("cell", "time"),
-    [
-        ("0", datetime(1970, 1, 1)),
-        ("978300760", datetime(2000, 12, 31, 22, 12, 40)),
-        ("978300760.25", datetime(2000, 12, 31, 22, 12, 40, 250_000)),
-        ("-86400", datetime(1969, 12, 31)),
-        ("99999999999", datetime(5138, 11, 16, 9, 46, 39)),
-        ("100000000000", datetime(1973, 3, 3, 9, 46, 40)),
-        ("978300760250", datetime(2000, 12, 31, 22, 12, 40, 250_000)),
-        ("978300760250000", datetime(2000, 12, 31, 22, 12, 40, 250_000)),
-        ("978300760250000000", datetime(2000, 12, 31, 22, 12, 40, 250_000)),
-        ("2000-12-31", datetime(2000, 12, 31)),
-        (" 2000-12-31 22:12:40 ", datetime(2000, 12, 31, 22, 12, 40)),
-        ("2000-12-31T22:12:40Z", datetime(2000, 12, 31, 22, 12, 40)),
-        ("2000-12-31T23:12:40+01:00", datetime(2000, 12, 31, 22, 12, 40)),
-        ("2000-02-30", None),
-        ("1e30", None),
-        ("nan", None),
-        ("yesterday", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_a_time_is_a_number_or_an_iso_time(
-    cell: str | None, time: datetime | None, database: duckdb.DuckDBPyConnection
-) -> None:
-    expression = "epoch_us(rating_time(cell, try_cast(cell AS DOUBLE)))"
-    expected = time and int(time.replace(tzinfo=UTC).timestamp() * 1_000_000)
-    assert meaning(database, expression, cell) == expected
-
-
-@pytest.mark.parametrize("cell", ["infinity", "inf"])
-def test_an_endless_time_is_not_finite(cell: str, database: duckdb.DuckDBPyConnection) -> None:
-    expression = "coalesce(isfinite(rating_time(cell, try_cast(cell AS DOUBLE))), false)"
-    assert meaning(database, expression, cell) is False

@@ -43,7 +43,7 @@ RATINGS = [
 ]
 TIMES = ["1000000000", "0", "-86400", "978300760250", "99999999999", "100000000000", "978300760.25",
          "1e9", "", "2000-12-31", "2000-12-31T22:12:40Z", "infinity", "01", "soon"]  # fmt: skip
-PLAIN = ("1,10,4,1000000000", "23,10,0.5,0", "120,20,4.0,1000000001")
+PLAIN = ("1,10,4,1000000000", "23,10,0.5,999999999", "120,20,4.0,1000000001")
 ODD = [
     "17,42",
     "1,2,3,4,5",
@@ -60,7 +60,10 @@ lines = st.one_of(
     st.sampled_from(ODD),
     st.tuples(*map(st.sampled_from, (IDS, IDS, RATINGS, TIMES))).map(",".join),
     st.tuples(
-        st.sampled_from(["1", "23"]), st.just("10"), st.sampled_from(RATINGS), st.just("5")
+        st.sampled_from(["1", "23"]),
+        st.just("10"),
+        st.sampled_from(RATINGS),
+        st.sampled_from(["5", "1000000005"]),
     ).map(",".join),
 )
 
@@ -107,8 +110,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "\n",
     True,
 )
-@example(["1,10,4,1", "007,10,4,1"], "\n", True)
-@example(["1,10,4,1", "1e2,10,4,1"], "\n", True)
+@example(["2,10,99,5", *[",10,4,5"] * 6], "\n", True)
+@example(["1,10,4,1000000000", "007,10,4,1000000000"], "\n", True)
+@example(["1,10,4,1000000000", "1e2,10,4,1000000000"], "\n", True)
 @settings(max_examples=60, deadline=None)
 def test_a_file_is_read_the_same_as_numbers_and_as_text(
     folder: Path, body: list[str], newline: str, ends: bool
@@ -152,9 +156,10 @@ def test_rows_that_mean_no_rating_are_rejected_as_such(value: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "line",
-    ["007,10,4,5", "7.5,10,4,5", "1e2,10,4,5", "1,+7,4,5", "1,-0,4,5", "1_0,10,4,5",
-     "0x10,10,4,5", '"1",10,4,5', "1,10,4,978300760250", "1,10,4,2000-12-31", "ann,10,4,5",
-     '1,10,"4,5",5'],
+    [*(f"{cells},1000000005" for cells in (
+        "007,10,4", "7.5,10,4", "1e2,10,4", "1,+7,4", "1,-0,4", "1_0,10,4", "0x10,10,4",
+        '"1",10,4', "ann,10,4", '1,10,"4,5"')),
+     *(f"1,10,4,{time}" for time in ("978300760250", "2000-12-31", "", "5", "4102444800"))],
 )  # fmt: skip
 def test_a_file_with_a_good_line_of_another_kind_is_not_plain(line: str, tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "\n".join([*PLAIN, line]))
@@ -171,7 +176,7 @@ def test_rows_of_a_large_plain_file_are_kept_in_order(tmp_path: Path) -> None:
         rng.choice(["0.5", "3", "4.0", "99"], n, p=[0.3, 0.3, 0.3999, 0.0001]),
     )
     rows = [
-        f"{user},{item},{star},{user}"
+        f"{user},{item},{star},{10**9 + user}"
         for user, (item, star) in enumerate(zip(items, stars, strict=True))
     ]
     is_plain, taken, refused = read(write(tmp_path, HEADER + "\n".join(rows)), plainly=True)
