@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from tests.support.kills import die_before, killed_at_each_step
 from tests.support.nights import run_night
 
 USER, NAME = 987654321, "987654321"
+SOON = int(time.time()) + 3600  # after an erasure in the tests
 OTHERS_RAW = "13,107,bad,1000000000"
 
 
@@ -254,7 +256,7 @@ def test_the_very_file_dropped_again_does_not_stay(store: Store, name: str) -> N
 def test_ratings_given_after_the_erasure_are_accepted(store: Store) -> None:
     erase(store, load_settings(), [NAME], now=True)
     (store.landing / "new.csv").write_text(
-        f"userId,movieId,rating,timestamp\n{NAME},107,4,2000000000\n{NAME},114,2,4102444800\n{NAME},121,3,1000000000\n"
+        f"userId,movieId,rating,timestamp\n{NAME},107,4,{SOON}\n{NAME},114,2,{SOON}\n{NAME},121,3,1000000000\n"
     )
     (store.landing / "undated.csv").write_text(f"userId,movieId,rating\n{NAME},128,4\n")
     outcome = run_task("ingest", store, load_settings(), "night-4")
@@ -264,7 +266,7 @@ def test_ratings_given_after_the_erasure_are_accepted(store: Store) -> None:
     # The user may leave again. Ratings dated in the future do not come back either.
     erase(store, load_settings(), [NAME], now=True)
     (store.landing / "replay.csv").write_text(
-        f"userId,movieId,rating,timestamp\n{NAME},114,2,4102444800\n"
+        f"userId,movieId,rating,timestamp\n{NAME},114,2,{SOON}\n"
     )
     assert run_task("ingest", store, load_settings(), "night-5")["reasons"] == {"erased": 1}
 
@@ -273,7 +275,7 @@ def test_a_file_not_yet_taken_is_named_and_goes_with_the_run_that_takes_it(
     store: Store, quick: Settings
 ) -> None:
     (store.landing / "d.csv").write_text(
-        f"userId,movieId,rating,timestamp\n{NAME},107,4,1\n13,107,4,1200000000\n"
+        f"userId,movieId,rating,timestamp\n{NAME},107,4,1100000000\n13,107,4,1200000000\n"
     )
     traces = erase(store, load_settings(), [NAME], now=True)
     assert (traces.remaining, traces.waiting) == ([], ["landing/d.csv"])

@@ -136,9 +136,9 @@ def test_users_of_whom_the_published_model_saw_a_test_rating_are_not_compared(
     """User 0 rates a train item again: the rating is the newest, so a test rating now."""
     monkeypatch.setattr(overlap, "MARKS", 1000)
     old = tasteful_ratings().sort_values("timestamp")
-    again = old[old["userId"] == 0].head(3).assign(timestamp=2 * 10**9)
+    again = old[old["userId"] == 0].head(3).assign(timestamp=17 * 10**8)
     new = pd.DataFrame(
-        {"userId": [1000, 1000], "movieId": [0, 2], "rating": [5, 4], "timestamp": [2 * 10**9] * 2}
+        {"userId": [1000, 1000], "movieId": [0, 2], "rating": [5, 4], "timestamp": [17 * 10**8] * 2}
     )
     write_ratings(after_good.landing / "more.csv", pd.concat([again, new]))
     run_night(after_good, load_settings(GOOD), "night-2")

@@ -157,7 +157,7 @@ def test_what_the_earlier_model_learned_from_a_test_rating_of_today_is_forgotten
     changed = (
         FIRST[~is_test(FIRST)].groupby("userId").head(1).iloc[3]
     )  # a train rating of the first run, a test rating of the second
-    again = pd.DataFrame([changed]).assign(rating=6 - changed["rating"], timestamp=2 * 10**9)
+    again = pd.DataFrame([changed]).assign(rating=6 - changed["rating"], timestamp=17 * 10**8)
     _, start, earlier = start_of(prepared, pd.concat([SECOND, again]))
     assert start is not None
     users, items = ids(prepared)

@@ -218,12 +218,12 @@ def test_a_published_run_is_never_rewritten(night: Store, quick, tmp_path: Path)
 def test_a_second_night_adds_its_ratings_and_leaves_the_first_as_it_was(night: Store, quick):
     first = digests(night, "night-1")
     ratings = random_ratings()
-    changed = ratings.head(5).assign(rating=6 - ratings["rating"].head(5), timestamp=2_000_000_000)
+    changed = ratings.head(5).assign(rating=6 - ratings["rating"].head(5), timestamp=1_700_000_000)
     newcomer = pd.DataFrame(
         {"userId": 9999, "movieId": ratings["movieId"].unique()[:4], "rating": 5.0}
     )
     write_ratings(
-        night.landing / "more.csv", pd.concat([changed, newcomer.assign(timestamp=2_000_000_001)])
+        night.landing / "more.csv", pd.concat([changed, newcomer.assign(timestamp=1_700_000_001)])
     )
     outcomes = run_night(night, quick, "night-2")
     assert outcomes["ingest"]["rows_read"] == 9
@@ -411,7 +411,7 @@ def test_a_user_who_rated_nearly_everything_gets_a_shorter_list(store: Store, qu
     ratings = random_ratings()
     missing = {100, 107}
     rest = [item for item in ratings["movieId"].unique() if item not in missing]
-    busy = pd.DataFrame({"userId": 5, "movieId": rest, "rating": 3.0, "timestamp": 1})
+    busy = pd.DataFrame({"userId": 5, "movieId": rest, "rating": 3.0, "timestamp": 900_000_000})
     write_ratings(store.landing / "ratings.csv", pd.concat([ratings, busy]))
     run_night(store, quick, "n")
     assert set(current_run(store).recommendations("5")["item_id"].to_pylist()) == missing
