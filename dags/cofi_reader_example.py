@@ -21,7 +21,9 @@ def cofi_reader_example() -> None:
 
         event = context["triggering_asset_events"][RECOMMENDATIONS][-1]
         path, run_key = event.extra["path"], event.extra["run_key"]
-        query = "SELECT count(DISTINCT user_id), count(*) FROM read_parquet($files)"
+        query = """
+            SELECT count(DISTINCT user_id), count(*)
+            FROM read_parquet($files, hive_partitioning = false)"""
         users, rows = duckdb.execute(query, {"files": f"{path}/**/*.parquet"}).fetchall()[0]
         log.info("run %s recommends %d items to %d users", run_key, rows, users)
         return {"run_key": run_key, "users": users, "rows": rows}

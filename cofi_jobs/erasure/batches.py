@@ -41,7 +41,7 @@ def ratings_of(
         return {}
     rows = connection.execute(
         f"""SELECT filename, count(*), max(epoch_us(timestamp))
-        FROM read_parquet({sql.files(parts)}, filename = true)
+        FROM {sql.parquet(parts, filename="true")}
         WHERE user_id::VARCHAR IN (SELECT unnest($users)) GROUP BY filename""",
         {"users": list(users)},
     ).fetchall()

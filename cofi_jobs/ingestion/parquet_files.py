@@ -22,7 +22,7 @@ def ratings(connection: duckdb.DuckDBPyConnection, path: Path, settings: Setting
 
 def parquet_table(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, tuple[str, ...]]:
     """The file as a table in SQL, and its columns."""
-    table = f"read_parquet({sql.file(path)})"
+    table = sql.parquet([path])
     types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM {table}").fetchall()}
     # pandas writes a missing whole number as NaN.
     without_nan = ", ".join(

@@ -59,8 +59,7 @@ class TextTable:
                 "buffer_size": str(2 * self.longest),
                 "parallel": "false",
             }
-        listed = ", ".join(f"{key} = {value}" for key, value in options.items())
-        return f"read_csv({sql.file(self.path)}, {listed})"
+        return sql.csv(self.path, options)
 
 
 def text_table(

@@ -37,11 +37,11 @@ def coverage_section(run: ReportedRun) -> Section:
 def _listed_items(run: ReportedRun) -> pd.DataFrame:
     """Each item's title, its number of ratings and in how many lists it is."""
     lists = parquet_below(run.store.table(run.key, "recommendations"))
-    items = sql.file(run.file("normalized", "items.parquet"))
+    items = sql.parquet([run.file("normalized", "items.parquet")])
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
         frame = connection.execute(
             f"SELECT n_ratings, coalesce(n, 0) AS lists FROM {items} LEFT JOIN "
-            f"(SELECT item_id, count(*) AS n FROM read_parquet({lists}) GROUP BY item_id) "
+            f"(SELECT item_id, count(*) AS n FROM {lists} GROUP BY item_id) "
             "USING (item_id) ORDER BY item_index"
         ).df()
     return frame.assign(title=run.titles)

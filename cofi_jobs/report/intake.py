@@ -77,7 +77,7 @@ def _rejected_rows(run: ReportedRun, n_rejected: int) -> Table:
     folder = run.store.rejected(run.key)
     with sql.connect(run.settings, folder.parent) as connection:
         rows = connection.sql(
-            f"SELECT file, row, reason, raw FROM read_parquet({parquet_below(folder)}) "
+            f"SELECT file, row, reason, raw FROM {parquet_below(folder)} "
             f"ORDER BY file, row LIMIT {EXAMPLES}"
         ).to_arrow_table()
     # The text of a row is missing where the row was of an erased user.

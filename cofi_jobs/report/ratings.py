@@ -20,7 +20,7 @@ def distribution_section(run: ReportedRun) -> Section:
     """Ratings as given, and as predicted."""
     low, high = run.scale
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
-        path = sql.file(run.file("normalized", "ratings.parquet"))
+        path = sql.parquet([run.file("normalized", "ratings.parquet")])
         given = connection.execute(f"SELECT rating, count(*) AS n FROM {path} GROUP BY rating").df()
         edges = bins(given["rating"].to_numpy(), low, high)
         counts = {"given ratings": np.histogram(given["rating"], edges, weights=given["n"])[0]}
@@ -63,7 +63,7 @@ def _listed(
     lists = parquet_below(run.store.table(run.key, "recommendations"))
     listed = connection.execute(
         f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS bin, "
-        f"count(*) AS n FROM read_parquet({lists}) GROUP BY bin"
+        f"count(*) AS n FROM {lists} GROUP BY bin"
     ).df()
     counts = np.zeros(last + 1)
     counts[listed["bin"].to_numpy(int)] = listed["n"]

@@ -79,8 +79,8 @@ def read_run(store: Store, settings: Settings, run_key: str, tasks: Sequence[str
 
 
 def parquet_below(folder: Path) -> str:
-    """All Parquet files below a folder, as an SQL string."""
-    return sql.file(folder).removesuffix("'") + "/**/*.parquet'"
+    """All Parquet files below a folder, as a table in SQL."""
+    return sql.parquet(sorted(folder.rglob("*.parquet")))
 
 
 def run_label(run_key: str) -> str:

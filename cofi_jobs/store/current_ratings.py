@@ -50,7 +50,7 @@ def load_newest(
         CREATE TEMP VIEW taken AS
         SELECT user_id, item_id, rating, timestamp,
             (file_index::BIGINT << 40) + file_row_number AS arrival, hash(user_id, item_id) AS pair
-        FROM read_parquet({sql.files([*parts])})""")
+        FROM {sql.parquet([*parts])}""")
     repeated = _repeated(connection, n_rows, memory_mb * 1_000_000 // 2)
     few = len(repeated) < n_rows * FEW
     if few:

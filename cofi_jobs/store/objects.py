@@ -1,5 +1,6 @@
 """Files below an address, s3://, gs:// or file://, through fsspec: in a bucket or a folder."""
 
+import glob
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -113,9 +114,8 @@ class Objects:
 
     def names(self, pattern: str) -> list[str]:
         """Names that match a pattern, folders among them."""
-        return sorted(
-            self._name(path) for path in self.call(self.filesystem.glob, f"{self.root}/{pattern}")
-        )
+        below = f"{glob.escape(self.root)}/{pattern}"
+        return sorted(self._name(path) for path in self.call(self.filesystem.glob, below))
 
     def read(self, name: str) -> tuple[bytes, str] | None:
         """Content of a small file, and its version then or just before; None without a file."""

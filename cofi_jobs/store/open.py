@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from cofi_jobs.core.credentials import OPTIONS
 from cofi_jobs.core.credentials import options as options_of_environment
 from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.store.paths import store_path
 from cofi_jobs.store.remote import RemoteStore
 from cofi_jobs.store.store import Store
 
@@ -18,13 +19,19 @@ def open_store(location: Path | str, options: dict[str, Any] | None = None) -> S
     """The store at a location. `options` are those of a bucket's file system as fsspec takes them.
 
     Without `options` those of the environment are taken. Raises SettingsError for an address that
-    cannot be a store.
+    cannot be a store, DataError for a folder whose name cannot be used.
     """
     match = SCHEME.match(str(location))
     if match is None:
-        return Store(location)
+        return Store(store_path(Path(location).absolute()))
     if match[1] == "file":
-        return Store(unquote(urlsplit(str(location)).path))
+        address = urlsplit(str(location))
+        if address.query or address.fragment or address.netloc not in ("", "localhost"):
+            raise SettingsError(
+                f"found the store {location!r}, expected file:///<folder>, with ? as %3F and # as "
+                "%23 in its name"
+            )
+        return Store(store_path(unquote(address.path)))
     if match[1] in ("s3", "gs"):
         if options is None:
             options = options_of_environment(OPTIONS)

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,10 +11,13 @@ import duckdb
 from cofi_jobs.core import ids
 from cofi_jobs.core.machine import cores
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.paths import readable_path
 
 SPILL = ".spill"
 # zstd at its first level: files hardly larger than at its usual one, in clearly less time
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880"
+WILDCARDS = re.compile(r"[*?\[]")
+NO_FOLDERS = {"hive_partitioning": "false"}
 
 
 @contextmanager
@@ -56,17 +59,31 @@ def name(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def files(paths: list[Path]) -> str:
-    """Paths as an SQL list. Their order is kept."""
-    return "[" + ", ".join(quote(str(path)) for path in paths) + "]"
-
-
 def file(path: Path) -> str:
-    """A path as an SQL string that names this one file: * and ? in it are no wildcards."""
-    return quote(re.sub(r"[*?]", r"[\g<0>]", str(path)))
+    """A path as an SQL string that names this one file: * ? and [ in it are no wildcards.
+
+    Raises DataError for a path that cannot be read.
+    """
+    return quote(WILDCARDS.sub(r"[\g<0>]", readable_path(path)))
+
+
+def parquet(paths: Sequence[Path], **options: str) -> str:
+    """Parquet files as a table in SQL, in this order. `options` are those of read_parquet."""
+    listed = ", ".join(map(file, paths))
+    return f"read_parquet([{listed}], {_listed(options)})"
+
+
+def csv(path: Path, options: Mapping[str, str]) -> str:
+    """A text file as a table in SQL. `options` are those of read_csv."""
+    return f"read_csv({file(path)}, {_listed(options)})"
+
+
+def _listed(options: Mapping[str, str]) -> str:
+    # DuckDB would make a column of each folder whose name is like date=2024-06-01.
+    return ", ".join(f"{key} = {value}" for key, value in {**options, **NO_FOLDERS}.items())
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
     """Write a query's rows to a Parquet file in the query's order; returns how many."""
-    copy = f"COPY ({query}) TO {quote(str(path))} ({PARQUET})"
+    copy = f"COPY ({query}) TO {quote(readable_path(path))} ({PARQUET})"
     return connection.execute(copy).fetchall()[0][0]
