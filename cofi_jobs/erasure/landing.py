@@ -9,12 +9,12 @@ import duckdb
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.erasure.matching import as_word
 from cofi_jobs.ingestion.formats import is_text, rating_file
-from cofi_jobs.ingestion.landing import drop_files
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.ingestion.text_table import forget_rejects
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.batches import taken_digests
+from cofi_jobs.store.drops import drop_files, remove
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.store import Store
 
@@ -40,7 +40,7 @@ def clean_landing(
                 )
     _forget_times(store, set(removed))
     for path in (path for paths in removed.values() for path in paths):
-        path.unlink()
+        remove(path, store.landing)
         log.info("removed a taken file with rows of the users from %s", store.landing)
 
 
@@ -92,6 +92,6 @@ def remove_landed(store: Store) -> list[str]:
         for file in store.required_outcome(key, "ingest")["files"]:
             path = store.landing / file["name"]
             if ERASED in file["reasons"] and path.is_file() and sha256(path) == file["sha256"]:
-                path.unlink()
-                removed.append(path.name)
+                remove(path, store.landing)
+                removed.append(file["name"])
     return removed

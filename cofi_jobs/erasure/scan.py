@@ -126,9 +126,9 @@ def _in_landing(search: Search, name: PurePath) -> bool:
 def _is_rating_file(search: Search, name: PurePath) -> bool:
     """Whether ingest takes the file once it is complete: then publish removes it.
 
-    Hidden files stay.
+    Hidden files, and those in hidden folders, stay.
     """
-    return not name.name.startswith(".")
+    return not layout.is_hidden(str(name))
 
 
 def _is_pending_table(search: Search, name: PurePath) -> bool:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.ingestion.landing import state
+from cofi_jobs.store.drops import parts
 from cofi_jobs.store.files import sha256
+from cofi_jobs.store.paths import readable_path
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -42,15 +45,11 @@ class FileRecord(Counts):
 class NewFile:
     """A file that this run reads."""
 
+    name: str  # below the folder it was dropped in: a part's name has its own folder's
     path: Path
     bytes: int
     mtime_ns: int
     sha256: str
-
-    @property
-    def name(self) -> str:
-        """The file's name without its folder."""
-        return self.path.name
 
     @property
     def part(self) -> str:
@@ -97,7 +96,7 @@ class Batch:
 def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
     """The files whose content no other run took, and what the run itself took before.
 
-    Raises DataError for a path without a file.
+    Of a folder the batch has its parts. Raises DataError for a path without a file.
     """
     records: dict[str, list[FileRecord]] = {
         key: store.required_outcome(key, "ingest")["files"] for key in store.batches()
@@ -110,19 +109,19 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
     taken_by_others = {record["sha256"] for record in others}
     # Files of an earlier attempt are read again. If they were corrected meanwhile, they are taken
     # as they are now.
-    still_there = [
-        Path(record["path"]) for record in earlier_attempt if Path(record["path"]).is_file()
-    ]
+    still_there = {
+        Path(record["path"]): record["name"]
+        for record in earlier_attempt
+        if Path(record["path"]).is_file()
+    }
     gone = {r["sha256"]: r for r in earlier_attempt if not Path(r["path"]).is_file()}
     new: dict[str, NewFile] = {}
     replayed = []
-    for path in [*paths, *still_there]:
-        if not path.is_file():
-            raise DataError(f"found no file {path}, expected a file of ratings")
+    for path, name in {**_names(paths), **still_there}.items():
         stat = path.stat()
         # A file with the path, size and time of a recorded one is not hashed again.
         known = digests.get((str(path), stat.st_size, stat.st_mtime_ns))
-        file = NewFile(path, stat.st_size, stat.st_mtime_ns, known or sha256(path))
+        file = NewFile(name, path, stat.st_size, stat.st_mtime_ns, known or sha256(path))
         if file.sha256 in taken_by_others:
             if not known:
                 replayed.append(path)
@@ -132,6 +131,23 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
             new[file.sha256] = file
     files = sorted(new.values(), key=lambda file: (file.name, file.sha256))
     return Batch(files, list(gone.values()), replayed)
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Each file, and each part of a folder, with its name. Raises DataError if there is none."""
+    names: dict[Path, str] = {}
+    for path in paths:
+        readable_path(path)
+        problem = state(path).problem if path.exists() else None
+        files = parts(path)
+        if problem or not files:
+            raise DataError(
+                f"{path} {problem}, expected a folder with the parts of a file of ratings"
+                if problem
+                else f"found no file {path}, expected a file of ratings"
+            )
+        names |= {file: file.relative_to(path.parent).as_posix() for file in files}
+    return names
 
 
 def by_name(records: Sequence[FileRecord]) -> list[FileRecord]:

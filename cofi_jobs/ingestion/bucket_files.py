@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cofi_jobs.core.credentials import SOURCE_FILES, options
 from cofi_jobs.core.errors import DataError, SettingsError
-from cofi_jobs.ingestion.landing import is_dropped
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.drops import is_dropped
 from cofi_jobs.store.objects import Object, Objects
 from cofi_jobs.store.store import Store
 

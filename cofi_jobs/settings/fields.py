@@ -83,7 +83,7 @@ class Settings(BaseModel):
     )
     settle_seconds: float = ingest(
         2.0,
-        "A file in landing/ is read once it has not changed for this many seconds.",
+        "A file or folder in landing/ is read once it has not changed for this many seconds.",
         ge=0,
         le=600,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import files, layout
+from cofi_jobs.store.drops import parts
 from cofi_jobs.store.store import Store
 
 
@@ -54,10 +55,10 @@ def taken_digests(store: Store) -> set[str]:
 
 
 def check_all_taken(store: Store, run_key: str, paths: Iterable[Path]) -> None:
-    """Raise StoreError if a published run is given a file that no batch has."""
+    """Raise StoreError if a published run is given a file, or a part, that no batch has."""
     taken = taken_digests(store)
     for path in paths:
-        if files.sha256(path) not in taken:
+        if not all(files.sha256(part) in taken for part in parts(path)):
             raise StoreError(
                 f"run {run_key} is published and never rewritten; give {path} to another run key"
             )

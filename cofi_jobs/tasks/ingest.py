@@ -21,13 +21,14 @@ from cofi_jobs.ingestion.batch import (
     reasons,
     totals,
 )
-from cofi_jobs.ingestion.landing import drop_files, settled
+from cofi_jobs.ingestion.landing import settled
 from cofi_jobs.ingestion.properties import Properties, bounds, first_properties, scale
 from cofi_jobs.ingestion.staging import StagedFile
 from cofi_jobs.ingestion.verdicts import NOT_RATED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import show_rejected
+from cofi_jobs.store.drops import drops, remove
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     """
     _check_not_compacted(store, run_key)
     erased = Tombstones(store)
-    landed = settled(drop_files(store.landing), settings.settle_seconds)
+    landed = settled(drops(store.landing), settings.settle_seconds)
     batch = find_batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
     known = _known_properties(store, run_key, batch)
     with (
@@ -130,10 +131,10 @@ def _remove_replayed(
 ) -> None:
     """Remove landed files with rows of erased users whose content an earlier run took."""
     for path in batch.replayed if erased.users else ():
-        if path.parent == store.landing and staging.shows_erased(
+        if path.is_relative_to(store.landing) and staging.shows_erased(
             connection, path, settings, erased
         ):
-            path.unlink()
+            remove(path, store.landing)
             log.info(
                 "removed a file with rows of erased users, whose content an earlier run took: %s",
                 path,

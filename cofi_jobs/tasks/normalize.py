@@ -20,13 +20,13 @@ import pyarrow as pa
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.ingestion.catalogue import catalogue
 from cofi_jobs.ingestion.formats import is_text
-from cofi_jobs.ingestion.landing import drop_files
 from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import rating_parts
 from cofi_jobs.store.current_ratings import RowCounts, drop_withdrawn, load_newest
+from cofi_jobs.store.drops import drop_files
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -424,6 +424,29 @@ def test_an_id_means_the_same_to_ingest_and_to_erase(
         assert set(pd.read_parquet(part)["user_id"]) == set(users) - {gone}
 
 
+def test_parts_of_dropped_folders_go_with_their_users(tmp_path: Path, quick: Settings) -> None:
+    store, others = Store(tmp_path / "store").create(), "userId,movieId,rating\n1,10,4\n2,10,1\n"
+    parts = {"0.csv": others + f"{NAME},10,3\n", "day=1/1.csv": others + "3,10,2\n", ".x.crc": ""}
+    for folder, names in (("a.csv", list(parts)), ("b.csv", ["0.csv"])):
+        for name in [*names, "_SUCCESS"]:
+            (store.landing / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_text(store.landing / folder / name, parts.get(name, ""))
+    run_task("ingest", store, quick, "n1")
+    assert erase(store, quick, [NAME], now=True).remaining == []
+    assert trace(store) == set()
+    assert sorted(path.name for path in store.landing.rglob("*") if path.is_file()) == [
+        *(".x.crc", "1.csv", "_SUCCESS")
+    ]
+    # Dropped again, the part is rejected, and removed once the run is published.
+    write_text(store.landing / "a.csv" / "0.csv", parts["0.csv"] + "4,10,2\n")
+    (store.landing / "a.csv" / "_temporary").mkdir()
+    assert look(store, quick, [NAME]).waiting == ["landing/a.csv/0.csv"]
+    (store.landing / "a.csv" / "_temporary").rmdir()
+    run_night(store, load_settings([*QUICK, "max_rejected=1"]), "n2")
+    assert trace(store) == set()
+    assert not (store.landing / "a.csv" / "0.csv").exists()
+
+
 # ---- kills
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cofi_jobs.ingestion.landing import drop_files
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.drops import drop_files
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.ingestion import (
@@ -83,4 +83,6 @@ def test_hidden_files_folders_and_files_still_being_written_are_left(tmp_path: P
     ):
         write(tmp_path / name, CSV)
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "_temporary").mkdir()
+    write(tmp_path / "_temporary" / "a.csv", CSV)
     assert [path.name for path in drop_files(tmp_path)] == ["a.csv", "b.csv", "e.tmp.csv"]
