@@ -1,5 +1,6 @@
 """The columns of rating files and catalogues: which column holds what."""
 
+import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ SETTINGS = {
     "op": "op_column",
 }
 MOST_SHOWN = 20  # columns in a message
+LONGEST_SHOWN = 60  # characters of a column's name in a message
 EXAMPLES = 4  # known names in a message
 POSITION = re.compile(r" \(column \d+\)$")  # what `unique` appends
 
@@ -33,15 +35,16 @@ def choose_rating_columns(path: Path, columns: Sequence[str], settings: Settings
     A column that a setting names is the one. Raises DataError if the file has no such column, has
     no users, items or ratings, or has two columns of which each may be the one.
     """
+    simplified = {column: _simplified(column) for column in columns}
     named = {
-        column: _column_by_setting(path, columns, setting, names)
+        column: _column_by_setting(path, simplified, setting, names)
         for column, setting in SETTINGS.items()
         if (names := texts(getattr(settings, setting)))
     }
     if len(set(named.values())) < len(named):
         listed = ", ".join(f"{SETTINGS[column]}={name!r}" for column, name in named.items())
         raise DataError(f"{path}: found {listed}, expected a column of its own for each")
-    others = [column for column in columns if column not in named.values()]
+    others = {name: simplified[name] for name in columns if name not in named.values()}
     known = {column: tiers for column, tiers in RATING_COLUMNS.items() if column not in named}
     chosen = named | {
         column: _only(path, column, candidates)
@@ -60,8 +63,9 @@ def choose_catalogue_columns(
     The setting item_column counts if the catalogue has such a column. Raises DataError if it has no
     items or titles, or has two columns of ids.
     """
-    candidates = {name: _candidates(columns, tiers) for name, tiers in CATALOGUE_COLUMNS.items()}
-    named = _with_name(columns, texts(settings.item_column))
+    simplified = {column: _simplified(column) for column in columns}
+    candidates = {name: _candidates(simplified, tiers) for name, tiers in CATALOGUE_COLUMNS.items()}
+    named = _with_name(simplified, texts(settings.item_column))
     chosen = {name: among[0] for name, among in candidates.items() if among}
     if ids := named or candidates["item_id"]:
         chosen["item_id"] = _only(path, "item_id", ids)
@@ -82,14 +86,25 @@ def unique(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def is_known(column: str, settings: Settings) -> bool:
+    """Whether a setting names the column, or it is one of ratings or of a catalogue by its name."""
+    named = [name for setting in SETTINGS.values() for name in texts(getattr(settings, setting))]
+    known = (RATING_COLUMNS | CATALOGUE_COLUMNS).values()
+    simplified = {column: _simplified(column)}
+    return bool(
+        _with_name(simplified, named) or any(_candidates(simplified, tiers) for tiers in known)
+    )
+
+
 def _column_by_setting(
-    path: Path, columns: Sequence[str], setting: str, names: Sequence[str]
+    path: Path, simplified: Mapping[str, str], setting: str, names: Sequence[str]
 ) -> str:
-    candidates = _with_name(columns, names)
+    candidates = _with_name(simplified, names)
     if not candidates:
         expected = " or ".join(map(repr, names))
         raise DataError(
-            f"{path}: found the columns {_listed(columns)}, expected {expected} (setting {setting})"
+            f"{path}: found the columns {_listed([*simplified])}, "
+            f"expected {expected} (setting {setting})"
         )
     if len(candidates) > 1:
         raise DataError(
@@ -99,29 +114,39 @@ def _column_by_setting(
     return candidates[0]
 
 
-def _with_name(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+def _with_name(simplified: Mapping[str, str], names: Sequence[str]) -> list[str]:
     """The columns with the first of the names that a column has; the exact name before others."""
     for name in names:
-        if name in columns:
+        if name in simplified:
             return [name]
-        if candidates := [c for c in columns if _simplified(c) == _simplified(name) != ""]:
+        wanted = _simplified(name)
+        if wanted and (candidates := [c for c, text in simplified.items() if text == wanted]):
             return candidates
     return []
 
 
-def _candidates(columns: Sequence[str], tiers: Tiers) -> list[str]:
+def _candidates(simplified: Mapping[str, str], tiers: Tiers) -> list[str]:
     """The columns with known names of the first tier of which there are any, as the tier lists."""
-    simplified = {column: _simplified(column) for column in columns}
-    for names in tiers:
-        if candidates := [column for column in columns if simplified[column] in names]:
-            return sorted(candidates, key=lambda column: names.index(simplified[column]))
-    return []
+    places = _places(tiers)
+    known = {column: places[name] for column, name in simplified.items() if name in places}
+    first = min((tier for tier, _ in known.values()), default=0)
+    return sorted((column for column in known if known[column][0] == first), key=known.__getitem__)
+
+
+@functools.cache
+def _places(tiers: Tiers) -> dict[str, tuple[int, int]]:
+    """For each known name its tier, and its place in the tier."""
+    return {
+        name: (tier, place)
+        for tier, names in reversed([*enumerate(tiers)])
+        for place, name in enumerate(names)
+    }
 
 
 def _only(path: Path, column: str, candidates: Sequence[str]) -> str:
     if len(candidates) > 1:
         raise DataError(
-            f"{path}: found {' and '.join(map(repr, candidates))}, each of which may be {column}, "
+            f"{path}: found the columns {_listed(candidates)}, each of which may be {column}, "
             f"expected one: set {SETTINGS[column]}"
         )
     return candidates[0]
@@ -149,7 +174,7 @@ def _check_required(
 
 def _listed(columns: Sequence[str]) -> str:
     """Columns in a message."""
-    shown = ", ".join(map(repr, columns[:MOST_SHOWN])) or "none"
+    shown = ", ".join(repr(column[:LONGEST_SHOWN]) for column in columns[:MOST_SHOWN]) or "none"
     more = len(columns) - MOST_SHOWN
     return shown + (f" and {more} more" if more > 0 else "")
 

@@ -61,7 +61,7 @@ TIMES: Tiers = (
 OPERATIONS: Tiers = (_words("op operation optype cdcop cdcoperation"),)
 TITLES: Tiers = (
     _words("""
-        title movietitle itemtitle booktitle producttitle filmtitle songtitle tracktitle gametitle
+        title movietitle itemtitle booktitle producttitle filmtitle songtitle tracktitle
         videotitle coursetitle recipetitle"""),
     _words("""
         name itemname productname moviename bookname artistname albumname trackname songname

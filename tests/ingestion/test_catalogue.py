@@ -62,3 +62,27 @@ def test_a_parquet_catalogue_is_read(tmp_path: Path) -> None:
 def test_a_catalogue_without_titles_is_an_error_that_names_the_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"movies.csv.*'movieId', 'genres'.*title"):
         read_catalogue(write(tmp_path / "movies.csv", "movieId,genres\n1,Comedy\n"))
+
+
+@pytest.mark.parametrize(
+    ("header", "settings"),
+    [
+        ("ISBN,Book-Title,Book-Genre", ()),
+        ("id,name,category", ()),
+        ("product_id,Product Name,department", ()),
+        ("Ware,title,genres", ("item_column=Nummer,Ware",)),
+        ("item_id,title,genres", ("item_column=Nummer",)),
+    ],
+)
+def test_the_columns_of_a_catalogue_have_many_names(
+    header: str, settings: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "items.csv", f"{header}\n1,Heat,Crime\n")
+    assert read_catalogue(path, *settings) == [("1", "Heat", "Crime")]
+
+
+def test_a_catalogue_with_two_columns_of_ids_is_an_error_that_names_both(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", "track_id,artist_id,title\n1,2,Hey\n")
+    with pytest.raises(DataError, match=r"'artist_id', 'track_id'.*set item_column"):
+        read_catalogue(path)
+    assert read_catalogue(path, "item_column=artist_id") == [("2", "Hey", None)]
