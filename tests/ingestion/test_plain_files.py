@@ -145,7 +145,7 @@ def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(name: str, tmp_path: Pa
 @pytest.mark.parametrize("value", ["0", "0.0", "4", "99"])
 def test_rows_that_mean_no_rating_are_rejected_as_such(value: str, tmp_path: Path) -> None:
     bounds = Bounds(low=0, high=5, not_rated=(0, 4, 99))
-    rated = ["1,10,3,1000000000", "2,10,5,7"]
+    rated = ["1,10,3,1000000000", "2,10,5,1000000007"]
     path = write(tmp_path, HEADER + "\n".join([rated[0], f"1,11,{value},soon", rated[1]]))
     found = read(path, plainly=True, bounds=bounds)
     assert found[0] is True
