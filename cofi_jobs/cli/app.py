@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 from cofi_jobs.cli.look_commands import add_look_commands
 from cofi_jobs.cli.store_commands import add_store_commands
 from cofi_jobs.cli.task_commands import add_task_commands
-from cofi_jobs.core.errors import CofiError, SettingsError
+from cofi_jobs.core.errors import CofiError, SettingsError, cut
 from cofi_jobs.core.progress import CONSOLE
 
 TRACEBACK = "COFI_TRACEBACK"
@@ -59,5 +59,5 @@ def main() -> None:
             traceback.print_exc()
         # An error that is not ours is named with its type: its message alone may say too little.
         text = str(error) if isinstance(error, CofiError) else f"{type(error).__name__}: {error}"
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {cut(text)}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -3,9 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+LONGEST = 2000  # characters of a message: a file can put anything into one
+
 
 class CofiError(Exception):
-    """Base of all of them; the message is one clear sentence."""
+    """Base of all of them; the message is one clear sentence, cut if it is too long."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(cut(message))
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """A text without its middle, if it is longer than so many characters."""
+    if len(text) <= longest:
+        return text
+    start = longest * 2 // 3
+    return f"{text[:start]} ... {text[len(text) - (longest - start - 5) :]}"
 
 
 class SettingsError(CofiError):

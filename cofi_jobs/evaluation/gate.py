@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.comparison import PUBLISHED, RANKING, RATING, Comparison
 from cofi_jobs.evaluation.metrics import lower_is_better
 from cofi_jobs.settings.fields import Settings
@@ -95,6 +96,17 @@ def at_least(name: str, value: float | None, bound: float, setting: str) -> list
         return []
     message = f"{name} is {value:.4g}, expected at least {bound:g} (setting {setting})"
     return [Check(name, value, bound, value >= bound, message)]
+
+
+def liked(share: float, liked_from: float, scale: Scale, bound: float) -> Check:
+    """Whether enough of the ratings count as liked: lists for people who like nothing are noise."""
+    message = (
+        f"{share:.3%} of the ratings count as liked, those from {liked_from:g} on, "
+        f"expected at least {bound:.3%} (setting min_liked); if the ratings are not "
+        f"{scale.low:g} to {scale.high:g}, give rating_low and rating_high to one run, "
+        "else set liked_from"
+    )
+    return Check("share of ratings that count as liked", share, bound, share >= bound, message)
 
 
 def verdict(checks: Sequence[Check], force: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cofi_jobs.store.run_keys import run_time
-from cofi_jobs.store.status import evaluation_of, measure_names, state_of
+from cofi_jobs.store.status import evaluation_of, measure_names, runs_begun, state_of
 from cofi_jobs.store.store import Store
 
 
@@ -28,8 +28,7 @@ def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
 
     `tasks` are a run's tasks in their order.
     """
-    keys = {*store.run_keys(), *store.records.failed_runs()}
-    return [line(store, key, tasks) for key in sorted(keys, reverse=True)]
+    return [line(store, key, tasks) for key in reversed(runs_begun(store))]
 
 
 def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:

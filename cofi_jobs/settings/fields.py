@@ -235,6 +235,7 @@ class Settings(BaseModel):
         ge=0,
         le=1,
     )
+    min_liked: float = evaluate(0.01, "Least share of the ratings that count as liked.", ge=0, le=1)
     min_coverage: float = evaluate(
         0.001, "Least share of the items that must be in someone's list.", ge=0, le=1
     )

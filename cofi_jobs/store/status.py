@@ -6,6 +6,11 @@ from typing import Any
 from cofi_jobs.store.store import Store
 
 
+def runs_begun(store: Store) -> list[str]:
+    """Keys of the runs that have tables or have failed, be it in their first task; oldest first."""
+    return sorted({*store.run_keys(), *store.records.failed_runs()})
+
+
 def evaluation_of(store: Store, run_key: str) -> dict[str, Any] | None:
     """Metrics, comparisons and gate of a run, passed or refused; None if it was not measured."""
     record = store.outcome(run_key, "evaluate") or store.failure(run_key, "evaluate")

@@ -54,13 +54,20 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     with store.replace_folder(store.table(run_key, "evaluation")) as folder:
         table = users_table(model.user_id, split, evaluation)
         pq.write_table(table, folder / "users.parquet", compression="zstd", row_group_size=1 << 17)
+    trained = store.required_outcome(run_key, "train")
     checks = [
+        gate.liked(
+            share_liked(split, trained["liked_from"]),
+            trained["liked_from"],
+            split.scale,
+            settings.min_liked,
+        ),
         *gate.quality(evaluation.comparisons, settings),
         *list_checks(evaluation, settings),
         *row_counts(read_rows(store, run_key, last), settings),
         *volume_checks(store, run_key, last, settings),
     ]
-    return judge(evaluation, checks, settings, store.required_outcome(run_key, "train"))
+    return judge(evaluation, checks, settings, trained)
 
 
 def read_measured_split(store: Store, settings: Settings, run_key: str) -> Split:
@@ -120,6 +127,13 @@ def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:
             named = zip(models[1:], others, strict=True)
             beside = ", ".join(f"{name} {other:.4f}" for name, other in named)
             log.info("test %s %.4f; %s", measure, value, beside)
+
+
+def share_liked(split: Split, liked_from: float) -> float:
+    """The share of all ratings that count as liked."""
+    ratings = [part.rating for part in (split.train, split.test)]
+    n_liked = sum(int(np.count_nonzero(part >= liked_from)) for part in ratings)
+    return n_liked / sum(map(len, ratings))
 
 
 def list_checks(evaluation: Evaluation, settings: Settings) -> list[gate.Check]:

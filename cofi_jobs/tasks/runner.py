@@ -9,7 +9,7 @@ from typing import Any
 
 from cofi_jobs.core import machine
 from cofi_jobs.core.credentials import given, hide
-from cofi_jobs.core.errors import CofiError, StoreError
+from cofi_jobs.core.errors import CofiError, StoreError, cut
 from cofi_jobs.model.keras_import import import_keras
 from cofi_jobs.model.quiet_start import quiet_start
 from cofi_jobs.settings.fields import Settings
@@ -56,7 +56,7 @@ def run_task(
             outcome = _run(task, store, settings, run_key, inputs)
         except Exception as error:
             failure = {
-                "error": hide(str(error), secrets),
+                "error": cut(hide(str(error), secrets)),
                 "permanent": isinstance(error, CofiError),
             }
             store.records.write_failure(run_key, name, {**failure, **getattr(error, "record", {})})

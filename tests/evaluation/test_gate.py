@@ -2,6 +2,7 @@
 
 import pytest
 
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation import gate
 from cofi_jobs.evaluation.comparison import Comparison
 from cofi_jobs.settings.resolve import load_settings
@@ -49,6 +50,14 @@ def test_a_refusal_names_measure_value_and_bound():
     )
     [check] = gate.at_least("coverage", 0.0001, 0.001, "min_coverage")
     assert check.message == "coverage is 0.0001, expected at least 0.001 (setting min_coverage)"
+
+
+@pytest.mark.parametrize(("share", "passed"), [(0, False), (1e-5, False), (0.01, True), (1, True)])
+def test_a_night_in_which_almost_nothing_counts_as_liked_is_refused(share: float, passed: bool):
+    check = gate.liked(share, 37.625, Scale(0.5, 50), SETTINGS.min_liked)
+    assert check.passed is passed
+    assert "those from 37.625 on" in check.message
+    assert "not 0.5 to 50, give rating_low and rating_high to one run" in check.message
 
 
 def test_nothing_measured_is_nothing_refused():

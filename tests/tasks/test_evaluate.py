@@ -108,6 +108,14 @@ def test_a_bad_run_is_refused_until_it_is_forced(after_good: Store):
     assert manifest["settings"]["force_publish"] is True
 
 
+@pytest.mark.slow
+def test_a_run_in_which_nothing_counts_as_liked_is_not_published(store: Store):
+    write_ratings(store.landing / "ratings.csv", tasteful_ratings())
+    with pytest.raises(QualityError, match=r"0\.000% of the ratings count as liked"):
+        run_night(store, load_settings([*QUICK, "force_publish=false", "liked_from=6"]), "night-1")
+    assert store.current() is None
+
+
 def test_the_same_model_again_is_no_worse_than_itself(after_good: Store):
     run_night(after_good, load_settings([*GOOD, "warm_start=false"]), "night-2")
     manifest = after_good.manifest("night-2")

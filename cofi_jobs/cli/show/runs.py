@@ -6,23 +6,25 @@ from typing import Any
 import pandas as pd
 
 from cofi_jobs.cli.show.tables import draw, new_console, number
-from cofi_jobs.store.status import measure_names, state_of
+from cofi_jobs.core.errors import cut
+from cofi_jobs.store.status import measure_names, runs_begun, state_of
 from cofi_jobs.store.store import Store
 
 COLUMNS = ["run", "state", "ratings", "RMSE", "NDCG"]
+LONGEST_REASON = 500  # characters
 
 
 def runs(store: Store, tasks: Sequence[str]) -> None:
-    """All runs of a store: how far they came, how good they are, which one readers use.
+    """All runs of a store: how far they came and why, how good they are, which one readers use.
 
     `tasks` are the tasks of a run in their order.
     """
     rows, notes = [], []
-    for key in store.run_keys():
+    for key in runs_begun(store):
         state, reason = state_of(store, key, tasks)
         rows.append((key, state, *_numbers(store.manifest(key))))
         if reason:
-            notes.append(f"{key} {state}: {reason}")
+            notes.append(f"{key} {state}: {cut(reason.splitlines()[0], LONGEST_REASON)}")
     console = new_console()
     console.print(draw(pd.DataFrame(rows, columns=COLUMNS), store.location, ("run", "state")))
     for note in notes:
