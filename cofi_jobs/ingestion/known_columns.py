@@ -13,7 +13,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 USERS: Tiers = (
     _words("""
-        userid customerid uid custid memberid reviewerid clientid accountid profileid personid
+        userid customerid memberid reviewerid uid custid clientid accountid profileid personid
         raterid buyerid shopperid visitorid subscriberid playerid readerid listenerid viewerid
         studentid learnerid guestid patronid criticid steamid gplususerid usermd5 userhash userkey
         useruuid userguid customerkey customerno customernumber"""),
@@ -29,7 +29,7 @@ _ITEM_LABELS = _words("""
     locationid location""")
 ITEMS: Tiers = (
     _words("""
-        itemid movieid productid iid bookid prodid filmid titleid artistid albumid trackid songid
+        itemid movieid productid bookid iid prodid filmid titleid artistid albumid trackid songid
         gameid appid animeid mangaid showid seriesid episodeid videoid podcastid recipeid
         restaurantid hotelid venueid placeid poiid gplusplaceid gmapid businessid listingid jokeid
         beerid beerbeerid wineid articleid clickarticleid newsid storyid postid contentid documentid
@@ -42,7 +42,7 @@ ITEMS: Tiers = (
 )
 RATINGS: Tiers = (
     _words("""
-        rating ratings stars star score overall grade mark points starrating overallrating
+        rating stars score overall ratings star grade mark points starrating overallrating
         ratingvalue ratingscore ratinggiven userrating userscore itemrating movierating filmrating
         bookrating productrating gamerating animerating songrating reviewrating reviewscore
         reviewstars reviewoverall customerrating myrating myscore yourrating"""),

@@ -1,15 +1,35 @@
 """What ingest accepts: each case of the table in docs/operating.md goes through ingest."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from cofi_jobs.store.store import Store
-from tests.ingestion.accepted_cases import CASES, DOCUMENT, END, SETTINGS, START, Case, table
+from tests.ingestion.accepted.case import SETTINGS, Case
+from tests.ingestion.accepted.table import KINDS, table, written
 from tests.support.ingestion import drop, failure, ingest, taken
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.what}")
+def lay(store: Store, case: Case) -> None:
+    """The case's file or folder in the landing folder."""
+    if not isinstance(case.content, Mapping):
+        drop(store, case.name, case.content)
+        return
+    for name, content in case.content.items():
+        (store.landing / case.name / name).parent.mkdir(parents=True, exist_ok=True)
+        drop(store, f"{case.name}/{name}", content)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=f"{kind}: {case.what} {' '.join(case.settings)}")
+        for kind, cases in KINDS.items()
+        for case in cases
+    ],
+)
 def test_ingest_does_with_each_case_what_the_table_says(case: Case, store: Store) -> None:
-    drop(store, case.name, case.content)
+    lay(store, case)
     overrides = (*SETTINGS, *case.settings)
     if case.error:
         assert case.error in failure(store, "night-1", overrides)
@@ -21,5 +41,4 @@ def test_ingest_does_with_each_case_what_the_table_says(case: Case, store: Store
 
 
 def test_the_table_in_the_document_is_that_of_the_cases() -> None:
-    written = DOCUMENT.read_text().partition(START)[2].partition(END)[0]
-    assert written == table(), "run: python -m tests.ingestion.accepted_cases"
+    assert written() == table(), "run: python -m tests.ingestion.accepted"

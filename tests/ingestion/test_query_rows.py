@@ -94,6 +94,15 @@ def test_a_night_takes_what_is_new_and_changed(store: Store, source: str):
     assert current(store, "n3") == {(1, 10, 3.0), (1, 11, 2.0), (2, 10, 1.0), (3, 12, 5.0)}
 
 
+def test_settings_name_the_columns_of_the_query(store: Store, source: str):
+    add(source, (1, 10, 4.5), (2, 10, 0))
+    query = "SELECT user_id AS kunde, item_id AS ware, stars AS note, updated_at FROM rating"
+    named = {"user_column": "kunde", "item_column": "ware", "rating_column": "note"}
+    outcome = ingest(store, "n1", settings(source_query=query, not_rated=0, **named))
+    assert taken(store, "n1") == [(1, 10, 4.5)]
+    assert outcome["reasons"] == {"not rated": 1}
+
+
 def test_rows_and_files_arrive_together_by_the_same_rules(store: Store, source: str):
     add(
         source,

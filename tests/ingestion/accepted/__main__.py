@@ -1,0 +1,5 @@
+"""Writes the table of the document."""
+
+from tests.ingestion.accepted.table import write
+
+write()
