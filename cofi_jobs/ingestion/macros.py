@@ -9,6 +9,9 @@ the tests.
 
 import duckdb
 
+from cofi_jobs.ingestion import missing
+from cofi_jobs.settings.fields import Settings
+
 LONGEST = 100  # characters of a cell in a message
 
 MACROS = rf"""
@@ -28,6 +31,7 @@ CREATE OR REPLACE TEMP MACRO shown(cell) AS
 """
 
 
-def create(connection: duckdb.DuckDBPyConnection) -> None:
+def create(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Make the macros known to a connection, whose time zone must be UTC."""
     connection.execute(MACROS)
+    connection.execute(missing.macro(settings.missing))

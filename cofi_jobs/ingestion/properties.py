@@ -13,7 +13,7 @@ import duckdb
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.columns import FORMATS
 from cofi_jobs.ingestion.staging import StagedFile
-from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, Bounds, is_no_integer
+from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
 from cofi_jobs.store.store import Store
@@ -68,8 +68,9 @@ def first_properties(
     settings: Settings,
     connection: duckdb.DuckDBPyConnection,
     staged: Sequence[StagedFile],
+    id_types: dict[str, str],
 ) -> Properties:
-    """The properties that the files of a first run show.
+    """The properties that the files of a first run show, the types of their ids given.
 
     Raises DataError if they have no ratings.
     """
@@ -78,10 +79,9 @@ def first_properties(
             f"found no ratings in {store.shown(store.landing)}, expected a file there: {FORMATS}"
         )
     rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)
-    users_differ, items_differ, low, high = connection.execute(f"""
-        SELECT bool_or({is_no_integer("user_id")}), bool_or({is_no_integer("item_id")}),
-            min(value), max(value)
-        FROM ({rows}) WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
+    low, high = connection.execute(f"""
+        SELECT min(value), max(value) FROM ({rows})
+        WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
     ends = [(file.plain.low, file.plain.high) for file in staged if file.plain]
     if low is not None:
         ends.append((low, high))
@@ -90,12 +90,6 @@ def first_properties(
         shown = f"rows such as {example[0]!r} ({example[1]})" if example else "no rows"
         raise DataError(f"found {shown} in the first run's files, expected ratings")
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
-    id_types = {
-        "user_id": "string" if users_differ else "integer",
-        "item_id": "string" if items_differ else "integer",
-    }
-    if settings.id_type != "auto":
-        id_types = dict.fromkeys(id_types, settings.id_type)
     log.info("first run: %s, ratings from %g to %g; kept from now on", id_types, low, high)
     return Properties(id_types, scale(settings, [low, high]))
 

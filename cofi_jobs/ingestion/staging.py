@@ -67,9 +67,9 @@ class StagedFile:
         return f"staged_{self.number}"
 
 
-def open_database(connection: duckdb.DuckDBPyConnection) -> None:
+def open_database(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Make a connection ready for staging."""
-    macros.create(connection)
+    macros.create(connection, settings)
     sql.attach(connection, DATABASE)
 
 

@@ -142,7 +142,8 @@ def count_kinds(
     """
     cases = [f"WHEN number = 0 THEN '{ZERO}'"]
     cases += [f"WHEN {unit.holds('number')} THEN '{n}'" for n, unit in units(latest).items()]
-    cells = f"SELECT {source.fields['timestamp']} AS cell FROM {source.cells}"
+    texts = f"SELECT {source.fields['timestamp']} AS text FROM {source.cells}"
+    cells = f"SELECT present(text) AS cell FROM ({texts})"
     rows = connection.execute(f"""
         SELECT CASE {" ".join(cases)}
             WHEN number IS NULL AND {_iso_holds("cell", latest)} THEN '{ISO}'
@@ -205,7 +206,7 @@ def find_unit(
             SELECT shown(timestamp)
             FROM (SELECT timestamp, try_cast(timestamp AS DOUBLE) AS time_number
                 FROM (SELECT {source.fields["timestamp"]} AS timestamp FROM {source.cells}))
-            WHERE trim(timestamp) != '' AND ({times.time}) IS NULL LIMIT 1""").fetchall()
+            WHERE present(timestamp) IS NOT NULL AND ({times.time}) IS NULL LIMIT 1""").fetchall()
         looks_like = ", which looks like a day of a spreadsheet" if is_unsure else ""
         raise DataError(
             f"{path}: found {n_times if is_unsure else n_bad} of {n_times} times in the column "

@@ -26,6 +26,7 @@ class Bounds:
     not_rated  values that mean "no rating"
     latest     the last plausible time, in seconds since 1970
     time_unit  the unit of times that are numbers; None: found for each file
+    advice     what the reason adds where an id is no integer
     """
 
     integers: Sequence[str] = ()
@@ -34,6 +35,7 @@ class Bounds:
     not_rated: Sequence[float] = ()
     latest: float = field(default_factory=times.latest_now)
     time_unit: str | None = None
+    advice: str = ""
 
     @property
     def hold(self) -> str:
@@ -59,15 +61,19 @@ def verdicts(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
     file.
     """
     fields = ", ".join(f"{field} AS {name}" for name, field in source.fields.items())
+    # A step of its own: a macro repeats the expression of its argument.
+    present = ", ".join(f"present({name}) AS {name}" for name in source.chosen)
     return f"""
         WITH cells AS NOT MATERIALIZED (
             SELECT *, {fields} FROM {source.cells}
+        ), present_cells AS NOT MATERIALIZED (
+            SELECT * REPLACE ({present}) FROM cells
         ), numbers AS NOT MATERIALIZED (
             SELECT * REPLACE (lower(trim(op)) AS op),
                 try_cast(user_id AS BIGINT) AS user_cast, try_cast(item_id AS BIGINT) AS item_cast,
                 try_cast(rating AS FLOAT) AS rating_cast,
                 try_cast(timestamp AS DOUBLE) AS time_number
-            FROM cells
+            FROM present_cells
         ), integer_ids AS NOT MATERIALIZED (
             SELECT *, integer_id(user_id, user_cast) AS user_number,
                 integer_id(item_id, item_cast) AS item_number
@@ -92,10 +98,10 @@ def verdicts(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
 def _reason(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
     """Why a row is rejected, in SQL: the first rule that the row breaks, NULL for a good row."""
     # A rating without a time is older than all others.
-    no_time = "(time IS NULL AND coalesce(trim(timestamp), '') != '')"
+    no_time = "(time IS NULL AND timestamp IS NOT NULL)"
     integers = " ".join(
         f"WHEN {is_no_integer(column)} "
-        f"THEN '{column} is not an integer like the others: ' || shown({column})"
+        f"THEN '{column} is not an integer like the others{bounds.advice}: ' || shown({column})"
         for column in bounds.integers
     )
     not_rated = bounds.is_not_rated
@@ -109,7 +115,7 @@ def _reason(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
             WHEN {not_rated} THEN '{NOT_RATED}'
             WHEN {no_time} THEN {time_rule.reason} || ': ' || shown(timestamp)
             WHEN {WITHDRAWN} THEN NULL
-            WHEN coalesce(trim(rating), '') = '' THEN 'rating is missing'
+            WHEN rating IS NULL THEN 'rating is missing'
             WHEN value IS NULL OR NOT isfinite(value)
                 THEN 'rating is not a number: ' || shown(rating)
             WHEN abs(value) > {LARGEST} THEN 'rating is too large: ' || shown(rating)

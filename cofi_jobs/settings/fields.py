@@ -41,7 +41,13 @@ class Settings(BaseModel):
     )
     id_type: Literal["auto", "integer", "string"] = ingest(
         "auto",
-        "Type of user and item ids. auto: integer if all ids of the first run are, else string.",
+        "Type of user and item ids. auto: integer if at least 95 % of the first run's are; the "
+        "others are rejected. Else string.",
+    )
+    missing: str = ingest(
+        r"NULL, None, NA, N/A, nan, NaT, <NA>, #N/A, \N",
+        "Words that mean no value in ids, ratings and times, in any case, separated by commas. "
+        "An empty cell always means none.",
     )
     user_column: str | None = ingest(
         None,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from cofi_jobs.ingestion.batch import (
     reasons,
     totals,
 )
+from cofi_jobs.ingestion.id_types import ADVICE, ID_COLUMNS, count_ids, id_types
 from cofi_jobs.ingestion.landing import settled
+from cofi_jobs.ingestion.missing import has_numbers
 from cofi_jobs.ingestion.properties import Properties, bounds, first_properties, scale
 from cofi_jobs.ingestion.staging import StagedFile
-from cofi_jobs.ingestion.verdicts import NOT_RATED
+from cofi_jobs.ingestion.verdicts import NOT_RATED, Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import show_rejected
@@ -86,12 +88,12 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     ):
         folders = _Folders(store.ratings(run_key), store.rejected(run_key), taken, rejected)
         _remove_replayed(connection, store, settings, batch, erased)
-        staging.open_database(connection)
+        staging.open_database(connection, settings)
         staged = _stage(connection, settings, batch, known, erased, taken)
         properties = known
         if properties is None:
-            properties = first_properties(store, settings, connection, list(staged.values()))
-            _stage_as_text(connection, settings, staged, properties)
+            types = _fix_id_types(connection, settings, staged, erased, taken)
+            properties = first_properties(store, settings, connection, [*staged.values()], types)
         ends = scale(settings, properties.scale)
         written = _write(connection, staged, properties.id_types, ends, folders)
         _keep_gone(batch, folders)
@@ -155,34 +157,59 @@ def _stage(
     """
     limits = bounds(settings, known, times.latest_now())
     integers = len(limits.integers) == 2 or (known is None and settings.id_type == "auto")
-    plainly = integers and not erased.users
     staged = {}
     for number, file in enumerate(track(batch.new, "reading rating files")):
-        target = taken / file.part if plainly else None
-        staged[file] = staging.stage(connection, number, file.path, settings, limits, target)
-        file.check_unchanged()
-        if erased.users:
-            staging.reject_erased(connection, staged[file], erased)
+        target = taken / file.part if integers else None
+        staged[file] = _stage_file(connection, settings, number, file, limits, erased, target)
     return staged
 
 
-def _stage_as_text(
+def _stage_file(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    number: int,
+    file: NewFile,
+    limits: Bounds,
+    erased: Tombstones,
+    target: Path | None,
+) -> StagedFile:
+    """Judge the rows of a file, at once into `target` where that can be."""
+    plainly = not erased.users and not has_numbers(settings.missing)
+    staged = staging.stage(
+        connection, number, file.path, settings, limits, target if plainly else None
+    )
+    file.check_unchanged()
+    if erased.users:
+        staging.reject_erased(connection, staged, erased)
+    return staged
+
+
+def _fix_id_types(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     staged: dict[NewFile, StagedFile],
-    properties: Properties,
-) -> None:
-    """Read plain files again if another file has shown that ids are texts."""
-    if "string" in properties.id_types.values():
-        for file, rows in staged.items():
-            if rows.plain:
-                staged[file] = staging.stage(
-                    connection,
-                    rows.number,
-                    file.path,
-                    settings,
-                    bounds(settings, None, times.latest_now()),
-                )
+    erased: Tombstones,
+    taken: Path,
+) -> dict[str, str]:
+    """The types of ids that the files of a first run show.
+
+    Files that would have been judged otherwise, had the types been known, are read again.
+    """
+    if settings.id_type != "auto":
+        return dict.fromkeys(ID_COLUMNS, settings.id_type)
+    counts = {file: count_ids(connection, rows) for file, rows in staged.items()}
+    types = id_types(list(counts.values()))
+    integers = [column for column in ID_COLUMNS if types[column] == "integer"]
+    limits = replace(bounds(settings, None, times.latest_now()), integers=integers, advice=ADVICE)
+    for file, rows in staged.items():
+        if any(counts[file].n_odd[column] for column in integers) or (
+            rows.plain and "string" in types.values()
+        ):
+            target = taken / file.part if len(integers) == 2 else None
+            staged[file] = _stage_file(
+                connection, settings, rows.number, file, limits, erased, target
+            )
+    return types
 
 
 def _write(

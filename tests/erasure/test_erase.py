@@ -381,7 +381,7 @@ def test_ids_of_every_shape(tmp_path: Path, user: str, files: str, quick: Settin
     write_ratings(store.landing / "a.csv", frame)
     with (store.landing / "a.csv").open("a") as file:
         file.write(f'"{user}",107,bad,1\n"{user}",107\n')
-    settings = load_settings([*QUICK, f"recommendation_files={files}"])
+    settings = load_settings([*QUICK, f"recommendation_files={files}", "id_type=string"])
     outcome = run_task("ingest", store, settings, "n1")
     assert outcome["rows_refused"] == 2
     run_task("normalize", store, settings, "n1")

@@ -16,7 +16,7 @@ INFINITE = float("inf")
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     with sql.connect(load_settings(), Path(tmp_path_factory.mktemp("macros"))) as connection:
-        macros.create(connection)
+        macros.create(connection, load_settings())
         yield connection
 
 

@@ -73,7 +73,7 @@ def read(path: Path, plainly: bool, bounds: Bounds = SCALE) -> tuple[bool, list[
     taken = path.with_name("taken.parquet")
     target, settings = taken if plainly else None, load_settings()
     with sql.connect(settings, path.parent) as connection:
-        staging.open_database(connection)
+        staging.open_database(connection, settings)
         try:
             staged = staging.stage(connection, 0, path, settings, bounds, target)
         except DataError as error:

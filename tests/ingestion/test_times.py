@@ -26,7 +26,7 @@ SECOND = int(MOMENT.timestamp())
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     with sql.connect(load_settings(), Path(tmp_path_factory.mktemp("times"))) as connection:
-        macros.create(connection)
+        macros.create(connection, load_settings())
         yield connection
 
 
