@@ -17,6 +17,7 @@ from cofi_jobs.erasure.matching import as_word, rejected_rows
 from cofi_jobs.erasure.texts import MESSAGES, names_users
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout
+from cofi_jobs.store.paths import shown
 from cofi_jobs.store.schemas import PUBLISHED, users_in
 from cofi_jobs.store.store import Store
 
@@ -79,9 +80,9 @@ def scan(
         try:
             if place.holds(search, name):
                 names = traces.waiting if place.waits(search, name) else traces.remaining
-                names.append(re.sub("user_id=[^/]*", "user_id=***", str(name)))
+                names.append(re.sub("user_id=[^/]*", "user_id=***", shown(name)))
         except UnicodeDecodeError:
-            traces.skipped.append(str(name))
+            traces.skipped.append(shown(name))
     return traces
 
 

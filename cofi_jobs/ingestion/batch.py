@@ -11,7 +11,6 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.landing import state
 from cofi_jobs.store.drops import parts
 from cofi_jobs.store.files import sha256
-from cofi_jobs.store.paths import readable_path
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -137,16 +136,12 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     """Each file, and each part of a folder, with its name. Raises DataError if there is none."""
     names: dict[Path, str] = {}
     for path in paths:
-        readable_path(path)
-        problem = state(path).problem if path.exists() else None
-        files = parts(path)
-        if problem or not files:
-            raise DataError(
-                f"{path} {problem}, expected a folder with the parts of a file of ratings"
-                if problem
-                else f"found no file {path}, expected a file of ratings"
-            )
-        names |= {file: file.relative_to(path.parent).as_posix() for file in files}
+        problem = state(path).problem
+        if not path.exists():
+            raise DataError(f"found no file {path}, expected a file of ratings")
+        if problem:
+            raise DataError(f"{path} {problem}, expected a folder with the parts of a file")
+        names |= {file: file.relative_to(path.parent).as_posix() for file in parts(path)}
     return names
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from cofi_jobs.core.credentials import SOURCE_FILES, options
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.drops import is_dropped
+from cofi_jobs.store.drops import is_part
 from cofi_jobs.store.objects import Object, Objects
 from cofi_jobs.store.store import Store
 
@@ -94,7 +94,7 @@ def _settled(objects: Objects, seconds: float) -> list[Object]:
 
     Waits until this is known of all, as for `landing/`.
     """
-    before = [entry for entry in objects.files() if is_dropped(entry.name)]
+    before = [entry for entry in objects.files() if is_part(objects.below(entry))]
     young = [entry.modified for entry in before if entry.modified > time.time() - seconds]
     if not young:
         return before

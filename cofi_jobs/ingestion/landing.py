@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.store.drops import files_below, parts
+from cofi_jobs.store.paths import readable_path
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,14 @@ class State:
 
 
 def state(path: Path) -> State:
-    """What is there now. Raises DataError for a folder that is no file in parts but a table."""
+    """What is there now.
+
+    Raises DataError for a name that cannot be used, and for a folder that is a table with a log.
+    """
+    for file in (path, *parts(path)):
+        readable_path(file)
     if not path.is_dir():
-        return State(_stats([path]), False, None if path.is_file() else "is gone")
+        return State(_stats([path]), False, None if path.is_file() else "is no file")
     files = _stats(files_below(path))
     names = {name for file in files for name in file.relative_to(path).parts}
     for name, table in TABLES.items():

@@ -7,21 +7,14 @@ write it. Names of folders are no data: a part below `date=2024-06-01/` has no c
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.store.paths import readable_path
 
 
 def drops(folder: Path) -> list[Path]:
-    """Files and folders in a drop folder, by name, without hidden and unfinished ones.
-
-    Raises DataError for a name that cannot be used.
-    """
-    paths = sorted(path for path in folder.iterdir() if is_dropped(path.name))
-    for path in paths:
-        readable_path(path)
-    return paths
+    """Files and folders in a drop folder, by name, without hidden and unfinished ones."""
+    return sorted(path for path in folder.iterdir() if is_dropped(path.name))
 
 
 def drop_files(folder: Path) -> list[Path]:
@@ -34,22 +27,27 @@ def is_dropped(name: str) -> bool:
     return not name.startswith((".", "_")) and not name.endswith((".tmp", ".part"))
 
 
+def is_part(path: PurePath) -> bool:
+    """Whether a file is there to be read that has this path below a dropped folder.
+
+    The underscore of a folder such as `_day=1`, as Hive writes it, hides nothing.
+    """
+    return is_dropped(path.name) and all(
+        is_dropped(folder) or (folder.startswith("_") and "=" in folder)
+        for folder in path.parts[:-1]
+    )
+
+
 def parts(path: Path) -> list[Path]:
     """The files of a dropped thing, in order of their names: the file itself, or a folder's parts.
 
-    None if there is no such thing. Raises DataError for a name that cannot be used, and for a
-    folder that must not be looked into.
+    None if there is no such thing. Raises DataError for a folder that must not be looked into.
     """
     if not path.is_dir():
         return [path] if path.is_file() else []
-    files = sorted(
-        file
-        for file in files_below(path)
-        if all(is_dropped(name) or _is_partition(name) for name in file.relative_to(path).parts)
+    return sorted(
+        file for file in files_below(path) if is_part(file.relative_to(path)) and file.is_file()
     )
-    for file in files:
-        readable_path(file)
-    return files
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -67,10 +65,9 @@ def remove(file: Path, landing: Path) -> None:
     """Remove a dropped file, and the folder that it was a part of if it was the last part."""
     file.unlink()
     dropped = landing / file.relative_to(landing).parts[0]
-    if dropped.is_dir() and not parts(dropped):
+    if not dropped.is_dir() or parts(dropped):
+        return
+    if dropped.is_symlink():
+        dropped.unlink()
+    else:
         shutil.rmtree(dropped)
-
-
-def _is_partition(name: str) -> bool:
-    """Whether a folder is one of Hive, such as `_day=1`: its underscore hides nothing."""
-    return name.startswith("_") and "=" in name

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cofi_jobs.core.credentials import hide
@@ -79,7 +79,7 @@ class Objects:
         if PATTERN.search(self.root):
             listing = self.call(self.filesystem.glob, self.root, detail=True).values()
             if not listing:  # nothing, or is there no bucket?
-                self._list(PATTERN.split(self.root)[0].rpartition("/")[0])
+                self._list(self._folder)
         else:
             listing = self._list(self.root)
         return sorted(
@@ -90,6 +90,15 @@ class Objects:
             ),
             key=lambda object: object.path,
         )
+
+    def below(self, object: Object) -> PurePosixPath:
+        """A file's path below the folder of the address, the last folder before a pattern."""
+        return PurePosixPath(object.path.removeprefix(f"{self._folder}/"))
+
+    @property
+    def _folder(self) -> str:
+        start, *pattern = PATTERN.split(self.root, maxsplit=1)
+        return start.rpartition("/")[0] if pattern else self.root
 
     def get(self, object: Object, target: Path) -> None:
         """Download a file as it was listed. Raises RuntimeError if it was changed since.

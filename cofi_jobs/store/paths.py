@@ -1,7 +1,7 @@
 """Which paths CoFi takes: those that a message, a JSON record and DuckDB can hold."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cofi_jobs.core.errors import DataError
 
@@ -28,7 +28,7 @@ def store_path(path: Path | str) -> str:
     return _checked(str(path), REFUSED_OF_STORES)
 
 
-def shown(path: Path | str) -> str:
+def shown(path: PurePath | str) -> str:
     """A path in one line of UTF-8 text, with escapes where it is none."""
     text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return CONTROL.sub(lambda character: ascii(character[0])[1:-1], text)

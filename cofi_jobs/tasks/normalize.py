@@ -27,6 +27,7 @@ from cofi_jobs.store import sql
 from cofi_jobs.store.batches import rating_parts
 from cofi_jobs.store.current_ratings import RowCounts, drop_withdrawn, load_newest
 from cofi_jobs.store.drops import drop_files
+from cofi_jobs.store.paths import readable_path
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ def _read_catalogue(
         "(catalogue_id VARCHAR, title VARCHAR, groups VARCHAR, file INTEGER)"
     )
     for number, path in enumerate(drop_files(store.catalogue)):
+        readable_path(path)
         try:
             rows = catalogue(connection, path, settings)
             connection.execute(f"INSERT INTO named SELECT *, {number} FROM ({rows})")

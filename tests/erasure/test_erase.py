@@ -447,6 +447,21 @@ def test_parts_of_dropped_folders_go_with_their_users(tmp_path: Path, quick: Set
     assert not (store.landing / "a.csv" / "0.csv").exists()
 
 
+def test_names_that_ingest_refuses_do_not_stop_an_erasure(tmp_path: Path, quick: Settings) -> None:
+    store = Store(tmp_path / "store").create()
+    write_ratings(store.landing / "a.csv", with_user(random_ratings()))
+    run_task("ingest", store, quick, "n1")
+    for name in ("line\nbreak.csv", "bytes\udcff.csv", "a\\[b].csv"):
+        write_text(store.landing / name, f"userId,movieId,rating\n{NAME},10,3\n")
+    traces = erase(store, quick, [NAME], now=True)
+    assert traces.remaining == []
+    assert sorted(traces.waiting) == [
+        "landing/a\\[b].csv",
+        "landing/bytes\\xff.csv",
+        "landing/line\\nbreak.csv",
+    ]
+
+
 # ---- kills
 
 

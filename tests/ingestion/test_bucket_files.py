@@ -106,6 +106,17 @@ def test_a_pattern_takes_files_of_many_folders_that_share_a_name(store: Store, p
     assert len(outcome["objects"]) == 2
 
 
+def test_parts_in_folders_are_read_but_what_spark_has_not_finished_is_not(
+    store: Store, place: Place
+):
+    place.put("a.csv/part-0.csv", HEAD + "1,10,3\n")
+    place.put("a.csv/_day=2/part-0.csv", HEAD + "2,10,3\n")
+    for name in ("a.csv/_SUCCESS", "a.csv/.part-0.csv.crc", "b.csv/_temporary/0/part-0.csv"):
+        place.put(name, HEAD + "7,70,1\n")
+    ingest(store, f"{place.address}/**", "n1")
+    assert taken(store, "n1") == [(1, 10, 3.0), (2, 10, 3.0)]
+
+
 def test_a_file_that_was_changed_is_taken_anew(store: Store, place: Place):
     place.put("a.csv", HEAD + "1,10,4\n")
     ingest(store, place.address, "n1")

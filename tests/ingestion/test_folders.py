@@ -191,6 +191,15 @@ def test_a_rerun_keeps_the_parts_of_a_folder_that_has_gone(store: Store) -> None
     assert taken(store) == GOOD_ROWS
 
 
+def test_what_is_no_file_is_not_opened(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    folder = fill(store.landing / "ratings.csv", SPARK)
+    (folder / "broken.csv").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "pipe.csv")
+    os.mkfifo(store.landing / "pipe.csv")
+    assert counts(ingest(store)) == (3, 3, 0)
+    assert f"{store.landing}/pipe.csv is no file" in caplog.text
+
+
 def test_a_linked_folder_is_read(store: Store, tmp_path: Path) -> None:
     folder = fill(tmp_path / "elsewhere", SPARK)
     (store.landing / "ratings.csv").symlink_to(folder)

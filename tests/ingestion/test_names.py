@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs import read
+from cofi_jobs.core.errors import DataError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
@@ -57,6 +58,30 @@ def test_odd_names_in_the_catalogue(store: Store, quick: Settings, name: str) ->
     run_task("normalize", store, quick, "night-1")
     items = pd.read_parquet(store.table("night-1", "normalized") / "items.parquet")
     assert items["title"].dropna().tolist() == ["Ten"]
+
+
+@pytest.mark.parametrize(("name", "problem"), REFUSED_NAMES.items())
+def test_names_that_cannot_be_used_in_the_catalogue(
+    store: Store, quick: Settings, name: str, problem: str
+) -> None:
+    put(store.landing / "ratings.csv")
+    write(store.catalogue / f"{name}.csv", "movieId,title\n10,Ten\n")
+    ingest(store)
+    with pytest.raises(DataError, match=f"found {problem}"):
+        run_task("normalize", store, quick, "night-1")
+
+
+def test_a_folder_in_the_catalogue_is_read(store: Store, quick: Settings) -> None:
+    put(store.landing / "ratings.csv")
+    (store.catalogue / "items.csv" / "item_id=3").mkdir(parents=True)
+    write(store.catalogue / "items.csv" / "_SUCCESS", "")
+    for item in (10, 20):
+        path = store.catalogue / "items.csv" / "item_id=3" / f"{item}.parquet"
+        pd.DataFrame({"movieId": [item], "title": [f"Film {item}"]}).to_parquet(path)
+    ingest(store)
+    run_task("normalize", store, quick, "night-1")
+    items = pd.read_parquet(store.table("night-1", "normalized") / "items.parquet")
+    assert items["title"].tolist() == ["Film 10", "Film 20"]
 
 
 @pytest.mark.parametrize("name", [name for name in ODD_NAMES if "?" not in name])
