@@ -13,6 +13,8 @@ from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.ingestion.text_table import forget_rejects
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import from_record
+from cofi_jobs.settings.schema import section
 from cofi_jobs.store.batches import taken_digests
 from cofi_jobs.store.drops import drop_files, remove
 from cofi_jobs.store.files import sha256
@@ -25,10 +27,10 @@ def clean_landing(
     connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings, users: Sequence[str]
 ) -> None:
     """Remove taken files that hold the users. The other rows of the files are in the batches."""
-    taken = taken_digests(store)
+    taken, ways = taken_digests(store), ways_to_read(store, settings)
     removed: dict[str, list[Path]] = {}
     for path in drop_files(store.landing):
-        if rows_of_users(connection, path, settings, users):
+        if rows_of_users(connection, path, ways, users):
             digest = sha256(path)
             if digest in taken:
                 removed.setdefault(digest, []).append(path)
@@ -55,12 +57,44 @@ def _forget_times(store: Store, digests: set[str]) -> None:
             store.records.write_outcome(key, "ingest", outcome)
 
 
-def rows_of_users(
-    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, users: Sequence[str]
-) -> int:
-    """How many rows of a file are the users'.
+def ways_to_read(store: Store, settings: Settings) -> list[Settings]:
+    """The settings with which runs have read files, and those given, each once.
 
-    Of rows whose user is unknown, and of files that cannot be read as ratings, those that name one.
+    Without the user_column of the run that took a file, its users would not be seen.
+    """
+    used = [
+        from_record(store.required_outcome(key, "ingest").get("settings", {}))
+        for key in store.batches()
+    ]
+    of_ingest = {name for name in Settings.model_fields if section(name) == "ingest"}
+    return list({way.model_dump_json(include=of_ingest): way for way in (*used, settings)}.values())
+
+
+def rows_of_users(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    ways: Sequence[Settings],
+    users: Sequence[str],
+) -> int:
+    """How many rows of a file are the users', in that of the ways to read it that shows most.
+
+    Of files that cannot be read as ratings, how many lines name one.
+    """
+    counts = [_count_rows(connection, path, settings, users) for settings in ways]
+    readable = [count for count in counts if count is not None]
+    if readable:
+        return max(readable)
+    pattern = as_word(users)
+    lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
+    return sum(bool(pattern.search(line)) for line in lines)
+
+
+def _count_rows(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, users: Sequence[str]
+) -> int | None:
+    """How many rows are the users'; of rows whose user is unknown, those that name one.
+
+    None if the file cannot be read as ratings.
     """
     pattern = as_word(users)
     try:
@@ -78,8 +112,7 @@ def rows_of_users(
             count += sum(bool(pattern.search(line or "")) for (line,) in malformed)
         return count
     except (CofiError, duckdb.Error):
-        lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
-        return sum(bool(pattern.search(line)) for line in lines)
+        return None
 
 
 def remove_landed(store: Store) -> list[str]:

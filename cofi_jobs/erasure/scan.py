@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from cofi_jobs.erasure.landing import rows_of_users
+from cofi_jobs.erasure.landing import rows_of_users, ways_to_read
 from cofi_jobs.erasure.matching import as_word, rejected_rows
 from cofi_jobs.erasure.texts import MESSAGES, names_users
 from cofi_jobs.settings.fields import Settings
@@ -48,7 +48,7 @@ class Search:
 
     store: Store
     connection: duckdb.DuckDBPyConnection
-    settings: Settings
+    ways: Sequence[Settings]  # to read rating files
     users: Sequence[str]
     pending: frozenset[str]
 
@@ -70,7 +70,7 @@ def scan(
     else `remaining`.
     """
     pending = frozenset(key for user in store.records.tombstones() for key in user["pending"])
-    search = Search(store, connection, settings, users, pending)
+    search = Search(store, connection, ways_to_read(store, settings), users, pending)
     traces = Traces(delivered=any(store.outcome(key, "deliver") for key in store.batches()))
     for name in store.files():
         place = PLACES.get(name.parts[0], ANYWHERE)
@@ -119,9 +119,7 @@ def _in_rejected(search: Search, name: PurePath) -> bool:
 
 
 def _in_landing(search: Search, name: PurePath) -> bool:
-    return (
-        rows_of_users(search.connection, search.store.path(name), search.settings, search.users) > 0
-    )
+    return rows_of_users(search.connection, search.store.path(name), search.ways, search.users) > 0
 
 
 def _is_rating_file(search: Search, name: PurePath) -> bool:

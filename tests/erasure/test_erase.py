@@ -424,6 +424,22 @@ def test_an_id_means_the_same_to_ingest_and_to_erase(
         assert set(pd.read_parquet(part)["user_id"]) == set(users) - {gone}
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_file_is_searched_by_the_columns_of_the_run_that_took_it(
+    name: str, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store").create()
+    frame = with_user(random_ratings()).rename(columns={"userId": "Kundin"}).assign(customer=1)
+    path = store.landing / name
+    frame.to_csv(path, index=False) if name == "a.csv" else frame.to_parquet(path)
+    settle(path)
+    run_task("ingest", store, load_settings(["user_column=Kundin"]), "night-1")
+    assert look(store, load_settings(), [NAME]).remaining
+    erase(store, load_settings(), [NAME])
+    assert not path.exists()
+    assert not look(store, load_settings(), [NAME]).remaining
+
+
 def test_parts_of_dropped_folders_go_with_their_users(tmp_path: Path, quick: Settings) -> None:
     store, others = Store(tmp_path / "store").create(), "userId,movieId,rating\n1,10,4\n2,10,1\n"
     parts = {"0.csv": others + f"{NAME},10,3\n", "day=1/1.csv": others + "3,10,2\n", ".x.crc": ""}
