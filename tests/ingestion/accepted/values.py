@@ -7,11 +7,15 @@ from tests.ingestion.accepted.case import (
     TIME,
     UNTIMED,
     Case,
+    Row,
     with_rows,
     with_times,
 )
 
 TEXTS = f"user,item,rating,timestamp\nann,007,3.5,{TIME}\n日本 é,43,4,{TIME + 1}\n"
+NO_INTEGER = "is not an integer like the others (id_type=string accepts it)"
+NUMBERS: list[Row] = [(user, 42, 3, TIME) for user in range(1, 41)]
+ODD = HEADER + "".join(f"{user},42,3,{TIME}\n" for user in [*range(1, 41), "x7"])
 IDS = [
     Case(
         "texts, and numbers such as `007`: they stay as they are",
@@ -29,10 +33,40 @@ IDS = [
         ROWS,
         {"item_id is missing": 1, "user_id is missing": 1},
     ),
+    Case(
+        "`NULL`, `nan`, `\\N` as an id",
+        "a.csv",
+        with_rows(f"NULL,42,3,{TIME}", f"7,nan,3,{TIME}", f"\\N,9,3,{TIME}"),
+        ROWS,
+        {"item_id is missing": 1, "user_id is missing": 2},
+    ),
+    Case(
+        "`-` that means a missing id",
+        "a.csv",
+        with_rows(f"-,42,3,{TIME}"),
+        ROWS,
+        {"user_id is missing": 1},
+        settings=["missing=-,?"],
+    ),
+    Case("one `x7` among 40 numbers", "a.csv", ODD, NUMBERS, {f"user_id {NO_INTEGER}": 1}),
+    Case(
+        "one `x7` among 40 numbers",
+        "a.csv",
+        ODD,
+        [*((str(user), str(item), *rest) for user, item, *rest in NUMBERS), ("x7", "42", 3, TIME)],
+        settings=["id_type=string"],
+    ),
+    Case(
+        "as many texts as numbers",
+        "a.csv",
+        CSV.replace("7,42", "ann,42"),
+        [("ann", 42, 3.5, TIME), ("8", 43, 4, TIME + 1)],
+    ),
 ]
 RATINGS = [
     Case("`3,5` is 3.5", "a.csv", CSV.replace(",", ";").replace("3.5", "3,5"), ROWS),
     Case("no rating", "a.csv", with_rows(f"9,44,,{TIME}"), ROWS, {"rating is missing": 1}),
+    Case("`N/A`", "a.csv", with_rows(f"9,44,N/A,{TIME}"), ROWS, {"rating is missing": 1}),
     Case(
         "`good`, `inf`",
         "a.csv",
@@ -73,7 +107,7 @@ TIMES = [
         with_times("36891", "36892"),
         error="36891, which looks like a day of a spreadsheet",
     ),
-    Case("no time: older than any other", "a.csv", with_times("", ""), UNTIMED),
+    Case("no time: older than any other", "a.csv", with_times("", "NULL"), UNTIMED),
     Case(
         "`soon`",
         "a.csv",
