@@ -5,7 +5,6 @@ make one user of all rows that have none.
 """
 
 from cofi_jobs.settings.lists import texts
-from cofi_jobs.settings.lists import texts
 from cofi_jobs.store import sql
 
 
