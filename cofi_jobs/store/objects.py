@@ -70,6 +70,8 @@ class Objects:
             )
         if not separator or self.scheme not in PACKAGES:
             raise SettingsError(f"found the address {address!r}, expected {ADDRESS}")
+        if "::" in rest:  # fsspec would take it for a chain of file systems
+            raise SettingsError(f"found '::' in the address {address!r}, expected {ADDRESS}")
         self.address, self.options = address, options
         self.filesystem, root = _open(self.scheme, address, options)
         self.root = root.rstrip("/")

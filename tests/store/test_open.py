@@ -20,6 +20,10 @@ from tests.support.buckets import Place
             "s3://bucket",
             "found the bucket s3://bucket as a store, expected a folder in it: s3://bucket/<folder>",
         ),
+        ("s3://bucket/a::b", "found '::' in the address 's3://bucket/a::b', expected s3://"),
+        ("file:///data?x", "found the store 'file:///data.x', expected file:///<folder>"),
+        ("file:///data#x", "found the store 'file:///data#x', expected file:///<folder>"),
+        ("file://host/data", "found the store 'file://host/data', expected file:///<folder>"),
         ("ftp://host/store", "found a store whose location starts with 'ftp:', expected a folder"),
     ],
 )

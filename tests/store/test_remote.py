@@ -247,3 +247,20 @@ def test_a_task_finds_the_folders_that_it_needs(
         assert list(copy.table("n1", "model").glob("*.parquet"))
         assert not list(copy.table("n1", "normalized").glob("*"))
     assert moved.up == []
+
+
+@pytest.mark.parametrize("folder", ["user_id=7/data[1]", "it's {a} *", "Größe #1 %41"])
+def test_names_of_folders_in_a_bucket_are_no_patterns_and_no_columns(
+    s3: Place, quick: Settings, folder: str
+):
+    decoy, place = (Place(f"{s3.address}/{name}", s3.options) for name in ("data1", folder))
+    decoy.put("landing/a.csv", "userId,movieId,rating\n999,1,5\n")
+    frame = random_ratings(n_users=20, n_items=12)
+    place.put("landing/ratings.csv/date=2024-01-01/part-0.csv", frame.to_csv(index=False))
+    store = open_store(place.address)
+    for task in ("ingest", "normalize"):
+        run_task(task, store, quick.model_copy(update={"settle_seconds": 0}), "n1")
+    assert store.batches() == ["n1"]
+    assert open_store(place.address).batches() == ["n1"], "on a worker that lists the bucket anew"
+    assert store.required_outcome("n1", "normalize")["n_users"] == frame["userId"].nunique()
+    assert {name.split("/")[0] for name in place.names()} > {"landing", "ratings", "runs", "tasks"}
