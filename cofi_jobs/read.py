@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.store import reader
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.reader import ArrowRun
@@ -40,6 +41,12 @@ class Run:
     def manifest(self) -> dict[str, Any]:
         """What the run was made from and with (docs/outputs.md)."""
         return self.arrow.manifest
+
+    @property
+    def feedback(self) -> Feedback:
+        """What users gave: ratings, or events. Runs of older versions have ratings."""
+        feedback: Feedback = self.manifest.get("feedback", "ratings")
+        return feedback
 
     def recommendations(self, user_id: str) -> pd.DataFrame:
         """A user's list, empty if the run does not know the user. `user_id` may be text."""

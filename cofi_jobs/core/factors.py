@@ -28,14 +28,16 @@ class StoredModel:
 
     user_id: pa.Array
     item_id: pa.Array
-    rating: Factors
+    rating: Factors | None  # None in a store of events
     ranking: Factors
     means: np.ndarray  # (n_items,) damped mean ratings, which the rating model starts from
 
     def predicted_ratings(
-        self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale
+        self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale | None
     ) -> np.ndarray:
-        """Predicted ratings of pairs of row numbers, clipped to the scale."""
+        """Predicted ratings of pairs of row numbers, clipped to the scale; NaN without one."""
+        if scale is None or self.rating is None:
+            return np.full(len(user_index), np.nan, np.float32)
         return scale.clip(predict(self.rating, user_index, item_index) + self.means[item_index])
 
 
@@ -44,7 +46,7 @@ class ItemFactors:
     """All items with their factors, in the order of their row numbers."""
 
     item_id: pa.Array
-    rating: np.ndarray  # X of the rating model
+    rating: np.ndarray | None  # X of the rating model; None in a store of events
     ranking: np.ndarray  # X of the ranking model
     means: np.ndarray
     n_ratings: np.ndarray
@@ -55,7 +57,7 @@ class UserBlock:
     """Some users with their factors and their ratings."""
 
     user_id: pa.Array
-    rating: np.ndarray  # W of the rating model
+    rating: np.ndarray | None  # W of the rating model; None in a store of events
     ranking: np.ndarray  # W of the ranking model
     bias: np.ndarray
     ratings: Ratings  # sorted by user; `user_index` is the user's row in the block

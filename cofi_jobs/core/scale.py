@@ -1,8 +1,15 @@
-"""The rating scale of a store."""
+"""The rating scale of a store.
 
-from typing import NamedTuple
+A store of events (likes, clicks, plays, purchases) has none. Its scale is None, wherever a function
+takes a scale; what differs between the two kinds of store follows from that.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
+
+Feedback = Literal["ratings", "events"]
 
 
 class Scale(NamedTuple):
@@ -24,3 +31,8 @@ class Scale(NamedTuple):
     def clip(self, ratings: np.ndarray) -> np.ndarray:
         """Predicted ratings, those outside the scale moved to its nearer end."""
         return np.clip(ratings, self.low, self.high)
+
+
+def scale_of(ends: Sequence[float] | None) -> Scale | None:
+    """The scale as records keep it, its two ends; None in a store of events."""
+    return None if ends is None else Scale(*ends)

@@ -14,7 +14,8 @@ RATING, RANKING = "rating", "ranking"
 OURS = (RATING, RANKING)
 PUBLISHED = "published"
 
-Means = Mapping[str, Mapping[str, Mean]]  # model -> measure -> mean over users
+# model -> measure -> mean over users; of events no model of ratings is there
+Means = Mapping[str, Mapping[str, Mean]]
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,14 @@ def compare(
     if there is no such run.
     """
     pairs = _pairs(means, published, compared)
+    ours = [model for model in OURS if model in means]
     by_name = intervals(
-        {f"{model} {name}": mean for model in OURS for name, mean in means[model].items()},
+        {f"{model} {name}": mean for model in ours for name, mean in means[model].items()},
         {pair.name: (pair.mean, pair.other) for pair in pairs},
         seed,
     )
     by_model = {
-        model: {name: by_name[f"{model} {name}"] for name in means[model]} for model in OURS
+        model: {name: by_name[f"{model} {name}"] for name in means[model]} for model in ours
     }
     comparisons = [
         Comparison(
@@ -98,6 +100,8 @@ def compare(
 def _pairs(means: Means, published: Means, compared: np.ndarray) -> Sequence[_Pair]:
     pairs = []
     for model, baselines in ((RATING, PREDICTIONS[1:]), (RANKING, RANKINGS[1:])):
+        if model not in means:
+            continue
         for against in baselines:
             for measure, mean in means[model].items():
                 pairs.append(_Pair(model, measure, against, mean, means[against][measure]))

@@ -10,6 +10,7 @@ from cofi_jobs.core.factors import StoredModel
 from cofi_jobs.evaluation import baselines
 from cofi_jobs.evaluation.comparison import (
     PUBLISHED,
+    RATING,
     Comparison,
     Means,
     compare,
@@ -76,8 +77,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure the holdout model, the baselines, and the published run's model if there is one."""
     train, test = split.train, split.test
-    predicted = model.predicted_ratings(test.user_index, test.item_index, split.scale)
-    predictions, lists = predict_all(split, model, predicted), rank_all(split, model, settings)
+    predictions, lists = predict_all(split, model), rank_all(split, model, settings)
     means: Means = {
         **{name: errors(of_model, test) for name, of_model in predictions.items()},
         **{name: of_model.means() for name, of_model in lists.items()},
@@ -99,16 +99,18 @@ def evaluate(
         intervals,
         comparisons,
         by_activity(split, means),
-        by_popularity(split, predicted, lists),
+        by_popularity(split, predictions.get(RATING), lists),
         compared_with,
     )
 
 
-def predict_all(split: Split, model: StoredModel, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """Predictions for the test ratings by model; `predicted` are those of the rating model."""
+def predict_all(split: Split, model: StoredModel) -> dict[str, np.ndarray]:
+    """Predictions for the test ratings by model; none for events."""
     train, test = split.train, split.test
+    if split.scale is None:
+        return {}
     return {
-        "rating": predicted,
+        RATING: model.predicted_ratings(test.user_index, test.item_index, split.scale),
         "global_mean": baselines.global_mean(train, test),
         "item_means": model.means[test.item_index],
         "damped_means": split.scale.clip(baselines.damped_means(train, test)),

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
-from cofi_jobs.evaluation.comparison import Means
+from cofi_jobs.evaluation.comparison import RATING, Means
 from cofi_jobs.evaluation.metrics import errors
 from cofi_jobs.evaluation.ranking_metrics import Lists
 from cofi_jobs.evaluation.split import Split
@@ -35,19 +34,21 @@ def by_activity(split: Split, means: Means) -> list[Record]:
                     "users": int(users.sum()),
                     **{
                         model: {measure: m.of(users).value() for measure, m in means[model].items()}
-                        for model in (*PREDICTIONS, *RANKINGS)
+                        for model in means
                     },
                 }
             )
     return records
 
 
-def by_popularity(split: Split, predicted: np.ndarray, lists: Mapping[str, Lists]) -> list[Record]:
+def by_popularity(
+    split: Split, predicted: np.ndarray | None, lists: Mapping[str, Lists]
+) -> list[Record]:
     """Items in three groups that hold a third of the train ratings each, from the most rated on.
 
-    `predicted` are the predictions for the test ratings. In a record `wanted` counts the group's
-    relevant ratings by users whose lists are measured, `recall` is the share of them that the lists
-    show, and `shown` the group's share of all places in lists.
+    `predicted` are the predictions for the test ratings, None for events. In a record `wanted`
+    counts the group's relevant ratings by users whose lists are measured, `recall` is the share of
+    them that the lists show, and `shown` the group's share of all places in lists.
     """
     train, relevant = split.train, split.relevant
     counts = np.bincount(train.item_index, minlength=train.n_items)
@@ -64,7 +65,7 @@ def by_popularity(split: Split, predicted: np.ndarray, lists: Mapping[str, Lists
             "from": int(counts[items].min()),
             "to": int(counts[items].max()),
             "wanted": int(n_relevant[items].sum()),
-            "rating": _errors_of(split, predicted, items),
+            **({} if predicted is None else {RATING: _errors_of(split, predicted, items)}),
             **{
                 model: _shown_of(of_model, items, int(n_relevant[items].sum()))
                 for model, of_model in lists.items()

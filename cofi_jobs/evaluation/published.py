@@ -52,8 +52,9 @@ def measure_published(
 
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
     lists = rank(scores, split.train, split.relevant, model.ranking.X, *depths, measured)
-    predicted = _predicted(split, published.model, users, items)
-    means = {RATING: errors(predicted, split.test), RANKING: lists.means()}
+    means = {RANKING: lists.means()}
+    if split.scale is not None:
+        means[RATING] = errors(_predicted(split, published.model, users, items), split.test)
     return PublishedMeasures(
         {
             name: {measure: mean.of(compared) for measure, mean in of_model.items()}

@@ -22,7 +22,7 @@ class Split:
     relevant: Ratings  # of the test ratings
     relevant_train: Ratings  # of the train ratings, by users who are measured
     measured: np.ndarray  # (n_users,) mask of the users whose lists are measured
-    scale: Scale
+    scale: Scale | None
 
     @classmethod
     def of(
@@ -31,7 +31,7 @@ class Split:
         is_test: np.ndarray,
         measured: np.ndarray,
         relevant_from: float,
-        scale: Scale,
+        scale: Scale | None,
     ) -> "Split":
         """The split by a mask of the test ratings; ratings from `relevant_from` on are relevant."""
         train, test = ratings.where(~is_test), ratings.where(is_test)
@@ -84,6 +84,11 @@ def holdout_mask(user_index: np.ndarray, time: np.ndarray | None, settings: Sett
     return newest_days(time, settings.test_days)
 
 
-def relevant_from(settings: Settings, scale: Scale) -> float:
-    """The rating from which a test rating is relevant: the setting, else three quarters up."""
-    return scale.relevant_from if settings.liked_from is None else settings.liked_from
+def relevant_from(settings: Settings, scale: Scale | None) -> float:
+    """The rating from which a test rating is relevant: the setting, else three quarters up.
+
+    Without the setting each event is relevant.
+    """
+    if settings.liked_from is not None:
+        return settings.liked_from
+    return 0.0 if scale is None else scale.relevant_from

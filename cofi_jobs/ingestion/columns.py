@@ -20,6 +20,7 @@ SETTINGS = {
     "user_id": "user_column",
     "item_id": "item_column",
     "rating": "rating_column",
+    "count": "count_column",
     "timestamp": "time_column",
     "op": "op_column",
 }
@@ -32,8 +33,9 @@ POSITION = re.compile(r" \(column \d+\)$")  # what `unique` appends
 def choose_rating_columns(path: Path, columns: Sequence[str], settings: Settings) -> dict[str, str]:
     """For each column of ratings the file's column that holds it.
 
-    A column that a setting names is the one. Raises DataError if the file has no such column, has
-    no users, items or ratings, or has two columns of which each may be the one.
+    A column that a setting names is the one. A file of events has no ratings. Raises DataError if
+    the file has no column that a setting names, has no users or items, or has two columns of which
+    each may be the one.
     """
     simplified = {column: _simplified(column) for column in columns}
     named = {
@@ -46,13 +48,24 @@ def choose_rating_columns(path: Path, columns: Sequence[str], settings: Settings
         raise DataError(f"{path}: found {listed}, expected a column of its own for each")
     others = {name: simplified[name] for name in columns if name not in named.values()}
     known = {column: tiers for column, tiers in RATING_COLUMNS.items() if column not in named}
+    candidates = {column: _candidates(others, tiers) for column, tiers in known.items()}
+    if "rating" in named or candidates["rating"]:
+        # Ratings may stand beside several counts, which only events need.
+        candidates["count"] = candidates["count"][: len(candidates["count"]) == 1]
     chosen = named | {
-        column: _only(path, column, candidates)
-        for column, tiers in known.items()
-        if (candidates := _candidates(others, tiers))
+        column: _only(path, column, names) for column, names in candidates.items() if names
     }
-    _check_required(path, columns, chosen, ("user_id", "item_id", "rating"), RATING_COLUMNS)
+    if "user_id" not in chosen or "item_id" not in chosen:
+        _check_required(path, columns, chosen, ("user_id", "item_id", "rating"), RATING_COLUMNS)
     return chosen
+
+
+def no_ratings(path: Path) -> str:
+    """The message for a file without a column of ratings where ratings are expected."""
+    return (
+        f"{path}: found no column of ratings, expected one "
+        f"({', '.join(RATING_COLUMNS['rating'][0][:EXAMPLES])}..., or set rating_column)"
+    )
 
 
 def choose_catalogue_columns(

@@ -47,6 +47,13 @@ RATINGS: Tiers = (
         bookrating productrating gamerating animerating songrating reviewrating reviewscore
         reviewstars reviewoverall customerrating myrating myscore yourrating"""),
 )
+COUNTS: Tiers = (
+    _words("""
+        count counts quantity qty plays playcount listens listencount views viewcount clicks
+        clickcount purchases purchasecount visits visitcount checkins timesplayed numplays
+        interactions"""),
+    _words("weight hours hoursplayed playtime playtimeforever value n"),
+)
 TIMES: Tiers = (
     _words("""
         timestamp ts unixtime unixtimestamp unixreviewtime epoch ratedat reviewedat ratingtimestamp
@@ -82,6 +89,7 @@ RATING_COLUMNS = {
     "user_id": USERS,
     "item_id": ITEMS,
     "rating": RATINGS,
+    "count": COUNTS,
     "timestamp": TIMES,
     "op": OPERATIONS,
 }

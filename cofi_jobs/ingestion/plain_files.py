@@ -63,6 +63,8 @@ def take(
     has_other_times = source.has_times and bounds.time_unit not in (None, times.SECONDS)
     if table is None or table.longest or "op" in source.chosen or has_other_times:
         return None
+    if not source.has_ratings:  # nor counts
+        return None
     n_lines = count_plain_lines(table)
     texts = _rating_texts(connection, source, bounds) if n_lines else []
     if not texts:

@@ -1,4 +1,4 @@
-"""What the first run fixes for a store: the types of its ids and the scale of its ratings.
+"""What the first run fixes for a store: types of ids, ratings or events, the scale of ratings.
 
 And what follows from it.
 """
@@ -11,9 +11,10 @@ from typing import Any
 import duckdb
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.ingestion.columns import FORMATS
 from cofi_jobs.ingestion.staging import StagedFile
-from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, Bounds
+from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, SMALLEST_COUNT, Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
 from cofi_jobs.store.store import Store
@@ -23,10 +24,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Properties:
-    """Types of user_id and item_id, "integer" or "string", and the lowest and highest rating."""
+    """Types of user_id and item_id, "integer" or "string"; what users gave.
+
+    `scale` is the lowest and highest rating, None for events.
+    """
 
     id_types: dict[str, str]
-    scale: list[float]
+    scale: list[float] | None
+
+    @property
+    def feedback(self) -> Feedback:
+        """What users gave: ratings, or events, which have no scale."""
+        return "events" if self.scale is None else "ratings"
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Properties":
@@ -35,7 +44,7 @@ class Properties:
 
     def record(self) -> dict[str, Any]:
         """For the store to keep."""
-        return {**self.id_types, "scale": self.scale}
+        return {**self.id_types, "scale": self.scale, "feedback": self.feedback}
 
 
 def bounds(settings: Settings, properties: Properties | None, latest: float) -> Bounds:
@@ -46,9 +55,13 @@ def bounds(settings: Settings, properties: Properties | None, latest: float) -> 
     """
     not_rated = numbers(settings.not_rated)
     time_unit = None if settings.time_unit == "auto" else settings.time_unit
+    integers: Sequence[str]
     if properties is None:
+        integers = ("user_id", "item_id") if settings.id_type == "integer" else ()
+        if settings.feedback == "events":
+            return counts(integers, not_rated, latest, time_unit)
         return Bounds(
-            integers=("user_id", "item_id") if settings.id_type == "integer" else (),
+            integers=integers,
             low=-LARGEST if settings.rating_low is None else settings.rating_low,
             high=LARGEST if settings.rating_high is None else settings.rating_high,
             not_rated=not_rated,
@@ -59,8 +72,18 @@ def bounds(settings: Settings, properties: Properties | None, latest: float) -> 
     if settings.id_type != "auto" and settings.id_type not in id_types.values():
         raise DataError(f"found id_type {settings.id_type}, but the first run has fixed {id_types}")
     integers = [column for column in id_types if id_types[column] == "integer"]
-    low, high = scale(settings, properties.scale)
-    return Bounds(integers, low, high, not_rated, latest, time_unit)
+    ends = scale(settings, properties.scale)
+    if ends is None:
+        return counts(integers, not_rated, latest, time_unit)
+    return Bounds(integers, ends[0], ends[1], not_rated, latest, time_unit)
+
+
+def counts(
+    integers: Sequence[str], not_rated: Sequence[float], latest: float, time_unit: str | None
+) -> Bounds:
+    """What is asked of events: counts above 0."""
+    ends = SMALLEST_COUNT, LARGEST
+    return Bounds(integers, *ends, not_rated, latest, time_unit, feedback="events")
 
 
 def first_properties(
@@ -90,12 +113,20 @@ def first_properties(
         shown = f"rows such as {example[0]!r} ({example[1]})" if example else "no rows"
         raise DataError(f"found {shown} in the first run's files, expected ratings")
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    if settings.feedback == "events":
+        log.info("first run: %s, events; kept from now on", id_types)
+        return Properties(id_types, None)
     log.info("first run: %s, ratings from %g to %g; kept from now on", id_types, low, high)
     return Properties(id_types, scale(settings, [low, high]))
 
 
-def scale(settings: Settings, stored: Sequence[float]) -> list[float]:
-    """The ends of the scale, those of the settings before those that the store keeps."""
+def scale(settings: Settings, stored: Sequence[float] | None) -> list[float] | None:
+    """The ends of the scale, those of the settings before those that the store keeps.
+
+    None for events.
+    """
+    if stored is None:
+        return None
     low = stored[0] if settings.rating_low is None else settings.rating_low
     high = stored[1] if settings.rating_high is None else settings.rating_high
     if low >= high:

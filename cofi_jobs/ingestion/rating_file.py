@@ -1,7 +1,7 @@
-"""What every reader gives: the five columns of ratings and the text of each record, in SQL."""
+"""What every reader gives: the columns of ratings and the text of each record, in SQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cofi_jobs.ingestion.columns import ABSENT, choose_rating_columns
@@ -16,8 +16,9 @@ class RatingFile:
     """A file of ratings in SQL.
 
     cells     table with a row for each record, in the file's order
-    fields    expressions over `cells` for user_id, item_id, rating, timestamp and op: text as the
-              file has it, with the blanks around it; ABSENT where the file has no such column
+    fields    expressions over `cells` for user_id, item_id, rating, count, timestamp and op: text
+              as the file has it, with the blanks around it; ABSENT where the file has no such
+              column
     raw       expression for the text of the record; costly, so used for rejected records only
     chosen    for each of the fields that the file has, the name of the file's column
     broken    condition for records that cannot be taken apart into columns
@@ -39,8 +40,30 @@ class RatingFile:
         return "timestamp" in self.chosen
 
     @property
+    def has_ratings(self) -> bool:
+        """Whether the file has a column of ratings."""
+        return "rating" in self.chosen
+
+    def as_events(self, not_rated: Sequence[float]) -> "RatingFile":
+        """The file with counts for ratings: those of a column, else 1 for each row.
+
+        Where the file has ratings but no counts, a row without a rating above 0 is no event, nor
+        one whose rating is `not_rated`.
+        """
+        chosen = {name: column for name, column in self.chosen.items() if name != "rating"}
+        count = "'1'"
+        if "count" in chosen:
+            chosen["rating"], count = chosen["count"], self.fields["count"]
+        elif self.has_ratings:
+            rating = self.fields["rating"]
+            value = f"rating_value({rating}, try_cast({rating} AS FLOAT))"
+            is_event = " AND ".join([f"{value} > 0", *(f"{value} != {n}" for n in not_rated)])
+            count = f"CASE WHEN {is_event} THEN '1' ELSE {rating} END"
+        return replace(self, fields={**self.fields, "rating": count}, chosen=chosen)
+
+    @property
     def query(self) -> str:
-        """SELECT of the five fields, cleaned, and `raw`."""
+        """SELECT of the fields, cleaned, and `raw`."""
         cleaned = (
             f"{(clean_id if name.endswith('_id') else clean)(field)} AS {name}"
             for name, field in self.fields.items()

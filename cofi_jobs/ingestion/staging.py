@@ -16,6 +16,7 @@ import pyarrow as pa
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
+from cofi_jobs.ingestion.columns import no_ratings
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
@@ -93,6 +94,10 @@ def stage(
         return staged
     try:
         source = rating_file(connection, path, settings)
+        if bounds.feedback == "events":
+            source = source.as_events(bounds.not_rated)
+        elif not source.has_ratings:
+            raise DataError(no_ratings(path))
         if taken and (plain := plain_files.take(connection, source, bounds, taken)):
             unit = times.SECONDS if source.has_times else None
             _insert(connection, staged, plain.odd, bounds, unit, path)
@@ -214,7 +219,7 @@ def write(
     staged: StagedFile,
     name: str,
     id_types: Mapping[str, str],
-    scale: Sequence[float],
+    scale: Sequence[float] | None,
     taken: Path,
     rejected: Path,
 ) -> Counts:
@@ -259,11 +264,12 @@ def _good_rows(staged: StagedFile, id_types: Mapping[str, str]) -> str:
     )
 
 
-def _rejected_rows(staged: StagedFile, name: str, scale: Sequence[float]) -> str:
-    # A first run knows its scale only when all rows are staged.
-    outside = f"'{OUTSIDE} {scale[0]:g} to {scale[1]:g}' || substr(reason, {len(OUTSIDE) + 1})"
-    return f"""SELECT {sql.quote(name)} AS file, row,
-        CASE WHEN starts_with(reason, '{OUTSIDE}') THEN {outside} ELSE reason END AS reason, raw,
+def _rejected_rows(staged: StagedFile, name: str, scale: Sequence[float] | None) -> str:
+    reason = "reason"
+    if scale:  # which a first run knows only when all rows are staged
+        outside = f"'{OUTSIDE} {scale[0]:g} to {scale[1]:g}' || substr(reason, {len(OUTSIDE) + 1})"
+        reason = f"CASE WHEN starts_with(reason, '{OUTSIDE}') THEN {outside} ELSE reason END"
+    return f"""SELECT {sql.quote(name)} AS file, row, {reason} AS reason, raw,
         {id_as("user_id", "string")} AS user_id FROM {staged.view} WHERE reason IS NOT NULL"""
 
 

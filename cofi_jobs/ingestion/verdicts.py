@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.times import TimeRule
@@ -11,7 +12,8 @@ from cofi_jobs.ingestion.times import TimeRule
 # counts as an insert.
 WRITES = ("", "insert", "upsert", "update", "create", "read", "i", "c", "r", "u")
 DELETES = ("delete", "d")
-LARGEST = 1e9  # rating
+LARGEST = 1e9  # rating or count
+SMALLEST_COUNT = 1e-9
 OUTSIDE = "rating is outside the scale"
 NOT_RATED = "not rated"  # the reason of rows that are no errors
 WITHDRAWN = f"coalesce(op IN {DELETES}, false)"
@@ -19,10 +21,10 @@ WITHDRAWN = f"coalesce(op IN {DELETES}, false)"
 
 @dataclass(frozen=True)
 class Bounds:
-    """What ratings must keep to.
+    """What ratings must keep to, or events.
 
     integers   columns whose ids must be integers
-    low, high  the lowest and the highest rating
+    low, high  the lowest and the highest rating, or count of an event
     not_rated  values that mean "no rating"
     latest     the last plausible time, in seconds since 1970
     time_unit  the unit of times that are numbers; None: found for each file
@@ -36,6 +38,7 @@ class Bounds:
     latest: float = field(default_factory=times.latest_now)
     time_unit: str | None = None
     advice: str = ""
+    feedback: Feedback = "ratings"
 
     @property
     def hold(self) -> str:
@@ -105,6 +108,9 @@ def _reason(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
         for column in bounds.integers
     )
     not_rated = bounds.is_not_rated
+    value, outside = "rating", OUTSIDE
+    if bounds.feedback == "events":
+        value, outside = "count", "count is not above 0"
     numbers = "user_number IS NOT NULL AND item_number IS NOT NULL"
     usual = f"{numbers} AND {bounds.hold} AND NOT {not_rated} AND op IS NULL AND NOT {no_time}"
     return f"""CASE WHEN {usual} THEN NULL ELSE coalesce(CASE
@@ -115,11 +121,11 @@ def _reason(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
             WHEN {not_rated} THEN '{NOT_RATED}'
             WHEN {no_time} THEN {time_rule.reason} || ': ' || shown(timestamp)
             WHEN {WITHDRAWN} THEN NULL
-            WHEN rating IS NULL THEN 'rating is missing'
+            WHEN rating IS NULL THEN '{value} is missing'
             WHEN value IS NULL OR NOT isfinite(value)
-                THEN 'rating is not a number: ' || shown(rating)
-            WHEN abs(value) > {LARGEST} THEN 'rating is too large: ' || shown(rating)
-        END, CASE {integers} WHEN NOT {bounds.hold} THEN '{OUTSIDE}: ' || value END) END"""
+                THEN '{value} is not a number: ' || shown(rating)
+            WHEN abs(value) > {LARGEST} THEN '{value} is too large: ' || shown(rating)
+        END, CASE {integers} WHEN NOT {bounds.hold} THEN '{outside}: ' || value END) END"""
 
 
 def number_of(column: str) -> str:

@@ -5,7 +5,8 @@
         + 1/2 * sum over i of item_penalty_i * |x_i|^2
         + 1/2 * sum over j of (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
 
-c_ij is 1 in training. Recency weights act only on the users' rows (`ridge.recency_weights`).
+c_ij is 1 for a rating. For an event it grows with the count (`Objective.confidence`). Recency
+weights act only on the users' rows (`ridge.row_weights`).
 
 With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0`, J is the cost of the
 textbook (A. Ng, Machine Learning, "Collaborative filtering learning algorithm"). The term of all

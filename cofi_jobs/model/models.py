@@ -1,4 +1,4 @@
-"""The rating model and the ranking model of some ratings."""
+"""The rating model and the ranking model of some ratings; of events, the ranking model alone."""
 
 import math
 from dataclasses import dataclass, replace
@@ -46,11 +46,11 @@ def fit_rating_model(
 
 
 def fit_ranking_model(
-    ratings: Ratings, settings: Settings, scale: Scale, start: Factors | None = None
+    ratings: Ratings, settings: Settings, scale: Scale | None, start: Factors | None = None
 ) -> Fit:
     """The ranking model of some ratings: score = w.x. With `start` as in `fit_rating_model`."""
     y = ranking_target(ratings.rating, scale)
-    return _fit_from(ranking_objective(settings), ratings, y, settings, start)
+    return _fit_from(ranking_objective(settings, scale), ratings, y, settings, start)
 
 
 def _fit_from(
@@ -69,16 +69,26 @@ def _fit_from(
             steps=math.ceil(objective.steps * WARM_STEPS),
             learning_rate=objective.learning_rate * WARM_RATE,
         )
-    return fit(objective, start, ratings.user_index, ratings.item_index, y, settings.seed)
+    confidence = objective.confidence(ratings.rating)
+    columns = ratings.user_index, ratings.item_index, y
+    return fit(objective, start, *columns, settings.seed, confidence)
 
 
 @dataclass(frozen=True)
 class BothFits:
-    """The rating model (in stars), the ranking model (scores), and the item means (in stars)."""
+    """The rating model (in stars), the ranking model (scores), and the item means (in stars).
 
-    rating: Fit
+    Of events there is the ranking model alone.
+    """
+
+    rating: Fit | None
     ranking: Fit
-    means: np.ndarray
+    means: np.ndarray | None
+
+    @property
+    def start(self) -> Start:
+        """Where another fit goes on from these."""
+        return Start(self.rating.factors if self.rating else None, self.ranking.factors)
 
 
 def fit_both(
@@ -86,14 +96,17 @@ def fit_both(
     y_norm: np.ndarray,
     means: np.ndarray,
     settings: Settings,
-    scale: Scale,
+    scale: Scale | None,
     start: Start | None = None,
 ) -> BothFits:
     """Fit the rating model and the ranking model to the same ratings, from `start` on if given.
 
-    `means` (n_items,) are those that were taken off in `y_norm`.
+    `means` (n_items,) are those that were taken off in `y_norm`. Of events, which have no scale,
+    only the ranking model is fitted.
     """
     rating_start, ranking_start = (start.rating, start.ranking) if start else (None, None)
+    if scale is None:
+        return BothFits(None, fit_ranking_model(ratings, settings, scale, ranking_start), None)
     return BothFits(
         fit_rating_model(ratings, y_norm, settings, scale, rating_start),
         fit_ranking_model(ratings, settings, scale, ranking_start),

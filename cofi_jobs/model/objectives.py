@@ -33,6 +33,7 @@ class Objective:
     cosine_decay: bool = False
     steps: int = 200
     ratings_per_step: int | None = 0
+    kappa: float = 0.0
 
     def penalties(self, counts: np.ndarray) -> np.ndarray:
         """L2 weight of each item (or user), lambda n^nu, float32; `counts` holds each one's n."""
@@ -45,6 +46,13 @@ class Objective:
         items and however many ratings the user has.
         """
         return (self.alpha * counts / n_items).astype(np.float32)
+
+    def confidence(self, counts: np.ndarray) -> np.ndarray | None:
+        """c of each event, 1 + kappa log(1 + count), float32 (Hu, Koren, Volinsky 2008).
+
+        None where every c is 1: `kappa` is 0 for ratings.
+        """
+        return (1 + self.kappa * np.log1p(counts)).astype(np.float32) if self.kappa else None
 
     def learning_rates(self, n_steps: int) -> np.ndarray:
         """Adam's learning rate in each step: constant, or down to 0 along half a cosine.
@@ -84,8 +92,8 @@ def rating_objective(settings: Settings) -> Objective:
     )
 
 
-def ranking_objective(settings: Settings) -> Objective:
-    """The ranking model orders items: w.x."""
+def ranking_objective(settings: Settings, scale: Scale | None) -> Objective:
+    """The ranking model orders items: w.x. Events count by their confidence, ratings all alike."""
     return Objective(
         "ranking",
         lambda_=settings.ranking_lambda,
@@ -98,15 +106,18 @@ def ranking_objective(settings: Settings) -> Objective:
         cosine_decay=settings.learning_rate_schedule == "cosine",
         steps=settings.ranking_steps,
         ratings_per_step=settings.ratings_per_step,
+        kappa=settings.confidence if scale is None else 0.0,
     )
 
 
-def ranking_target(rating: np.ndarray, scale: Scale) -> np.ndarray:
-    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale.
+def ranking_target(rating: np.ndarray, scale: Scale | None) -> np.ndarray:
+    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale; 1 for an event.
 
     Ratings below that give negative y. An item without a rating counts as 0, so a low rating says
     less for an item than none.
     """
+    if scale is None:
+        return np.ones(len(rating), np.float32)
     share = (rating - scale.low) / (scale.high - scale.low)
     return ((share - 0.25) / 0.75).astype(np.float32)
 

@@ -34,7 +34,7 @@ class Problem(NamedTuple):
     user_penalty: np.ndarray  # (n_users,)
     bias_penalty: float | np.floating
     alpha: np.ndarray | None = None  # (n_users,); None: no term of all pairs
-    weight: np.ndarray | None = None  # c, (n_ratings,); None: 1, as in training
+    weight: np.ndarray | None = None  # c, (n_ratings,); None: 1
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class UserRatings:
     user_index: np.ndarray  # (n_ratings,) int32, sorted
     item_index: np.ndarray  # (n_ratings,) int32
     y: np.ndarray  # (n_ratings,) float32
+    confidence: np.ndarray | None = None  # c, (n_ratings,) float32; None: 1
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -55,17 +56,27 @@ class UserRatings:
         """The ratings of these users, who get the numbers 0, 1, ... in the order given."""
         counts = self.counts[users]
         user_index, places = ranges(self.starts[users], counts)
-        return UserRatings(counts, user_index, self.item_index[places], self.y[places])
+        return UserRatings(counts, user_index, *self._columns(places))
 
     def between(self, first: int, end: int) -> "UserRatings":
         """The ratings of the users from `first` to before `end`, who get the numbers 0, 1, ..."""
         part = slice(self.starts[first], self.starts[end])
         user_index = self.user_index[part] - np.int32(first)
-        return UserRatings(self.counts[first:end], user_index, self.item_index[part], self.y[part])
+        return UserRatings(self.counts[first:end], user_index, *self._columns(part))
+
+    def _columns(
+        self, places: np.ndarray | slice
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        confidence = None if self.confidence is None else self.confidence[places]
+        return self.item_index[places], self.y[places], confidence
 
 
 def by_user(
-    user_index: np.ndarray, item_index: np.ndarray, y: np.ndarray, n_users: int
+    user_index: np.ndarray,
+    item_index: np.ndarray,
+    y: np.ndarray,
+    n_users: int,
+    confidence: np.ndarray | None = None,
 ) -> UserRatings:
     """Ratings sorted by user; each user's ratings keep their order."""
     user_index, item_index = np.asarray(user_index, np.int32), np.asarray(item_index, np.int32)
@@ -73,7 +84,8 @@ def by_user(
     if np.any(user_index[1:] < user_index[:-1]):
         order = np.argsort(user_index, kind="stable")
         user_index, item_index, y = user_index[order], item_index[order], y[order]
-    return UserRatings(tally(user_index, n_users), user_index, item_index, y)
+        confidence = None if confidence is None else confidence[order]
+    return UserRatings(tally(user_index, n_users), user_index, item_index, y, confidence)
 
 
 def problem(objective: Objective, ratings: UserRatings, item_counts: np.ndarray) -> Problem:
@@ -87,4 +99,5 @@ def problem(objective: Objective, ratings: UserRatings, item_counts: np.ndarray)
         user_penalty=objective.penalties(ratings.counts),
         bias_penalty=np.float32(objective.bias_lambda),
         alpha=objective.alphas(ratings.counts, len(item_counts)) if objective.alpha else None,
+        weight=ratings.confidence,
     )

@@ -49,6 +49,14 @@ def recency_weights(counts: np.ndarray, recency: float) -> np.ndarray:
     return (powers.take(from_newest(counts) - 1) * np.repeat(scale, counts)).astype(np.float32)
 
 
+def row_weights(
+    counts: np.ndarray, recency: float, confidence: np.ndarray | None = None
+) -> np.ndarray:
+    """c of each rating in its user's exact row: the recency weights times c of J, if given."""
+    weights = recency_weights(counts, recency)
+    return weights if confidence is None else weights * confidence
+
+
 def ridge_matrix(
     products: np.ndarray, gram: np.ndarray, alpha: np.ndarray, penalty: np.ndarray
 ) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import UserRatings
-from cofi_jobs.model.ridge import floored_penalty, recency_weights
+from cofi_jobs.model.ridge import floored_penalty, row_weights
 from cofi_jobs.model.user_groups import alike
 
 USERS_AT_ONCE = 1024  # users of a block, which one thread solves: few, so that they stay in cache
@@ -46,7 +46,7 @@ class RowSolver:
     def solve(self, ratings: UserRatings) -> tuple[np.ndarray, np.ndarray]:
         """W (n_users, n_factors) and b (n_users,), float32, that minimise J for this X.
 
-        The ratings are weighted by recency. Users without ratings get zeros.
+        The ratings are weighted by confidence and recency. Users without ratings get zeros.
         """
         n_users = len(ratings.counts)
         size = min(USERS_AT_ONCE, -(-n_users // LEAST_BLOCKS))
@@ -72,13 +72,14 @@ class RowSolver:
 
     def _block(self, ratings: UserRatings) -> "_Block":
         counts = ratings.counts
-        root = np.sqrt(recency_weights(counts, self.objective.recency))
+        root = np.sqrt(row_weights(counts, self.objective.recency, ratings.confidence))
         penalty = np.tile(self.objective.penalties(counts), (len(self.gram), 1)).T
         if self.objective.bias:
             penalty[:, -1] = self.objective.bias_lambda
         return _Block(
             counts=counts,
             item_index=np.append(ratings.item_index, self.n_items),
+            weighted=bool(self.objective.recency) or ratings.confidence is not None,
             root=np.append(root, np.float32(0)),
             target=np.append(root * ratings.y, 0).astype(np.float32),
             alpha=self.objective.alphas(counts, self.n_items),
@@ -92,7 +93,7 @@ class RowSolver:
             part = slice(done, done + len(group))
             # `take` is faster than brackets.
             rated = self.factors.take(block.item_index.take(places), axis=0)
-            if self.objective.recency:
+            if block.weighted:
                 rated *= block.root.take(places)[..., None]
             transposed = rated.transpose(0, 2, 1)
             np.matmul(transposed, rated, out=products[part])
@@ -112,6 +113,7 @@ class _Block:
 
     counts: np.ndarray  # (n_users,)
     item_index: np.ndarray  # (n_ratings + 1,)
+    weighted: bool  # whether any c is not 1
     root: np.ndarray  # (n_ratings + 1,) square root of c
     target: np.ndarray  # (n_ratings + 1,) root times y
     alpha: np.ndarray  # (n_users,)

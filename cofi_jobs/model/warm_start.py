@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from cofi_jobs.core.factors import Factors
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import Scale, scale_of
 from cofi_jobs.settings.renames import current_names
 from cofi_jobs.settings.schema import section
 
 
 @dataclass(frozen=True)
 class Start:
-    """First factors of both models, those of the rating model in stars."""
+    """First factors of both models, those of the rating model in stars; none of it for events."""
 
-    rating: Factors
+    rating: Factors | None
     ranking: Factors
 
 
@@ -41,7 +41,7 @@ def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.nd
     )
 
 
-def difference(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> str | None:
+def difference(now: dict[str, Any], scale: Scale | None, manifest: dict[str, Any]) -> str | None:
     """Why an earlier run's holdout model is no start: one sentence, or None if it is one.
 
     It is none if that run minimised another J or had other test ratings. To be safe, any other
@@ -57,6 +57,6 @@ def difference(now: dict[str, Any], scale: Scale, manifest: dict[str, Any]) -> s
     for name in names:
         if name not in before or before[name] != now[name]:
             return f"{name} is {now[name]}, there it was {before.get(name, 'no setting')}"
-    if tuple(manifest["scale"]) != scale:
-        return f"the scale is {tuple(scale)}, there it was {tuple(manifest['scale'])}"
+    if scale_of(manifest["scale"]) != scale:
+        return f"the scale is {tuple(scale or ())}, there it was {tuple(manifest['scale'] or ())}"
     return None

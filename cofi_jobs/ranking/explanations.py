@@ -7,7 +7,7 @@ import numpy as np
 from cofi_jobs.core.factors import StoredModel
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective, ranking_target
-from cofi_jobs.model.ridge import recency_weights, ridge_matrix
+from cofi_jobs.model.ridge import ridge_matrix, row_weights
 
 SMALL = 8  # rows of a matrix that LAPACK inverts
 
@@ -94,7 +94,7 @@ class Explanation:
     score: float
     rank: int  # among all items that the user has not rated; 1 is best
     n_unrated: int
-    predicted_rating: float  # clipped to the scale
+    predicted_rating: float  # clipped to the scale; NaN without one
     shares: np.ndarray  # (n,) of each of the user's ratings, see `shares`
 
 
@@ -104,7 +104,7 @@ def explain(
     rated: np.ndarray,
     ratings: np.ndarray,
     item: int,
-    scale: Scale,
+    scale: Scale | None,
 ) -> Explanation:
     """Explain an item, a row number, that a user has not rated.
 
@@ -113,7 +113,9 @@ def explain(
     (n,) what the user gave them.
     """
     y = ranking_target(ratings, scale)
-    standing = standing_of(objective, model.ranking.X, model.ranking.W[0], rated, y, item)
+    confidence = objective.confidence(ratings)
+    row = model.ranking.W[0]
+    standing = standing_of(objective, model.ranking.X, row, rated, y, item, confidence)
     [predicted] = model.predicted_ratings(np.array([0]), np.array([item]), scale)
     return Explanation(
         standing.score,
@@ -125,18 +127,25 @@ def explain(
 
 
 def standing_of(
-    objective: Objective, X: np.ndarray, w: np.ndarray, rated: np.ndarray, y: np.ndarray, item: int
+    objective: Objective,
+    X: np.ndarray,
+    w: np.ndarray,
+    rated: np.ndarray,
+    y: np.ndarray,
+    item: int,
+    confidence: np.ndarray | None = None,
 ) -> Standing:
     """Where an item, a row of `X`, stands for a user who has not rated it.
 
-    `w` (n_factors,) is the user's row; `rated` and `y` (n,) are the user's ratings in order of
-    time. Of equal scores the lower row stands first.
+    `w` (n_factors,) is the user's row; `rated`, `y` and `confidence` (n,) are the user's ratings
+    in order of time. Of equal scores the lower row stands first.
     """
     scores = X @ w
     unrated = np.ones(len(X), bool)
     unrated[rated] = False
     counts = np.array([len(rated)])
-    ratings = X[rated][None], y[None], recency_weights(counts, objective.recency)[None]
+    weights = row_weights(counts, objective.recency, confidence)
+    ratings = X[rated][None], y[None], weights[None]
     alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
     row = solved(*ratings, X.T @ X, alpha, penalty)
     falls = contributions(*row, *ratings, X[None, [item]])[0, :, 0]

@@ -8,7 +8,7 @@ from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.core.factors import Factors, ItemFactors, UserBlock, predict
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective, ranking_target
-from cofi_jobs.model.ridge import recency_weights
+from cofi_jobs.model.ridge import row_weights
 from cofi_jobs.model.user_groups import alike, places
 from cofi_jobs.ranking.explanations import contributions, solved
 from cofi_jobs.ranking.rerank import choose
@@ -41,7 +41,7 @@ class Recommendations:
     rank: np.ndarray  # int32, 1 is best
     item: np.ndarray  # row number
     score: np.ndarray
-    predicted_rating: np.ndarray  # float32, clipped to the scale
+    predicted_rating: np.ndarray  # float32, clipped to the scale; NaN without one
     reason: np.ndarray  # row number of the item that contributed most, -1 for none
 
 
@@ -50,7 +50,7 @@ def recommend(
     candidates: Candidates,
     objective: Objective,
     settings: Settings,
-    scale: Scale,
+    scale: Scale | None,
     relevant_from: float,
 ) -> Recommendations:
     """The lists of a block of users. `objective` is that of the ranking model."""
@@ -65,16 +65,25 @@ def recommend(
     keep = np.isfinite(values)  # a user who has rated nearly everything gets a shorter list
     user, place = np.nonzero(keep)
     item = best[keep]
-    rating_model = Factors(items.rating, users.rating, users.bias)
-    predicted = predict(rating_model, user, item) + items.means[item]
     return Recommendations(
         user,
         (place + 1).astype(np.int32),
         item,
         values[keep],
-        scale.clip(predicted).astype(np.float32),
+        _predicted_ratings(items, users, scale, user, item),
         reason[keep],
     )
+
+
+def _predicted_ratings(
+    items: ItemFactors, users: UserBlock, scale: Scale | None, user: np.ndarray, item: np.ndarray
+) -> np.ndarray:
+    """Predicted ratings of pairs of rows, float32; NaN for events."""
+    if scale is None or items.rating is None or users.rating is None:
+        return np.full(len(user), np.nan, np.float32)
+    rating_model = Factors(items.rating, users.rating, users.bias)
+    predicted = predict(rating_model, user, item) + items.means[item]
+    return scale.clip(predicted).astype(np.float32)
 
 
 def reasons(
@@ -95,7 +104,8 @@ def reasons(
     alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
     # The last one is no rating: it fills short users up.
     rated, y = np.append(users.ratings.item_index, 0), np.append(y, np.float32(0))
-    weights = np.append(recency_weights(counts, objective.recency), np.float32(0))
+    confidence = objective.confidence(users.ratings.rating)
+    weights = np.append(row_weights(counts, objective.recency, confidence), np.float32(0))
     relevant_ends = np.append(0, np.cumsum(np.bincount(user[relevant], minlength=n_users)))
     relevant_place = np.append(np.flatnonzero(relevant), len(relevant))
 

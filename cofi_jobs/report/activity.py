@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
@@ -24,32 +25,35 @@ def activity_section(run: ReportedRun) -> Section:
     ndcg, groups = measure_names(metrics)["ndcg"], metrics["by_activity"]
     columns = ["n_known", "n_held_out", *(f"{model}_ndcg" for model in RANKINGS)]
     users = to_frame(pq.read_table(run.file("evaluation", "users.parquet"), columns=columns))
-    section = Section("activity", "Users with few and with many ratings")
+    section = Section("activity", f"Users with few and with many {run.feedback}")
     section.notes.append(
-        "Users in three groups of about the same size, by how many of their ratings the holdout "
-        "model learned from. A user with few ratings should get a list no worse than the popular "
-        "items."
+        f"Users in three groups of about the same size, by how many of their {run.feedback} the "
+        f"holdout model learned from. A user with few {run.feedback} should get a list no worse "
+        "than the popular items."
     )
     dots = {
         NAMES[model]: [_dot(model, group, ndcg, users) for group in groups] for model in RANKINGS
     }
     if any(any(of_model) for of_model in dots.values()):
-        section.plots.append(_by_group(groups, dots, ndcg))
-    section.plots += _few_ratings(users, ndcg)
+        section.plots.append(_by_group(groups, dots, ndcg, run.feedback))
+    section.plots += _few_ratings(users, ndcg, run.feedback)
     return section
 
 
-def _by_group(groups: list[dict[str, Any]], dots: dict[str, list[Dot | None]], ndcg: str) -> Plot:
+def _by_group(
+    groups: list[dict[str, Any]], dots: dict[str, list[Dot | None]], ndcg: str, feedback: Feedback
+) -> Plot:
     labels = [
-        f"{g['ratings']}: {g['from']:,} to {g['to']:,}\nratings,\n{g['users']:,} users"
+        f"{g['ratings']}: {g['from']:,} to {g['to']:,}\n{feedback},\n{g['users']:,} users"
         for g in groups
     ]
+    measured = "much users have rated" if feedback == "ratings" else "many events users have"
     return plots.groups(
-        f"{ndcg.upper()} by how much users have rated, against popularity and item-kNN",
+        f"{ndcg.upper()} by how {measured}, against popularity and item-kNN",
         labels,
         dots,
         f"{ndcg.upper()} (0 to 1)",
-        "users by number of train ratings",
+        f"users by number of train {feedback}",
         "Bars: 95 % intervals of the mean over users.",
     )
 
@@ -67,7 +71,7 @@ def _dot(model: str, group: dict[str, Any], ndcg: str, users: pd.DataFrame) -> D
     return Dot(group["ratings"], mean, mean - margin, mean + margin)
 
 
-def _few_ratings(users: pd.DataFrame, ndcg: str) -> list[Plot]:
+def _few_ratings(users: pd.DataFrame, ndcg: str, feedback: Feedback) -> list[Plot]:
     """NDCG and number of users by the exact number of train ratings, where users have so few."""
     few = users[users["n_known"].between(1, FEW_RATINGS) & users["ranking_ndcg"].notna()]
     if few.empty:
@@ -81,18 +85,18 @@ def _few_ratings(users: pd.DataFrame, ndcg: str) -> list[Plot]:
     }
     return [
         plots.lines(
-            f"{ndcg.upper()} of users with up to {FEW_RATINGS} train ratings, number by number",
+            f"{ndcg.upper()} of users with up to {FEW_RATINGS} train {feedback}, number by number",
             means,
-            "train ratings of a user",
+            f"train {feedback} of a user",
             f"{ndcg.upper()} (0 to 1, mean over users)",
             "Compare with the number of users beside it: few users say little.",
         ),
         plots.columns(
-            f"How many measured users have up to {FEW_RATINGS} train ratings",
+            f"How many measured users have up to {FEW_RATINGS} train {feedback}",
             numbers.astype(float),
             1.0,
             {"users": counts.to_numpy(int)},
-            "train ratings of a user",
+            f"train {feedback} of a user",
             "users",
         ),
     ]

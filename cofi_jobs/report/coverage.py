@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
@@ -25,12 +26,12 @@ def coverage_section(run: ReportedRun) -> Section:
     section.notes.append(
         f"{n_listed:,} of {len(items):,} items ({n_listed / len(items):.1%}) are in someone's list."
     )
-    section.plots.append(_reach(items))
+    section.plots.append(_reach(items, run.feedback))
     section.plots.append(_most_listed(items, run.outcomes["normalize"]["n_users"]))
     if run.evaluation:
         metrics = run.evaluation["metrics"]
         section.plots += _coverage_by_model(metrics)
-        section.plots += _recall_by_popularity(metrics["by_popularity"])
+        section.plots += _recall_by_popularity(metrics["by_popularity"], run.feedback)
     return section
 
 
@@ -47,8 +48,8 @@ def _listed_items(run: ReportedRun) -> pd.DataFrame:
     return frame.assign(title=run.titles)
 
 
-def _reach(items: pd.DataFrame) -> Plot:
-    """Cumulative shares of places in lists and of ratings, from the most rated item on."""
+def _reach(items: pd.DataFrame, feedback: Feedback) -> Plot:
+    """Cumulative shares of places in lists and of ratings, from the most popular item on."""
     ordered = items.sort_values("n_ratings", ascending=False, kind="stable")
     n = len(ordered)
     points = np.unique(np.linspace(0, n, min(n, MOST_POINTS) + 1).astype(int))
@@ -58,13 +59,13 @@ def _reach(items: pd.DataFrame) -> Plot:
         return np.concatenate([[0], values.cumsum()])[points] / max(values.sum(), 1)
 
     return plots.lines(
-        "How far down the catalogue the lists reach, against where ratings are",
+        f"How far down the catalogue the lists reach, against where {feedback} are",
         {
             "places in lists": (points / n, share("lists")),
-            "ratings": (points / n, share("n_ratings")),
+            feedback: (points / n, share("n_ratings")),
         },
-        "share of the items, the most rated first",
-        "share of all places or ratings",
+        "share of the items, the most popular first",
+        f"share of all places or {feedback}",
         "The nearer to the diagonal, the less the lists repeat what is popular.",
         percent=True,
     )
@@ -103,7 +104,7 @@ def _coverage_by_model(metrics: dict[str, Any]) -> list[Plot]:
     ]
 
 
-def _recall_by_popularity(groups: list[dict[str, Any]]) -> list[Plot]:
+def _recall_by_popularity(groups: list[dict[str, Any]], feedback: Feedback) -> list[Plot]:
     if not groups:
         return []
     labels = [
@@ -118,12 +119,12 @@ def _recall_by_popularity(groups: list[dict[str, Any]]) -> list[Plot]:
     }
     return [
         plots.groups(
-            "Relevant test ratings that the lists found, by how much items are rated",
+            f"Relevant test {feedback} that the lists found, by how popular items are",
             labels,
             recall,
             "found (%)",
-            "items by number of train ratings",
-            "Each group of items has a third of the train ratings.",
+            f"items by number of train {feedback}",
+            f"Each group of items has a third of the train {feedback}.",
             form="{:.0f}",
         )
     ]

@@ -15,13 +15,13 @@ N_CARDS = 10
 def people_section(run: ReportedRun) -> Section:
     """Ten users as a person would look at them."""
     cards = user_cards(run.tables, run.titles)
-    return Section("users", "Ten users, from few ratings to many", cards=cards)
+    return Section("users", f"Ten users, from few {run.feedback} to many", cards=cards)
 
 
 def items_section(run: ReportedRun) -> Section:
     """Ten items with their similar items."""
     cards = item_cards(run.tables, run.titles)
-    return Section("items", "Ten items, from the most rated to hardly rated ones", cards=cards)
+    return Section("items", "Ten items, from the most popular to rare ones", cards=cards)
 
 
 def spread(n: int, most: int, logarithmic: bool = False) -> list[int]:
@@ -46,17 +46,21 @@ def _user_card(run: Run, user_id: str, by_index: pd.Series, by_id: pd.Series, n:
     liked = rated.sort_values("rating", ascending=False, kind="stable").head(n)
     likes = zip(liked["item_index"].map(by_index), liked["rating"].map("{:g}".format), strict=True)
     reasons = by_id.reindex(listed["because_item_id"])  # missing where no item was a reason
+    is_rated = run.feedback == "ratings"
+    numbers = listed["predicted_rating"].map("{:.1f}".format) if is_rated else listed["rank"]
     gets = zip(
         listed["item_id"].map(by_id),
-        listed["predicted_rating"].map("{:.1f}".format),
+        numbers.astype(str),
         ("because of " + reasons).fillna(""),
         strict=True,
     )
     return Card(
-        f"User {user_id}, {_counted(len(rated), 'rating')}",
+        f"User {user_id}, {_counted(len(rated), 'rating' if is_rated else 'item')}",
         {
-            "liked most": [Entry(*cells) for cells in likes],
-            "is recommended (predicted rating)": [Entry(*cells) for cells in gets],
+            "liked most" if is_rated else "most often (count)": [Entry(*cells) for cells in likes],
+            f"is recommended ({'predicted rating' if is_rated else 'rank'})": [
+                Entry(*cells) for cells in gets
+            ],
         },
     )
 
@@ -75,9 +79,10 @@ def _item_card(run: Run, item: pd.Series, by_id: pd.Series, n: int = 6) -> Card:
     measure = similar.columns[-1]
     names, numbers = similar["similar_item_id"].map(by_id), similar[measure].map("{:.2f}".format)
     groups = "" if pd.isna(item["groups"]) else str(item["groups"])
+    users = _counted(item["n_ratings"], "rating" if run.feedback == "ratings" else "user")
+    mean = f", mean {item['mean']:.2f}" if run.feedback == "ratings" else ""
     return Card(
-        f"{item['name']}: {_counted(item['n_ratings'], 'rating')}, mean {item['mean']:.2f}"
-        + (f" · {groups.replace('|', ', ')}" if groups else ""),
+        f"{item['name']}: {users}{mean}" + (f" · {groups.replace('|', ', ')}" if groups else ""),
         {
             f"similar items ({measure})": [
                 Entry(*cells) for cells in zip(names, numbers, strict=True)

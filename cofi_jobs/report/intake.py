@@ -18,11 +18,12 @@ EXAMPLES = 8  # of rejected rows
 def input_section(run: ReportedRun) -> Section:
     """What came in and what was rejected."""
     outcome = run.outcomes["ingest"]
+    learned = "current ratings" if run.feedback == "ratings" else "pairs of user and item"
     section = Section("input", "What came in and what was rejected")
     section.notes.append(
         f"{outcome['rows_read']:,} rows read, {outcome['rows_taken']:,} taken, "
         f"{outcome['rows_refused']:,} rejected. The model learns from "
-        f"{run.outcomes['normalize']['n_ratings']:,} current ratings."
+        f"{run.outcomes['normalize']['n_ratings']:,} {learned}."
     )
     section.plots.append(_by_run(run))
     if outcome["reasons"]:
@@ -38,7 +39,7 @@ def _by_run(run: ReportedRun) -> Plot:
     keys = run.store.batches(run.key)[-MOST_RUNS:]
     batches = pd.DataFrame([run.store.required_outcome(key, "ingest") for key in keys])
     return plots.runs(
-        "New ratings taken and rejected, run by run",
+        f"New {run.feedback} taken and rejected, run by run",
         [run_label(key) for key in keys],
         {"taken": batches["rows_taken"].tolist(), "rejected": batches["rows_refused"].tolist()},
         "rows (logarithmic)",

@@ -28,7 +28,7 @@ def map_section(run: ReportedRun) -> Section:
     section = Section("map", "A map of the items")
     section.plots.append(
         plots.scatter(
-            f"The {len(most):,} most rated items as the ranking model sees them{by_group}",
+            f"The {len(most):,} most popular items as the ranking model sees them{by_group}",
             points,
             6 + 60 * np.sqrt(n_ratings / n_ratings.max()),
             colours,
@@ -37,7 +37,7 @@ def map_section(run: ReportedRun) -> Section:
             f"principal component 1 ({shares[0]:.0%} of the variance)",
             f"principal component 2 ({shares[1]:.0%} of the variance)",
             n_labels=MAPPED_TITLES,
-            note="Near each other: liked by the same users. Larger: rated more often. Axes: "
+            note="Near each other: liked by the same users. Larger: by more users. Axes: "
             "principal components of the items' factors at length 1, no unit. The outermost 1 % "
             "may lie outside.",
         )

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cofi_jobs.store.run_keys import run_time
-from cofi_jobs.store.status import evaluation_of, measure_names, runs_begun, state_of
+from cofi_jobs.store.status import (
+    evaluation_of,
+    measure_names,
+    rmse_of,
+    runs_begun,
+    state_of,
+)
 from cofi_jobs.store.store import Store
 
 
@@ -44,7 +50,7 @@ def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:
         reason,
         ingested.get("rows_taken"),
         ingested.get("rows_refused"),
-        metrics and metrics["rating"]["rmse"],
+        metrics and rmse_of(metrics),
         metrics and metrics["ranking"][measure_names(metrics)["ndcg"]],
         (store.table(run_key, "report") / "report.html").is_file(),
     )

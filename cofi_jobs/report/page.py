@@ -54,12 +54,12 @@ def tiles(run: ReportedRun) -> list[Tile]:
     ingested, normalized = run.outcomes["ingest"], run.outcomes["normalize"]
     result = [
         Tile(
-            "new ratings",
+            f"new {run.feedback}",
             f"{ingested['rows_taken']:,}",
             f"{ingested['rows_refused']:,} rejected",
         ),
         Tile(
-            "current ratings",
+            "current ratings" if run.feedback == "ratings" else "pairs of user and item",
             f"{normalized['n_ratings']:,}",
             f"{normalized['n_users']:,} users, {normalized['n_items']:,} items",
         ),
@@ -73,6 +73,8 @@ def tiles(run: ReportedRun) -> list[Tile]:
         ("ranking", names["ndcg"], "popularity"),
         ("ranking", names["recall"], "popularity"),
     ):
+        if model not in metrics:
+            continue
         value, other = metrics[model][measure], metrics[baseline][measure]
         if value is not None:
             beside = "" if other is None else f"{NAMES[baseline]} {other:.4f}"

@@ -10,7 +10,7 @@ from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.reported_run import MOST_RUNS, NAMES, ReportedRun, measure_label, run_label
 from cofi_jobs.report.section import Section, Table
-from cofi_jobs.store.status import evaluation_of, measure_names
+from cofi_jobs.store.status import evaluation_of, feedback_in, measure_names
 
 
 class Measure(NamedTuple):
@@ -27,10 +27,10 @@ def quality_section(run: ReportedRun) -> Section:
     assert run.evaluation is not None
     metrics = run.evaluation["metrics"]
     comparisons = pd.DataFrame(run.evaluation["comparisons"])
-    section = Section("quality", "How good it is on ratings that it had not seen")
+    section = Section("quality", f"How good it is on {run.feedback} that it had not seen")
     section.notes.append(
-        f"Measured on {metrics['held_out_ratings']:,} test ratings. Bars around a value are 95 % "
-        "bootstrap intervals over users. Beside it stand baselines, and the model that was "
+        f"Measured on {metrics['held_out_ratings']:,} test {run.feedback}. Bars around a value are "
+        "95 % bootstrap intervals over users. Beside it stand baselines, and the model that was "
         "published before, on the users whom both know."
     )
     for measure in _measures(metrics):
@@ -56,7 +56,7 @@ def quality_section(run: ReportedRun) -> Section:
 def _measures(metrics: dict[str, Any]) -> list[Measure]:
     names = measure_names(metrics)
     ndcg, recall = names["ndcg"], names["recall"]
-    return [
+    measures = [
         Measure(
             "rating", "rmse", "Test RMSE by model: lower is better", "RMSE (units of the rating)"
         ),
@@ -70,9 +70,10 @@ def _measures(metrics: dict[str, Any]) -> list[Measure]:
             "ranking",
             recall,
             f"Test {recall} by model: higher is better",
-            f"{recall} (share of relevant ratings found)",
+            f"{recall} (share of relevant {feedback_in(metrics)} found)",
         ),
     ]
+    return [measure for measure in measures if measure.model in metrics]
 
 
 def _beside_baselines(
@@ -127,8 +128,12 @@ def _history(run: ReportedRun) -> list[Plot]:
     note = "✗: the gate refused that run." if any(map(_refused, evaluations.values())) else ""
     metrics = [evaluation["metrics"] for evaluation in evaluations.values()]
     return [
-        _course("rating", "damped_means", "rmse", "units of the rating", metrics, labels, note),
-        _course("ranking", "popularity", "ndcg", "0 to 1", metrics, labels, note),
+        _course(model, baseline, measure, unit, metrics, labels, note)
+        for model, baseline, measure, unit in (
+            ("rating", "damped_means", "rmse", "units of the rating"),
+            ("ranking", "popularity", "ndcg", "0 to 1"),
+        )
+        if all(model in of_run for of_run in metrics)
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import Feedback, Scale
 from cofi_jobs.read import Run, item_names, to_frame
 from cofi_jobs.report.drawing import short
 from cofi_jobs.settings.fields import Settings
@@ -53,8 +53,15 @@ class ReportedRun:
             for path in (root / table).rglob("*.parquet")
         )
         files = [{"path": str(path.relative_to(root))} for path in sorted(paths)]
-        manifest = {"id_types": self.outcomes["ingest"]["id_types"], "files": files}
+        ingested = self.outcomes["ingest"]
+        manifest = {"id_types": ingested["id_types"], "feedback": self.feedback, "files": files}
         return Run(ArrowRun(self.store, self.key, manifest))
+
+    @property
+    def feedback(self) -> Feedback:
+        """What users gave: ratings, or events."""
+        feedback: Feedback = self.outcomes["ingest"].get("feedback", "ratings")
+        return feedback
 
     @property
     def scale(self) -> Scale:

@@ -8,8 +8,8 @@ from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section
 
 FITS = {
-    "held-out": "holdout model, without the test ratings",
-    "final": "final model, on all ratings",
+    "held-out": "holdout model, without what it is tested on",
+    "final": "final model, on all of them",
 }
 
 
@@ -18,7 +18,10 @@ def training_section(run: ReportedRun) -> Section:
     section = Section("training", "Training")
     losses = to_frame(pq.read_table(run.file("training", "losses.parquet")))
     for model, task in (("rating", "predicts stars"), ("ranking", "orders items")):
-        fits = losses[losses["head"] == model].groupby("fit", sort=False)
+        of_model = losses[losses["head"] == model]
+        if of_model.empty:  # events have no rating model
+            continue
+        fits = of_model.groupby("fit", sort=False)
         curves = {
             FITS.get(str(fit), str(fit)): (rows["step"].to_numpy(int), rows["J"].to_numpy(float))
             for fit, rows in fits
@@ -30,7 +33,7 @@ def training_section(run: ReportedRun) -> Section:
                 "step of Adam",
                 "cost J (no unit)",
                 "Each step sees other users, so J is uneven. "
-                "The final model has more ratings and starts from the holdout model.",
+                f"The final model has more {run.feedback} and starts from the holdout model.",
             )
         )
     return section

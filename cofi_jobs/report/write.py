@@ -30,6 +30,15 @@ class Part:
     make: Callable[[ReportedRun], Section]
     task: str | None = None  # that must have succeeded
     evaluated: bool = False  # whether the run must have been evaluated, refused or not
+    rated: bool = False  # whether the store must have ratings, not events
+
+    def can_be_made(self, run: ReportedRun) -> bool:
+        """Whether the run has what the section shows."""
+        return (
+            (self.task is None or self.task in run.outcomes)
+            and (run.evaluation is not None or not self.evaluated)
+            and (run.feedback == "ratings" or not self.rated)
+        )
 
 
 PARTS = (
@@ -40,7 +49,7 @@ PARTS = (
     Part(items_section, "similar_items"),
     Part(coverage_section, "recommend"),
     Part(map_section, "train"),
-    Part(distribution_section),
+    Part(distribution_section, rated=True),
     Part(training_section, "train"),
     Part(settings_section),
 )
@@ -56,7 +65,7 @@ def write_report(
     run = read_run(store, settings, run_key, tasks)
     sections, n_broken = [], 0
     for part in PARTS:
-        if (part.task and part.task not in run.outcomes) or (part.evaluated and not run.evaluation):
+        if not part.can_be_made(run):
             continue
         try:
             sections.append(part.make(run))

@@ -39,6 +39,11 @@ class Settings(BaseModel):
     rating_high: float | None = ingest(
         None, "Highest rating of the scale. Empty: taken from the first run's ratings and kept."
     )
+    feedback: Literal["auto", "ratings", "events"] = ingest(
+        "auto",
+        "What users gave: ratings, or events such as likes, clicks, plays, purchases. auto: events "
+        "if the first run's files have no ratings, or all ratings are equal.",
+    )
     id_type: Literal["auto", "integer", "string"] = ingest(
         "auto",
         "Type of user and item ids. auto: integer if at least 95 % of the first run's are; the "
@@ -58,6 +63,9 @@ class Settings(BaseModel):
         None, "Column of items in the source and in the catalogue, likewise."
     )
     rating_column: str | None = ingest(None, "Column of ratings in the source, likewise.")
+    count_column: str | None = ingest(
+        None, "Column of counts of events in the source, likewise. Without one each row counts 1."
+    )
     time_column: str | None = ingest(None, "Column of times in the source, likewise.")
     op_column: str | None = ingest(None, "Column of inserts and deletes in the source, likewise.")
     not_rated: str | None = ingest(
@@ -129,6 +137,13 @@ class Settings(BaseModel):
         le=1e6,
     )
 
+    event_half_life_days: float | None = normalize(
+        None,
+        "An event's weight halves with each so many days before the newest event. Empty: it stays.",
+        gt=0,
+        le=1e6,
+    )
+
     n_factors: int = train(64, "Number of factors that describe an item or a user.", ge=1, le=1024)
     ratings_per_step: int | None = train(
         None,
@@ -154,7 +169,9 @@ class Settings(BaseModel):
         gt=0,
     )
     liked_from: float | None = train(
-        None, "Lowest rating of an item that counts as liked. Empty: three quarters up the scale."
+        None,
+        "Lowest rating, or count of events, of an item that counts as liked. Empty: three quarters "
+        "up the scale; each event.",
     )
     exact_users: bool = train(
         True,
@@ -182,6 +199,12 @@ class Settings(BaseModel):
     )
     ranking_lambda: float = train(0.5, "Ranking model: weight λ of the L2 penalty.", ge=0, le=1e6)
     ranking_nu: float = train(0.5, "Ranking model: λ grows with (number of ratings)^ν.", ge=0, le=1)
+    confidence: float = train(
+        0.3,
+        "Weight κ of an event's count: c = 1 + κ log(1 + count). 0: each event counts alike.",
+        ge=0,
+        le=1e6,
+    )
     ranking_learning_rate: float = train(0.06, "Ranking model: Adam's learning rate.", gt=0, le=10)
     ranking_steps: int = train(40, "Ranking model: steps of Adam.", ge=1, le=100_000)
 

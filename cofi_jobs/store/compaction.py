@@ -1,8 +1,9 @@
 """Compaction: older batches become one file, so that a run opens few files in an old store too.
 
 Superseded rows are left out. A withdrawal stays, since a rating that arrives late may still lose to
-it. Rows stay in order of arrival, before those of all later batches, so the newest row of each
-(user, item) is the same as before.
+it. Of events only those that were withdrawn are left out: the others still add up, and weigh less
+with age. Rows stay in order of arrival, before those of all later batches, so the newest row and
+the sum of each (user, item) are the same as before.
 """
 
 import logging
@@ -11,6 +12,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, sql
 from cofi_jobs.store.batches import compacted_part, rating_parts, vacuum
 from cofi_jobs.store.current_ratings import load_newest
+from cofi_jobs.store.event_sums import KEPT_ROWS, mark_current
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -51,13 +53,18 @@ def _write(store: Store, settings: Settings, keys: list[str]) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     parts = rating_parts(store, up_to=keys[-1])
     with sql.connect(settings, store.root / layout.RATINGS) as connection:
-        counts = load_newest(connection, parts, settings.memory_limit_mb)
-        query = "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival"
+        if store.records.feedback() == "events":
+            mark_current(connection, parts)
+            query = KEPT_ROWS
+        else:
+            load_newest(connection, parts, settings.memory_limit_mb)
+            query = "SELECT user_id, item_id, rating, timestamp FROM newest ORDER BY arrival"
         with store.replace_file(target) as file:
             rows = sql.write_parquet(connection, query, file)
     record = store.records.compacted()
     record["batches"] = [*record["batches"], *keys]
     record["part"], record["rows"] = name, rows
-    record["rows_superseded"] = record.get("rows_superseded", 0) + counts.n_superseded
+    n_left_out = sum(parts.values()) - rows
+    record["rows_superseded"] = record.get("rows_superseded", 0) + n_left_out
     store.records.write_compacted(record)
     return rows

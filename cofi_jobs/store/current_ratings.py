@@ -28,7 +28,10 @@ NEWEST = """QUALIFY row_number() OVER (
 
 @dataclass(frozen=True)
 class RowCounts:
-    """How many rows the batches have, and how many of them are superseded or withdrawals."""
+    """How many rows the batches have, and what became of them.
+
+    Superseded is a row that another row of its pair replaced, or into which it was added up.
+    """
 
     n_rows: int
     n_superseded: int
@@ -43,14 +46,7 @@ def load_newest(
     `parts` gives the files in order of arrival, and the rows that each must have. Raises StoreError
     if a file has another number of rows.
     """
-    _check_rows(parts)
-    n_rows = sum(parts.values())
-    # `arrival` orders all rows: first by file, then by place in the file.
-    connection.execute(f"""
-        CREATE TEMP VIEW taken AS
-        SELECT user_id, item_id, rating, timestamp,
-            (file_index::BIGINT << 40) + file_row_number AS arrival, hash(user_id, item_id) AS pair
-        FROM {sql.parquet([*parts])}""")
+    n_rows = open_rows(connection, parts)
     repeated = _repeated(connection, n_rows, memory_mb * 1_000_000 // 2)
     few = len(repeated) < n_rows * FEW
     if few:
@@ -64,6 +60,23 @@ def load_newest(
         connection.execute(f"""
             INSERT INTO {STAGING}.newest
             SELECT * EXCLUDE (pair) FROM taken ANTI JOIN repeated USING (pair)""")
+    return count_pairs(connection, n_rows)
+
+
+def open_rows(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> int:
+    """Make the view `taken` of all rows; returns their number. Raises as `load_newest` does."""
+    _check_rows(parts)
+    # `arrival` orders all rows: first by file, then by place in the file.
+    connection.execute(f"""
+        CREATE TEMP VIEW taken AS
+        SELECT user_id, item_id, rating, timestamp,
+            (file_index::BIGINT << 40) + file_row_number AS arrival, hash(user_id, item_id) AS pair
+        FROM {sql.parquet([*parts])}""")
+    return sum(parts.values())
+
+
+def count_pairs(connection: duckdb.DuckDBPyConnection, n_rows: int) -> RowCounts:
+    """Make the table `newest` known by that name; what became of all rows."""
     connection.execute(f"CREATE TEMP VIEW newest AS FROM {STAGING}.newest")
     [(n_pairs, n_withdrawn)] = connection.execute(
         "SELECT count(*), count(*) FILTER (rating IS NULL) FROM newest"

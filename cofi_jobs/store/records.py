@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict
 
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.store import files, layout
 
 Outcome = dict[str, Any]  # how a task ended: its own fields, and `settings` and `seconds`
@@ -22,7 +23,7 @@ class Compacted(TypedDict):
     batches: list[str]
     part: str | None
     rows: int
-    rows_superseded: NotRequired[int]  # left out so far, by a newer rating of the same pair
+    rows_superseded: NotRequired[int]  # left out so far, by newer rows of the same pair
     rows_erased: NotRequired[int]  # removed so far, of erased users
 
 
@@ -156,6 +157,11 @@ class Records:
     def properties(self) -> dict[str, Any] | None:
         """Rating scale and id types, None before the first run."""
         return self.files.read(layout.PROPERTIES)
+
+    def feedback(self) -> Feedback:
+        """What users gave: ratings, or events. Stores of older versions have ratings."""
+        feedback: Feedback = (self.properties() or {}).get("feedback", "ratings")
+        return feedback
 
     def write_properties(self, properties: dict[str, Any]) -> None:
         """Keep the rating scale and the id types."""

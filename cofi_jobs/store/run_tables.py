@@ -12,8 +12,6 @@ from cofi_jobs.core.factors import Factors, ItemFactors, StoredModel, UserBlock
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.store.vectors import from_column
 
-MODELS = ("rating", "ranking")
-
 
 def read_ratings(normalized: Path) -> Ratings:
     """All current ratings of a run, by user, each user's newest last."""
@@ -53,22 +51,27 @@ def read_model(folder: Path) -> StoredModel:
 def stored_model(users: pa.Table, items: pa.Table) -> StoredModel:
     """The models whose rows for users and for items are in these tables."""
     bias = users["bias"].to_numpy()
-    rating, ranking = (
-        Factors(from_column(items[column]), from_column(users[column]), b)
-        for column, b in (("rating_factors", bias), ("ranking_factors", np.zeros_like(bias)))
-    )
+    X, W = _rating_factors(items), _rating_factors(users)
+    rating = None if X is None or W is None else Factors(X, W, bias)
+    X, W = from_column(items["ranking_factors"]), from_column(users["ranking_factors"])
+    ranking = Factors(X, W, np.zeros(len(W), np.float32))
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
     return StoredModel(user_id, item_id, rating, ranking, items["mean"].to_numpy())
+
+
+def _rating_factors(rows: pa.Table | pa.RecordBatch) -> np.ndarray | None:
+    """The factors of the rating model; None where there are none, as in a store of events."""
+    column = rows["rating_factors"]
+    return None if column.null_count else from_column(column)
 
 
 def read_item_factors(model: Path) -> ItemFactors:
     """All items of a model."""
     table = pq.read_table(model / "item_factors.parquet")
-    rating, ranking = (from_column(table[f"{name}_factors"]) for name in MODELS)
     return ItemFactors(
         table["item_id"].combine_chunks(),
-        rating,
-        ranking,
+        _rating_factors(table),
+        from_column(table["ranking_factors"]),
         table["mean"].to_numpy(),
         table["n_ratings"].to_numpy(),
     )
@@ -106,9 +109,10 @@ def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Itera
         rated = pa.concat_tables(read)
         user, item, rating = (column.to_numpy() for column in rated.slice(0, n_ratings).columns)
         rated = rated.slice(n_ratings)
-        W_rating, W_ranking = (from_column(batch[f"{name}_factors"]) for name in MODELS)
         ratings = Ratings(user - start, item, rating, len(batch), n_items)
-        yield UserBlock(batch["user_id"], W_rating, W_ranking, batch["bias"].to_numpy(), ratings)
+        bias = batch["bias"].to_numpy(zero_copy_only=False)
+        W = _rating_factors(batch), from_column(batch["ranking_factors"])
+        yield UserBlock(batch["user_id"], *W, bias, ratings)
         start += len(batch)
 
 

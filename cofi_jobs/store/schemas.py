@@ -52,7 +52,8 @@ def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
             _field(
                 "predicted_rating",
                 pa.float32(),
-                "rating model, in the source's scale and clipped to it",
+                "rating model, in the source's scale and clipped to it; null in a store of events",
+                nullable=True,
             ),
             _field(
                 "because_item_id",
@@ -100,10 +101,11 @@ def item_factors(item_id: pa.DataType, n_factors: int) -> pa.Schema:
             _field(
                 "rating_factors",
                 vector,
-                "x of the rating model: predicted rating = w.x + bias + mean",
+                "x of the rating model: predicted rating = w.x + bias + mean; null for events",
+                nullable=True,
             ),
             _field("ranking_factors", vector, "x of the ranking model: score = w.x"),
-            _field("mean", pa.float32(), "damped mean rating of the item"),
+            _field("mean", pa.float32(), "damped mean rating of the item", nullable=True),
             _field("n_ratings", pa.int32(), "number of ratings of the item"),
         ]
     )
@@ -115,9 +117,11 @@ def user_factors(user_id: pa.DataType, n_factors: int) -> pa.Schema:
     return _described(
         [
             _field("user_id", user_id, "the user, as in the source"),
-            _field("rating_factors", vector, "w of the rating model"),
+            _field(
+                "rating_factors", vector, "w of the rating model; null for events", nullable=True
+            ),
             _field("ranking_factors", vector, "w of the ranking model"),
-            _field("bias", pa.float32(), "b of the rating model"),
+            _field("bias", pa.float32(), "b of the rating model", nullable=True),
             _field("n_ratings", pa.int32(), "number of ratings by the user"),
         ]
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.store.store import Store
 
 
@@ -20,6 +21,17 @@ def evaluation_of(store: Store, run_key: str) -> dict[str, Any] | None:
 def measure_names(metrics: dict[str, Any]) -> dict[str, str]:
     """The full names of the ranking measures, such as "ndcg@10", by their short ones."""
     return {name.partition("@")[0]: name for name in metrics["ranking"] if "@" in name}
+
+
+def feedback_in(metrics: dict[str, Any]) -> Feedback:
+    """What was measured on: ratings, or events, of which no errors are measured."""
+    return "ratings" if "rating" in metrics else "events"
+
+
+def rmse_of(metrics: dict[str, Any]) -> float | None:
+    """RMSE of the rating model; None without one, or where there was nothing to measure."""
+    value: float | None = metrics.get("rating", {}).get("rmse")
+    return value
 
 
 def state_of(store: Store, run_key: str, tasks: Sequence[str]) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from cofi_jobs.core.arrays import sample
 from cofi_jobs.core.errors import QualityError
 from cofi_jobs.core.factors import StoredModel
 from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation import gate
 from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
 from cofi_jobs.evaluation.evaluation import Evaluation, evaluate
@@ -73,7 +73,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 def read_measured_split(store: Store, settings: Settings, run_key: str) -> Split:
     """The run's ratings as train has split them; the lists of `evaluate_users` are measured."""
     trained = store.required_outcome(run_key, "train")
-    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     ratings, is_test = read_split(store, run_key, from_record(trained["settings"]))
     measured = sample(ratings.n_users, settings.evaluate_users, settings.seed)
     return Split.of(ratings, is_test, measured, trained["liked_from"], scale)
@@ -110,7 +110,7 @@ def users_table(user_id: pa.Array, split: Split, evaluation: Evaluation) -> pa.T
         "n_held_out": count(split.test),
         "n_wanted": count(split.relevant),
     }
-    for model in PREDICTIONS:
+    for model in predictions(evaluation):
         for measure, name in (("rmse", "squared_error"), ("mae", "absolute_error")):
             columns[f"{model}_{name}"] = pa.array(evaluation.means[model][measure].numerator)
     for model, lists in evaluation.lists.items():
@@ -119,10 +119,18 @@ def users_table(user_id: pa.Array, split: Split, evaluation: Evaluation) -> pa.T
     return pa.table(columns)
 
 
+def predictions(evaluation: Evaluation) -> list[str]:
+    """The rating model and its baselines; none for events."""
+    return [model for model in PREDICTIONS if model in evaluation.means]
+
+
 def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:
     """RMSE and NDCG of our models, beside those of the baselines."""
-    for measure, models in (("rmse", PREDICTIONS), (f"ndcg@{settings.ndcg_at}", RANKINGS)):
-        value, *others = (evaluation.value(model, measure) for model in models)
+    for measure, models in (
+        ("rmse", predictions(evaluation)),
+        (f"ndcg@{settings.ndcg_at}", RANKINGS),
+    ):
+        value, *others = [evaluation.value(model, measure) for model in models] or [None]
         if value is not None:
             named = zip(models[1:], others, strict=True)
             beside = ", ".join(f"{name} {other:.4f}" for name, other in named)

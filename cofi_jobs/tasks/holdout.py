@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cofi_jobs.core.factors import StoredModel, initial_factors, row_numbers
 from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.model.objectives import to_stars
@@ -76,7 +76,7 @@ def holdout_start(
     last, earlier = _earlier_model(store, settings, run_key)
     if not last or not earlier:
         return None, None
-    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
     seen = learned_from(store, last, earlier, user_id, item_id, test)
     users[test.user_index[seen]] = -1
@@ -84,10 +84,10 @@ def holdout_start(
     log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",
              last, (users < 0).sum(), len(users), (items < 0).sum(), len(items))  # fmt: skip
     fresh = initial_factors(len(items), len(users), settings.n_factors, settings.seed)
-    return last, Start(
-        carry_over(to_stars(fresh, scale), earlier.rating, users, items),
-        carry_over(fresh, earlier.ranking, users, items),
-    )
+    rating = None
+    if scale is not None and earlier.rating is not None:
+        rating = carry_over(to_stars(fresh, scale), earlier.rating, users, items)
+    return last, Start(rating, carry_over(fresh, earlier.ranking, users, items))
 
 
 def _earlier_model(
@@ -98,7 +98,7 @@ def _earlier_model(
     if not settings.warm_start or not earlier_keys:
         return None, None
     last = earlier_keys[-1]
-    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     now = settings.model_dump() | {"damping": damping}
     reason = difference(now, scale, store.manifest(last) or {})

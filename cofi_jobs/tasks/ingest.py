@@ -11,7 +11,7 @@ import duckdb
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.progress import track
 from cofi_jobs.erasure.tombstones import Tombstones
-from cofi_jobs.ingestion import bucket_files, query_rows, staging, times
+from cofi_jobs.ingestion import bucket_files, feedback, query_rows, staging, times
 from cofi_jobs.ingestion.batch import (
     Batch,
     FileRecord,
@@ -89,6 +89,10 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         folders = _Folders(store.ratings(run_key), store.rejected(run_key), taken, rejected)
         _remove_replayed(connection, store, settings, batch, erased)
         staging.open_database(connection, settings)
+        stored = known.feedback if known else None
+        paths = [file.path for file in batch.new]
+        kind = feedback.decide(connection, settings, stored, paths)
+        settings = settings.model_copy(update={"feedback": kind})
         staged = _stage(connection, settings, batch, known, erased, taken)
         properties = known
         if properties is None:
@@ -101,7 +105,13 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         _check_rejected(store, settings, run_key, records, rejected)
     store.records.write_properties(properties.record())
     _log_batch(store, run_key, records)
-    return {**totals(records), "scale": ends, "id_types": properties.id_types, "files": records}
+    return {
+        **totals(records),
+        "feedback": properties.feedback,
+        "scale": ends,
+        "id_types": properties.id_types,
+        "files": records,
+    }
 
 
 def _check_not_compacted(store: Store, run_key: str) -> None:
@@ -216,7 +226,7 @@ def _write(
     connection: duckdb.DuckDBPyConnection,
     staged: Mapping[NewFile, StagedFile],
     id_types: Mapping[str, str],
-    ends: Sequence[float],
+    ends: Sequence[float] | None,
     folders: _Folders,
 ) -> list[FileRecord]:
     """Write the good and the bad rows of each file."""

@@ -6,6 +6,8 @@ Writes the table `normalized`:
                       newest rating last; y_norm is the rating less the mean of its item
     users.parquet     user_index, user_id, n_ratings
     items.parquet     item_index, item_id, mean, n_ratings, title, groups
+
+In a store of events `rating` is the sum of the pair's counts; mean and y_norm are null.
 """
 
 import logging
@@ -18,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from cofi_jobs.core.errors import DataError, StoreError
+from cofi_jobs.core.scale import Feedback
 from cofi_jobs.ingestion.catalogue import catalogue
 from cofi_jobs.ingestion.formats import is_text
 from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
@@ -27,6 +30,7 @@ from cofi_jobs.store import sql
 from cofi_jobs.store.batches import rating_parts
 from cofi_jobs.store.current_ratings import RowCounts, drop_withdrawn, load_newest
 from cofi_jobs.store.drops import drop_files
+from cofi_jobs.store.event_sums import load_sums
 from cofi_jobs.store.paths import readable_path
 from cofi_jobs.store.store import Store
 
@@ -39,6 +43,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     Raises DataError if there are no ratings.
     """
     batches, parts = store.batches(up_to=run_key), rating_parts(store, up_to=run_key)
+    feedback = store.records.feedback()
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     if not parts:
         raise nothing
@@ -46,21 +51,27 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
     ):
-        rows = load_newest(connection, parts, settings.memory_limit_mb)
+        if feedback == "events":
+            rows = load_sums(connection, parts, settings.event_half_life_days)
+        else:
+            rows = load_newest(connection, parts, settings.memory_limit_mb)
         n_ratings = drop_withdrawn(connection)
         if not n_ratings:
             raise nothing
-        counts, sums = _number_rows(connection)
-        means = {
-            "item_index": np.arange(len(counts), dtype=np.int32),
-            "mean": damped_means(counts, sums, settings.damping),
-        }
-        connection.register("means", pa.table(means))
+        counts, sums = _number_rows(connection, feedback)
+        means = (
+            pa.nulls(len(counts), pa.float32())
+            if feedback == "events"
+            else damped_means(counts, sums, settings.damping)
+        )
+        index = np.arange(len(counts), dtype=np.int32)
+        connection.register("means", pa.table({"item_index": index, "mean": means}))
         _read_catalogue(connection, store, settings)
         n_users, n_items = _write_tables(connection, folder)
     log.info(
-        "%d current ratings of %d items by %d users from %d batches",
+        "%d current %s of %d items by %d users from %d batches",
         n_ratings,
+        feedback,
         n_items,
         n_users,
         len(batches),
@@ -99,13 +110,16 @@ def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, 
     }
 
 
-def _number_rows(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
+def _number_rows(
+    connection: duckdb.DuckDBPyConnection, feedback: Feedback
+) -> tuple[np.ndarray, np.ndarray]:
     """Make the tables users, items and numbered; returns each item's count and sum of ratings.
 
     Row numbers follow the sorted ids, so that they are the same each time. Sums are exact decimals:
-    the order of adding must not show in the result.
+    the order of adding must not show in the result. Of events there is no sum.
     """
-    for side, more in (("user", ""), ("item", ", sum(rating::DECIMAL(18, 6))::DOUBLE AS total")):
+    total = "sum(rating::DECIMAL(18, 6))::DOUBLE" if feedback == "ratings" else "NULL::DOUBLE"
+    for side, more in (("user", ""), ("item", f", {total} AS total")):
         connection.execute(f"""
             CREATE TEMP TABLE {side}s AS
             SELECT (row_number() OVER (ORDER BY {side}_id) - 1)::INTEGER AS {side}_index, {side}_id,

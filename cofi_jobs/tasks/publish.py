@@ -78,6 +78,7 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         ),
         "tuned": outcomes["train"].get("tuned"),
         "id_types": outcomes["ingest"]["id_types"],
+        "feedback": outcomes["ingest"].get("feedback", "ratings"),
         "scale": outcomes["ingest"]["scale"],
         "liked_from": outcomes["train"]["liked_from"],
         "batches": outcomes["normalize"]["batches"],

@@ -18,7 +18,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.factors import ItemFactors, UserBlock
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.progress import track
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import scale_of
 from cofi_jobs.model.objectives import ranking_objective
 from cofi_jobs.ranking.filters import allowed_items, first_groups, rated_enough
 from cofi_jobs.ranking.recommendations import (
@@ -88,16 +88,16 @@ def write_recommendations(
             f"found {users} users, recommendation_files = per-user allows at most {MOST_USER_FILES}"
         )
     trained = store.required_outcome(run_key, "train")
-    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
-    objective = ranking_objective(from_record(trained["settings"]))
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
+    objective = ranking_objective(from_record(trained["settings"]), scale)
     items = candidates.items
-    size = block_size(len(items.means))
+    size = block_size(len(items.item_id))
 
     def rows(block: UserBlock) -> pa.Table:
         lists = recommend(block, candidates, objective, settings, scale, trained["liked_from"])
         return to_table(lists, block, items)
 
-    blocks = user_blocks(model, normalized, len(items.means), size)
+    blocks = user_blocks(model, normalized, len(items.item_id), size)
     blocks = track(blocks, "recommendations", total=-(-users // size))
     with store.replace_folder(store.table(run_key, "recommendations")) as folder:
         write = write_whole if settings.recommendation_files == "whole" else write_per_user
@@ -111,7 +111,7 @@ def to_table(lists: Recommendations, users: UserBlock, items: ItemFactors) -> pa
         lists.rank,
         items.item_id.take(pa.array(lists.item)),
         lists.score,
-        lists.predicted_rating,
+        pa.array(lists.predicted_rating, from_pandas=True),  # NaN becomes null
         items.item_id.take(pa.array(lists.reason, mask=lists.reason < 0)),
     ]
     schema = tables.recommendations(users.user_id.type, items.item_id.type)

@@ -1,9 +1,10 @@
 """Train: learn item factors X and user parameters W, b of both models by minimising J with Adam.
 
 The rating model predicts stars, the ranking model orders items (docs/model.md says why there are
-two). Both are fitted twice. First without the test ratings: that is the holdout model, which
-evaluate measures. Then, from there on, to all ratings: that is the model that is used. The holdout
-model goes on from that of the run before (`warm_start`).
+two). Of events there is only the ranking model. Both are fitted twice. First without the test
+ratings: that is the holdout model, which evaluate measures. Then, from there on, to all ratings:
+that is the model that is used. The holdout model goes on from that of the run before
+(`warm_start`).
 
 Writes the tables `trial` (the holdout model), `model` and `training` (the losses).
 """
@@ -17,16 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import tally
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation.split import relevant_from
 from cofi_jobs.model.item_means import item_means, mean_normalised
 from cofi_jobs.model.models import BothFits, fit_both
-from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import schemas
 from cofi_jobs.store.run_tables import read_y_norm
 from cofi_jobs.store.store import Store
-from cofi_jobs.store.vectors import to_column
+from cofi_jobs.store.vectors import no_vectors, to_column
 from cofi_jobs.tasks.holdout import holdout_start, read_split
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ ROW_GROUP = 1 << 14  # rows: what a reader of one user's or item's factors reads
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Learn from the train ratings, then from all ratings."""
-    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.table(run_key, "normalized")
     users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
@@ -55,9 +55,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     _write_model(store, run_key, "trial", holdout, *sides)
     del is_test, train, test  # they take as much memory as the ratings
     log.info("learning from all %d ratings", len(ratings.rating))
-    start = Start(holdout.rating.factors, holdout.ranking.factors)
     y_norm, means = read_y_norm(folder), items["mean"].to_numpy()
-    final = fit_both(ratings, y_norm, means, settings, scale, start)
+    final = fit_both(ratings, y_norm, means, settings, scale, holdout.start)
     _write_model(store, run_key, "model", final, users, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
         pq.write_table(_losses({"held-out": holdout, "final": final}), target / "losses.parquet")
@@ -77,23 +76,17 @@ def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
 def _write_model(
     store: Store, run_key: str, table: str, fits: BothFits, users: pa.Table, items: pa.Table
 ) -> None:
-    rating, ranking = fits.rating.factors, fits.ranking.factors
-    n_factors = rating.X.shape[1]
-    item_columns = [
-        items["item_id"],
-        to_column(rating.X),
-        to_column(ranking.X),
-        fits.means,
-        items["n_ratings"],
-    ]
+    ranking = fits.ranking.factors
+    n_factors = ranking.X.shape[1]
+    if fits.rating:
+        rating = fits.rating.factors
+        X, W, means, bias = to_column(rating.X), to_column(rating.W), fits.means, rating.b
+    else:
+        X, W = (no_vectors(len(side), n_factors) for side in (items, users))
+        means, bias = (pa.nulls(len(side), pa.float32()) for side in (items, users))
+    item_columns = [items["item_id"], X, to_column(ranking.X), means, items["n_ratings"]]
     item_schema = schemas.item_factors(items["item_id"].type, n_factors)
-    user_columns = [
-        users["user_id"],
-        to_column(rating.W),
-        to_column(ranking.W),
-        rating.b,
-        users["n_ratings"],
-    ]
+    user_columns = [users["user_id"], W, to_column(ranking.W), bias, users["n_ratings"]]
     user_schema = schemas.user_factors(users["user_id"].type, n_factors)
     with store.replace_folder(store.table(run_key, table)) as folder:
         _write(pa.table(item_columns, schema=item_schema), folder / "item_factors.parquet")
@@ -111,6 +104,7 @@ def _losses(fits: dict[str, BothFits]) -> pa.Table:
         {"fit": name, "head": model_name, "step": step, "J": J}
         for name, both in fits.items()
         for model_name, result in (("rating", both.rating), ("ranking", both.ranking))
+        if result
         for step, J in enumerate(result.losses, start=1)
     ]
     return pa.Table.from_pylist(rows)

@@ -2,9 +2,10 @@
 
 The run's ratings are split into train and test ratings as in `train`, and no trial sees the test
 ratings. The trials split the train ratings in the same way once more. Each model has a study of its
-own. The ranking model goes first; the rating model takes over the settings that both share. At the
-end the settings in use and the settings found are compared on the test ratings, and `settings.json`
-is written if neither model is worse there. docs/model.md says more.
+own. The ranking model goes first; the rating model, which events do not have, takes over the
+settings that both share. At the end the settings in use and the settings found are compared on the
+test ratings, and `settings.json` is written if neither model is worse there. docs/model.md says
+more.
 """
 
 import logging
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cofi_jobs.core.extras import extra
-from cofi_jobs.core.scale import Scale
+from cofi_jobs.core.scale import scale_of
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import read_ratings, read_times
 from cofi_jobs.store.store import Store
@@ -26,7 +27,7 @@ with extra("tune"):  # all that imports Optuna
     from cofi_jobs.tuning.comparison import Change, compare
     from cofi_jobs.tuning.parts import Part, parts
     from cofi_jobs.tuning.search import SearchResult, tune_model
-    from cofi_jobs.tuning.space import SPACE, ModelName
+    from cofi_jobs.tuning.space import ModelName
     from cofi_jobs.tuning.tuned import in_use
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     )  # fmt: skip
     chosen, results = settings, dict[ModelName, SearchResult]()
     with _quietly():
-        for model in SPACE:
+        for model in validation.models:
             results[model] = tune_model(store.studies, model, chosen, explicit, run_key, validation)
             chosen = chosen.model_copy(update=results[model].settings)
         changes = compare(whole, settings, chosen)
@@ -87,7 +88,7 @@ def _record(
 
 
 def _read_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Part]:
-    scale = Scale(*store.required_outcome(run_key, "ingest")["scale"])
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.table(run_key, "normalized")
     times = None if settings.test_days is None else read_times(folder)

@@ -8,7 +8,7 @@ from cofi_jobs.evaluation.metrics import Mean, lower_is_better
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.measure import measure_over_seeds, tuned_for
 from cofi_jobs.tuning.parts import Part
-from cofi_jobs.tuning.space import SPACE, ModelName
+from cofi_jobs.tuning.space import ModelName
 
 SEEDS = 3
 
@@ -34,12 +34,13 @@ def compare(part: Part, before: Settings, after: Settings) -> dict[str, Change]:
     """The main measures with two settings, by name, over fits with several seeds."""
     pairs: dict[str, tuple[Mean, Mean]] = {}
     seeds = range(before.seed, before.seed + SEEDS)
-    for model, names in _measured(before).items():
+    measured = _measured(before)
+    for model in part.models:
         old, new = (
             measure_over_seeds(part, model, settings, seeds) for settings in (before, after)
         )
-        pairs |= {name: (new[name], old[name]) for name in names}
-    decisive = {tuned_for(model, before)[0] for model in SPACE}
+        pairs |= {name: (new[name], old[name]) for name in measured[model]}
+    decisive = {tuned_for(model, before)[0] for model in part.models}
     result = {}
     for name, (low, high) in intervals({}, pairs, before.seed).items():
         new_value, old_value = (mean.value() or 0.0 for mean in pairs[name])

@@ -32,6 +32,7 @@ def measure(part: Part, model: ModelName, settings: Settings) -> dict[str, Mean]
         X, W = factors.X, factors.W
         depths = settings.ndcg_at, settings.recall_at
         return rank(lambda users: W[users] @ X.T, part.train, part.relevant, X, *depths).means()
+    assert part.scale is not None  # events have no rating model to tune
     factors = fit_rating_model(
         part.train, mean_normalised(part.train, part.means), settings, part.scale
     ).factors

@@ -11,6 +11,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import holdout_mask, relevant_from
 from cofi_jobs.model.item_means import item_means
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.tuning.space import SPACE, ModelName
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,20 @@ class Part:
     test: Ratings
     relevant: Ratings  # of the test ratings
     means: np.ndarray  # (n_items,) of the train ratings
-    scale: Scale
+    scale: Scale | None
+
+    @property
+    def models(self) -> tuple[ModelName, ...]:
+        """The models to tune, in order; of events only the ranking model."""
+        return tuple(model for model in SPACE if model == "ranking" or self.scale is not None)
 
 
 def parts(
-    ratings: Ratings, times: np.ndarray | None, settings: Settings, scale: Scale, damping: float
+    ratings: Ratings,
+    times: np.ndarray | None,
+    settings: Settings,
+    scale: Scale | None,
+    damping: float,
 ) -> tuple[Part, Part]:
     """What the trials are measured on, and what the result is measured on at the end.
 
@@ -61,7 +71,11 @@ def _of_some_users(
 
 
 def _split(
-    ratings: Ratings, times: np.ndarray | None, settings: Settings, scale: Scale, damping: float
+    ratings: Ratings,
+    times: np.ndarray | None,
+    settings: Settings,
+    scale: Scale | None,
+    damping: float,
 ) -> tuple[Part, np.ndarray]:
     """The newest ratings are test ratings, as in `train`; also returns their mask."""
     is_test = holdout_mask(ratings.user_index, times, settings)

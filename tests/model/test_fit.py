@@ -232,4 +232,5 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     settings = load_settings(["n_factors=3", "rating_steps=7", "ranking_steps=2"])
     means = np.zeros(60)
     warm = fit_both(ratings, ratings.rating, means, settings, Scale(1, 5), Start(start, start))
+    assert warm.rating is not None
     assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]

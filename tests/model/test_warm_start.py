@@ -65,6 +65,7 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
         )
         y_norm = mean_normalised(ratings, means)
         model = fit_both(ratings, y_norm, means, chosen, Scale(1, 5), start)
+        assert model.rating is not None
         at_user, at_item = np.nonzero(hidden)
         error = predict(model.rating.factors, at_user, at_item) + means[at_item] - stars[hidden]
         scores = model.ranking.factors.W @ model.ranking.factors.X.T

@@ -69,6 +69,7 @@ def test_a_model_with_the_ids_of_its_rows(model: Path, tmp_path: Path):
     stored = read_model(model)
     assert stored.user_id.to_pylist() == list("abcde")
     assert stored.item_id.to_pylist() == list("vwxyz")
+    assert stored.rating is not None
     np.testing.assert_array_equal(stored.ranking.W, -stored.rating.W)
     assert stored.rating.b.tolist() == [0, 2, 4, 6, 8]
     assert not stored.ranking.b.any()

@@ -98,6 +98,8 @@ def test_the_second_run_goes_on_from_the_holdout_model_of_the_first(prepared: St
         row_numbers(*pair)
         for pair in zip(ids(prepared), (earlier.user_id, earlier.item_id), strict=True)
     )
+    assert start.rating is not None
+    assert earlier.rating is not None
     assert 0 < (users < 0).sum() < len(users)
     assert 0 < (items < 0).sum() < len(items)
     for mine, theirs in ((start.rating, earlier.rating), (start.ranking, earlier.ranking)):

@@ -16,7 +16,7 @@ from cofi_jobs.cli.show.tables import (
 )
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.evaluation.baselines import RANKINGS
-from cofi_jobs.store.status import evaluation_of, measure_names
+from cofi_jobs.store.status import evaluation_of, feedback_in, measure_names
 from cofi_jobs.store.store import Store
 
 
@@ -27,10 +27,13 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
     """
     key, record = _evaluated(store, [run_key] if run_key else store.run_keys()[::-1])
     console, metrics = new_console(), record["metrics"]
+    feedback = feedback_in(metrics)
     console.rule(f"CoFi run {key}")
     for model, unit in (("rating", "in stars"), ("ranking", "means over users")):
+        if model not in metrics:
+            continue
         title = (
-            f"{model} model on {metrics['held_out_ratings']:,} test ratings, {unit}, "
+            f"{model} model on {metrics['held_out_ratings']:,} test {feedback}, {unit}, "
             "with 95 % intervals over users"
         )
         table = measures_table(model, metrics, record["comparisons"])
@@ -42,8 +45,8 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
             )
         )
     users, items = by_activity(metrics), by_popularity(metrics)
-    console.print(draw(users, "by how much users have rated", ("users",)))
-    console.print(draw(items, "by how much items are rated", ("items",)))
+    console.print(draw(users, f"by how many {feedback} users have", ("users",)))
+    console.print(draw(items, f"by how many {feedback} items have", ("items",)))
     _verdict(console, record["gate"])
 
 
@@ -90,18 +93,19 @@ def measures_table(
 def by_activity(metrics: dict[str, Any]) -> pd.DataFrame:
     """The main measures for users with few, some and many ratings."""
     ndcg = measure_names(metrics)["ndcg"]
+    errors = {"RMSE": "rating.rmse", "damped means": "damped_means.rmse"}
+    errors = errors if "rating" in metrics else {}
     groups = _groups(
         metrics["by_activity"],
-        ["ratings", "users", "from", "to", "rating.rmse", "damped_means.rmse"]
+        ["ratings", "users", "from", "to", *errors.values()]
         + [f"{model}.{ndcg}" for model in RANKINGS],
     )
     return pd.DataFrame(
         {
             "users": groups["ratings"],
             "number": integers(groups["users"]),
-            "ratings": _span(groups),
-            "RMSE": groups["rating.rmse"].map(number),
-            "damped means": groups["damped_means.rmse"].map(number),
+            feedback_in(metrics): _span(groups),
+            **{heading: groups[name].map(number) for heading, name in errors.items()},
             **{f"{ndcg} {model}": groups[f"{model}.{ndcg}"].map(number) for model in RANKINGS},
         }
     )
@@ -110,17 +114,18 @@ def by_activity(metrics: dict[str, Any]) -> pd.DataFrame:
 def by_popularity(metrics: dict[str, Any]) -> pd.DataFrame:
     """The main measures for popular, middle and rare items."""
     recall = measure_names(metrics)["recall"]
+    errors = {"RMSE": "rating.rmse"} if "rating" in metrics else {}
     groups = _groups(
         metrics["by_popularity"],
-        ["items", "n_items", "from", "to", "rating.rmse", "ranking.shown"]
+        ["items", "n_items", "from", "to", *errors.values(), "ranking.shown"]
         + [f"{model}.recall" for model in RANKINGS],
     )
     return pd.DataFrame(
         {
             "items": groups["items"],
             "number": integers(groups["n_items"]),
-            "ratings": _span(groups),
-            "RMSE": groups["rating.rmse"].map(number),
+            feedback_in(metrics): _span(groups),
+            **{heading: groups[name].map(number) for heading, name in errors.items()},
             **{f"{recall} {model}": groups[f"{model}.recall"].map(number) for model in RANKINGS},
             "share of lists": groups["ranking.shown"].map("{:.0%}".format),
         }

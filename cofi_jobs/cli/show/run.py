@@ -7,17 +7,18 @@ from rich.table import Table
 from cofi_jobs.cli.show.tables import draw, new_console, number
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.read import Run, item_names
-from cofi_jobs.store.status import measure_names
+from cofi_jobs.store.status import feedback_in, measure_names
 
 
 def summary(run: Run, n: int = 3) -> None:
     """What came in, how good the model is, where the files are, and a few users and items."""
     console, manifest = new_console(), run.manifest
     ingested, counts = manifest["counts"]["ingest"], manifest["counts"]["normalize"]
+    pairs = "ratings" if run.feedback == "ratings" else "pairs"
     console.rule(f"CoFi run {run.key}")
     console.print(
-        f"{ingested['rows_read']:,} ratings read, {ingested['rows_taken']:,} taken, "
-        f"{ingested['rows_refused']:,} rejected; now {counts['n_ratings']:,} ratings of "
+        f"{ingested['rows_read']:,} {run.feedback} read, {ingested['rows_taken']:,} taken, "
+        f"{ingested['rows_refused']:,} rejected; now {counts['n_ratings']:,} {pairs} of "
         f"{counts['n_items']:,} items by {counts['n_users']:,} users",
         soft_wrap=True,
     )
@@ -46,15 +47,17 @@ def user(run: Run, user_id: str, console: Console | None = None, n: int = 5) -> 
     by_id = names.set_axis(items["item_id"])
     columns = {
         "liked": names.iloc[liked["item_index"].to_numpy()],
-        "stars": liked["rating"].map("{:g}".format),
+        given_as(run): liked["rating"].map("{:g}".format),
         "gets": listed["item_id"].map(by_id),
         "expected": listed["predicted_rating"].map("{:.1f}".format),
         "because of": listed["because_item_id"].map(by_id),
     }
+    if run.feedback == "events":
+        del columns["expected"]
     table = pd.concat(
         {name: cells.reset_index(drop=True) for name, cells in columns.items()}, axis=1
     )
-    title = f"User {user_id}, {len(rated)} ratings"
+    title = f"User {user_id}, {len(rated)} {'ratings' if run.feedback == 'ratings' else 'items'}"
     (console or new_console()).print(draw(table, title, ("liked", "gets", "because of")))
 
 
@@ -64,17 +67,24 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
     shown = item_in(run, items, item_id)
     measure = similar.columns[-1]
     by_id = items.assign(name=item_names(items)).set_index("item_id")
+    counted = "ratings" if run.feedback == "ratings" else "users"
     others = by_id.loc[similar["similar_item_id"]]
     table = pd.DataFrame(
         {
             "similar items": others["name"].array,
             measure: similar[measure].map("{:.2f}".format),
-            "ratings": others["n_ratings"].array,
+            counted: others["n_ratings"].array,
         }
     )
     name = by_id.loc[shown["item_id"], "name"]
-    title = f"{name}, {shown['n_ratings']} ratings, mean {shown['mean']:.2f}"
+    title = f"{name}, {shown['n_ratings']} {counted}"
+    title += f", mean {shown['mean']:.2f}" if run.feedback == "ratings" else ""
     (console or new_console()).print(draw(table, title, ("similar items",)))
+
+
+def given_as(run: Run) -> str:
+    """The heading of what users gave: stars, or how often."""
+    return "stars" if run.feedback == "ratings" else "count"
 
 
 def ratings_of(run: Run, user_id: str) -> pd.DataFrame:
@@ -99,7 +109,9 @@ def item_in(run: Run, items: pd.DataFrame, item_id: str) -> pd.Series:
 
 def _quality(metrics: dict) -> Table:
     names = measure_names(metrics)
-    compared = [("RMSE (stars, lower is better)", "rmse", "rating", "item_means", "item means")]
+    compared = [
+        ("RMSE (stars, lower is better)", "rmse", "rating", "item_means", "item means"),
+    ]
     compared += [
         (f"{names[name]} (higher is better)", names[name], "ranking", "popularity", "popularity")
         for name in ("ndcg", "recall")
@@ -107,6 +119,8 @@ def _quality(metrics: dict) -> Table:
     rows = [
         (title, number(metrics[model][measure]), number(metrics[baseline][measure]), name)
         for title, measure, model, baseline, name in compared
+        if model in metrics
     ]
     table = pd.DataFrame(rows, columns=["", "model", "baseline", ""])
-    return draw(table, f"Measured on the {metrics['held_out_ratings']:,} test ratings", ("",))
+    title = f"Measured on the {metrics['held_out_ratings']:,} test {feedback_in(metrics)}"
+    return draw(table, title, ("",))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cofi_jobs.cli.show.tables import draw, new_console, number
 from cofi_jobs.core.errors import cut
-from cofi_jobs.store.status import measure_names, runs_begun, state_of
+from cofi_jobs.store.status import measure_names, rmse_of, runs_begun, state_of
 from cofi_jobs.store.store import Store
 
 COLUMNS = ["run", "state", "ratings", "RMSE", "NDCG"]
@@ -37,5 +37,6 @@ def _numbers(manifest: dict[str, Any] | None) -> tuple[str, str, str]:
         return "", "", ""
     metrics = manifest["metrics"]
     ndcg = metrics["ranking"][measure_names(metrics)["ndcg"]]
+    rmse = rmse_of(metrics)
     n_ratings = manifest["counts"]["normalize"]["n_ratings"]
-    return f"{n_ratings:,}", number(metrics["rating"]["rmse"]), number(ndcg)
+    return f"{n_ratings:,}", "" if rmse is None else number(rmse), number(ndcg)

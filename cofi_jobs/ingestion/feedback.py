@@ -1,0 +1,98 @@
+"""Whether users gave ratings or events, as the files of a night show it.
+
+An event is a like, a click, a play, a purchase: a row that counts 1, or what a column of counts
+says. The first run decides which of the two a store has, and the store keeps it.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.scale import Feedback
+from cofi_jobs.ingestion.formats import is_text, rating_file
+from cofi_jobs.ingestion.packed import is_empty
+from cofi_jobs.ingestion.text_table import forget_rejects
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.lists import numbers
+
+log = logging.getLogger(__name__)
+
+FIRST_ROWS = 1000  # in nearly all files of ratings, these differ
+
+
+def decide(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    stored: Feedback | None,
+    paths: Sequence[Path],
+) -> Feedback:
+    """What a night's files are read as; `stored` is what the store keeps, None in the first run.
+
+    Events, if no file has a column of ratings, or if all ratings are equal and no setting gives
+    their scale. Raises DataError if the settings or the files are not what the store has.
+    """
+    declared = settings.feedback
+    if declared != "auto":
+        if stored not in (None, declared):
+            raise DataError(
+                f"found feedback = {declared}, expected {stored}, which the first run has fixed"
+            )
+        return declared
+    if stored == "ratings":
+        return "ratings"
+    values = {path: ratings_in(connection, settings, path) for path in paths}
+    rated = {path: some for path, some in values.items() if some is not None}
+    distinct = set[float]().union(*rated.values())
+    has_scale = settings.rating_low is not None or settings.rating_high is not None
+    if stored == "events":
+        if len(distinct) > 1:
+            path = next(path for path, some in rated.items() if some)
+            raise DataError(
+                f"{path}: found ratings such as {min(distinct):g} and {max(distinct):g}, expected "
+                "events, as in the first run; with feedback = events each row counts as one"
+            )
+        return "events"
+    if paths and not rated:
+        log.info(
+            "first run: found no column of ratings (setting rating_column), so each row is an "
+            "event; kept from now on"
+        )
+        return "events"
+    if len(distinct) == 1 and not has_scale:
+        log.info(
+            "first run: all ratings are %g, so each row is an event; kept from now on "
+            "(feedback = ratings for a store of ratings)",
+            *distinct,
+        )
+        return "events"
+    return "ratings"
+
+
+def ratings_in(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, path: Path
+) -> set[float] | None:
+    """Two different ratings of a file, or as many as it has; None without a column of ratings."""
+    if is_empty(path):
+        return set()
+    source = rating_file(connection, path, settings)
+    if "rating" not in source.chosen:
+        return None
+    text = source.fields["rating"]
+    value = f"rating_value({text}, try_cast({text} AS FLOAT))"
+    not_rated = "".join(f" AND value != {number}" for number in numbers(settings.not_rated))
+    for limit in (f"LIMIT {FIRST_ROWS}", ""):
+        try:
+            rows = connection.execute(f"""
+                SELECT DISTINCT value FROM (SELECT {value} AS value FROM {source.cells} {limit})
+                WHERE isfinite(value) {not_rated} LIMIT 2""").fetchall()
+        except duckdb.Error:  # reading the rows will say what is wrong
+            return set()
+        finally:
+            if is_text(path):
+                forget_rejects(connection)
+        if len(rows) > 1:
+            break
+    return {rating for (rating,) in rows}
