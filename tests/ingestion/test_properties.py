@@ -70,7 +70,7 @@ def test_settings_override_the_scale_on_a_later_night(store: Store) -> None:
 
 def test_a_first_night_on_which_all_ratings_are_the_same_needs_a_scale(store: Store) -> None:
     drop(store, "a.csv", HEADER + "1,10,3,1\n2,10,3,1\n")
-    assert "found the rating scale 3 to 3" in failure(store)
+    assert "found the rating scale 3 to 3" in failure(store, overrides=("feedback=ratings",))
     assert counts(ingest(store, "night-1", "rating_low=1", "rating_high=5")) == (2, 2, 0)
 
 

@@ -24,6 +24,7 @@ FIELDS = form_fields()
 OPTIONAL = {
     *("user_column", "item_column", "rating_column", "time_column", "op_column", "not_rated"),
     *("rating_low", "rating_high", "liked_from", "ratings_per_step", "test_days"),
+    *("count_column", "event_half_life_days"),
     *("source_connection", "source_query", "source_files", "source_files_connection", "deliver_to"),
 }
 TEXTS = {

@@ -25,8 +25,10 @@ def runs(store: Store, tasks: Sequence[str]) -> None:
         rows.append((key, state, *_numbers(store.manifest(key))))
         if reason:
             notes.append(f"{key} {state}: {cut(reason.splitlines()[0], LONGEST_REASON)}")
-    console = new_console()
-    console.print(draw(pd.DataFrame(rows, columns=COLUMNS), store.location, ("run", "state")))
+    console, frame = new_console(), pd.DataFrame(rows, columns=COLUMNS)
+    if store.records.feedback() == "events":
+        frame = frame.drop(columns="RMSE").rename(columns={"ratings": "pairs"})
+    console.print(draw(frame, store.location, ("run", "state")))
     for note in notes:
         console.print(note, soft_wrap=True)
 
