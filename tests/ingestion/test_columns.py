@@ -187,13 +187,13 @@ def test_each_column_is_found_or_missing_or_has_two_candidates(
         assert "expected one" in message
         assert "each of which may be" in message or {"user_id", "item_id", "rating"} - set(known)
         return
-    assert {"user_id", "item_id", "rating"} <= set(found)
+    assert {"user_id", "item_id"} <= set(found)  # a file of events has no rating
     assert len(set(found.values())) == len(found)
 
 
 @given(
-    st.lists(st.text(st.characters(codec="utf-8")), min_size=5, max_size=9),
-    st.permutations(range(5)),
+    st.lists(st.text(st.characters(codec="utf-8")), min_size=6, max_size=9),
+    st.permutations(range(6)),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_setting_finds_a_column_of_any_name(names: list[str], order: list[int]) -> None:
