@@ -98,15 +98,25 @@ def at_least(name: str, value: float | None, bound: float, setting: str) -> list
     return [Check(name, value, bound, value >= bound, message)]
 
 
-def liked(share: float, liked_from: float, scale: Scale, bound: float) -> Check:
-    """Whether enough of the ratings count as liked: lists for people who like nothing are noise."""
+def liked(share: float, liked_from: float, scale: Scale | None, bound: float) -> Check:
+    """Whether enough of the ratings count as liked: lists for people who like nothing are noise.
+
+    Without a scale they are events.
+    """
+    what, advice = "events", "lower liked_from"
+    if scale is not None:
+        what, advice = (
+            "ratings",
+            (
+                f"if the ratings are not {scale.low:g} to {scale.high:g}, give rating_low and "
+                "rating_high to one run, else set liked_from"
+            ),
+        )
     message = (
-        f"{share:.3%} of the ratings count as liked, those from {liked_from:g} on, "
-        f"expected at least {bound:.3%} (setting min_liked); if the ratings are not "
-        f"{scale.low:g} to {scale.high:g}, give rating_low and rating_high to one run, "
-        "else set liked_from"
+        f"{share:.3%} of the {what} count as liked, those from {liked_from:g} on, "
+        f"expected at least {bound:.3%} (setting min_liked); {advice}"
     )
-    return Check("share of ratings that count as liked", share, bound, share >= bound, message)
+    return Check(f"share of {what} that count as liked", share, bound, share >= bound, message)
 
 
 def verdict(checks: Sequence[Check], force: bool) -> dict[str, Any]:

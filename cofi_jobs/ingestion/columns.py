@@ -49,9 +49,8 @@ def choose_rating_columns(path: Path, columns: Sequence[str], settings: Settings
     others = {name: simplified[name] for name in columns if name not in named.values()}
     known = {column: tiers for column, tiers in RATING_COLUMNS.items() if column not in named}
     candidates = {column: _candidates(others, tiers) for column, tiers in known.items()}
-    if "rating" in named or candidates["rating"]:
-        # Ratings may stand beside several counts, which only events need.
-        candidates["count"] = candidates["count"][: len(candidates["count"]) == 1]
+    if ("rating" in named or candidates["rating"]) and len(candidates.get("count", ())) > 1:
+        del candidates["count"]  # beside ratings: only events need to know which one it is
     chosen = named | {
         column: _only(path, column, names) for column, names in candidates.items() if names
     }
