@@ -1,6 +1,6 @@
 """The cases of all kinds, and their table in docs/operating.md."""
 
-from tests.ingestion.accepted import columns, files, values
+from tests.ingestion.accepted import columns, events, files, values
 from tests.support.repository import ROOT
 
 DOCUMENT = ROOT / "docs" / "operating.md"
@@ -15,6 +15,7 @@ KINDS = {
     "ids": values.IDS,
     "ratings": values.RATINGS,
     "times": values.TIMES,
+    "events": events.EVENTS,
 }
 
 
