@@ -94,5 +94,13 @@ FOLDERS = [
         {"_delta_log/0.json": "{}", "a.parquet": parquet(OBJECTS)},
         error="found a table of Delta Lake",
     ),
+    Case(
+        "a name with a line break",
+        "a\nb.csv",
+        CSV,
+        error="found a control character, such as a line break",
+    ),
+    Case("a name with a backslash", "a\\b.csv", CSV, error="found a backslash in the path"),
+    Case("a name that is not UTF-8", "a\udcff.csv", CSV, error="found bytes that are not UTF-8 in"),
     Case("a name such as `a[0]*?{b}'%.csv`", "a[0]*?{b}'%.csv", CSV, ROWS),
 ]
