@@ -3,7 +3,7 @@
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from cofi_jobs.core.errors import DataError
@@ -12,7 +12,8 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import texts
 
 FORMATS = (
-    "CSV (also .tsv, .dat with '::', u.data), JSON lines or Parquet, text files also as .gz or .zst"
+    "CSV (also .tsv, .dat with '::', u.data), JSON (lines or an array) or Parquet, "
+    "text files also as .gz or .zst"
 )
 ABSENT = "NULL::VARCHAR"  # a column that a file does not have, in SQL
 # The setting that names the file's column.
@@ -65,6 +66,54 @@ def no_ratings(path: Path) -> str:
         f"{path}: found no column of ratings, expected one "
         f"({', '.join(RATING_COLUMNS['rating'][0][:EXAMPLES])}..., or set rating_column)"
     )
+
+
+def choose_rating_keys(
+    path: Path, keys: Sequence[str], shapes: Sequence[Sequence[str]], settings: Settings
+) -> dict[str, list[str]]:
+    """For each column of ratings the keys that hold it: of an object's keys the first counts.
+
+    `shapes` are the sets of keys that objects have together. Names may differ from object to
+    object. Raises DataError if one object has two keys of which each may be the one, and as
+    `choose_rating_columns`.
+    """
+    groups = _groups(path, keys, settings)
+    has_ratings = any(groups["rating"])
+    chosen = {}
+    for column, of_column in groups.items():
+        first = [_first_present(of_column, shape) for shape in shapes]
+        if column == "count" and has_ratings and any(len(candidates) > 1 for candidates in first):
+            continue  # beside ratings: only events need to know which one it is
+        for candidates in filter(None, first):
+            _only(path, column, candidates)
+        if flat := [key for group in of_column for key in group]:
+            chosen[column] = flat
+    if "user_id" not in chosen or "item_id" not in chosen:
+        _check_required(path, keys, chosen, ("user_id", "item_id", "rating"), RATING_COLUMNS)
+    return chosen
+
+
+def _first_present(groups: Sequence[Sequence[str]], shape: Sequence[str]) -> list[str]:
+    """The keys of a shape that are in the first of the groups that has any."""
+    present = ([key for key in group if key in shape] for group in groups)
+    return next(filter(None, present), [])
+
+
+def _groups(path: Path, keys: Sequence[str], settings: Settings) -> dict[str, list[list[str]]]:
+    """For each column the keys that may hold it; a key counts before those of later groups."""
+    simplified = {key: _simplified(key) for key in keys}
+    named = {}
+    for column, setting in SETTINGS.items():
+        if names := texts(getattr(settings, setting)):
+            _column_by_setting(path, simplified, setting, names)  # raises DataError without one
+            named[column] = [_with_name(simplified, [name]) for name in names]
+    taken = {key for groups in named.values() for group in groups for key in group}
+    others = {key: name for key, name in simplified.items() if key not in taken}
+    known = {
+        column: [_candidates(others, (names,)) for names in tiers]
+        for column, tiers in RATING_COLUMNS.items()
+    }
+    return known | named
 
 
 def choose_catalogue_columns(
@@ -167,7 +216,7 @@ def _only(path: Path, column: str, candidates: Sequence[str]) -> str:
 def _check_required(
     path: Path,
     columns: Sequence[str],
-    chosen: Mapping[str, str],
+    chosen: Collection[str],
     required: Sequence[str],
     known: Mapping[str, Tiers],
 ) -> None:

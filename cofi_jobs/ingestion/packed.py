@@ -47,6 +47,7 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | io.Buffered
 
 
 def is_empty(path: Path) -> bool:
-    """Whether there is nothing in the file, or in what it unpacks to."""
+    """Whether there is nothing in the file, or in what it unpacks to, or only an empty array."""
     with open_unpacked(path) as file:
-        return not file.read(1)
+        start = file.read(64)
+    return len(start) < 64 and start.strip() in (b"", b"[]")

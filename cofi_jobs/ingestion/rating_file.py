@@ -21,7 +21,7 @@ class RatingFile:
               column
     raw       expression for the text of the record; costly, so used for rejected records only
     chosen    for each of the fields that the file has, the name of the file's column
-    broken    condition for records that cannot be taken apart into columns
+    flaw      expression for why a record cannot be taken apart into columns, NULL if it can
     row       expression for the record's number as text, NULL where the records come in order
     table     the file itself where that is a CSV-like text
     """
@@ -30,7 +30,7 @@ class RatingFile:
     fields: Mapping[str, str]
     raw: str
     chosen: Mapping[str, str]
-    broken: str = "false"
+    flaw: str = "NULL"
     row: str = "NULL"
     table: TextTable | None = None
 

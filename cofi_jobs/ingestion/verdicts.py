@@ -113,8 +113,7 @@ def _reason(source: RatingFile, bounds: Bounds, time_rule: TimeRule) -> str:
         value, outside = "count", "count is not above 0"
     numbers = "user_number IS NOT NULL AND item_number IS NOT NULL"
     usual = f"{numbers} AND {bounds.hold} AND NOT {not_rated} AND op IS NULL AND NOT {no_time}"
-    return f"""CASE WHEN {usual} THEN NULL ELSE coalesce(CASE
-            WHEN {source.broken} THEN 'line is not a JSON object'
+    return f"""CASE WHEN {usual} THEN NULL ELSE coalesce({source.flaw}, CASE
             WHEN user_number IS NULL AND coalesce(user_id, '') = '' THEN 'user_id is missing'
             WHEN item_number IS NULL AND coalesce(item_id, '') = '' THEN 'item_id is missing'
             WHEN op NOT IN {WRITES + DELETES} THEN 'op is unknown: ' || shown(op)

@@ -78,6 +78,11 @@ def csv(path: Path, options: Mapping[str, str]) -> str:
     return f"read_csv({file(path)}, {_listed(options)})"
 
 
+def json_objects(path: Path, options: Mapping[str, str]) -> str:
+    """The values of a JSON file as a table in SQL. `options` are those of read_json_objects."""
+    return f"read_json_objects({file(path)}, {_listed(options)})"
+
+
 def _listed(options: Mapping[str, str]) -> str:
     # DuckDB would make a column of each folder whose name is like date=2024-06-01.
     return ", ".join(f"{key} = {value}" for key, value in {**options, **NO_FOLDERS}.items())

@@ -58,6 +58,59 @@ JSON = [
         ROWS,
         {"line is not a JSON object": 1},
     ),
+    Case("an array on one line", "a.json", json.dumps(OBJECTS), ROWS),
+    Case("an array over many lines", "a.json", json.dumps(OBJECTS, indent=2), ROWS),
+    Case(
+        "objects over many lines",
+        "a.json",
+        "\n".join(json.dumps(record, indent=2) for record in OBJECTS),
+        ROWS,
+    ),
+    Case(
+        "other names of keys in later objects",
+        "a.jsonl",
+        JSON_LINES.replace("userId", "user", 1).replace("rating", "stars", 1),
+        ROWS,
+    ),
+    Case(
+        "two keys of one object that may be the user",
+        "a.jsonl",
+        JSON_LINES.replace('"userId": 7', '"userId": 7, "uid": 8'),
+        error="found the columns 'userId', 'uid', each of which may be user_id",
+    ),
+    Case(
+        "`op` only in a late line: a withdrawal",
+        "a.jsonl",
+        JSON_LINES * 60 + json.dumps({**OBJECTS[0], "op": "delete"}),
+        [*ROWS * 60, (7, 42, None, TIME)],
+    ),
+    Case(
+        "ids that are objects, arrays or booleans",
+        "a.jsonl",
+        JSON_LINES
+        + "".join(
+            json.dumps({**OBJECTS[0], "userId": value}) + "\n" for value in ({"id": 7}, [7], True)
+        ),
+        ROWS,
+        {
+            "user_id is a JSON array": 1,
+            "user_id is a JSON boolean": 1,
+            "user_id is a JSON object": 1,
+        },
+    ),
+    Case(
+        "a key of ratings that an object has twice",
+        "a.jsonl",
+        JSON_LINES + '{"userId": 7, "userId": 8, "movieId": 44, "rating": 3}\n',
+        ROWS,
+        {"a key is there twice": 1},
+    ),
+    Case(
+        "an array that is cut",
+        "a.json",
+        json.dumps(OBJECTS)[:-9],
+        error="Malformed JSON",
+    ),
 ]
 TEXT = [
     Case("UTF-8 with a byte order mark", "a.csv", CSV.encode("utf-8-sig"), ROWS),
