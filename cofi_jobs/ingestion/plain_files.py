@@ -39,15 +39,14 @@ BLOCK = 1 << 17  # small enough for the processor's cache
 
 @dataclass(frozen=True)
 class Plain:
-    """What was taken of a plain file: how many rows, and their lowest and highest rating.
+    """What was taken of a plain file: how many rows, and in which Parquet file they are.
 
     `odd` has the other lines that have all of their columns; lines with more or fewer are in
     DuckDB's reject_errors.
     """
 
     n_taken: int
-    low: float
-    high: float
+    path: Path
     odd: RatingFile
 
 
@@ -77,10 +76,7 @@ def take(
     if 2 * n_taken < n_lines or not _rejects_explain_all(connection, table, n_lines - n_taken):
         forget_rejects(connection)
         return None
-    [(low, high)] = connection.execute(f"""
-        SELECT min(stats_min_value::FLOAT), max(stats_max_value::FLOAT)
-        FROM parquet_metadata({sql.file(path)}) WHERE path_in_schema = 'rating'""").fetchall()
-    return Plain(n_taken, low, high, _odd(source, table))
+    return Plain(n_taken, path, _odd(source, table))
 
 
 def _rejects_explain_all(

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.scale import Feedback
 from cofi_jobs.ingestion.columns import FORMATS
+from cofi_jobs.ingestion.rating_scale import shown_scale
 from cofi_jobs.ingestion.staging import StagedFile
-from cofi_jobs.ingestion.verdicts import LARGEST, OUTSIDE, SMALLEST_COUNT, Bounds
+from cofi_jobs.ingestion.verdicts import LARGEST, SMALLEST_COUNT, Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
+
+MOST_NAMED = 5  # ratings outside the scale
 
 
 @dataclass(frozen=True)
@@ -102,22 +106,55 @@ def first_properties(
             f"found no ratings in {store.shown(store.landing)}, expected a file there: {FORMATS}"
         )
     rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)
-    low, high = connection.execute(f"""
-        SELECT min(value), max(value) FROM ({rows})
-        WHERE reason IS NULL OR starts_with(reason, '{OUTSIDE}')""").fetchall()[0]
-    ends = [(file.plain.low, file.plain.high) for file in staged if file.plain]
-    if low is not None:
-        ends.append((low, high))
-    if not ends:
-        example = connection.execute(f"SELECT raw, reason FROM ({rows}) LIMIT 1").fetchone()
-        shown = f"rows such as {example[0]!r} ({example[1]})" if example else "no rows"
-        raise DataError(f"found {shown} in the first run's files, expected ratings")
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    values, n_rows = _count_ratings(connection, staged)
+    if not len(values):
+        raise DataError(_no_ratings(connection, rows))
     if settings.feedback == "events":
         log.info("first run: %s, events; kept from now on", id_types)
         return Properties(id_types, None)
-    log.info("first run: %s, ratings from %g to %g; kept from now on", id_types, low, high)
-    return Properties(id_types, scale(settings, [low, high]))
+    ends = _ends(settings, shown_scale(values, n_rows))
+    _warn_of_errors(settings, values, n_rows, ends)
+    log.info("first run: %s, ratings from %g to %g; kept from now on", id_types, *ends)
+    return Properties(id_types, ends)
+
+
+def _count_ratings(
+    connection: duckdb.DuckDBPyConnection, staged: Sequence[StagedFile]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The different ratings of all files in order, and how many there are of each."""
+    ratings = " UNION ALL ".join(file.ratings for file in staged)
+    columns = connection.execute(f"""
+        SELECT value::DOUBLE AS value, count(*) AS n FROM ({ratings})
+        GROUP BY value ORDER BY value""").fetchnumpy()
+    return columns["value"], columns["n"]
+
+
+def _no_ratings(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+    """The message for files without ratings: what most of their rows are."""
+    most = connection.execute(f"""
+        SELECT coalesce(split_part(reason, ':', 1), 'op is a delete') AS why, count(*) AS n,
+            sum(n) OVER (), first(shown(raw))
+        FROM ({rows}) GROUP BY why ORDER BY n DESC, why LIMIT 1""").fetchone()
+    expected = "expected ratings in the first run's files"
+    if most is None:
+        return f"found no rows, {expected}"
+    why, n, n_rows, raw = most
+    example = f" ({raw!r})" if raw else ""
+    return f"found no ratings, but {n} of {n_rows} rows of which the {why}{example}; {expected}"
+
+
+def _warn_of_errors(
+    settings: Settings, values: np.ndarray, n_rows: np.ndarray, ends: Sequence[float]
+) -> None:
+    """Name the ratings that were left aside as errors when the scale was found."""
+    is_low = (values < ends[0]) & (settings.rating_low is None)
+    is_high = (values > ends[1]) & (settings.rating_high is None)
+    for index in np.flatnonzero(is_low | is_high)[:MOST_NAMED]:
+        log.warning(
+            "the rating %g, which %d of %d rows have, lies far outside the others, %g to %g, "
+            "so it is rejected; if it is no mistake, set rating_low or rating_high",
+            *(values[index], n_rows[index], n_rows.sum(), *ends),
+        )
 
 
 def scale(settings: Settings, stored: Sequence[float] | None) -> list[float] | None:
@@ -125,8 +162,10 @@ def scale(settings: Settings, stored: Sequence[float] | None) -> list[float] | N
 
     None for events.
     """
-    if stored is None:
-        return None
+    return None if stored is None else _ends(settings, stored)
+
+
+def _ends(settings: Settings, stored: Sequence[float]) -> list[float]:
     low = stored[0] if settings.rating_low is None else settings.rating_low
     high = stored[1] if settings.rating_high is None else settings.rating_high
     if low >= high:

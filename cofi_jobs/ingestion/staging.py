@@ -67,6 +67,17 @@ class StagedFile:
         """The view, see VIEW."""
         return f"staged_{self.number}"
 
+    @property
+    def ratings(self) -> str:
+        """SELECT of the `value` of each rating, those that are outside the scale too."""
+        staged = f"""
+            SELECT value FROM {self.view} WHERE value IS NOT NULL
+                AND (reason IS NULL OR starts_with(reason, '{OUTSIDE}'))"""
+        if self.plain is None:
+            return staged
+        written = f"SELECT rating FROM {sql.parquet([self.plain.path])}"
+        return f"{staged} UNION ALL {written}"
+
 
 def open_database(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Make a connection ready for staging."""

@@ -91,6 +91,17 @@ def drop_withdrawn(connection: duckdb.DuckDBPyConnection) -> int:
     return int(n_ratings)
 
 
+def drop_outside(connection: duckdb.DuckDBPyConnection, low: float, high: float) -> int:
+    """Drop ratings outside the scale from the table `newest`; returns how many.
+
+    They were taken before the scale was corrected.
+    """
+    [(n_outside,)] = connection.execute(f"""
+        DELETE FROM {STAGING}.newest
+        WHERE rating NOT BETWEEN {low!r}::FLOAT AND {high!r}::FLOAT""").fetchall()
+    return int(n_outside)
+
+
 def _check_rows(parts: dict[Path, int]) -> None:
     for path, expected in parts.items():
         n_rows = pq.read_metadata(path).num_rows if path.exists() else 0

@@ -98,7 +98,9 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         if properties is None:
             types = _fix_id_types(connection, settings, staged, erased, taken)
             properties = first_properties(store, settings, connection, [*staged.values()], types)
-        ends = scale(settings, properties.scale)
+            _reject_outside(connection, settings, staged, properties, erased, taken)
+        properties = _corrected(settings, properties)
+        ends = properties.scale
         written = _write(connection, staged, properties.id_types, ends, folders)
         _keep_gone(batch, folders)
         records = by_name([*written, *batch.gone])
@@ -209,17 +211,59 @@ def _fix_id_types(
         return dict.fromkeys(ID_COLUMNS, settings.id_type)
     counts = {file: count_ids(connection, rows) for file, rows in staged.items()}
     types = id_types(list(counts.values()))
-    integers = [column for column in ID_COLUMNS if types[column] == "integer"]
-    limits = replace(bounds(settings, None, times.latest_now()), integers=integers, advice=ADVICE)
+    limits = _first_bounds(settings, types)
     for file, rows in staged.items():
-        if any(counts[file].n_odd[column] for column in integers) or (
+        if any(counts[file].n_odd[column] for column in limits.integers) or (
             rows.plain and "string" in types.values()
         ):
-            target = taken / file.part if len(integers) == 2 else None
+            target = taken / file.part if len(limits.integers) == 2 else None
             staged[file] = _stage_file(
                 connection, settings, rows.number, file, limits, erased, target
             )
     return types
+
+
+def _reject_outside(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    staged: dict[NewFile, StagedFile],
+    properties: Properties,
+    erased: Tombstones,
+    taken: Path,
+) -> None:
+    """Read the files of a first run again that have ratings outside the scale that they show."""
+    if properties.scale is None:
+        return
+    low, high = properties.scale
+    limits = replace(_first_bounds(settings, properties.id_types), low=low, high=high)
+    for file, rows in staged.items():
+        outside = f"SELECT 1 FROM ({rows.ratings}) WHERE NOT {limits.hold} LIMIT 1"
+        if connection.execute(outside).fetchall():
+            target = taken / file.part if len(limits.integers) == 2 else None
+            staged[file] = _stage_file(
+                connection, settings, rows.number, file, limits, erased, target
+            )
+
+
+def _first_bounds(settings: Settings, types: Mapping[str, str]) -> Bounds:
+    """The bounds of a first run of which the types of ids are known."""
+    limits = bounds(settings, None, times.latest_now())
+    if settings.id_type != "auto":
+        return limits
+    integers = [column for column in ID_COLUMNS if types[column] == "integer"]
+    return replace(limits, integers=integers, advice=ADVICE)
+
+
+def _corrected(settings: Settings, properties: Properties) -> Properties:
+    """The properties with the ends of the scale that settings give; the store keeps them."""
+    ends = scale(settings, properties.scale)
+    if ends and properties.scale and ends != properties.scale:
+        log.warning(
+            "the scale changes from %g to %g into %g to %g, which the store keeps; ratings "
+            "outside the old scale were rejected by earlier runs and are not read again",
+            *(*properties.scale, *ends),
+        )
+    return replace(properties, scale=ends)
 
 
 def _write(

@@ -28,7 +28,12 @@ from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import rating_parts
-from cofi_jobs.store.current_ratings import RowCounts, drop_withdrawn, load_newest
+from cofi_jobs.store.current_ratings import (
+    RowCounts,
+    drop_outside,
+    drop_withdrawn,
+    load_newest,
+)
 from cofi_jobs.store.drops import drop_files
 from cofi_jobs.store.event_sums import load_sums
 from cofi_jobs.store.paths import readable_path
@@ -51,10 +56,12 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
     ):
+        ends = store.required_outcome(run_key, "ingest")["scale"]
         if feedback == "events":
             rows = load_sums(connection, parts, settings.event_half_life_days)
         else:
             rows = load_newest(connection, parts, settings.memory_limit_mb)
+        n_outside = drop_outside(connection, *ends) if ends else 0
         n_ratings = drop_withdrawn(connection)
         if not n_ratings:
             raise nothing
@@ -76,8 +83,18 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         n_users,
         len(batches),
     )
+    if n_outside:
+        log.warning(
+            "%d ratings of earlier runs are outside the scale %g to %g, so they do not count",
+            *(n_outside, *ends),
+        )
     sizes = {"n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
-    return {"batches": batches, **account(store, batches, rows), **sizes}
+    return {
+        "batches": batches,
+        **account(store, batches, rows),
+        "n_outside": n_outside,
+        **sizes,
+    }
 
 
 def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, int]:

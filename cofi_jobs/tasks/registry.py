@@ -39,7 +39,7 @@ NORMALIZE = Task(
     needs=("ingest",),
     counts=(
         *("n_read", "n_refused", "n_erased", "n_rows", "n_superseded", "n_withdrawn"),
-        *("n_ratings", "n_users", "n_items"),
+        *("n_outside", "n_ratings", "n_users", "n_items"),
     ),
 )
 TRAIN = Task(

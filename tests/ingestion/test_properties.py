@@ -74,6 +74,64 @@ def test_a_first_night_on_which_all_ratings_are_the_same_needs_a_scale(store: St
     assert counts(ingest(store, "night-1", "rating_low=1", "rating_high=5")) == (2, 2, 0)
 
 
+def many_ratings(*more: str) -> str:
+    """Enough ratings from 1 to 5 to know the scale, and more rows."""
+    rated = (f"{n // 20},{n % 20},{1 + n % 5},{10**9 + n}\n" for n in range(200))
+    return HEADER + "".join([*rated, *(f"{row}\n" for row in more)])
+
+
+@pytest.mark.parametrize("error", ["50", "-20", "1e6"])
+@pytest.mark.parametrize("ending", ["", "ann,1,4,1000000000\n"])
+def test_an_error_far_outside_does_not_make_the_scale(
+    error: str, ending: str, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(store, "a.csv", many_ratings(f"7,3,{error},1000000000") + ending)
+    outcome = ingest(store)
+    assert outcome["scale"] == [1, 5]
+    assert refused(store) == [
+        (f"rating is outside the scale 1 to 5: {float(error)}", f"7,3,{error},1000000000")
+    ]
+    assert outcome["rows_taken"] == 200 + bool(ending)
+    assert f"the rating {float(error):g}, which 1 of {201 + bool(ending)} rows have" in caplog.text
+
+
+def test_an_end_that_is_set_is_no_error(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    drop(store, "a.csv", many_ratings("7,3,50,1000000000"))
+    outcome = ingest(store, "night-1", "rating_high=50")
+    assert (outcome["scale"], outcome["rows_refused"]) == ([1, 50], 0)
+    assert "far outside" not in caplog.text
+
+
+def test_a_scale_that_is_corrected_in_one_run_is_kept(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(store, "a.csv", HEADER + "1,10,1,1\n2,20,50,2\n")
+    assert ingest(store, "night-1")["scale"] == [1, 50]
+    drop(store, "b.csv", HEADER + "1,20,5,3\n3,20,6,4\n")
+    assert ingest(store, "night-2", "rating_high=5")["scale"] == [1, 5]
+    assert "the scale changes from 1 to 50 into 1 to 5, which the store keeps" in caplog.text
+    assert [reason for reason, _ in refused(store, "night-2")] == [
+        "rating is outside the scale 1 to 5: 6.0"
+    ]
+    caplog.clear()
+    assert ingest(store, "night-3")["scale"] == [1, 5]
+    assert "the scale changes" not in caplog.text
+    properties = store.records.properties()
+    assert properties is not None
+    assert properties["scale"] == [1, 5]
+
+
+def test_ratings_outside_a_corrected_scale_do_not_count(store: Store) -> None:
+    drop(store, "a.csv", HEADER + "1,10,1,1\n2,20,50,2\n2,10,3,2\n3,20,4,3\n")
+    ingest(store, "night-1")
+    ingest(store, "night-2", "rating_high=5")
+    normalized = run_task("normalize", store, load_settings(), "night-2")
+    assert (normalized["n_outside"], normalized["n_ratings"]) == (1, 3)
+    assert normalized["n_read"] == 4
+    ratings = pq.read_table(store.table("night-2", "normalized") / "ratings.parquet")
+    assert sorted(ratings["rating"].to_pylist()) == [1, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("user_ids", "id_type"),
     [
@@ -171,6 +229,23 @@ def test_a_scale_and_id_type_given_on_the_first_night_are_kept(store: Store) -> 
     assert (outcome["rows_taken"], outcome["scale"]) == (1, [0, 10])
     with pytest.raises(DataError, match="found id_type integer, but the first run has fixed"):
         run_task("ingest", store, load_settings(["id_type=integer"]), "night-3")
+
+
+NO_RATINGS = {
+    "userId,movieId,rating,op\n1,2,,delete\n2,2,,d\n": (
+        "found no ratings, but 2 of 2 rows of which the op is a delete"
+    ),
+    HEADER: "found no rows",
+    HEADER + "1,2,x,1\n1,3,y,1\n1,4,,1\n": (
+        "found no ratings, but 2 of 3 rows of which the rating is not a number ('1,2,x,1')"
+    ),
+}
+
+
+@pytest.mark.parametrize("content", NO_RATINGS)
+def test_a_first_night_without_ratings_says_what_its_rows_are(content: str, store: Store) -> None:
+    drop(store, "a.csv", content)
+    assert failure(store).startswith(NO_RATINGS[content])
 
 
 IDS = [
