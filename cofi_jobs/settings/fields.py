@@ -34,10 +34,14 @@ class Settings(BaseModel):
     )
 
     rating_low: float | None = ingest(
-        None, "Lowest rating of the scale. Empty: taken from the first run's ratings and kept."
+        None,
+        "Lowest rating of the scale; given to one run, it corrects the store's scale. Empty: what "
+        "the store keeps, at first from the first run's ratings.",
     )
     rating_high: float | None = ingest(
-        None, "Highest rating of the scale. Empty: taken from the first run's ratings and kept."
+        None,
+        "Highest rating of the scale; given to one run, it corrects the store's scale. Empty: what "
+        "the store keeps, at first from the first run's ratings.",
     )
     feedback: Literal["auto", "ratings", "events"] = ingest(
         "auto",
