@@ -33,6 +33,7 @@ class Case:
 
 
 SETTINGS = ("rating_low=0.5", "rating_high=5", "max_rejected=1")  # those of a case come after them
+NO_SCALE = ("rating_low=", "rating_high=")  # the first run finds it
 TIME = 978300760
 ROWS: list[Row] = [(7, 42, 3.5, TIME), (8, 43, 4, TIME + 1)]
 UNTIMED: list[Row] = [(*row[:3], None) for row in ROWS]

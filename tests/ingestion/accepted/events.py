@@ -1,9 +1,8 @@
 """Cases: events, which are rows without a rating, or with a count."""
 
-from tests.ingestion.accepted.case import CSV, TIME, UNTIMED, Case
+from tests.ingestion.accepted.case import CSV, NO_SCALE, TIME, UNTIMED, Case
 
 ONCE = [(7, 42, 1, None), (8, 43, 1, None)]
-NO_SCALE = ("rating_low=", "rating_high=")
 EVENTS = [
     Case("no rating column: each row is an event", "a.csv", "user,item\n7,42\n8,43\n", ONCE),
     Case(

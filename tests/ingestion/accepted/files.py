@@ -1,6 +1,5 @@
-"""Cases: formats, compression, encodings, folders, names."""
+"""Cases: formats, JSON, folders, names."""
 
-import gzip
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -110,21 +109,6 @@ JSON = [
         "a.json",
         json.dumps(OBJECTS)[:-9],
         error="Malformed JSON",
-    ),
-]
-TEXT = [
-    Case("UTF-8 with a byte order mark", "a.csv", CSV.encode("utf-8-sig"), ROWS),
-    Case("lines that end in `\\r\\n`", "a.csv", CSV.replace("\n", "\r\n"), ROWS),
-    Case("no line end after the last line", "a.csv", CSV.removesuffix("\n"), ROWS),
-    Case("blank lines", "a.csv", CSV.replace("\n", "\n\n"), ROWS),
-]
-PACKED = [
-    Case("gzip", "a.csv.gz", gzip.compress(CSV.encode()), ROWS),
-    Case(
-        "gzip that was cut",
-        "a.csv.gz",
-        gzip.compress(CSV.encode())[:-9],
-        error="ended before the end-of-stream marker was reached",
     ),
 ]
 PARTS = [HEADER + row + "\n" for row in BODY.splitlines()]

@@ -1,6 +1,6 @@
 """The cases of all kinds, and their table in docs/operating.md."""
 
-from tests.ingestion.accepted import columns, events, files, values
+from tests.ingestion.accepted import columns, events, files, texts, values
 from tests.support.repository import ROOT
 
 DOCUMENT = ROOT / "docs" / "operating.md"
@@ -8,8 +8,8 @@ START, END = "<!-- accepted -->\n", "\n<!-- /accepted -->"
 KINDS = {
     "formats": files.FORMATS,
     "JSON": files.JSON,
-    "text": files.TEXT,
-    "packed": files.PACKED,
+    "text": texts.TEXT,
+    "packed": texts.PACKED,
     "folders, names": files.FOLDERS,
     "columns": columns.COLUMNS,
     "ids": values.IDS,
