@@ -57,6 +57,13 @@ JSON = [
         ROWS,
         {"line is not a JSON object": 1},
     ),
+    Case(
+        "a line of 1,000 `[`",
+        "a.jsonl",
+        JSON_LINES + "[" * 1000 + "\n",
+        ROWS,
+        {"line is not a JSON object": 1},
+    ),
     Case("an array on one line", "a.json", json.dumps(OBJECTS), ROWS),
     Case("an array over many lines", "a.json", json.dumps(OBJECTS, indent=2), ROWS),
     Case(
