@@ -14,6 +14,7 @@ KINDS = {
     "columns": columns.COLUMNS,
     "ids": values.IDS,
     "ratings": values.RATINGS,
+    "scale": values.SCALE,
     "times": values.TIMES,
     "events": events.EVENTS,
 }

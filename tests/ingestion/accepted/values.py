@@ -3,6 +3,7 @@
 from tests.ingestion.accepted.case import (
     CSV,
     HEADER,
+    NO_SCALE,
     ROWS,
     TIME,
     UNTIMED,
@@ -80,6 +81,25 @@ RATINGS = [
         with_rows(f"9,44,50,{TIME}"),
         ROWS,
         {"rating is outside the scale 0.5 to 5": 1},
+    ),
+]
+STARS: list[Row] = [(user, 42, 1 + user % 5, TIME) for user in range(1000)]
+FIFTY = HEADER + "".join(f"{user},42,{1 + user % 5},{TIME}\n" for user in range(1000))
+SCALE = [
+    Case(
+        "`50` among 1000 ratings from 1 to 5",
+        "a.csv",
+        FIFTY + f"9,43,50,{TIME}\n",
+        STARS,
+        {"rating is outside the scale 1 to 5": 1},
+        settings=NO_SCALE,
+    ),
+    Case(
+        "`50` among 1000 ratings from 1 to 5",
+        "a.csv",
+        FIFTY + f"9,43,50,{TIME}\n",
+        [*STARS, (9, 43, 50, TIME)],
+        settings=["rating_low=1", "rating_high=50"],
     ),
 ]
 DAYS = [(*row[:3], 978220800 + 86400 * number) for number, row in enumerate(ROWS)]
