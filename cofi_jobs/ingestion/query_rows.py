@@ -4,7 +4,8 @@ A column of the query, the watermark, tells what is new. A batch is an interval 
 (from, to]. `to` is the largest value in one snapshot of the database. The batch keeps `to`, so it
 counts only once the batch is complete. Transactions may commit late, so the last `source_overlap`
 seconds (or units) before `from` are read again. A rating that is read twice counts once, as one
-that is in two files does.
+that is in two files does. An event would count twice. So in a store of events nothing is read
+again; rows that are younger than `source_overlap` seconds wait for the next run instead.
 """
 
 import hashlib
@@ -106,7 +107,9 @@ def _extract(store: Store, settings: Settings, run_key: str, folder: Path) -> Ex
         for parameter in SESSION:
             session.execute(f"SET {parameter}")
         with session.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY"):
-            watermark = _read(session, query, settings, list(watermarks.values()), path)
+            adds_up = "events" in (settings.feedback, store.records.feedback())
+            last = list(watermarks.values())
+            watermark = _read(session, query, settings, last, adds_up, path)
             reads = [postgres.uri(address, *table) for table in session.rows(TABLES_READ)]
     if watermark is None:
         log.info("%s: no rows above the last watermark", name)
@@ -133,7 +136,9 @@ class _NewRows:
     kind      its type
     after     the largest of the last watermarks; NULL without any
     above     rows to be read: those above `after` and the overlap before it
-    due       rows not dated ahead: a clock that is ahead must not hide what comes until then
+    due       rows not dated ahead: a clock that is ahead must not hide what comes until then; of
+              events, rows older than the overlap
+    waiting   what the others are called in the log
     """
 
     source: str
@@ -142,18 +147,24 @@ class _NewRows:
     after: str
     above: str
     due: str
+    waiting: str = "more than a day ahead"
 
 
 def _read(
-    session: "postgres.Session", query: str, settings: Settings, last: Sequence[str], path: Path
+    session: "postgres.Session",
+    query: str,
+    settings: Settings,
+    last: Sequence[str],
+    adds_up: bool,
+    path: Path,
 ) -> str | None:
-    """Write the rows above the last watermarks, as text.
+    """Write the rows above the last watermarks, as text; `adds_up`: each row must come once.
 
     Returns the new watermark, None without new rows.
     """
     source = f"(\n{query}\n) AS source"
     columns = _columns(session, source, settings.source_watermark)
-    new = _new_rows(session, source, settings, last)
+    new = _new_rows(session, source, settings, last, adds_up)
     watermark = _new_watermark(session, new, settings.source_watermark)
     if watermark is None:
         return None
@@ -181,15 +192,23 @@ def _columns(session: "postgres.Session", source: str, watermark: str) -> list[s
 
 
 def _new_rows(
-    session: "postgres.Session", source: str, settings: Settings, last: Sequence[str]
+    session: "postgres.Session",
+    source: str,
+    settings: Settings,
+    last: Sequence[str],
+    adds_up: bool,
 ) -> _NewRows:
     value = sql.name(settings.source_watermark)
     [(kind,)] = session.rows(f"SELECT pg_typeof((SELECT {value} FROM {source} LIMIT 0))::text")
     marks = ", ".join(f"{sql.quote(mark)}::{kind}" for mark in last)
     after = f"greatest({marks})" if last else "NULL"
-    start = after
+    start, overlap = after, f"interval '{settings.source_overlap} seconds'"
+    if adds_up:
+        above = f"{value} > {after}" if last else "true"
+        due = f"{value} <= now() - {overlap}" if kind in TIMES else "true"
+        return _NewRows(source, value, kind, after, above, due, "younger than source_overlap")
     if kind in TIMES:
-        start = f"{after} - interval '{settings.source_overlap} seconds'"
+        start = f"{after} - {overlap}"
     elif kind in NUMBERS:
         # Of the column's type, else PostgreSQL would use no index.
         start = f"({after} - {settings.source_overlap})::{kind}"
@@ -215,9 +234,10 @@ def _new_watermark(session: "postgres.Session", new: _NewRows, column: str) -> s
         )
     if n_early:
         log.warning(
-            "%d rows of source_query whose %s is more than a day ahead are left until then",
+            "%d rows of source_query whose %s is %s are left until then",
             n_early,
             column,
+            new.waiting,
         )
     if watermark in ENDLESS:
         raise DataError(

@@ -505,3 +505,36 @@ def test_the_outcome_names_the_tables_of_the_query(store: Store, source: str):
     tables = ["postgres://localhost/fresh/public/old", "postgres://localhost/fresh/the%20shop/r"]
     assert ingest(store, "n1")["reads"] == tables
     assert ingest(store, "n2")["reads"] == tables, "also if there is nothing new"
+
+
+def test_an_event_is_read_once_and_waits_until_late_commits_are_in(store: Store, source: str):
+    chosen = settings(
+        source_query="SELECT user_id, item_id, updated_at FROM rating",
+        feedback="events",
+        source_overlap=3600,
+    )
+    old, young = "now() - interval '2 hours'", "now() - interval '10 minutes'"
+    add(source, (1, 10, 1), at=old)
+    add(source, (2, 10, 1), at=young)
+    assert ingest(store, "n1", chosen)["rows_taken"] == 1
+    assert ingest(store, "n2", chosen)["rows_taken"] == 0
+    add(source, (3, 10, 1), at="now() - interval '90 minutes'")  # committed late
+    execute(source, "UPDATE rating SET updated_at = now() - interval '61 minutes' "
+            "WHERE user_id = 2")  # fmt: skip
+    later = settings(source_query=chosen.source_query, feedback="auto")
+    assert ingest(store, "n3", later)["rows_taken"] == 2
+    assert current(store, "n3") == {(1, 10, 1.0), (2, 10, 1.0), (3, 10, 1.0)}
+
+
+def test_events_with_a_number_as_watermark_are_read_once(store: Store, source: str):
+    execute(source, "ALTER TABLE rating ADD id bigserial")
+    chosen = settings(
+        source_query="SELECT user_id, item_id, id FROM rating",
+        source_watermark="id",
+        feedback="events",
+    )
+    add(source, (1, 10, 1), (2, 10, 1))
+    assert ingest(store, "n1", chosen)["rows_taken"] == 2
+    add(source, (3, 10, 1))
+    assert ingest(store, "n2", chosen)["rows_taken"] == 1
+    assert {count for _, _, count in current(store, "n2")} == {1}
