@@ -42,10 +42,11 @@ ITEMS: Tiers = (
 )
 RATINGS: Tiers = (
     _words("""
-        rating stars score overall ratings star grade mark points starrating overallrating
+        rating stars score overall ratings star starrating overallrating
         ratingvalue ratingscore ratinggiven userrating userscore itemrating movierating filmrating
         bookrating productrating gamerating animerating songrating reviewrating reviewscore
         reviewstars reviewoverall customerrating myrating myscore yourrating"""),
+    _words("grade mark points"),
 )
 COUNTS: Tiers = (
     _words("""
