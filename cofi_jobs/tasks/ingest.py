@@ -96,9 +96,9 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         staged = _stage(connection, settings, batch, known, erased, taken)
         properties = known
         if properties is None:
-            types = _fix_id_types(connection, settings, staged, erased, taken)
-            properties = first_properties(store, settings, connection, [*staged.values()], types)
-            _reject_outside(connection, settings, staged, properties, erased, taken)
+            properties = _first_properties(
+                connection, store, settings, run_key, staged, erased, folders
+            )
         properties = _corrected(settings, properties)
         ends = properties.scale
         written = _write(connection, staged, properties.id_types, ends, folders)
@@ -194,6 +194,30 @@ def _stage_file(
     if erased.users:
         staging.reject_erased(connection, staged, erased)
     return staged
+
+
+def _first_properties(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    settings: Settings,
+    run_key: str,
+    staged: dict[NewFile, StagedFile],
+    erased: Tombstones,
+    folders: _Folders,
+) -> Properties:
+    """The properties that the files of a first run show; the files are judged by them.
+
+    Raises DataError if the files show none. If most rows were rejected, the error says why.
+    """
+    types = _fix_id_types(connection, settings, staged, erased, folders.taken)
+    try:
+        properties = first_properties(store, settings, connection, [*staged.values()], types)
+    except DataError:
+        records = _write(connection, staged, types, None, folders)
+        _check_rejected(store, settings, run_key, records, folders.rejected)
+        raise
+    _reject_outside(connection, settings, staged, properties, erased, folders.taken)
+    return properties
 
 
 def _fix_id_types(

@@ -248,6 +248,18 @@ def test_a_first_night_without_ratings_says_what_its_rows_are(content: str, stor
     assert failure(store).startswith(NO_RATINGS[content])
 
 
+def test_a_first_night_says_what_made_it_fail_and_shows_the_rows(store: Store) -> None:
+    lines = [f"{user},10,{1 + user % 5},31.12.{2000 + user}" for user in range(9)]
+    drop(store, "a.csv", HEADER + "\n".join([*lines, "9,10,4,2001-12-31"]) + "\n")
+    with pytest.raises(DataError) as caught:
+        ingest(store, "night-1", "max_rejected=0.5")
+    assert "found 9 of 10 rows to be rejected" in str(caught.value)
+    assert "timestamp is unreadable (9)" in str(caught.value)
+    [part] = store.rejected("night-1").glob("*.parquet")
+    assert pq.ParquetFile(part).read()["raw"].to_pylist() == lines
+    assert not store.batches()
+
+
 IDS = [
     "Smith, J",
     "two  words",
