@@ -18,6 +18,7 @@ from cofi_jobs.store.open import open_store
 from cofi_jobs.store.reader import ArrowRun
 from cofi_jobs.store.store import Store
 
+LONGEST_NAME = 200  # characters
 INTEGERS = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
 
 
@@ -105,6 +106,11 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def item_names(items: pd.DataFrame) -> pd.Series:
-    """What people call each of a run's items: the title, "item <id>" for an item without one."""
-    titles = items["title"].fillna("")
+    """What people call each of a run's items: the title, "item <id>" for an item without one.
+
+    On one line, without control characters, and cut if it is very long.
+    """
+    titles = items["title"].fillna("").str.replace(r"[\s\x00-\x1f\x7f-\x9f]+", " ", regex=True)
+    cut = titles.str.slice(0, LONGEST_NAME - 1) + "…"
+    titles = titles.where(titles.str.len() <= LONGEST_NAME, cut)
     return titles.where(titles != "", "item " + items["item_id"].astype(str))

@@ -41,6 +41,8 @@ from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
+FEW_MATCHES = 0.05  # share of the catalogue's items, or of the rated ones, that raises a warning
+
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Normalize the newest rating of each (user, item) over all batches up to this run's.
@@ -180,17 +182,16 @@ def _read_catalogue(
 ) -> None:
     """Make the table `catalogue`: titles and groups of items from the files in catalogue/.
 
-    Of two rows for one item that of the later file counts.
+    Of two rows for one item the last one of the later file counts.
     """
     connection.execute(
-        "CREATE TEMP TABLE named "
-        "(catalogue_id VARCHAR, title VARCHAR, groups VARCHAR, file INTEGER)"
+        "CREATE TEMP TABLE named (catalogue_id VARCHAR, title VARCHAR, groups VARCHAR)"
     )
-    for number, path in enumerate(drop_files(store.catalogue)):
+    for path in drop_files(store.catalogue):
         readable_path(path)
         try:
             rows = catalogue(connection, path, settings)
-            connection.execute(f"INSERT INTO named SELECT *, {number} FROM ({rows})")
+            connection.execute(f"INSERT INTO named {rows}")
             if is_text(path):
                 check_quotes(connection, path)
                 [(malformed,)] = connection.execute(
@@ -208,4 +209,19 @@ def _read_catalogue(
     connection.execute("""
         CREATE TEMP VIEW catalogue AS
         SELECT DISTINCT ON (catalogue_id) catalogue_id, title, groups FROM named
-        ORDER BY catalogue_id, file DESC, title""")
+        ORDER BY catalogue_id, named.rowid DESC""")
+    _warn_of_other_ids(connection)
+
+
+def _warn_of_other_ids(connection: duckdb.DuckDBPyConnection) -> None:
+    """Warn if nearly no id of the catalogue is that of a rated item, such as "007" and 7."""
+    [(n_named, n_items, n_matched, named, item)] = connection.execute("""
+        SELECT (SELECT count(*) FROM catalogue), count(*), count(catalogue_id),
+            (SELECT min(catalogue_id) FROM catalogue), min(item_id::VARCHAR)
+        FROM items LEFT JOIN catalogue ON catalogue_id = item_id::VARCHAR""").fetchall()
+    if n_matched < FEW_MATCHES * min(n_named, n_items):
+        log.warning(
+            "the catalogue names %d items, but only %d of the %d rated ones: its ids are such as "
+            "%r, those of ratings such as %r",
+            *(n_named, n_matched, n_items, named, item),
+        )

@@ -1,8 +1,11 @@
 """Catalogues give ids, titles and groups."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError
@@ -86,3 +89,51 @@ def test_a_catalogue_with_two_columns_of_ids_is_an_error_that_names_both(tmp_pat
     with pytest.raises(DataError, match=r"'artist_id', 'track_id'.*set item_column"):
         read_catalogue(path)
     assert read_catalogue(path, "item_column=artist_id") == [("2", "Hey", None)]
+
+
+ITEMS = [
+    {"item_id": 1, "title": "<b>One</b> &amp; more", "genres": ["Drama", "Sci|Fi"]},
+    {"item_id": "007", "title": "x" * 10_000, "genres": "Drama|Comedy"},
+    {"item_id": 3, "title": "Three", "genres": [{"id": 1, "name": "Drama"}, {"name": "Crime"}]},
+    {"item_id": 4, "title": None},
+]
+ROWS = [
+    ("1", "<b>One</b> &amp; more", "Drama|Sci/Fi"),
+    ("007", "x" * 10_000, "Drama|Comedy"),
+    ("3", "Three", "Drama|Crime"),
+    ("4", None, None),
+]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "".join(json.dumps(item) + "\n" for item in ITEMS),
+        json.dumps(ITEMS),
+        json.dumps(ITEMS, indent=2),
+        "no object\n" + "".join(json.dumps(item) + "\n" for item in ITEMS),
+    ],
+)
+def test_a_catalogue_in_json_may_be_lines_or_an_array_with_lists_of_groups(
+    content: str, tmp_path: Path
+) -> None:
+    assert read_catalogue(write(tmp_path / "items.json", content)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (pa.array([["Drama", "Crime"], [], None]), ["Drama|Crime", "", None]),
+        (pa.array([["Sci|Fi", None], ["a"], ["b"]], pa.large_list(pa.string())),
+         ["Sci/Fi", "a", "b"]),
+        (pa.array([[{"name": "Drama", "id": 1}], [], None]), ["Drama", "", None]),
+        (pa.array([[1, 2], [], None]), ["1|2", "", None]),
+        (pa.array(["Drama|Crime", "", None]).dictionary_encode(), ["Drama|Crime", "", None]),
+    ],
+)  # fmt: skip
+def test_a_list_in_parquet_is_groups(
+    groups: pa.Array, expected: list[str | None], tmp_path: Path
+) -> None:
+    table = pa.table({"id": ["1", "2", "3"], "title": ["a", "b", "c"], "genres": groups})
+    pq.write_table(table, tmp_path / "items.parquet")
+    assert [row[2] for row in read_catalogue(tmp_path / "items.parquet")] == expected

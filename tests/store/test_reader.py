@@ -238,3 +238,11 @@ def test_every_column_is_described_in_the_file_for_any_reader(
     query = f"SELECT decode(key), decode(value) FROM parquet_kv_metadata('{path}')"
     described = dict(duckdb.execute(query).fetchall())
     assert all(len(described[name]) > 10 for name in pq.read_schema(path).names)
+
+
+def test_names_of_items_are_short_lines_and_the_tables_keep_the_titles() -> None:
+    titles = ["Two\nlines \x1b[31m", "<b>One</b> &amp;", "x" * 201, "y" * 200, "", None]
+    items = pd.DataFrame({"item_id": range(6), "title": titles})
+    names = ["Two lines [31m", "<b>One</b> &amp;", "x" * 199 + "…", "y" * 200, "item 4", "item 5"]
+    assert read.item_names(items).tolist() == names
+    assert items["title"].tolist()[:5] == titles[:5]

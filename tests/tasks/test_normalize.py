@@ -378,6 +378,27 @@ def test_of_two_catalogues_the_later_one_by_name_counts(store: Store) -> None:
     assert dict(zip(items["item_id"], items["title"], strict=True)) == {"007": "Bond", "x": "new"}
 
 
+def test_of_two_rows_for_an_item_the_last_one_counts(store: Store) -> None:
+    ingest_night(store, "night-0", frame(("a", "x", 3.0, 5), ("b", "x", 4.0, 6)))
+    (store.catalogue / "1.csv").write_text("item_id,title\nx,first\nx,zweite\nx,last\n")
+    normalize(store, "night-0")
+    assert tables(store, "night-0")["items"]["title"].tolist() == ["last"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "warned"), [(["007", "008"], True), (["7", "8"], False), (["7"], False), ([], False)]
+)
+def test_a_catalogue_of_other_ids_is_warned_of(
+    ids: list[str], warned: bool, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    ingest_night(store, "night-0", frame((1, 7, 3.0, 5), (2, 8, 4.0, 6)))
+    (store.catalogue / "1.csv").write_text(
+        "item_id,title\n" + "".join(f"{item},title\n" for item in ids)
+    )
+    normalize(store, "night-0")
+    assert ("its ids are such as '007', those of ratings such as '7'" in caplog.text) == warned
+
+
 def test_a_catalogue_that_cannot_be_read_is_an_error_that_names_it(store: Store) -> None:
     ingest_night(store, "night-0", random_ratings())
     (store.catalogue / "movies.csv").write_text("a,b\n1,2\n")
