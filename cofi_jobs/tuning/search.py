@@ -15,7 +15,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.distributions import distributions, nearest
 from cofi_jobs.tuning.measure import measure, measure_over_seeds, tuned_for
 from cofi_jobs.tuning.parts import Part
-from cofi_jobs.tuning.space import SPACE, ModelName
+from cofi_jobs.tuning.space import ONLY_OF_EVENTS, SPACE, ModelName
 from cofi_jobs.tuning.study import Direction, Params, best, n_trials, open_study, search
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ def tune_model(
 
     `settings` are where the search begins. The trials are kept in a file of the folder `studies`.
     """
-    reaches = {name: reach for name, reach in SPACE[model].items() if name not in explicit}
+    fixed = explicit if part.scale is None else explicit.union(ONLY_OF_EVENTS)
+    reaches = {name: reach for name, reach in SPACE[model].items() if name not in fixed}
     space = distributions(reaches, settings)
     if not space:
         return SearchResult({})
@@ -120,7 +121,7 @@ def _matters(name: str, model: ModelName) -> bool:
     return (
         name in SHARED
         or name.startswith(("test_", f"{model}_"))
-        or (model == "ranking" and name == "ndcg_at")
+        or (model == "ranking" and name in ("ndcg_at", "confidence"))
     )
 
 

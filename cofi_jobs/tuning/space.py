@@ -34,6 +34,7 @@ SPACE: dict[ModelName, dict[str, Reach]] = {
         "ranking_lambda": Factor(3),
         "ranking_nu": Offset(0.3),
         "ranking_learning_rate": Factor(2),
+        "confidence": Factor(3),
     },
     "rating": {
         "rating_lambda": Factor(3),
@@ -42,4 +43,5 @@ SPACE: dict[ModelName, dict[str, Reach]] = {
         "rating_learning_rate": Factor(2),
     },
 }
+ONLY_OF_EVENTS = ("confidence",)
 NAMES = tuple(name for reaches in SPACE.values() for name in reaches)

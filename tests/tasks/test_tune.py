@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cofi_jobs.cli.show.tuning import tuning
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import tune
@@ -163,7 +164,9 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
     content = store_.records.tuned()
     assert content is not None
     assert content["settings"] == outcome["found"]
-    assert set(content["settings"]) == set(NAMES) - {"n_factors"}, "all that is not explicit"
+    assert set(content["settings"]) == set(NAMES) - {"n_factors", "confidence"}, (
+        "all that is not explicit"
+    )
     assert (content["run_key"], content["studies"]) == ("n1", sorted(studies(store_)))
     for measure, sign in (("rmse", -1), ("ndcg@10", 1)):
         measure_values = content["measures"][measure]
@@ -187,6 +190,25 @@ def test_what_is_worse_where_tuning_never_looked_is_not_written(store_: Store, m
     assert outcome["found"] != outcome["before"]
     assert outcome["written"] is False
     assert store_.records.tuned() == before
+
+
+def test_of_events_only_the_ranking_model_is_tuned(tmp_path: Path, monkeypatch):
+    events = tasteful_ratings().drop(columns="rating").assign(plays=2)
+    store = prepared(tmp_path / "store", events)
+    stop_after(monkeypatch, 3)
+    outcome = run_task("tune", store, load_settings(EXPLICIT), "n1")
+    assert list(outcome["trials"]) == ["ranking"]
+    assert set(outcome["measures"]) == {"ndcg@10", "recall@20"}
+    assert "confidence" in outcome["found"]
+    assert not [name for name in outcome["found"] if name.startswith("rating_")]
+    tuning(outcome, store)
+
+
+def test_of_ratings_no_confidence_is_tuned(store_: Store, monkeypatch):
+    stop_after(monkeypatch, 1)
+    outcome = run_task("tune", store_, load_settings(EXPLICIT), "n1")
+    assert list(outcome["trials"]) == ["ranking", "rating"]
+    assert "confidence" not in outcome["found"]
 
 
 def test_old_studies_are_removed(store_: Store, monkeypatch):
