@@ -10,8 +10,8 @@ from cofi_jobs.core.errors import CofiError
 from cofi_jobs.erasure.matching import as_word
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
+from cofi_jobs.ingestion.rejects import LINES, forget_rejects
 from cofi_jobs.ingestion.staging import ERASED
-from cofi_jobs.ingestion.text_table import forget_rejects
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.settings.schema import section
@@ -107,9 +107,12 @@ def _count_rows(
             {"users": list(users), "pattern": pattern.pattern},
         ).fetchall()
         if is_text(path):
-            malformed = connection.execute("SELECT csv_line FROM reject_errors").fetchall()
+            [(n_malformed,)] = connection.execute(
+                f"SELECT count(*) FROM {LINES} WHERE regexp_matches(raw, $pattern)",
+                {"pattern": pattern.pattern},
+            ).fetchall()
             forget_rejects(connection)
-            count += sum(bool(pattern.search(line or "")) for (line,) in malformed)
+            count += n_malformed
         return count
     except (CofiError, duckdb.Error):
         return None

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import duckdb
 
-from cofi_jobs.ingestion import json_lines
 from cofi_jobs.ingestion.columns import ABSENT, choose_catalogue_columns
 from cofi_jobs.ingestion.csv_files import U_ITEM_COLUMNS, U_ITEM_GENRES, csv_table
-from cofi_jobs.ingestion.json_records import json_records, pointer
-from cofi_jobs.ingestion.packed import extension
-from cofi_jobs.ingestion.parquet_files import EXTENSIONS, is_nested, parquet_table
+from cofi_jobs.ingestion.json_records import is_json, json_records, pointer
+from cofi_jobs.ingestion.packed import is_parquet
+from cofi_jobs.ingestion.parquet_files import is_nested, parquet_table
 from cofi_jobs.ingestion.rating_file import clean, clean_id
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -17,11 +16,11 @@ from cofi_jobs.store import sql
 
 def catalogue(connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings) -> str:
     """SELECT of item_id, title and groups (separated by "|"), all text, from a file of items."""
-    if extension(path) in EXTENSIONS:
+    if is_parquet(path):
         return _of_parquet(connection, path, settings)
-    if extension(path) in json_lines.EXTENSIONS:
+    if is_json(path):
         return _of_json(connection, path, settings)
-    table = csv_table(path, ("item_id", "title", "groups"))
+    table = csv_table(connection, path, ("item_id", "title", "groups"), settings)
     relation, columns = table.relation(), table.columns
     if columns == U_ITEM_COLUMNS:
         flags = ", ".join(
@@ -42,7 +41,7 @@ def _of_parquet(connection: duckdb.DuckDBPyConnection, path: Path, settings: Set
 
 
 def _of_json(connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings) -> str:
-    records = json_records(path)
+    records = json_records(connection, path, settings)
     keys, _ = records.shapes(connection, path, lambda _: False)
     chosen = choose_catalogue_columns(path, keys, settings)
     cells = {name: f"json_extract_string(object, {pointer(key)})" for name, key in chosen.items()}

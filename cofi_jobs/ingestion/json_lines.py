@@ -16,7 +16,6 @@ from cofi_jobs.ingestion.known_columns import RATING_COLUMNS
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.settings.fields import Settings
 
-EXTENSIONS = (".jsonl", ".ndjson", ".json")
 NO_ID = "('OBJECT', 'ARRAY', 'BOOLEAN')"  # types of values that are no ids
 
 
@@ -25,7 +24,7 @@ def ratings(connection: duckdb.DuckDBPyConnection, path: Path, settings: Setting
 
     Raises DataError if it has no keys of ratings, or an object has two keys for the same.
     """
-    records = json_records(path)
+    records = json_records(connection, path, settings)
     keys, shapes = records.shapes(connection, path, partial(is_known, settings=settings))
     chosen = choose_rating_keys(path, keys, shapes, settings)
     places = {key: n for n, key in enumerate((k for ks in chosen.values() for k in ks), start=1)}

@@ -6,6 +6,7 @@ are broken, nobody knows where the next record begins, so nothing is taken.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ from pathlib import Path
 import duckdb
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.ingestion.packed import compression, open_unpacked
+from cofi_jobs.ingestion.clean_text import utf8_text
+from cofi_jobs.ingestion.packed import compression, extension, open_unpacked
+from cofi_jobs.ingestion.text_lines import first_line, read_encoding
 from cofi_jobs.ingestion.text_table import text_table
+from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
+EXTENSIONS = (".jsonl", ".ndjson", ".json")
 LINES, ARRAY, OBJECTS = "lines", "array", "unstructured"  # the last two as DuckDB calls them
 START = 1 << 16  # bytes that show which it is
 NO_SEPARATOR = "\x01"  # JSON escapes it, so a line is one cell
@@ -24,10 +29,19 @@ MOST_KEYS = 10_000
 MOST_SHAPES = 1000
 
 
+def is_json(path: Path) -> bool:
+    """Whether a text file has JSON, by its name or its first line."""
+    if extension(path) in EXTENSIONS:
+        return True
+    line, _ = first_line(path, read_encoding(path, "auto"))
+    return re.match(r'\s*\[?\s*\{\s*("|$)', line) is not None
+
+
 def layout(path: Path) -> str:
     """How a JSON file holds its records: LINES, ARRAY or OBJECTS."""
+    encoding = read_encoding(path, "auto")
     with open_unpacked(path) as file:
-        return _layout(file.read(START).decode("utf-8-sig", errors="replace").lstrip())
+        return _layout(encoding.decoder().decode(file.read(START)).lstrip())
 
 
 def _layout(start: str) -> str:
@@ -85,14 +99,16 @@ class JsonRecords:
         return keys, sorted(shape for (shape,) in shapes)
 
 
-def json_records(path: Path) -> JsonRecords:
+def json_records(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings
+) -> JsonRecords:
     """The records of a JSON file."""
     how = layout(path)
     if how == LINES:
-        lines = text_table(path, ("c0",), NO_SEPARATOR, header=False, quote="").relation()
-        records = f"SELECT c0 AS record FROM {lines} WHERE trim(c0) != ''"
+        lines = text_table(connection, path, ("c0",), NO_SEPARATOR, False, "", settings)
+        records = f"SELECT c0 AS record FROM {lines.relation()} WHERE trim(c0) != ''"
     else:
-        records = f"SELECT json::VARCHAR AS record FROM {_documents(path, how)}"
+        records = f"SELECT json::VARCHAR AS record FROM {_documents(utf8_text(connection, path, settings), how)}"
     is_object = "CASE WHEN json_type(record) = 'OBJECT' THEN record END"
     table = (
         f"(SELECT *, CASE WHEN json_valid(record) THEN {is_object} END AS object FROM ({records}))"

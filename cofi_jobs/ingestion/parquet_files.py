@@ -15,7 +15,6 @@ from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
-EXTENSIONS = (".parquet", ".pq")
 # Whole numbers beyond these may be others, rounded.
 EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24}
 NO_ID = ("BOOLEAN", "STRUCT", "MAP", "UNION", "VARIANT")

@@ -26,7 +26,8 @@ import numpy as np
 from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.packed import open_unpacked
 from cofi_jobs.ingestion.rating_file import RatingFile
-from cofi_jobs.ingestion.text_table import TextTable, forget_rejects
+from cofi_jobs.ingestion.rejects import forget_rejects
+from cofi_jobs.ingestion.text_table import TextTable
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.store import sql
 

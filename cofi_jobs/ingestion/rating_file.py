@@ -10,6 +10,8 @@ from cofi_jobs.ingestion.text_table import TextTable
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 
+MOST_SHOWN = 200  # columns in the text of a record; a step with more of them is slow in DuckDB
+
 
 @dataclass(frozen=True)
 class RatingFile:
@@ -81,10 +83,11 @@ def of_columns(
 ) -> RatingFile:
     """A file of a format that has columns.
 
-    `raw` has the cells of all columns between separators.
+    `raw` has the cells of all columns between separators; of very many columns, those of ratings.
     """
     chosen = choose_rating_columns(path, columns, settings)
-    numbers = range(len(columns))
+    shown = columns if len(columns) <= MOST_SHOWN else list(chosen.values())
+    numbers = [number for number, column in enumerate(columns) if column in shown]
     names = ", ".join(f"{sql.name(columns[number])} AS c{number}" for number in numbers)
     texts = ", ".join(f"coalesce(CAST(c{number} AS VARCHAR), '')" for number in numbers)
     fields = {

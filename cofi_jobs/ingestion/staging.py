@@ -21,7 +21,7 @@ from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
 from cofi_jobs.ingestion.rating_file import RatingFile
-from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
+from cofi_jobs.ingestion.rejects import LINES, check_quotes, forget_rejects
 from cofi_jobs.ingestion.verdicts import OUTSIDE, Bounds, number_of, verdicts
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -33,6 +33,7 @@ COLUMNS = "user_number BIGINT, item_number BIGINT, value FLOAT, time TIMESTAMPTZ
 VIEW = """
     SELECT user_number, item_number, value, time, texts[1] AS user_id, texts[2] AS item_id,
         texts[3] AS reason, texts[4] AS raw, coalesce(texts[5]::BIGINT, rowid + 1) AS row"""
+LINES_AT_A_TIME = 10_000
 ERASED = "erased"  # the reason of rows of erased users
 
 
@@ -174,11 +175,9 @@ def _insert(
     connection.execute(f"INSERT INTO {staged.table} BY NAME {rows}")
     if is_text(path):
         check_quotes(connection, path)
-        reason = "'line is malformed: ' || lower(first(error_type)::VARCHAR)"
         connection.execute(f"""
             INSERT INTO {staged.table} BY NAME
-            SELECT [NULL, NULL, {reason}, first(csv_line), line::VARCHAR] AS texts
-            FROM reject_errors WHERE error_type != 'CAST' GROUP BY line ORDER BY line""")
+            SELECT [NULL, NULL, reason, raw, line::VARCHAR] AS texts FROM {LINES} ORDER BY line""")
         forget_rejects(connection)
 
 
@@ -206,8 +205,11 @@ def reject_erased(
     # Lines that could not be taken apart: whose they are is unknown.
     lines = connection.execute(f"""
         SELECT rowid, texts[4] FROM {staged.table}
-        WHERE user_number IS NULL AND texts[1] IS NULL AND texts[4] IS NOT NULL""").fetchall()
-    rows = ", ".join(str(row) for row, raw in lines if erased.may_be_in(raw))
+        WHERE user_number IS NULL AND texts[1] IS NULL AND texts[4] IS NOT NULL""")
+    of_erased = []
+    while batch := lines.fetchmany(LINES_AT_A_TIME):
+        of_erased += [str(row) for row, raw in batch if erased.may_be_in(raw)]
+    rows = ", ".join(of_erased)
     if rows:
         connection.execute(f"UPDATE {staged.table} SET texts = {nameless} WHERE rowid IN ({rows})")
 

@@ -93,6 +93,11 @@ class Settings(BaseModel):
         "auto",
         "What times that are numbers mean. auto: found for each file from all of its times.",
     )
+    encoding: str = ingest(
+        "auto",
+        "Encoding of text files without a byte order mark, such as windows-1252 or shift_jis. "
+        "auto: UTF-8; UTF-16 and Windows-1252 are recognised.",
+    )
     max_rejected: float = ingest(
         0.5,
         "Share of a run's rows that may be rejected. If more are, nothing is accepted.",

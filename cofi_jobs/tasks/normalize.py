@@ -23,7 +23,7 @@ from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.scale import Feedback
 from cofi_jobs.ingestion.catalogue import catalogue
 from cofi_jobs.ingestion.formats import is_text
-from cofi_jobs.ingestion.text_table import check_quotes, forget_rejects
+from cofi_jobs.ingestion.rejects import LINES, check_quotes, forget_rejects
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -194,9 +194,7 @@ def _read_catalogue(
             connection.execute(f"INSERT INTO named {rows}")
             if is_text(path):
                 check_quotes(connection, path)
-                [(malformed,)] = connection.execute(
-                    "SELECT count(DISTINCT line) FROM reject_errors"
-                ).fetchall()
+                [(malformed,)] = connection.execute(f"SELECT count(*) FROM {LINES}").fetchall()
                 if malformed:
                     log.warning(
                         "%s: %d malformed lines of the catalogue were passed over", path, malformed
