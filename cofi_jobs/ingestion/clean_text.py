@@ -31,7 +31,7 @@ DUCKDB_UNPACKS = ("none", "gzip", "zstd")
 EVERY = 1 << 16  # bytes, of which a sample is looked at
 SAMPLE = 1 << 10  # bytes
 # What DuckDB may keep of malformed lines, in bytes.
-MOST_MALFORMED = 100_000_000
+MOST_KEPT = 100_000_000
 PER_MALFORMED = 5000
 BATCH = 10_000  # records that are kept out, at a time
 BATCH_CHARACTERS = 1 << 22
@@ -106,42 +106,38 @@ def is_clean(file: Unpacked, shape: Shape, encoding: Encoding) -> bool:
     if not encoding.extends_ascii:
         return False
     decoder = codecs.getincrementaldecoder("utf-8")()
-    n_cost = n_open = 0
-    line_ends = set()
+    line_ends: set[str] = set()
+    n_open = n_kept = 0
     while block := file.read(BLOCK):
         if block.endswith(b"\r"):
             block += file.read(1)
         if not block.isascii() or decoder.getstate()[0]:
+            if not encoding.is_utf8:
+                return False
             try:
                 decoder.decode(block)
             except UnicodeDecodeError:
                 return False
-            if not encoding.is_utf8:
-                return False
-        line_ends.add(_line_end(block))
+        line_ends |= _line_ends(block)
         n_open = 0 if b"\n" in block else n_open + len(block)
-        n_cost += _cost_of_malformed(block, shape)
-        if (
-            len(line_ends - {""}) > 1
-            or n_open >= BLOCK
-            or b"\0" in block
-            or n_cost > MOST_MALFORMED
-        ):
+        n_kept += _kept_of_malformed(block, shape)
+        if len(line_ends) > 1 or n_open >= BLOCK or b"\0" in block or n_kept > MOST_KEPT:
             return False
     return not decoder.getstate()[0]
 
 
-def _line_end(block: bytes) -> str:
-    """The only kind of line end in a block, "" without one, "mixed" if there are others."""
+def _line_ends(block: bytes) -> set[str]:
+    """The kinds of line ends in a block that does not end within one."""
     if b"\r" not in block:
-        return "\n" if b"\n" in block else ""
+        return {"\n"} if b"\n" in block else set()
     n_pairs = block.count(b"\r\n")
-    return "\r\n" if n_pairs == block.count(b"\r") == block.count(b"\n") else "mixed"
+    n_returns, n_newlines = block.count(b"\r"), block.count(b"\n")
+    return {"\r\n"} if n_pairs == n_returns == n_newlines else {"\r", "\n"}
 
 
-def _cost_of_malformed(block: bytes, shape: Shape) -> int:
+def _kept_of_malformed(block: bytes, shape: Shape) -> int:
     """What DuckDB would keep of the malformed lines of a block, in bytes, by samples."""
-    cost = 0
+    n_kept = 0
     for start in range(0, len(block), EVERY):
         begin = block.find(b"\n", start) + 1
         end = block.find(b"\n", begin + SAMPLE) if begin else -1
@@ -150,8 +146,8 @@ def _cost_of_malformed(block: bytes, shape: Shape) -> int:
         if malformed:
             n_bytes = (end if end > 0 else len(block)) - begin
             kept = sum(PER_MALFORMED + len(line) for line in malformed)
-            cost += kept * min(EVERY, len(block)) // n_bytes
-    return cost
+            n_kept += kept * min(EVERY, len(block)) // n_bytes
+    return n_kept
 
 
 def _is_malformed(line: str, shape: Shape) -> bool:

@@ -24,7 +24,7 @@ SEPARATORS = (",", "\t", ";", "|")
 MOST_COLUMNS = 10_000
 # A cell that is no name of a column: a number, an id of many digits, a day, an address, a UUID.
 DATA = re.compile(
-    r"[+-]?[0-9]+([.,][0-9]+)?|.*[0-9]{4}.*|.*[0-9]-[0-9].*|.*@.*|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}"
+    r"[+-]?[0-9][0-9 .,]*|.*[0-9]{4}.*|.*[0-9]-[0-9].*|.*@.*|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}"
 )
 # MovieLens 100k, u.item: separated by bars, no header; the last 19 columns are flags, one for each
 # genre.

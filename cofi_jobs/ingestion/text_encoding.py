@@ -22,6 +22,7 @@ NAMES = {
     "utf-16-be": "UTF-16",
     "cp1252": "Windows-1252",
 }
+SEVEN_BITS = bytes(range(128)) + b"\x1b$B&!\x1b(B"  # with an escape to Japanese
 # A lone surrogate stands in a text for bytes that are none in its encoding: no other text has one.
 BROKEN = "\udcff"
 codecs.register_error("cofi_broken", lambda error: (BROKEN, error.end))  # type: ignore[attr-defined]
@@ -54,8 +55,7 @@ class Encoding:
     @property
     def extends_ascii(self) -> bool:
         """Whether a text of ASCII has the same bytes in this encoding."""
-        ascii_bytes = bytes(range(128))
-        return ascii_bytes.decode(self.codec, errors="replace") == ascii_bytes.decode("ascii")
+        return SEVEN_BITS.decode(self.codec, errors="replace") == SEVEN_BITS.decode("ascii")
 
 
 UTF8 = Encoding("utf-8-sig", is_certain=False)

@@ -8,7 +8,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.packed import HEAD, Unpacked, check_is_text, open_unpacked
 from cofi_jobs.ingestion.text_encoding import BLOCK, Encoding, first_encoding
 
-LONGEST_HEADER = 1 << 17  # characters; that of Python's csv module for a cell
+LONGEST_HEADER = 1 << 20  # characters
 SHOWN = 1000  # characters of a line that is too long
 # A lone surrogate, as BROKEN is one, at the end of the start of a line that is too long.
 CUT = "\udcfe"
