@@ -19,7 +19,14 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import rejects
 from cofi_jobs.ingestion.packed import Unpacked, compression, open_unpacked
 from cofi_jobs.ingestion.records import Record, Shape, UnclosedQuoteError, records
-from cofi_jobs.ingestion.text_encoding import BLOCK, BROKEN, UTF8, WINDOWS, Encoding, encoding_of_lines
+from cofi_jobs.ingestion.text_encoding import (
+    BLOCK,
+    BROKEN,
+    UTF8,
+    WINDOWS,
+    Encoding,
+    encoding_of_lines,
+)
 from cofi_jobs.ingestion.text_lines import first_line, lines, read_encoding
 from cofi_jobs.settings.fields import Settings
 

@@ -14,7 +14,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.scale import Feedback
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
-from cofi_jobs.ingestion.text_table import forget_rejects
+from cofi_jobs.ingestion.rejects import forget_rejects
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
 

@@ -108,7 +108,8 @@ def json_records(
         lines = text_table(connection, path, ("c0",), NO_SEPARATOR, False, "", settings)
         records = f"SELECT c0 AS record FROM {lines.relation()} WHERE trim(c0) != ''"
     else:
-        records = f"SELECT json::VARCHAR AS record FROM {_documents(utf8_text(connection, path, settings), how)}"
+        documents = _documents(utf8_text(connection, path, settings), how)
+        records = f"SELECT json::VARCHAR AS record FROM {documents}"
     is_object = "CASE WHEN json_type(record) = 'OBJECT' THEN record END"
     table = (
         f"(SELECT *, CASE WHEN json_valid(record) THEN {is_object} END AS object FROM ({records}))"

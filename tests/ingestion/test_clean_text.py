@@ -3,7 +3,9 @@
 import bz2
 import codecs
 import gzip
+import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,16 @@ from cofi_jobs.store import sql
 from cofi_jobs.store.store import Store
 from tests.support.data import settle
 from tests.support.ingestion import counts, drop, ingest, refused, rows, taken
-from tests.support.rating_files import CSV, JSON, ROWS, read, read_catalogue, refusal, write
+from tests.support.rating_files import (
+    CSV,
+    JSON,
+    JSON_ROWS,
+    ROWS,
+    read,
+    read_catalogue,
+    refusal,
+    write,
+)
 
 TEXT = "user,item,rating,note\nMüller,Café,5,“ok” – 3 €\nañb,Tee,4,\nx,Tee,1,\n"
 PEOPLE = [("Müller", "Café"), ("añb", "Tee"), ("x", "Tee")]
@@ -34,12 +45,11 @@ def read_people(path: Path, *overrides: str) -> list[Any]:
     "encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
 def test_encodings_and_line_ends_are_recognised(
-    encoding: str, line_end: str, pack: Any, tmp_path: Path
+    encoding: str, line_end: str, name: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(pack(TEXT.replace("\n", line_end).encode(encoding)))
+    path = write(tmp_path / name, TEXT.replace("\n", line_end).encode(encoding))
     assert read_people(path) == PEOPLE
 
 
@@ -57,9 +67,9 @@ def test_a_byte_order_mark_wins_over_the_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["utf-9", "hex", "a\0b", "undefined"])
-def test_an_unknown_encoding_is_an_error(name: str) -> None:
+def test_an_unknown_encoding_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="encoding"):
-        load_settings([f"encoding={name}"])
+        read_people(write(tmp_path / "a.csv", TEXT), f"encoding={name}")
 
 
 @pytest.mark.parametrize(
@@ -118,11 +128,25 @@ def test_mixed_line_ends_are_read(ends: list[str], name: str, text: str, tmp_pat
 def test_packed_files_are_recognised_by_their_first_bytes(
     name: str, kind: str, tmp_path: Path
 ) -> None:
-    pack = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    pack: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+    }
     content = CSV.encode()
-    packed = pack[kind](content) if kind in pack else bytes(pa.compress(content, "zstd"))
+    packed = pack[kind](content) if kind in pack else pa.compress(content, "zstd", asbytes=True)
     (tmp_path / name).write_bytes(packed)
     assert read(tmp_path / name) == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_in_any_encoding_is_read(
+    encoding: str, indent: int | None, tmp_path: Path
+) -> None:
+    text = json.dumps(JSON_ROWS, indent=indent)
+    (tmp_path / "a.json").write_bytes(bz2.compress(text.encode(encoding)))
+    assert read(tmp_path / "a.json") == ROWS
 
 
 def test_json_is_recognised_by_its_first_line(tmp_path: Path) -> None:
@@ -155,7 +179,7 @@ def rows_of(path: Path, folder: Path) -> list[Any]:
     """Good and rejected rows of a file, or the message of its refusal."""
     limits = load_settings()
     with sql.connect(limits, folder) as connection:
-        staging.open_database(connection)
+        staging.open_database(connection, limits)
         try:
             staged = staging.stage(connection, 0, path, limits, Bounds(low=1, high=5))
         except Exception as error:
