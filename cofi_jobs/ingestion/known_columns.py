@@ -54,6 +54,10 @@ COUNTS: Tiers = (
         clickcount purchases purchasecount visits visitcount checkins timesplayed numplays
         interactions"""),
     _words("weight hours hoursplayed playtime playtimeforever value n"),
+    # Whether it happened: 1 or 0, true or false.
+    _words("""
+        like liked isliked click clicked isclick purchase purchased ispurchased bought view viewed
+        watched played listened visited favorite favorited favourite"""),
 )
 TIMES: Tiers = (
     _words("""

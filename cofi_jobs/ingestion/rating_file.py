@@ -55,7 +55,11 @@ class RatingFile:
         chosen = {name: column for name, column in self.chosen.items() if name != "rating"}
         count = "'1'"
         if "count" in chosen:
-            chosen["rating"], count = chosen["count"], self.fields["count"]
+            chosen["rating"], cell = chosen["count"], self.fields["count"]
+            count = (
+                f"CASE lower(trim({cell})) WHEN 'true' THEN '1' WHEN 'false' THEN '0' "
+                f"ELSE {cell} END"
+            )
         elif self.has_ratings:
             rating = self.fields["rating"]
             value = f"rating_value({rating}, try_cast({rating} AS FLOAT))"

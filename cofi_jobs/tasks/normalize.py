@@ -80,7 +80,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     log.info(
         "%d current %s of %d items by %d users from %d batches",
         n_ratings,
-        feedback,
+        "pairs" if feedback == "events" else "ratings",
         n_items,
         n_users,
         len(batches),

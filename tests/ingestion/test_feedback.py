@@ -80,6 +80,28 @@ def test_events_of_parquet(store: Store) -> None:
 
 
 @pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("words", [("1", "0"), ("true", "false"), (" True", "FALSE")])
+def test_what_did_not_happen_is_no_event(
+    words: tuple[str, str], quoted: bool, store: Store
+) -> None:
+    yes, no = words
+    user = '"1"' if quoted else "1"
+    drop(store, "a.csv", f"user,item,liked\n{user},10,{yes}\n2,10,{no}\n2,20,{yes}\n")
+    assert ingest(store)["feedback"] == "events"
+    assert [row[:3] for row in taken(store)] == [(1, 10, 1), (2, 20, 1)]
+    assert [reason for reason, _ in refused(store)] == ["count is not above 0: 0.0"]
+
+
+def test_flags_of_parquet(store: Store) -> None:
+    path = store.landing / "a.parquet"
+    flags = pa.array([True, False, None])
+    pq.write_table(pa.table({"user": [1, 2, 3], "item": [10, 10, 10], "clicked": flags}), path)
+    settle(path)
+    assert counts(ingest(store)) == (3, 1, 2)
+    assert [row[:3] for row in taken(store)] == [(1, 10, 1)]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
 def test_a_count_that_is_none_is_rejected(quoted: bool, store: Store) -> None:
     bad = {
         "": "count is missing",
@@ -98,7 +120,7 @@ def test_a_count_that_is_none_is_rejected(quoted: bool, store: Store) -> None:
 
 
 def test_a_row_without_a_rating_is_no_event(store: Store) -> None:
-    drop(store, "a.csv", "user,item,liked,rating\n1,10,x,1\n1,20,x,\n1,30,x,99\n")
+    drop(store, "a.csv", "user,item,note,rating\n1,10,x,1\n1,20,x,\n1,30,x,99\n")
     assert ingest(store, "night-1", "not_rated=99")["feedback"] == "events"
     assert [row[:3] for row in taken(store)] == [(1, 10, 1)]
     assert sorted(reason for reason, _ in refused(store)) == ["count is missing", "not rated"]
