@@ -72,10 +72,9 @@ UNREADABLE = {
     "cut.csv.gz": gzip.compress(NEW.encode())[:-6],
     "none.csv.gz": NEW.encode(),
     "cut.jsonl.gz": gzip.compress(b'{"userId": 1, "movieId": 10, "rating": 3}\n')[:-6],
-    "none.parquet": NEW.encode(),
+    "none.parquet": b"PAR1" + NEW.encode(),
     "cut.parquet": random_ratings().to_parquet()[:-20],
     "open-quote.csv": (HEADER + '4,"10,3,1\n5,10,3,1\n6,10,3,1\n').encode(),
-    "no-lines.json": b'[{"userId": 1, "movieId": 10, "rating": 3}]\n',
 }
 
 
