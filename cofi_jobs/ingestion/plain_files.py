@@ -16,7 +16,8 @@ that the file is not plain:
     python -m benchmarks.ingest --sizes 10000000 --as-text
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +34,9 @@ from cofi_jobs.store import sql
 
 SAMPLE = 100_000  # first rows, in which the texts of ratings are looked up
 MOST_TEXTS = 1000  # of ratings
-MOST_ODD = 200_000  # lines
+MOST_ODD = 20_000  # lines by the estimate; DuckDB keeps about 5 KB in memory for each
+MOST_ERRORS = 10 * MOST_ODD
+LOOKED_AT = 512  # bytes of each block, by which the odd lines are estimated
 ID = "DECIMAL(18, 0)"  # with a comma for its point it rejects 7.5, which BIGINT takes for 8
 BLOCK = 1 << 17  # small enough for the processor's cache
 
@@ -67,7 +70,7 @@ def take(
         return None
     n_lines = count_plain_lines(table)
     texts = _rating_texts(connection, source, bounds) if n_lines else []
-    if not texts:
+    if not texts or estimate_odd(source, table, texts) > MOST_ODD:
         return None
     try:
         n_taken = sql.write_parquet(connection, _numbers(source, table, texts, bounds), path)
@@ -112,6 +115,28 @@ def count_plain_lines(table: TextTable) -> int:
         n_lines += lines.count(b"\n")
         last = lines[-1:]
     return n_lines + (last != b"\n")
+
+
+def estimate_odd(source: RatingFile, table: TextTable, texts: Sequence[str]) -> int:
+    """About how many lines the reader of numbers will reject, by some lines of each block."""
+    usual = _usual_line(source, table, texts)
+    n_odd = 0
+    for lines in _blocks_of_lines(table):
+        looked_at = lines[: lines.find(b"\n", LOOKED_AT) + 1] or lines
+        odd = sum(not usual.fullmatch(line) for line in looked_at.splitlines())
+        n_odd += odd * len(lines) // len(looked_at)
+    return n_odd
+
+
+def _usual_line(source: RatingFile, table: TextTable, texts: Sequence[str]) -> re.Pattern[bytes]:
+    """What a line looks like of which the reader of numbers takes each cell."""
+    number, separator = rb"-?[0-9]+", re.escape(table.separator.encode())
+    cells = dict.fromkeys(table.columns, rb".*")
+    for name, column in source.chosen.items():
+        cells[column] = number
+        if name == "rating":
+            cells[column] = b"(" + b"|".join(re.escape(text.encode()) for text in texts) + b")"
+    return re.compile(separator.join(cells.values()))
 
 
 def _is_plain(lines: bytes, separator: bytes) -> bool:
@@ -175,7 +200,7 @@ def _numbers(source: RatingFile, table: TextTable, texts: list[str], bounds: Bou
         )
     # An empty cell is no NULL, which would fit.
     relation = table.relation(
-        types, decimal_separator="','", nullstr="'\x01'", rejects_limit=str(MOST_ODD)
+        types, decimal_separator="','", nullstr="'\x01'", rejects_limit=str(MOST_ERRORS)
     )
     return f"""SELECT
         {sql.name(user_id)}::BIGINT AS user_id, {sql.name(item_id)}::BIGINT AS item_id,
