@@ -22,8 +22,10 @@ from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import erase
 from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
+from tests.support.postgres import execute
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +141,17 @@ def test_reasons_are_items_that_the_user_had(store: Store) -> None:
         had = items.iloc[run.rated(str(user))["item_index"].to_numpy()].tolist()
         assert lists["because_item_id"].dropna().isin(had).all()
         assert not lists["item_id"].isin(had).any()
+
+
+def test_lists_are_delivered_without_predicted_ratings(
+    store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COFI_DATABASE", database)
+    n_rows = run_task("deliver", store, SETTINGS, "n2")["rows"]
+    counts = "SELECT count(*), count(score), count(predicted_rating) FROM cofi.recommendations"
+    [(n, n_scores, n_predicted)] = execute(database, counts)
+    assert 0 < n == n_scores <= n_rows
+    assert n_predicted == 0
 
 
 def test_compaction_and_erasure(store: Store) -> None:
