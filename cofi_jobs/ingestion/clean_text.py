@@ -87,7 +87,7 @@ def clean_text(
             longest_line = _write(connection, copy, judged)
         except UnclosedQuoteError as error:
             raise rejects.unclosed_quote(path, error.args[0]) from None
-    return CleanText(copy, longest_line if longest_line > 2 * BLOCK else 0)
+    return CleanText(copy, longest_line + BLOCK if longest_line > BLOCK else 0)
 
 
 def utf8_text(connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings) -> Path:
