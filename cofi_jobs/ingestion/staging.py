@@ -4,7 +4,7 @@ Only then a first run knows the types of its ids and the scale of its ratings. T
 memory free.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,10 @@ ERASED = "erased"  # the reason of rows of erased users
 
 class ErasedUsers(Protocol):
     """Who was erased."""
+
+    @property
+    def users(self) -> Collection[str]:
+        """Digests of the erased users."""
 
     def until(self, user_ids: Iterable[str]) -> dict[str, datetime]:
         """For each erased one of the users the time up to which ratings stay away."""

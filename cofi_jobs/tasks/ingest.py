@@ -9,24 +9,20 @@ from typing import Any
 import duckdb
 
 from cofi_jobs.core.errors import DataError, StoreError
-from cofi_jobs.core.progress import track
 from cofi_jobs.erasure.tombstones import Tombstones
-from cofi_jobs.ingestion import bucket_files, feedback, query_rows, staging, times
+from cofi_jobs.ingestion import bucket_files, feedback, first_run, query_rows, staging, times
 from cofi_jobs.ingestion.batch import (
     Batch,
     FileRecord,
-    NewFile,
     by_name,
     find_batch,
     reasons,
     totals,
 )
-from cofi_jobs.ingestion.id_types import ADVICE, ID_COLUMNS, count_ids, id_types
 from cofi_jobs.ingestion.landing import settled
-from cofi_jobs.ingestion.missing import has_numbers
-from cofi_jobs.ingestion.properties import Properties, bounds, first_properties, scale
-from cofi_jobs.ingestion.staging import StagedFile
-from cofi_jobs.ingestion.verdicts import NOT_RATED, Bounds
+from cofi_jobs.ingestion.properties import Properties, bounds, scale
+from cofi_jobs.ingestion.staged_files import StagedFiles
+from cofi_jobs.ingestion.verdicts import NOT_RATED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import show_rejected
@@ -93,15 +89,12 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         paths = [file.path for file in batch.new]
         kind = feedback.decide(connection, settings, stored, paths)
         settings = settings.model_copy(update={"feedback": kind})
-        staged = _stage(connection, settings, batch, known, erased, taken)
-        properties = known
-        if properties is None:
-            properties = _first_properties(
-                connection, store, settings, run_key, staged, erased, folders
-            )
+        files = StagedFiles(connection, settings, erased, taken)
+        files.stage(batch.new, bounds(settings, known, times.latest_now()), first_run=known is None)
+        properties = known or _first_properties(store, files, run_key, folders)
         properties = _corrected(settings, properties)
         ends = properties.scale
-        written = _write(connection, staged, properties.id_types, ends, folders)
+        written = _write(files, properties.id_types, ends, folders)
         _keep_gone(batch, folders)
         records = by_name([*written, *batch.gone])
         _check_rejected(store, settings, run_key, records, rejected)
@@ -155,127 +148,20 @@ def _remove_replayed(
             )
 
 
-def _stage(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    batch: Batch,
-    known: Properties | None,
-    erased: Tombstones,
-    taken: Path,
-) -> dict[NewFile, StagedFile]:
-    """Judge the rows of all new files.
-
-    Where all ids may be integers, plain files are read the short way.
-    """
-    limits = bounds(settings, known, times.latest_now())
-    integers = len(limits.integers) == 2 or (known is None and settings.id_type == "auto")
-    staged = {}
-    for number, file in enumerate(track(batch.new, "reading rating files")):
-        target = taken / file.part if integers else None
-        staged[file] = _stage_file(connection, settings, number, file, limits, erased, target)
-    return staged
-
-
-def _stage_file(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    number: int,
-    file: NewFile,
-    limits: Bounds,
-    erased: Tombstones,
-    target: Path | None,
-) -> StagedFile:
-    """Judge the rows of a file, at once into `target` where that can be."""
-    plainly = not erased.users and not has_numbers(settings.missing)
-    staged = staging.stage(
-        connection, number, file.path, settings, limits, target if plainly else None
-    )
-    file.check_unchanged()
-    if erased.users:
-        staging.reject_erased(connection, staged, erased)
-    return staged
-
-
 def _first_properties(
-    connection: duckdb.DuckDBPyConnection,
-    store: Store,
-    settings: Settings,
-    run_key: str,
-    staged: dict[NewFile, StagedFile],
-    erased: Tombstones,
-    folders: _Folders,
+    store: Store, files: StagedFiles, run_key: str, folders: _Folders
 ) -> Properties:
-    """The properties that the files of a first run show; the files are judged by them.
+    """The properties that the files of a first run show.
 
-    Raises DataError if the files show none. If most rows were rejected, the error says why.
+    Raises DataError if they show none. If most rows were rejected, the error says why.
     """
-    types = _fix_id_types(connection, settings, staged, erased, folders.taken)
+    types = first_run.fix_id_types(files)
     try:
-        properties = first_properties(store, settings, connection, [*staged.values()], types)
+        return first_run.fix_properties(store, files, types)
     except DataError:
-        records = _write(connection, staged, types, None, folders)
-        _check_rejected(store, settings, run_key, records, folders.rejected)
+        records = _write(files, types, None, folders)
+        _check_rejected(store, files.settings, run_key, records, folders.rejected)
         raise
-    _reject_outside(connection, settings, staged, properties, erased, folders.taken)
-    return properties
-
-
-def _fix_id_types(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    staged: dict[NewFile, StagedFile],
-    erased: Tombstones,
-    taken: Path,
-) -> dict[str, str]:
-    """The types of ids that the files of a first run show.
-
-    Files that would have been judged otherwise, had the types been known, are read again.
-    """
-    if settings.id_type != "auto":
-        return dict.fromkeys(ID_COLUMNS, settings.id_type)
-    counts = {file: count_ids(connection, rows) for file, rows in staged.items()}
-    types = id_types(list(counts.values()))
-    limits = _first_bounds(settings, types)
-    for file, rows in staged.items():
-        if any(counts[file].n_odd[column] for column in limits.integers) or (
-            rows.plain and "string" in types.values()
-        ):
-            target = taken / file.part if len(limits.integers) == 2 else None
-            staged[file] = _stage_file(
-                connection, settings, rows.number, file, limits, erased, target
-            )
-    return types
-
-
-def _reject_outside(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    staged: dict[NewFile, StagedFile],
-    properties: Properties,
-    erased: Tombstones,
-    taken: Path,
-) -> None:
-    """Read the files of a first run again that have ratings outside the scale that they show."""
-    if properties.scale is None:
-        return
-    low, high = properties.scale
-    limits = replace(_first_bounds(settings, properties.id_types), low=low, high=high)
-    for file, rows in staged.items():
-        outside = f"SELECT 1 FROM ({rows.ratings}) WHERE NOT {limits.hold} LIMIT 1"
-        if connection.execute(outside).fetchall():
-            target = taken / file.part if len(limits.integers) == 2 else None
-            staged[file] = _stage_file(
-                connection, settings, rows.number, file, limits, erased, target
-            )
-
-
-def _first_bounds(settings: Settings, types: Mapping[str, str]) -> Bounds:
-    """The bounds of a first run of which the types of ids are known."""
-    limits = bounds(settings, None, times.latest_now())
-    if settings.id_type != "auto":
-        return limits
-    integers = [column for column in ID_COLUMNS if types[column] == "integer"]
-    return replace(limits, integers=integers, advice=ADVICE)
 
 
 def _corrected(settings: Settings, properties: Properties) -> Properties:
@@ -291,17 +177,16 @@ def _corrected(settings: Settings, properties: Properties) -> Properties:
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection,
-    staged: Mapping[NewFile, StagedFile],
+    files: StagedFiles,
     id_types: Mapping[str, str],
     ends: Sequence[float] | None,
     folders: _Folders,
 ) -> list[FileRecord]:
     """Write the good and the bad rows of each file."""
     records = []
-    for file, rows in staged.items():
+    for file, rows in files.rows.items():
         taken, rejected = folders.taken / file.part, folders.rejected / file.part
-        counts = staging.write(connection, rows, file.name, id_types, ends, taken, rejected)
+        counts = staging.write(files.connection, rows, file.name, id_types, ends, taken, rejected)
         records.append(file.record(counts))
         log.info(
             "%s: %d rows read, %d taken, %d rejected",
