@@ -20,6 +20,7 @@ from cofi_jobs.settings.lists import numbers
 
 log = logging.getLogger(__name__)
 
+EVENT = 1.0  # the rating that a row has where it says no more than that something happened
 FIRST_ROWS = 1000  # in nearly all files of ratings, these differ
 
 
@@ -31,8 +32,8 @@ def decide(
 ) -> Feedback:
     """What a night's files are read as; `stored` is what the store keeps, None in the first run.
 
-    Events, if no file has a column of ratings, or if all ratings are equal and no setting gives
-    their scale. Raises DataError if the settings or the files are not what the store has.
+    Events, if no file has a column of ratings, or if all ratings are 1 and no setting gives their
+    scale. Raises DataError if the settings or the files are not what the store has.
     """
     declared = settings.feedback
     if declared != "auto":
@@ -48,12 +49,12 @@ def decide(
     distinct = set[float]().union(*rated.values())
     has_scale = settings.rating_low is not None or settings.rating_high is not None
     if stored == "events":
-        if len(distinct) > 1:
-            path = next(path for path, some in rated.items() if some)
-            raise DataError(
-                f"{path}: found ratings such as {min(distinct):g} and {max(distinct):g}, expected "
-                "events, as in the first run; with feedback = events each row counts as one"
-            )
+        for path, some in rated.items():
+            if stars := some - {EVENT}:
+                raise DataError(
+                    f"{path}: found ratings such as {max(stars):g}, expected events, as in the "
+                    "first run; with feedback = events each row counts as one"
+                )
         return "events"
     if paths and not rated:
         log.info(
@@ -61,11 +62,10 @@ def decide(
             "event; kept from now on"
         )
         return "events"
-    if len(distinct) == 1 and not has_scale:
+    if distinct == {EVENT} and not has_scale:
         log.info(
-            "first run: all ratings are %g, so each row is an event; kept from now on "
-            "(feedback = ratings for a store of ratings)",
-            *distinct,
+            "first run: all ratings are 1, so each row is an event; kept from now on "
+            "(feedback = ratings for a store of ratings)"
         )
         return "events"
     return "ratings"

@@ -1,13 +1,17 @@
 """The entry to the readers of rating files: the first bytes of a file tell its format."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
+from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import csv_files, json_lines, json_records, parquet_files
 from cofi_jobs.ingestion.packed import is_parquet
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.settings.fields import Settings
+
+Reader = Callable[[duckdb.DuckDBPyConnection, Path, Settings], RatingFile]
 
 
 def rating_file(
@@ -17,11 +21,21 @@ def rating_file(
 
     Raises DataError if it cannot be read as ratings, naming the columns found.
     """
+    try:
+        return _reader(path)(connection, path, settings)
+    except duckdb.Error as error:
+        raise unreadable(path, error) from None
+
+
+def _reader(path: Path) -> Reader:
     if is_parquet(path):
-        return parquet_files.ratings(connection, path, settings)
-    if json_records.is_json(path):
-        return json_lines.ratings(connection, path, settings)
-    return csv_files.ratings(connection, path, settings)
+        return parquet_files.ratings
+    return json_lines.ratings if json_records.is_json(path) else csv_files.ratings
+
+
+def unreadable(path: Path, error: duckdb.Error) -> DataError:
+    """What to raise where DuckDB cannot read a file."""
+    return DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}")
 
 
 def is_text(path: Path) -> bool:

@@ -44,7 +44,8 @@ def ratings(connection: duckdb.DuckDBPyConnection, path: Path, settings: Setting
                 f"{kind[:60]}, expected numbers or texts"
             )
         if kind in EXACT:
-            rounded = f"coalesce(abs(try_cast({fields[name]} AS DOUBLE)) > {EXACT[kind]}, false)"
+            number = f"nullif(try_cast({fields[name]} AS DOUBLE), 'nan')"
+            rounded = f"coalesce(abs({number}) > {EXACT[kind]}, false)"
             flaws.append(f"WHEN {rounded} THEN '{name} is rounded: ' || {fields[name]}")
             fields[name] = f"CASE WHEN NOT {rounded} THEN {fields[name]} END"
     flaw = f"CASE {' '.join(flaws)} END" if flaws else source.flaw

@@ -17,7 +17,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
 from cofi_jobs.ingestion.columns import no_ratings
-from cofi_jobs.ingestion.formats import is_text, rating_file
+from cofi_jobs.ingestion.formats import is_text, rating_file, unreadable
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
 from cofi_jobs.ingestion.rating_file import RatingFile
@@ -123,7 +123,7 @@ def stage(
             return stage(connection, number, path, settings, bounds)
         unit = _insert_in_its_unit(connection, staged, source, bounds, path)
     except duckdb.Error as error:
-        raise DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}") from None
+        raise unreadable(path, error) from None
     return StagedFile(number, time_unit=unit)
 
 

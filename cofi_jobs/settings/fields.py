@@ -46,7 +46,7 @@ class Settings(BaseModel):
     feedback: Literal["auto", "ratings", "events"] = ingest(
         "auto",
         "What users gave: ratings, or events such as likes, clicks, plays, purchases. auto: events "
-        "if the first run's files have no ratings, or all ratings are equal.",
+        "if the first run's files have no ratings, or all ratings are 1.",
     )
     id_type: Literal["auto", "integer", "string"] = ingest(
         "auto",

@@ -2,6 +2,7 @@
 
 import decimal
 import math
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from cofi_jobs.store.store import Store
 from tests.support.data import settle
-from tests.support.ingestion import first_night, ingest, refused, taken
+from tests.support.ingestion import failure, first_night, ingest, refused, taken
 from tests.support.rating_files import read, refusal
 
 
@@ -113,3 +114,19 @@ def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
     assert "'user', 'User (column 2)', each of which may be user_id" in refusal(
         tmp_path / "a.parquet"
     )
+
+
+def test_a_file_that_was_cut_is_one_clear_error(store: Store) -> None:
+    path = write_ids(store.landing / "cut.parquet", pa.array([1, 2]))
+    path.write_bytes(path.read_bytes()[:-20])
+    settle(path)
+    assert re.search(r"cut\.parquet cannot be read as ratings: .*No magic bytes", failure(store))
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_nan_in_a_column_of_floats_is_a_missing_id(kind: pa.DataType, store: Store) -> None:
+    first_night(store)
+    write_ids(store.landing / "a.parquet", pa.array([7.0, math.nan], kind))
+    ingest(store)
+    assert [row[0] for row in taken(store)] == [7]
+    assert [reason for reason, _ in refused(store)] == ["user_id is missing"]
