@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.store import reader
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.reader import ArrowRun

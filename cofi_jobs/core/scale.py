@@ -5,11 +5,9 @@ takes a scale; what differs between the two kinds of store follows from that.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-Feedback = Literal["ratings", "events"]
 
 
 class Scale(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.rejects import forget_rejects

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion.columns import FORMATS
 from cofi_jobs.ingestion.rating_scale import shown_scale
 from cofi_jobs.ingestion.staging import StagedFile

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.times import TimeRule

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots

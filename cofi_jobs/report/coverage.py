@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot

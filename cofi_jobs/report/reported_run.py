@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cofi_jobs.core.scale import Feedback, Scale
+from cofi_jobs.core.feedback import Feedback
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.read import Run, item_names, to_frame
 from cofi_jobs.report.drawing import short
 from cofi_jobs.settings.fields import Settings

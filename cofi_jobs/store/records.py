@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict
 
 from cofi_jobs.core.errors import StoreError
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.store import files, layout
 
 Outcome = dict[str, Any]  # how a task ended: its own fields, and `settings` and `seconds`

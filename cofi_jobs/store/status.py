@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.store.store import Store
 
 

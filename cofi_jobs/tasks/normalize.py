@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from cofi_jobs.core.errors import DataError, StoreError
-from cofi_jobs.core.scale import Feedback
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion.catalogue import catalogue
 from cofi_jobs.ingestion.formats import is_text
 from cofi_jobs.ingestion.rejects import LINES, check_quotes, forget_rejects

@@ -13,11 +13,12 @@ from tests.support.repository import ROOT
 LIMIT_MB, MORE_MB = 256, 300
 HEADER = "userId,movieId,rating,timestamp\n"
 INGEST = """
-import resource, sys
+import sys
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
+from tests.support.memory import peak_mb
 
 limits = load_settings(["memory_limit_mb=256", "threads=2", "max_rejected=1", "settle_seconds=0",
                         "rating_low=1", "rating_high=5"])
@@ -26,7 +27,7 @@ try:
     print(outcome["rows_read"], outcome["rows_taken"], outcome["rows_refused"])
 except DataError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+print(peak_mb())
 """
 
 

@@ -162,7 +162,7 @@ def test_text_ids_arrive_as_they_are(
         dict(zip(items, reversed(odd[-len(items) :]), strict=True))
     )
     ratings.to_parquet(store.landing / "ratings.parquet")
-    run_night(store, load_settings([*QUICK, f"recommendation_files={files}"]), "n1")
+    run_night(store, load_settings([*QUICK, f"recommendation_files={files}", "missing=-"]), "n1")
     monkeypatch.setenv("COFI_DATABASE", database)
     schema = "Our Lists"
     run_task("deliver", store, load_settings([f"deliver_schema={schema}"]), "n1")

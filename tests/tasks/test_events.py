@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ def test_lists_are_delivered_without_predicted_ratings(
     assert n_predicted == 0
 
 
-def test_compaction_and_erasure(store: Store) -> None:
+def test_compaction_and_erasure(store: Store, tmp_path: Path) -> None:
+    store = Store(Path(shutil.copytree(store.root, tmp_path / "copy", symlinks=True)))
     before = pd.read_parquet(store.table("n2", "normalized") / "ratings.parquet")
     assert compact(store, load_settings(["max_batches=2"])) == []
     write_ratings(store.landing / "3.csv", events(2).assign(op="delete").tail(3))
