@@ -7,10 +7,10 @@ STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes would compile the project again
 
-.PHONY: help run ui test test-fast lint browser spark e2e bench bench-ingest bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
+.PHONY: help run ui test test-fast lint browser spark e2e bench bench-ingest bench-bad-files bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
 run: $(VENV)/.ready ## Run the job with Airflow on MovieLens, or on your files: RATINGS=<file> ITEMS=<file> STORE=<folder>
 	@$(BIN)/python -u demo/run.py --store "$(STORE)" $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(ITEMS),--items "$(ITEMS)")
@@ -44,6 +44,9 @@ bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implic
 
 bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY, three times; SIZES=1000000,10000000
 	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))
+
+bench-bad-files: $(VENV)/.ready ## Time and memory of ingest on files that are mostly broken, by size
+	@$(BIN)/python -u -m benchmarks.bad_files
 
 bench-night: $(VENV)/.ready ## Time and memory of a first and a nightly run, step by step; SIZES=100000,1000000, or RATINGS=<file>
 	@$(BIN)/python -u -m benchmarks.night $(if $(SIZES),--sizes $(SIZES)) $(if $(RATINGS),--ratings "$(RATINGS)")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import night
+from benchmarks.bad_files import KINDS
 from benchmarks.ingest import COPY, summarize
 from benchmarks.measure import Measured, measure
 from benchmarks.memory import CHUNK, Size, peaks
@@ -47,6 +48,17 @@ def test_the_benchmark_of_ingest_prints_and_keeps_each_step_of_each_size(tmp_pat
     assert all(step in done.stdout for step in steps)
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "store").exists()
+
+
+def test_the_benchmark_of_bad_files_prints_each_kind_of_each_size() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bad_files", "--megabytes", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(kind in done.stdout for kind in KINDS)
 
 
 def test_memory_is_that_of_a_process_and_its_children() -> None:
