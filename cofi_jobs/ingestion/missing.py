@@ -7,6 +7,7 @@ make one user of all rows that have none.
 from collections.abc import Iterator
 from itertools import product
 
+from cofi_jobs.core.ids import BLANKS
 from cofi_jobs.settings.lists import texts
 from cofi_jobs.store import sql
 
@@ -29,8 +30,8 @@ def macro(setting: str) -> str:
 
     It compares with all spellings, as that takes a fifth of the time of `lower(trim(cell))`.
     """
-    spellings = sorted({text for word in missing_words(setting) for text in _spellings(word)})
-    words = ", ".join(map(sql.quote, spellings))
+    spellings = {text for word in missing_words(setting) for text in _spellings(word)}
+    words = ", ".join(map(sql.quote, sorted({*spellings, *BLANKS})))
     return f"""
         CREATE OR REPLACE TEMP MACRO present(cell) AS
         CASE WHEN cell IN ({words}) THEN NULL ELSE cell END"""

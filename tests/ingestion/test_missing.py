@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cofi_jobs.core.ids import BLANKS
 from cofi_jobs.ingestion.missing import has_numbers, macro, missing_words
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
@@ -107,14 +108,37 @@ def test_words_are_in_lower_case_and_the_empty_cell_is_one(setting: str, words: 
     assert missing_words(setting) == words
 
 
-@given(st.text(max_size=6), st.sampled_from([DEFAULT, "?, 7", "-1"]))
-@settings(max_examples=60, deadline=None)
-def test_a_cell_is_present_unless_it_is_a_word(cell: str, setting: str) -> None:
+def present(cell: str, setting: str) -> tuple[str | None, str]:
+    """What the macro makes of a cell, and the cell in lower case without blanks around it."""
     with sql.connect(load_settings(), Path("unused")) as connection:
         connection.execute(macro(setting))
-        row = connection.execute("SELECT present($cell), lower(trim($cell))", {"cell": cell})
-        [(present, word)] = row.fetchall()
-    assert present == (None if word in missing_words(setting) else cell)
+        query = "SELECT present($cell), lower(trim($cell))"
+        [(value, word)] = connection.execute(query, {"cell": cell}).fetchall()
+    return value, word
+
+
+SETTINGS = st.sampled_from([DEFAULT, "?, 7", "-1"])
+
+
+@given(st.text(max_size=6), SETTINGS)
+@settings(max_examples=60, deadline=None)
+def test_no_other_cell_is_missing(cell: str, setting: str) -> None:
+    value, word = present(cell, setting)
+    assert value == cell or (value is None and word in missing_words(setting))
+
+
+@given(SETTINGS, st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_word_is_missing_as_it_is_usually_written(setting: str, data: st.DataObject) -> None:
+    word = data.draw(st.sampled_from(missing_words(setting)))
+    spelling = data.draw(st.sampled_from([str.lower, str.upper, str.capitalize]))
+    before, after = (data.draw(st.sampled_from(["", " ", "  "])) for _ in range(2))
+    assert present(before + spelling(word) + after, setting)[0] is None
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_blank_cell_is_missing(blank: str) -> None:
+    assert present(blank, DEFAULT)[0] is None
 
 
 @pytest.mark.parametrize(
