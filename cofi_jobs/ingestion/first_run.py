@@ -37,10 +37,11 @@ def fix_properties(store: Store, files: StagedFiles, types: dict[str, str]) -> P
     properties = first_properties(
         store, files.settings, files.connection, [*files.rows.values()], types
     )
-    if properties.scale is None:
-        return properties
+    limits = _first_bounds(files.settings, types)
+    if properties.scale in (None, [limits.low, limits.high]):
+        return properties  # nothing is outside, or is rejected already
     low, high = properties.scale
-    limits = replace(_first_bounds(files.settings, types), low=low, high=high)
+    limits = replace(limits, low=low, high=high)
     for file, rows in list(files.rows.items()):
         outside = f"SELECT 1 FROM ({rows.ratings}) WHERE NOT {limits.hold} LIMIT 1"
         if files.connection.execute(outside).fetchall():
