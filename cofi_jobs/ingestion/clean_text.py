@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from cofi_jobs.ingestion.text_encoding import (
 )
 from cofi_jobs.ingestion.text_lines import first_line, lines, read_encoding
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import sql
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +71,9 @@ def clean_text(
     """
     encoding = read_encoding(path, settings.encoding)
     _, n_above = first_line(path, encoding)
-    with open_unpacked(path) as file:
-        if not n_above and compression(path) in DUCKDB_UNPACKS and is_clean(file, shape, encoding):
-            return CleanText(path)
+    stat = path.stat()
+    if not n_above and _is_clean(path, stat.st_size, stat.st_mtime_ns, shape, encoding):
+        return CleanText(path)
     if not encoding.is_certain:
         with open_unpacked(path) as file:
             encoding = encoding_of_lines(file)
@@ -106,6 +108,19 @@ def utf8_text(connection: duckdb.DuckDBPyConnection, path: Path, settings: Setti
                 raise DataError(f"{path} is not valid {encoding.name}")
             target.write(text)
     return copy
+
+
+@lru_cache(maxsize=1024)
+def _is_clean(path: Path, size: int, mtime_ns: int, shape: Shape, encoding: Encoding) -> bool:
+    """Whether DuckDB can read the file itself.
+
+    Ingest asks twice, before and after it decides between ratings and events. Size and time tell a
+    file from what it was.
+    """
+    if compression(path) not in DUCKDB_UNPACKS:
+        return False
+    with open_unpacked(path) as file:
+        return is_clean(file, shape, encoding)
 
 
 def is_clean(file: Unpacked, shape: Shape, encoding: Encoding) -> bool:
@@ -169,9 +184,7 @@ def _is_malformed(line: str, shape: Shape) -> bool:
 
 def _copy(connection: duckdb.DuckDBPyConnection, path: Path) -> Path:
     """Where the copy of a file goes."""
-    [(folder,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
-    Path(folder).mkdir(exist_ok=True)
-    return Path(folder) / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return sql.spill_folder(connection) / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
 
 
 def _write(connection: duckdb.DuckDBPyConnection, copy: Path, judged: Iterator[Record]) -> int:

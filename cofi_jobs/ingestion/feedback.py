@@ -12,9 +12,8 @@ import duckdb
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.feedback import Feedback
-from cofi_jobs.ingestion.formats import is_text, rating_file
+from cofi_jobs.ingestion.formats import forget_lines, rating_file
 from cofi_jobs.ingestion.packed import is_empty
-from cofi_jobs.ingestion.rejects import forget_rejects
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
 
@@ -91,8 +90,7 @@ def ratings_in(
         except duckdb.Error:  # reading the rows will say what is wrong
             return set()
         finally:
-            if is_text(path):
-                forget_rejects(connection)
+            forget_lines(connection, path)
         if len(rows) > 1:
             break
     return {rating for (rating,) in rows}

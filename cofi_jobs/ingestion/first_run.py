@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cofi_jobs.ingestion import times
-from cofi_jobs.ingestion.id_types import ADVICE, ID_COLUMNS, count_ids, id_types
+from cofi_jobs.ingestion.id_types import ADVICE, count_ids, id_types
+from cofi_jobs.ingestion.known_columns import ID_COLUMNS
 from cofi_jobs.ingestion.properties import Properties, bounds, first_properties
 from cofi_jobs.ingestion.staged_files import StagedFiles
 from cofi_jobs.ingestion.verdicts import Bounds

@@ -9,6 +9,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import csv_files, json_lines, json_records, parquet_files
 from cofi_jobs.ingestion.packed import is_parquet
 from cofi_jobs.ingestion.rating_file import RatingFile
+from cofi_jobs.ingestion.rejects import forget_rejects
 from cofi_jobs.settings.fields import Settings
 
 Reader = Callable[[duckdb.DuckDBPyConnection, Path, Settings], RatingFile]
@@ -31,6 +32,12 @@ def _reader(path: Path) -> Reader:
     if is_parquet(path):
         return parquet_files.ratings
     return json_lines.ratings if json_records.is_json(path) else csv_files.ratings
+
+
+def forget_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Forget the malformed lines of a file that was read, so that the next one starts with none."""
+    if is_text(path):
+        forget_rejects(connection)
 
 
 def unreadable(path: Path, error: duckdb.Error) -> DataError:

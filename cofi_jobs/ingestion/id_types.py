@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import duckdb
 
+from cofi_jobs.ingestion.known_columns import ID_COLUMNS
 from cofi_jobs.ingestion.staging import StagedFile
 from cofi_jobs.ingestion.verdicts import OUTSIDE, is_no_integer
 
 log = logging.getLogger(__name__)
 
-ID_COLUMNS = ("user_id", "item_id")
 MOST_ODD = 0.05  # share of rows; of random numbers filled up with zeros, 0.1 begin with one
 ADVICE = " (id_type=string accepts it)"
 

@@ -12,7 +12,7 @@ import duckdb
 
 from cofi_jobs.ingestion.columns import ABSENT, choose_rating_keys, is_known
 from cofi_jobs.ingestion.json_records import JsonRecords, json_records, known_keys, pointer
-from cofi_jobs.ingestion.known_columns import RATING_COLUMNS
+from cofi_jobs.ingestion.known_columns import ID_COLUMNS, RATING_COLUMNS
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.settings.fields import Settings
 
@@ -28,7 +28,7 @@ def ratings(connection: duckdb.DuckDBPyConnection, path: Path, settings: Setting
     keys, shapes = records.shapes(connection, path, partial(is_known, settings=settings))
     chosen = choose_rating_keys(path, keys, shapes, settings)
     places = {key: n for n, key in enumerate((k for ks in chosen.values() for k in ks), start=1)}
-    ids = {name: _first(chosen[name], places, "types") for name in ("user_id", "item_id")}
+    ids = {name: _first(chosen[name], places, "types") for name in ID_COLUMNS}
     fields = {
         name: _first(chosen[name], places, "texts") if name in chosen else ABSENT
         for name in RATING_COLUMNS

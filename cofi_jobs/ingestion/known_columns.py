@@ -89,6 +89,7 @@ GROUPS: Tiers = (
         department subject subjects shelf shelves cuisine cuisines style styles type types tags"""),
 )
 
+ID_COLUMNS = ("user_id", "item_id")
 # For each column of ours its known names. The first is what messages show.
 RATING_COLUMNS = {
     "user_id": USERS,

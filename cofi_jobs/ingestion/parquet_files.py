@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import rating_file
 from cofi_jobs.ingestion.columns import unique
+from cofi_jobs.ingestion.known_columns import ID_COLUMNS
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -36,7 +37,7 @@ def ratings(connection: duckdb.DuckDBPyConnection, path: Path, settings: Setting
     table = parquet_table(connection, path)
     source = rating_file.of_columns(path, table.relation, list(table.types), settings)
     fields, flaws = dict(source.fields), []
-    for name in ("user_id", "item_id"):
+    for name in ID_COLUMNS:
         kind = table.types[source.chosen[name]]
         if is_nested(kind) or kind.startswith(NO_ID):
             raise DataError(

@@ -14,6 +14,7 @@ import numpy as np
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion.columns import FORMATS
+from cofi_jobs.ingestion.known_columns import ID_COLUMNS
 from cofi_jobs.ingestion.rating_scale import shown_scale
 from cofi_jobs.ingestion.staging import StagedFile
 from cofi_jobs.ingestion.verdicts import LARGEST, SMALLEST_COUNT, Bounds
@@ -44,7 +45,7 @@ class Properties:
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Properties":
         """From what the store keeps."""
-        return cls({name: record[name] for name in ("user_id", "item_id")}, record["scale"])
+        return cls({name: record[name] for name in ID_COLUMNS}, record["scale"])
 
     def record(self) -> dict[str, Any]:
         """For the store to keep."""
@@ -57,37 +58,31 @@ def bounds(settings: Settings, properties: Properties | None, latest: float) -> 
     In a first run there are no properties yet. `latest` is the last plausible time, in seconds
     since 1970.
     """
-    not_rated = numbers(settings.not_rated)
-    time_unit = None if settings.time_unit == "auto" else settings.time_unit
     integers: Sequence[str]
+    ends: Sequence[float] | None
     if properties is None:
-        integers = ("user_id", "item_id") if settings.id_type == "integer" else ()
-        if settings.feedback == "events":
-            return counts(integers, not_rated, latest, time_unit)
-        return Bounds(
-            integers=integers,
-            low=-LARGEST if settings.rating_low is None else settings.rating_low,
-            high=LARGEST if settings.rating_high is None else settings.rating_high,
-            not_rated=not_rated,
-            latest=latest,
-            time_unit=time_unit,
-        )
-    id_types = properties.id_types
-    if settings.id_type != "auto" and settings.id_type not in id_types.values():
-        raise DataError(f"found id_type {settings.id_type}, but the first run has fixed {id_types}")
-    integers = [column for column in id_types if id_types[column] == "integer"]
-    ends = scale(settings, properties.scale)
-    if ends is None:
-        return counts(integers, not_rated, latest, time_unit)
-    return Bounds(integers, ends[0], ends[1], not_rated, latest, time_unit)
-
-
-def counts(
-    integers: Sequence[str], not_rated: Sequence[float], latest: float, time_unit: str | None
-) -> Bounds:
-    """What is asked of events: counts above 0."""
-    ends = SMALLEST_COUNT, LARGEST
-    return Bounds(integers, *ends, not_rated, latest, time_unit, feedback="events")
+        integers = ID_COLUMNS if settings.id_type == "integer" else ()
+        low = -LARGEST if settings.rating_low is None else settings.rating_low
+        high = LARGEST if settings.rating_high is None else settings.rating_high
+        ends = None if settings.feedback == "events" else (low, high)
+    else:
+        types = properties.id_types
+        if settings.id_type != "auto" and settings.id_type not in types.values():
+            raise DataError(
+                f"found id_type {settings.id_type}, but the first run has fixed {types}"
+            )
+        integers = [column for column in ID_COLUMNS if types[column] == "integer"]
+        ends = scale(settings, properties.scale)
+    low, high = ends or (SMALLEST_COUNT, LARGEST)
+    return Bounds(
+        integers=integers,
+        low=low,
+        high=high,
+        not_rated=numbers(settings.not_rated),
+        latest=latest,
+        time_unit=None if settings.time_unit == "auto" else settings.time_unit,
+        feedback="ratings" if ends else "events",
+    )
 
 
 def first_properties(

@@ -17,7 +17,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
 from cofi_jobs.ingestion.columns import no_ratings
-from cofi_jobs.ingestion.formats import is_text, rating_file, unreadable
+from cofi_jobs.ingestion.formats import forget_lines, is_text, rating_file, unreadable
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
 from cofi_jobs.ingestion.rating_file import RatingFile
@@ -145,22 +145,17 @@ def _insert_in_its_unit(
     guess = bounds.time_unit
     if guess is None:
         guess = times.guess_unit(connection, source, bounds.latest)
-        _forget(connection, path)
+        forget_lines(connection, path)
     _insert(connection, staged, source, bounds, guess, path)
     misfits = f"SELECT 1 FROM {staged.view} WHERE starts_with(reason, 'timestamp is') LIMIT 1"
     if guess not in times.UNSURE and not connection.execute(misfits).fetchall():
         return guess
     unit = times.find_unit(connection, source, path, bounds.latest, bounds.time_unit)
-    _forget(connection, path)
+    forget_lines(connection, path)
     if unit != guess:
         connection.execute(f"DELETE FROM {staged.table}")
         _insert(connection, staged, source, bounds, unit, path)
     return unit
-
-
-def _forget(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    if is_text(path):
-        forget_rejects(connection)
 
 
 def _insert(
@@ -226,8 +221,7 @@ def shows_erased(
     users = connection.execute(
         f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL"
     ).fetchall()
-    if is_text(path):
-        forget_rejects(connection)
+    forget_lines(connection, path)
     return bool(erased.until(user_id for (user_id,) in users))
 
 

@@ -18,12 +18,11 @@ EXAMPLES = 8  # of rejected rows
 def input_section(run: ReportedRun) -> Section:
     """What came in and what was rejected."""
     outcome = run.outcomes["ingest"]
-    learned = "current ratings" if run.feedback == "ratings" else "pairs of user and item"
     section = Section("input", "What came in and what was rejected")
     section.notes.append(
         f"{outcome['rows_read']:,} rows read, {outcome['rows_taken']:,} taken, "
         f"{outcome['rows_refused']:,} rejected. The model learns from "
-        f"{run.outcomes['normalize']['n_ratings']:,} {learned}."
+        f"{run.outcomes['normalize']['n_ratings']:,} {run.observations}."
     )
     section.plots.append(_by_run(run))
     if outcome["reasons"]:

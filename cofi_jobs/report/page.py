@@ -59,7 +59,7 @@ def tiles(run: ReportedRun) -> list[Tile]:
             f"{ingested['rows_refused']:,} rejected",
         ),
         Tile(
-            "current ratings" if run.feedback == "ratings" else "pairs of user and item",
+            run.observations,
             f"{normalized['n_ratings']:,}",
             f"{normalized['n_users']:,} users, {normalized['n_items']:,} items",
         ),

@@ -65,6 +65,11 @@ class ReportedRun:
         return feedback
 
     @property
+    def observations(self) -> str:
+        """What the model learns from, in words."""
+        return "current ratings" if self.feedback == "ratings" else "pairs of user and item"
+
+    @property
     def scale(self) -> Scale:
         """Lowest and highest rating."""
         return Scale(*self.outcomes["ingest"]["scale"])

@@ -42,11 +42,17 @@ def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
     Its tables are compressed and may be larger than memory, at less than what spilling costs.
     """
-    [(folder,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
-    Path(folder).mkdir(exist_ok=True)
-    for leftover in Path(folder).glob(f"{name}.duckdb*"):  # by one that was killed
+    folder = spill_folder(connection)
+    for leftover in folder.glob(f"{name}.duckdb*"):  # by one that was killed
         leftover.unlink()
     connection.execute(f"ATTACH {quote(f'{folder}/{name}.duckdb')} AS {name}")
+
+
+def spill_folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """Where the connection spills. What is put there goes with the connection."""
+    [(folder,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    Path(folder).mkdir(exist_ok=True)
+    return Path(folder)
 
 
 def quote(text: str) -> str:

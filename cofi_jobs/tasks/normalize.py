@@ -36,7 +36,6 @@ from cofi_jobs.store.current_ratings import (
 )
 from cofi_jobs.store.drops import drop_files
 from cofi_jobs.store.event_sums import load_sums
-from cofi_jobs.store.paths import readable_path
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -188,7 +187,6 @@ def _read_catalogue(
         "CREATE TEMP TABLE named (catalogue_id VARCHAR, title VARCHAR, groups VARCHAR)"
     )
     for path in drop_files(store.catalogue):
-        readable_path(path)
         try:
             rows = catalogue(connection, path, settings)
             connection.execute(f"INSERT INTO named {rows}")

@@ -1,8 +1,6 @@
 """JSON: lines or arrays, in which a key is looked up in each object; values are text."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from cofi_jobs.ingestion import json_records
 from cofi_jobs.ingestion.json_records import ARRAY, LINES, OBJECTS
 from cofi_jobs.store.store import Store
 from tests.support.ingestion import counts, drop, failure, first_night, ingest, refused, taken
+from tests.support.memory import LIMIT_MB, MORE_MB, ingest_alone
 from tests.support.rating_files import read, write
-from tests.support.repository import ROOT
 
 GOOD = [{"user": 1, "item": 10, "rating": 3}, {"user": 2, "item": 20, "rating": 4}]
 GOOD_ROWS = [(1, 10, 3.0, None), (2, 20, 4.0, None)]
@@ -184,19 +182,6 @@ def test_a_key_of_any_name_gives_its_values_as_text(
     assert rows == [(str(value).strip(BLANKS),) for value in values or [1]]
 
 
-PEAK = """
-import sys
-from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.runner import run_task
-from tests.support.memory import peak_mb
-
-limits = load_settings(["memory_limit_mb=256", "threads=2"])
-print(run_task("ingest", Store(sys.argv[1]), limits, "night-1")["rows_taken"])
-print(peak_mb())
-"""
-
-
 @pytest.mark.slow
 def test_a_large_array_on_one_line_is_taken_within_the_memory_limit(store: Store) -> None:
     n_rows, review = 100_000, "lorem ipsum dolor sit amet " * 75
@@ -205,13 +190,6 @@ def test_a_large_array_on_one_line_is_taken_within_the_memory_limit(store: Store
             value = {"user": row, "item": row % 1000, "rating": 1 + row % 5, "review": review}
             file.write(("[" if row == 0 else ",") + json.dumps(value))
         file.write("]")
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(store.root)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    n_taken, peak = map(int, done.stdout.split())
-    assert n_taken == n_rows
-    assert peak < 256 + 300
+    ingested = ingest_alone(store.root)
+    assert ingested.n_taken == n_rows
+    assert ingested.peak_kb < (LIMIT_MB + MORE_MB) * 1024

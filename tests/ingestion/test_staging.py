@@ -1,8 +1,6 @@
 """Staging: files of every size and shape, within the limit of memory."""
 
 import gzip
-import subprocess
-import sys
 
 import pytest
 
@@ -19,7 +17,7 @@ from tests.support.ingestion import (
     rows,
     taken,
 )
-from tests.support.repository import ROOT
+from tests.support.memory import ingest_alone
 
 
 def test_malformed_lines_of_one_file_are_not_counted_with_the_next(store: Store) -> None:
@@ -28,18 +26,6 @@ def test_malformed_lines_of_one_file_are_not_counted_with_the_next(store: Store)
     drop(store, "b.csv", HEADER + "2,20\n5,10,3,1\n")
     assert [counts(file) for file in ingest(store)["files"]] == [(2, 1, 1), (2, 1, 1)]
     assert [raw for _, raw in refused(store)] == ["1,10", "2,20"]
-
-
-PEAK = """
-import sys
-from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.runner import run_task
-
-limits = load_settings(["memory_limit_mb=256", "threads=2"])
-print(run_task("ingest", Store(sys.argv[1]), limits, "night-1")["rows_taken"])
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
-"""
 
 
 @pytest.mark.slow
@@ -52,17 +38,10 @@ def test_a_file_larger_than_the_memory_limit_is_taken_within_it(store: Store) ->
             f"{row},{row % 1000},{1 + row % 5},{row} {review}\n" for row in range(n_rows)
         )
     size_in_kb = path.stat().st_size // 1024
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(store.root)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    ingested = ingest_alone(store.root)
     path.unlink()
-    n_taken, peak_in_kb = map(int, done.stdout.split())
-    assert n_taken == n_rows
-    assert peak_in_kb < 0.9 * size_in_kb
+    assert ingested.n_taken == n_rows
+    assert ingested.peak_kb < 0.9 * size_in_kb
 
 
 def test_a_malformed_line_is_found_by_its_number(store: Store) -> None:
