@@ -24,17 +24,18 @@ NO_FOLDERS = {"hive_partitioning": "false"}
 def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory that spills into `folder` beyond its limit; leaves nothing there."""
     spill = folder / SPILL
-    with duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")
-        connection.execute(f"SET temp_directory = {quote(str(spill))}")
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(
-            "SET enable_progress_bar = false"
-        )  # it would write to standard output, terminal or not
-        connection.execute(f"SET threads = {settings.threads or cores()}")
-        connection.execute(ids.MACRO)
-        yield connection
-    shutil.rmtree(spill, ignore_errors=True)
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"SET memory_limit = '{settings.memory_limit_mb}MB'")
+            connection.execute(f"SET temp_directory = {quote(str(spill))}")
+            connection.execute("SET TimeZone = 'UTC'")
+            # It would write to standard output, terminal or not.
+            connection.execute("SET enable_progress_bar = false")
+            connection.execute(f"SET threads = {settings.threads or cores()}")
+            connection.execute(ids.MACRO)
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
