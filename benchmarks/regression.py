@@ -26,8 +26,8 @@ from benchmarks.measure import task_command
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.model.gradients import FullGradient
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import by_user
 from cofi_jobs.model.row_solver import RowSolver
+from cofi_jobs.model.user_ratings import by_user
 from cofi_jobs.ranking.similar import nearest
 from cofi_jobs.ranking.top_k import top_k_unrated
 

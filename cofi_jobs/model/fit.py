@@ -13,9 +13,9 @@ from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors
 from cofi_jobs.model.gradients import FullGradient, ProjectedGradient, StepGradients
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import by_user
 from cofi_jobs.model.row_solver import RowSolver
 from cofi_jobs.model.training_step import Adam
+from cofi_jobs.model.user_ratings import by_user
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import Parameters, UserRatings, problem
+from cofi_jobs.model.problem import Parameters, problem
 from cofi_jobs.model.row_solver import RowSolver
 from cofi_jobs.model.training_step import cost_and_gradients
+from cofi_jobs.model.user_ratings import UserRatings
 
 # Ratings at once. Buffers of that size are reused; larger ones are reallocated at each step.
 CHUNK = 100_000

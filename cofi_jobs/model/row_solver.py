@@ -10,9 +10,9 @@ import numpy as np
 
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import UserRatings
 from cofi_jobs.model.ridge import floored_penalty, row_weights
 from cofi_jobs.model.user_groups import alike
+from cofi_jobs.model.user_ratings import UserRatings
 
 USERS_AT_ONCE = 1024  # users of a block, which one thread solves: few, so that they stay in cache
 LEAST_BLOCKS = 4  # of few users, so that no thread waits long for another

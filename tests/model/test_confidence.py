@@ -11,9 +11,10 @@ from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.models import fit_both, fit_ranking_model
 from cofi_jobs.model.objectives import ranking_objective, ranking_target
-from cofi_jobs.model.problem import Parameters, by_user, problem
+from cofi_jobs.model.problem import Parameters, problem
 from cofi_jobs.model.ridge import recency_weights, ridge_solution
 from cofi_jobs.model.row_solver import RowSolver
+from cofi_jobs.model.user_ratings import by_user
 from cofi_jobs.ranking.explanations import explain
 from cofi_jobs.settings.resolve import load_settings
 

@@ -1,4 +1,4 @@
-"""Ratings by user, and the problems of groups of users, which add up to that of all."""
+"""The problems of groups of users, which add up to that of all."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import Parameters, by_user, problem
+from cofi_jobs.model.problem import Parameters, problem
 from cofi_jobs.model.training_step import cost_and_gradients
+from cofi_jobs.model.user_ratings import by_user
 
 RATINGS = by_user(
     user_index=np.array([2, 0, 2, 3, 0, 2]),
@@ -15,22 +16,6 @@ RATINGS = by_user(
     y=np.array([1.0, 2, 3, 4, 5, 6]),
     n_users=4,
 )
-
-
-def test_ratings_are_sorted_by_user_and_keep_their_order_of_time():
-    assert RATINGS.counts.tolist() == [2, 0, 3, 1]
-    assert RATINGS.user_index.tolist() == [0, 0, 2, 2, 2, 3]
-    assert RATINGS.item_index.tolist() == [2, 0, 1, 0, 3, 3]
-    assert RATINGS.y.tolist() == [2, 5, 1, 3, 6, 4]
-
-
-def test_users_of_a_group_are_numbered_in_the_order_given():
-    group = RATINGS.of_users(np.array([3, 0]))
-    assert (group.counts.tolist(), group.user_index.tolist()) == ([1, 2], [0, 1, 1])
-    assert (group.item_index.tolist(), group.y.tolist()) == ([3, 2, 0], [4, 2, 5])
-    neighbours = RATINGS.between(1, 3)
-    assert (neighbours.counts.tolist(), neighbours.user_index.tolist()) == ([0, 3], [1, 1, 1])
-    assert (neighbours.item_index.tolist(), neighbours.y.tolist()) == ([1, 0, 3], [1, 3, 6])
 
 
 @pytest.mark.parametrize("alpha", [0.0, 3.0])

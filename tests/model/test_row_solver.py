@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import UserRatings, by_user
 from cofi_jobs.model.ridge import recency_weights, ridge_solution
 from cofi_jobs.model.row_solver import RowSolver
+from cofi_jobs.model.user_ratings import UserRatings, by_user
 
 
 def solved(

@@ -9,7 +9,7 @@ from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model import gradients, training_step
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import by_user
+from cofi_jobs.model.user_ratings import by_user
 from tests.support.ratings_matrix import planted
 
 
