@@ -23,6 +23,7 @@ BETA_1 = 0.9  # the usual value of Adam
 # Adam with exact users. The gradient of many users' minimum has little noise: at the usual beta_1 a
 # fit needs more steps to be as good.
 EXACT_BETA_1, EXACT_EPSILON_SHARE = 0.5, 0.3
+FIXED_LOSSES = 8  # how often J of the fixed users is computed in a fit, about
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Fit:
 
     factors: Factors
     losses: list[float]  # J of all ratings before each step; with exact users an estimate
+    # With exact users: J before some steps, which are counted from 0, always by the same users.
+    fixed_losses: dict[int, float]
 
 
 def fit(
@@ -59,7 +62,7 @@ def fit(
     )
     parts = (initial.X, initial.W, initial.b)[: step_gradients.n_learned]
     learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
-    losses = minimise(objective, learned, step_gradients)
+    losses, fixed_losses = minimise(objective, learned, step_gradients)
     X, *rows = (variable.numpy() for variable in learned)
     if not np.isfinite(np.abs(X).sum()):
         raise TrainingError(
@@ -70,18 +73,27 @@ def fit(
         rows = [*RowSolver(objective, X, item_counts).solve(ratings)]
     elif not objective.bias:
         rows.append(initial.b)
-    return Fit(Factors(X, *rows), losses)
+    return Fit(Factors(X, *rows), losses, fixed_losses)
 
 
 def minimise(
     objective: Objective, learned: Sequence[tf.Variable], step_gradients: StepGradients
-) -> list[float]:
-    """The training loop: change `learned` in all steps of the objective; J before each step."""
+) -> tuple[list[float], dict[int, float]]:
+    """The training loop: change `learned` in all steps of the objective.
+
+    Returns J before each step, and before some steps that of the fixed users (`Fit`).
+    """
     exact = objective.exact_users
     adam = Adam(learned, EXACT_BETA_1 if exact else BETA_1, EXACT_EPSILON_SHARE if exact else 0)
     losses: list[float] = []
-    for learning_rate in objective.learning_rates(objective.steps):
-        J, gradients = step_gradients.next_step(*map(tf.convert_to_tensor, learned))
+    fixed_losses: dict[int, float] = {}
+    for step, learning_rate in enumerate(objective.learning_rates(objective.steps)):
+        tensors = [tf.convert_to_tensor(part) for part in learned]
+        if step % max(1, objective.steps // FIXED_LOSSES) == 0:
+            fixed_loss = step_gradients.fixed_loss(*tensors)
+            if fixed_loss is not None:
+                fixed_losses[step] = fixed_loss
+        J, gradients = step_gradients.next_step(*tensors)
         adam.step(gradients, learning_rate)
         losses.append(float(J))
         _check_finite(objective, len(losses), losses[-1])
@@ -90,7 +102,7 @@ def minimise(
                 "%s model: step %d of %d, J = %.6g",
                 objective.name, len(losses), objective.steps, losses[-1],
             )  # fmt: skip
-    return losses
+    return losses, fixed_losses
 
 
 def _check_finite(objective: Objective, step: int, J: float) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from cofi_jobs.model.cost import cost
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, problem
 from cofi_jobs.model.row_solver import RowSolver
@@ -32,6 +33,9 @@ class StepGradients(Protocol):
         Each call is for another step, whose ratings may be others.
         """
 
+    def fixed_loss(self, *learned: tf.Tensor) -> float | None:
+        """J of the same users in each call; None where `next_step` gives the J of all ratings."""
+
 
 class FullGradient:
     """J of all ratings and its gradients by X and W, and by b where the model has one."""
@@ -46,6 +50,9 @@ class FullGradient:
         parameters = Parameters(X, W, *(b or [tf.zeros(len(W))]))
         dense = dense_pays(len(W), len(X), X.shape[1], len(self.problem.y))
         return cost_and_gradients(parameters, self.problem, n_learned=self.n_learned, dense=dense)
+
+    def fixed_loss(self, *learned: tf.Tensor) -> None:
+        """None: each step has the J of all ratings."""
 
 
 class ProjectedGradient:
@@ -68,6 +75,9 @@ class ProjectedGradient:
         self.objective, self.ratings, self.item_counts = objective, ratings, item_counts
         n_steps = objective.steps_per_round(len(ratings.y))
         self.users_of_steps = users_of_steps(ratings.counts, n_steps, seed)
+        # As many ratings as a chunk, about: the cost alone takes less memory than a gradient.
+        n_samples = max(1, round(len(ratings.y) / CHUNK))
+        self.fixed_users = next(users_of_steps(ratings.counts, n_samples, seed))
 
     def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradient at this X, estimated from the next users."""
@@ -90,6 +100,17 @@ class ProjectedGradient:
             J, gradient = J + J_part, gradient + gradient_part
         scale = len(self.ratings.y) / len(sample.y)
         return scale * J, [scale * gradient]
+
+    def fixed_loss(self, *learned: tf.Tensor) -> float:
+        """J at the exact rows for this X, estimated from a fixed sample of users.
+
+        J of the steps goes up and down with the users of each step. This one does not.
+        """
+        [X] = learned
+        sample = self.ratings.of_users(self.fixed_users)
+        rows = RowSolver(self.objective, X.numpy(), self.item_counts).solve(sample)
+        J = cost(Parameters(X, *rows), problem(self.objective, sample, self.item_counts))
+        return float(J) * len(self.ratings.y) / len(sample.y)
 
 
 def dense_pays(n_users: int, n_items: int, n_factors: int, n_ratings: int) -> bool:

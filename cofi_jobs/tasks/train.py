@@ -101,10 +101,16 @@ def _write(factors: pa.Table, path: Path) -> None:
 
 def _losses(fits: dict[str, BothFits]) -> pa.Table:
     rows = [
-        {"fit": name, "head": model_name, "step": step, "J": J}
+        {
+            "fit": name,
+            "head": model_name,
+            "step": step + 1,
+            "J": J,
+            "J_fixed_users": result.fixed_losses.get(step),
+        }
         for name, both in fits.items()
         for model_name, result in (("rating", both.rating), ("ranking", both.ranking))
         if result
-        for step, J in enumerate(result.losses, start=1)
+        for step, J in enumerate(result.losses)
     ]
     return pa.Table.from_pylist(rows)

@@ -11,6 +11,7 @@ from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.model import gradients
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.models import fit_both
@@ -234,3 +235,28 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     warm = fit_both(ratings, ratings.rating, means, settings, Scale(1, 5), Start(start, start))
     assert warm.rating is not None
     assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]
+
+
+def test_the_loss_of_fixed_users_is_that_of_all_where_they_are_all():
+    truth, seen = planted()
+    user, item = np.nonzero(seen)
+    objective = Objective(exact_users=True, recency=0.5, alpha=0.5, steps=40)
+    result = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    assert list(result.fixed_losses) == list(range(0, 40, 5))
+    expected = [result.losses[step] for step in result.fixed_losses]
+    np.testing.assert_allclose(list(result.fixed_losses.values()), expected, rtol=1e-5)
+    by_adam = fit(Objective(steps=3), result.factors, user, item, truth[seen])
+    assert by_adam.fixed_losses == {}, "each step has J of all ratings"
+
+
+def test_the_loss_of_fixed_users_falls_where_that_of_each_steps_users_goes_up_and_down(monkeypatch):
+    monkeypatch.setattr(gradients, "CHUNK", 1000)
+    truth, seen = planted()
+    truth *= np.geomspace(0.2, 2, len(truth))[:, None]  # users are unlike
+    user, item = np.nonzero(seen)
+    objective = Objective(
+        exact_users=True, lambda_=0.5, steps=40, ratings_per_step=256, cosine_decay=True
+    )
+    result = fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen])
+    assert (np.diff(result.losses) > 0).any()
+    assert (np.diff(list(result.fixed_losses.values())) < 0).all()
