@@ -7,7 +7,7 @@ STORE ?= .cofi/$(if $(RATINGS),store,demo-store)
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes would compile the project again
 
-.PHONY: help run ui test test-fast lint browser spark e2e bench bench-ingest bench-bad-files bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
+.PHONY: help run ui test test-fast lint browser spark e2e bench bench-quality bench-ingest bench-bad-files bench-night bench-small bench-regression bench-full secrets up down trigger lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill 
 
 bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implicit, lenskit, surprise, Spark and faiss; needs Java, gcc and cmake
 	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare --images docs/images
+
+bench-quality: $(VENV)/.ready $(VENV)-peers/.ready ## How good the lists are on real ratings, beside tuned peers; SETS=sample,check-ins, or RATINGS=<file>
+	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.quality $(if $(SETS),--sets "$(SETS)") $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(SETS)$(RATINGS),,--document docs/benchmarks.md)
 
 bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY, three times; SIZES=1000000,10000000
 	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 PEERS = ROOT / os.environ.get("PEERS_VENV", ".venv-peers") / "bin" / "python"
 FOLDER = Path(tempfile.gettempdir()) / "cofi-bench"
 THREADS, FEATURES, TOP_N = 2, 64, 20
+OF_PEERS = ("peers", "quality_peers")  # modules that run in the peers' environment
 # Who runs threads of its own: peers ask for a BLAS without, a task of the job has one.
 OWN_THREADS = ("ours", "task", "implicit", "lenskit")
 Contestant = Callable[[Path, Path, Mapping[str, Any]], None]
@@ -114,7 +115,7 @@ def run(module: str, name: str, data: Path, output: Path, limit: float, **option
         | {key: str(value) for key, value in names.items()}
         | {"PYTHONWARNINGS": "ignore"}
     )
-    python = PEERS if module == "peers" else sys.executable
+    python = PEERS if module in OF_PEERS else sys.executable
     command = [
         str(python),
         "-m",

@@ -58,6 +58,16 @@ def split(table: pa.Table) -> tuple[Ratings, Ratings]:
     return every.where(~is_test), every.where(is_test)
 
 
+def last_fifth(user_index: np.ndarray) -> np.ndarray:
+    """Mask of the last fifth of each user's ratings, rounded down: none of fewer than 5.
+
+    `user_index` is sorted, and each user's ratings are in the order that counts.
+    """
+    counts = np.bincount(user_index)
+    first_held_out = np.cumsum(counts) - counts // 5
+    return np.arange(len(user_index)) >= first_held_out[user_index]
+
+
 def read(folder: Path, part: str) -> Ratings:
     """Train or test ratings of a set: the part `known` or `held-out`."""
     shape = json.loads((folder / "shape.json").read_text())
@@ -65,19 +75,20 @@ def read(folder: Path, part: str) -> Ratings:
     return Ratings(user, item, rating, shape["users"], shape["items"])
 
 
+def write(folder: Path, known: Ratings, held_out: Ratings) -> None:
+    """Keep train and test ratings in an existing folder, for `read`."""
+    for part, ratings_of_part in zip(PARTS, (known, held_out), strict=True):
+        columns = (ratings_of_part.user_index, ratings_of_part.item_index, ratings_of_part.rating)
+        for column, values in zip(COLUMNS, columns, strict=True):
+            np.save(folder / f"{part}-{column}.npy", values)
+    shape = {"users": known.n_users, "items": known.n_items}
+    (folder / "shape.json").write_text(json.dumps(shape))
+
+
 def _made_once(folder: Path, blocks: Callable[[], Iterable[pa.Table]]) -> Path:
     if folder.exists():
         return folder
     partial = folder.with_suffix(".part")
     partial.mkdir(parents=True, exist_ok=True)
-    for part, part_ratings in zip(PARTS, split(pa.concat_tables(blocks())), strict=True):
-        for column, values in zip(
-            COLUMNS,
-            (part_ratings.user_index, part_ratings.item_index, part_ratings.rating),
-            strict=True,
-        ):
-            np.save(partial / f"{part}-{column}.npy", values)
-    (partial / "shape.json").write_text(
-        json.dumps({"users": part_ratings.n_users, "items": part_ratings.n_items})
-    )
+    write(partial, *split(pa.concat_tables(blocks())))
     return partial.rename(folder)
