@@ -105,6 +105,17 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     return table.to_pandas(types_mapper=INTEGERS.get)
 
 
+def shown_mean(item: pd.Series) -> str:
+    """The mean rating of an item, a row of a run's items, as people read it: "mean 4.50".
+
+    Runs of older versions have only the damped mean, and it is called so. Empty for events.
+    """
+    name, mean = "mean", item.get("mean_rating")
+    if "mean_rating" not in item:
+        name, mean = "damped mean", item["mean"]
+    return "" if pd.isna(mean) else f"{name} {mean:.2f}"
+
+
 def item_names(items: pd.DataFrame) -> pd.Series:
     """What people call each of a run's items: the title, "item <id>" for an item without one.
 

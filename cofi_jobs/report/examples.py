@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cofi_jobs.read import Run
+from cofi_jobs.read import Run, shown_mean
 from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Card, Entry, Section
 
@@ -80,9 +80,9 @@ def _item_card(run: Run, item: pd.Series, by_id: pd.Series, n: int = 6) -> Card:
     names, numbers = similar["similar_item_id"].map(by_id), similar[measure].map("{:.2f}".format)
     groups = "" if pd.isna(item["groups"]) else str(item["groups"])
     users = _counted(item["n_ratings"], "rating" if run.feedback == "ratings" else "user")
-    mean = f", mean {item['mean']:.2f}" if run.feedback == "ratings" else ""
+    described = ", ".join(filter(None, (users, shown_mean(item))))
     return Card(
-        f"{item['name']}: {users}{mean}" + (f" · {groups.replace('|', ', ')}" if groups else ""),
+        f"{item['name']}: {described}" + (f" · {groups.replace('|', ', ')}" if groups else ""),
         {
             f"similar items ({measure})": [
                 Entry(*cells) for cells in zip(names, numbers, strict=True)

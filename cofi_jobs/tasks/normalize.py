@@ -5,9 +5,10 @@ Writes the table `normalized`:
     ratings.parquet   user_index, item_index, rating, y_norm, timestamp; sorted by user, each user's
                       newest rating last; y_norm is the rating less the mean of its item
     users.parquet     user_index, user_id, n_ratings
-    items.parquet     item_index, item_id, mean, n_ratings, title, groups
+    items.parquet     item_index, item_id, mean, n_ratings, title, groups, mean_rating; mean is the
+                      damped one, mean_rating the plain one
 
-In a store of events `rating` is the sum of the pair's counts; mean and y_norm are null.
+In a store of events `rating` is the sum of the pair's counts; both means and y_norm are null.
 """
 
 import logging
@@ -168,7 +169,7 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
     n_items = sql.write_parquet(
         connection,
         """
-        SELECT item_index, item_id, mean, n_ratings, title, groups
+        SELECT item_index, item_id, mean, n_ratings, title, groups, total / n_ratings AS mean_rating
         FROM items JOIN means USING (item_index)
         LEFT JOIN catalogue ON catalogue_id = item_id::VARCHAR ORDER BY item_index""",
         folder / "items.parquet",

@@ -96,6 +96,8 @@ def check(found: Tables, files: list[pd.DataFrame], damping: float) -> None:
         (sum(stars[i]) + damping * global_mean) / (len(stars[i]) + damping) for i in sorted(stars)
     ]
     assert found["items"]["mean"].to_numpy() == pytest.approx(means, rel=1e-6)
+    plain = [sum(stars[i]) / len(stars[i]) for i in sorted(stars)]
+    assert found["items"]["mean_rating"].to_numpy() == pytest.approx(plain, rel=1e-12)
     y_norm = expected["rating"] - expected["movieId"].map(
         dict(zip(sorted(stars), means, strict=True))
     )
@@ -311,6 +313,7 @@ def test_the_tables_have_the_types_that_later_tasks_rely_on(
         "n_ratings",
         "title",
         "groups",
+        "mean_rating",
     ]
     assert str(found["items"]["mean"].dtype) == "float32"
     assert (found["users"]["user_id"][0], found["items"]["item_id"][0]) == (user, item)

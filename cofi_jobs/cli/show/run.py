@@ -6,7 +6,7 @@ from rich.table import Table
 
 from cofi_jobs.cli.show.tables import draw, new_console, number
 from cofi_jobs.core.errors import StoreError
-from cofi_jobs.read import Run, item_names
+from cofi_jobs.read import Run, item_names, shown_mean
 from cofi_jobs.store.status import feedback_in, measure_names
 
 
@@ -77,8 +77,7 @@ def item(run: Run, item_id: str, console: Console | None = None, n: int = 5) -> 
         }
     )
     name = by_id.loc[shown["item_id"], "name"]
-    title = f"{name}, {shown['n_ratings']} {counted}"
-    title += f", mean {shown['mean']:.2f}" if run.feedback == "ratings" else ""
+    title = ", ".join(filter(None, (f"{name}, {shown['n_ratings']} {counted}", shown_mean(shown))))
     (console or new_console()).print(draw(table, title, ("similar items",)))
 
 
