@@ -1,16 +1,20 @@
 """A block of users' lists, with predicted ratings and reasons; and the list of popular items."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.core.factors import Factors, ItemFactors, UserBlock, predict
+from cofi_jobs.core.item_list import ItemList
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective, ranking_target
 from cofi_jobs.model.ridge import row_weights
 from cofi_jobs.model.user_groups import alike, places
 from cofi_jobs.ranking.explanations import contributions, solved
+from cofi_jobs.ranking.filters import allowed_items, first_groups, rated_enough
 from cofi_jobs.ranking.rerank import choose
 from cofi_jobs.ranking.top_k import top_k
 from cofi_jobs.settings.fields import Settings
@@ -27,8 +31,21 @@ class Candidates:
     groups: np.ndarray | None
 
     @classmethod
-    def of(cls, items: ItemFactors, shown: np.ndarray, groups: np.ndarray | None) -> "Candidates":
-        """The items of which a mask says which may be shown, with the numbers of their groups."""
+    def of(
+        cls,
+        items: ItemFactors,
+        lists: Iterable[ItemList],
+        group_names: pa.ChunkedArray,
+        settings: Settings,
+    ) -> "Candidates":
+        """The items, and which of them the operator's lists and the settings let be shown.
+
+        `group_names` are the items' groups as in the catalogue. Raises DataError if no item may be
+        shown.
+        """
+        allowed = allowed_items(items.item_id, lists)
+        shown = rated_enough(allowed, items.n_ratings, settings.min_item_ratings)
+        groups = first_groups(group_names) if settings.max_per_group else None
         X = items.ranking
         return cls(items, X.T @ X, to_unit_length(X), np.flatnonzero(~shown), groups)
 

@@ -18,6 +18,7 @@ erased.json, erased.key             tombstones of erased users: keyed hashes, an
 LANDING = "landing"
 CATALOGUE = "catalogue"
 ITEM_LISTS = "lists"
+ALLOWED_ITEMS, DENIED_ITEMS = f"{ITEM_LISTS}/allow.txt", f"{ITEM_LISTS}/deny.txt"
 RATINGS = "ratings"
 REJECTED = "rejected"
 RUNS = "runs"

@@ -57,6 +57,11 @@ class RemoteStore(Store):
         """Whether there is anything below the address."""
         return any(not layout.is_hidden(name) for name in self.objects.names("*"))
 
+    def read_file(self, name: str) -> bytes | None:
+        """Content of a small file in the bucket; None if there is none."""
+        stored = self.objects.read(name)
+        return stored[0] if stored else None
+
     def location_for_readers(self, run_key: str, name: str) -> tuple[str, Any]:
         """Path of a table or file in the bucket, and the bucket's file system."""
         return f"{self.objects.root}/{layout.table(run_key, name)}", self.objects.filesystem

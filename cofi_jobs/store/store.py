@@ -69,6 +69,13 @@ class Store:
         skipped = (layout.LOCK, layout.SPILL)
         return sorted(n for n in names if not any(part.startswith(skipped) for part in n.parts))
 
+    def read_file(self, name: str) -> bytes | None:
+        """Content of a small file by its name below `root`; None if there is none."""
+        try:
+            return self.path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+
     def location_for_readers(self, run_key: str, name: str) -> tuple[str, Any]:
         """Path of a run's table or of a file in it, and the fsspec file system to read it with.
 

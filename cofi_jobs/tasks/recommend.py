@@ -20,7 +20,6 @@ from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.progress import track
 from cofi_jobs.core.scale import scale_of
 from cofi_jobs.model.objectives import ranking_objective
-from cofi_jobs.ranking.filters import allowed_items, first_groups, rated_enough
 from cofi_jobs.ranking.recommendations import (
     Candidates,
     Recommendations,
@@ -64,17 +63,13 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 def read_candidates(store: Store, settings: Settings, run_key: str) -> Candidates:
     """All items of the run, and which of them may be shown. Raises DataError if none may."""
     items = read_item_factors(store.table(run_key, "model"))
-    allowed = allowed_items(items.item_id, read_item_lists(store))
-    shown = rated_enough(allowed, items.n_ratings, settings.min_item_ratings)
-    groups = None
-    if settings.max_per_group:
-        groups = first_groups(read_item_groups(store.table(run_key, "normalized")))
-        if (groups < 0).all():
-            log.warning(
-                "max_per_group limits nothing: no item has a group in the files of %s",
-                store.catalogue,
-            )
-    return Candidates.of(items, shown, groups)
+    group_names = read_item_groups(store.table(run_key, "normalized"))
+    candidates = Candidates.of(items, read_item_lists(store), group_names, settings)
+    if candidates.groups is not None and (candidates.groups < 0).all():
+        log.warning(
+            "max_per_group limits nothing: no item has a group in the files of %s", store.catalogue
+        )
+    return candidates
 
 
 def write_recommendations(
