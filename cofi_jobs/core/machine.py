@@ -39,7 +39,7 @@ def limited(n: int) -> Iterator[None]:
     """Use `n` threads meanwhile, 0: one for each core."""
     global _threads
     before, _threads = _threads, n
-    _one_blas_thread()
+    one_blas_thread()
     try:
         yield
     finally:
@@ -53,7 +53,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
     while it computes; many small matrices are faster this way than with BLAS' own threads, which
     wait for each other after every product.
     """
-    _one_blas_thread()
+    one_blas_thread()
     n = threads()
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n) as pool:
@@ -66,7 +66,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
 
 
 @cache
-def _one_blas_thread() -> None:
+def one_blas_thread() -> None:
     """BLAS without threads of its own, in this process, from now on.
 
     Those stay awake for some time after a product, in case there is another, and take the cores

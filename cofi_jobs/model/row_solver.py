@@ -54,7 +54,8 @@ class RowSolver:
         def block(first: int) -> np.ndarray:
             return self.rows(ratings.between(first, min(first + size, n_users)))
 
-        rows = np.concatenate(list(in_parallel(block, range(0, n_users, size))))
+        run = in_parallel if n_users > size else map  # a thread costs more than the row of one user
+        rows = np.concatenate(list(run(block, range(0, n_users, size))))
         if self.objective.bias:
             return rows[:, :-1], rows[:, -1]
         return rows, np.zeros(n_users, np.float32)

@@ -5,16 +5,19 @@
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.store import Store
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,16 @@ class ArrowRun:
 
     def rated(self, user_id: str) -> pa.Table:
         """What a user rated: item_index and rating, newest first."""
+        # Without threads: a service reads for many users at once.
         user = self._dataset("normalized/users.parquet").to_table(
-            filter=self._is("user_id", user_id)
+            ["user_index"], self._is("user_id", user_id), use_threads=False
         )
-        index = ds.field("user_index").isin(user["user_index"])
-        return self._dataset("normalized/ratings.parquet").to_table(
-            ["item_index", "rating"], index
-        )[::-1]
+        ratings, columns = self._dataset("normalized/ratings.parquet"), ["item_index", "rating"]
+        if not len(user):
+            return ratings.schema.empty_table().select(columns)
+        # By == Arrow reads the row groups alone that can have the user.
+        is_of_user = pc.field("user_index") == user["user_index"][0]
+        return ratings.to_table(columns, is_of_user, use_threads=False)[::-1]
 
     def item_factors(self) -> pa.Table:
         """Both models' factors of all items, in the order of their row numbers."""
@@ -69,14 +75,18 @@ class ArrowRun:
         path, filesystem = self.store.location_for_readers(self.key, name)
         return pq.read_table(path, filesystem=filesystem)
 
-    def _dataset(self, name: str) -> ds.Dataset:
+    def _dataset(self, name: str) -> "Dataset":
+        import pyarrow.dataset as ds  # here: it imports pandas
+
         path, filesystem = self.store.location_for_readers(self.key, name)
         return ds.dataset(path, filesystem=filesystem)
 
     def _rows_of(self, table: str, column: str, value: str) -> pa.Table:
         """The rows of one id. Opens only the files that may hold the id."""
+        import pyarrow.dataset as ds
+
         root, filesystem = self.store.location_for_readers(self.key, "")
-        id_ = self._id(column, value)
+        id_ = self.id_of(column, value)
         files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
         # Without any such file the first one is read: the empty table needs its columns.
         chosen = [file for file in files if _may_hold(file, column, id_)] or files[:1]
@@ -88,15 +98,15 @@ class ArrowRun:
             partitioning=folder_names,
             partition_base_dir=root,
         )
-        return dataset.to_table(filter=ds.field(column) == id_)
+        return dataset.to_table(filter=pc.field(column) == id_)
 
     def _type(self, column: str) -> pa.DataType:
         return tables.ID_TYPES[self.manifest["id_types"][column]]
 
-    def _is(self, column: str, value: str) -> ds.Expression:
-        return ds.field(column) == self._id(column, value)
+    def _is(self, column: str, value: str) -> pc.Expression:
+        return pc.field(column) == self.id_of(column, value)
 
-    def _id(self, column: str, value: str) -> int | str:
+    def id_of(self, column: str, value: int | str) -> int | str:
         """The id in the store's type. Raises StoreError for text where all ids are integers."""
         id_ = clean_id(str(value))
         if self.manifest["id_types"][column] == "string":

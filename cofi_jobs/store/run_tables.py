@@ -67,7 +67,11 @@ def _rating_factors(rows: pa.Table | pa.RecordBatch) -> np.ndarray | None:
 
 def read_item_factors(model: Path) -> ItemFactors:
     """All items of a model."""
-    table = pq.read_table(model / "item_factors.parquet")
+    return item_factors(pq.read_table(model / "item_factors.parquet"))
+
+
+def item_factors(table: pa.Table) -> ItemFactors:
+    """All items of a model, from its table."""
     return ItemFactors(
         table["item_id"].combine_chunks(),
         _rating_factors(table),

@@ -1,0 +1,58 @@
+"""Ratings that came since a run, on top of those that it has."""
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.scale import Scale
+
+
+def checked_ratings(given: Mapping[int | str, float | None], scale: Scale | None) -> np.ndarray:
+    """Ratings by item_id as an array (n,), float32: within the scale, or counts of events above 0.
+
+    NaN stands for None, a withdrawal. Raises DataError for any other value.
+    """
+    withdrawn = np.array([value is None for value in given.values()], bool)
+    numbers = np.array([_number(value) for value in given.values()], float)
+    with np.errstate(over="ignore"):
+        rating = numbers.astype(np.float32)  # as tables have it
+    if scale is None:
+        right = (rating > 0) & np.isfinite(rating)
+    else:
+        right = (rating >= np.float32(scale.low)) & (rating <= np.float32(scale.high))
+    for item_id in np.array(list(given), object)[~(right | withdrawn)]:
+        expected = f"a rating from {scale.low:g} to {scale.high:g}" if scale else "a count above 0"
+        raise DataError(
+            f"found {given[item_id]!r} for item {item_id}, expected {expected}, "
+            "or None for a withdrawal"
+        )
+    return rating
+
+
+def _number(value: object) -> float:
+    """The value as a float, NaN if it is no number."""
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+
+
+def with_new(
+    item_index: np.ndarray,
+    rating: np.ndarray,
+    new_item_index: np.ndarray,
+    new_rating: np.ndarray,
+    scale: Scale | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A user's ratings (item and rating, in order of time) after new ones, as a night has them.
+
+    A new rating replaces that of the same item; counts of events add up. NaN withdraws. What is new
+    is newest. No item occurs twice among the old, nor among the new.
+    """
+    if scale is None:
+        before = dict(zip(item_index.tolist(), rating.tolist(), strict=True))
+        counts = [before.get(item, 0.0) for item in new_item_index.tolist()]
+        new_rating = new_rating + np.array(counts, np.float32)
+    keep, given = ~np.isin(item_index, new_item_index), np.isfinite(new_rating)
+    items = np.concatenate([item_index[keep], new_item_index[given]])
+    return items, np.concatenate([rating[keep], new_rating[given]])
