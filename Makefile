@@ -43,7 +43,7 @@ bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implic
 	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare --images docs/images
 
 bench-quality: $(VENV)/.ready $(VENV)-peers/.ready ## How good the lists are on real ratings, beside tuned peers; SETS=sample,check-ins, or RATINGS=<file>
-	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.quality $(if $(SETS),--sets "$(SETS)") $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(SETS)$(RATINGS),,--document docs/benchmarks.md)
+	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.quality $(if $(SETS),--sets "$(SETS)") $(foreach f,$(RATINGS),--ratings "$(f)") $(if $(KEEP_PEERS),--keep-peers) $(if $(SETS)$(RATINGS),,--document docs/benchmarks.md)
 
 bench-ingest: $(VENV)/.ready ## Time and memory of 1, 10 and 100 million ratings, beside DuckDB's COPY, three times; SIZES=1000000,10000000
 	@$(BIN)/python -u -m benchmarks.ingest --image docs/images/growth.png $(if $(SIZES),--sizes $(SIZES))

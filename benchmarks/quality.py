@@ -31,10 +31,11 @@ from cofi_jobs.core.ratings import Ratings
 LIMIT = 3600  # seconds of a peer's process
 
 
-def judge(ratings: RatingSet, folder: Path) -> Judgement:
+def judge(ratings: RatingSet, folder: Path, keep_peers: bool = False) -> Judgement:
     """Let the job and the peers make their lists of a set, in a folder of its own.
 
-    Raises ValueError if nobody liked anything that was held out.
+    With `keep_peers`, a peer does so only if the folder has no lists of it. Raises ValueError if
+    nobody liked anything that was held out.
     """
     parts = quality_sets.parted(ratings)
     liked = parts.held_out.where(parts.held_out.rating >= ratings.liked_from)
@@ -46,14 +47,15 @@ def judge(ratings: RatingSet, folder: Path) -> Judgement:
     folder.mkdir(parents=True, exist_ok=True)
     data.write(folder, parts.known, parts.held_out)
     n_users, n_items = len(parts.users), len(parts.items)
+    peers = taking_part(n_users, n_items)
     return Judgement(
         ratings.name,
         "random" if ratings.time is None else "by time",
         n_users,
         n_items,
         len(parts.known.rating) + len(parts.held_out.rating),
-        _ours(parts, liked, folder / "ours"),
-        [_peer(name, ratings.liked_from, liked, folder) for name in taking_part(n_users, n_items)],
+        our_result(parts, liked, folder / "ours"),
+        [peer_result(name, ratings.liked_from, liked, folder, keep_peers) for name in peers],
     )
 
 
@@ -73,7 +75,7 @@ def rows_of(table: pd.DataFrame, parts: Parted) -> np.ndarray:
     return lists
 
 
-def _ours(parts: Parted, liked: Ratings, folder: Path) -> Result:
+def our_result(parts: Parted, liked: Ratings, folder: Path) -> Result:
     """The job's published lists, and the seconds of the whole command."""
     print(f"ours, {folder.parent.name}", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,10 +96,13 @@ def _ours(parts: Parted, liked: Ratings, folder: Path) -> Result:
     return Result("ours", quality(lists, liked), seconds, {})
 
 
-def _peer(name: str, liked_from: float, liked: Ratings, folder: Path) -> Result:
+def peer_result(name: str, liked_from: float, liked: Ratings, folder: Path, keep: bool) -> Result:
     """A tuned peer's lists, and the seconds of its tuning and its last fit."""
     output = folder / name.replace(" ", "-")
-    if not contest.run("quality_peers", name, folder, output, LIMIT, liked_from=liked_from):
+    is_there = keep and (output / "tuned.json").exists()
+    if not is_there and not contest.run(
+        "quality_peers", name, folder, output, LIMIT, liked_from=liked_from
+    ):
         return Result(name, None, LIMIT, {})
     tuned = json.loads((output / "tuned.json").read_text())
     lists = np.load(output / "lists.npy")
@@ -126,6 +131,9 @@ def main(
     folder: Annotated[
         Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")
     ] = FOLDER,
+    keep_peers: Annotated[
+        bool, typer.Option(help="Take the peers' lists of an earlier run, on the same ratings.")
+    ] = False,
     document: Annotated[
         Path | None, typer.Option(help="Document that gets the table of all sets, between marks.")
     ] = None,
@@ -137,7 +145,9 @@ def main(
         judged_on += [quality_sets.from_file(path, liked, times) for path in ratings or []]
         for name in missing:
             print(f"left out {name}: found no file of it in {shared}", flush=True)
-        judgements = [judge(each, folder / "quality" / _slug(each.name)) for each in judged_on]
+        judgements = [
+            judge(each, folder / "quality" / _slug(each.name), keep_peers) for each in judged_on
+        ]
     except ValueError as error:
         sys.exit(str(error))
     stands = machine()

@@ -1,5 +1,6 @@
 """The benchmark of lists: honest splits, metrics of an oracle, peers tuned by validation alone."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,6 +232,23 @@ def test_published_lists_are_read_by_id_whatever_its_type():
     lists = quality.rows_of(table, parts)
     assert (lists[0] == -1).all()
     assert [str(parts.items[item]) for item in lists[1] if item >= 0] == ["4", "30"]
+
+
+def test_a_set_of_which_nobody_likes_what_is_held_out_is_one_sentence(tmp_path: Path):
+    rows: list[Row] = [("x", item, 1.0, n) for n, item in enumerate("abcdef")]
+    with pytest.raises(ValueError, match="found no held-out rating of 4 or more in made up"):
+        quality.judge(set_of(rows, liked_from=4), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_peers_lists_of_an_earlier_run_are_kept_if_asked_for(tmp_path: Path):
+    (tmp_path / "item-kNN-BM25").mkdir()
+    np.save(tmp_path / "item-kNN-BM25" / "lists.npy", padded([1], [0]))
+    tuned = {"seconds": 9.5, "choice": {"neighbours": 20}}
+    (tmp_path / "item-kNN-BM25" / "tuned.json").write_text(json.dumps(tuned))
+    liked = likes([(0, 1), (1, 2)], 2, 3)
+    result = quality.peer_result("item-kNN BM25", 4.0, liked, tmp_path, keep=True)
+    assert result == Result("item-kNN BM25", Quality(0.5, 0.5), 9.5, {"neighbours": 20})
 
 
 def test_the_table_names_the_best_peer_and_says_where_there_are_no_lists():
