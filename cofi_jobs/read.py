@@ -70,7 +70,10 @@ class Run:
         return to_frame(self.arrow.users())
 
     def rated(self, user_id: str) -> pd.DataFrame:
-        """What a user rated: item_index and rating, newest first."""
+        """What a user rated, newest first: item_index, rating, and tied.
+
+        `tied` says whether the rating was given at the same time as the next older one.
+        """
         return to_frame(self.arrow.rated(user_id))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from cofi_jobs.core.errors import CofiError, DataError
 from cofi_jobs.core.machine import one_blas_thread
 from cofi_jobs.core.scale import scale_of
+from cofi_jobs.evaluation.split_order import is_at_random
 from cofi_jobs.ranking.new_ratings import checked_ratings, with_new
 from cofi_jobs.ranking.scorer import Recommendation, Scorer
 from cofi_jobs.settings.resolve import from_record
@@ -144,6 +145,7 @@ class _LoadedRun:
         items, manifest = run.items(), run.manifest
         self.scale = scale_of(manifest["scale"])
         self.settings = from_record(manifest["settings"])
+        self.no_order = is_at_random(manifest["metrics"])
         self.scorer = Scorer(
             item_factors(run.item_factors()),
             items["title"],
@@ -162,17 +164,20 @@ class _LoadedRun:
     ) -> list[Recommendation]:
         n = self.settings.top_n if n is None else _checked_n(n)
         new = self._checked(ratings, ignore_unknown)
-        items, stars = with_new(*self._ratings_of(user_id), *new, self.scale)
+        items, stars, tied = with_new(*self._ratings_of(user_id), *new, self.scale)
+        if self.no_order:  # then a night would not know a time of the new ratings either
+            tied = np.arange(len(items)) > 0
         if len(items):
-            return self.scorer.recommend(items, stars, n)
+            return self.scorer.recommend(items, stars, tied, n)
         return self.scorer.popular(*self.popular, n)
 
-    def _ratings_of(self, user_id: int | str | None) -> tuple[np.ndarray, np.ndarray]:
-        """Items (row numbers) and ratings of a user in the run, the oldest first."""
+    def _ratings_of(self, user_id: int | str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Items (row numbers), ratings and ties of a user in the run, the oldest first."""
         if user_id is None:
-            return np.array([], np.int32), np.array([], np.float32)
+            return np.array([], np.int32), np.array([], np.float32), np.array([], bool)
         rated = self.run.rated(str(user_id))[::-1]
-        return rated["item_index"].to_numpy(), rated["rating"].to_numpy()
+        item_index, rating, tied = (column.to_numpy() for column in rated.columns)
+        return item_index, rating, tied
 
     def _checked(self, ratings: NewRatings, ignore_unknown: bool) -> tuple[np.ndarray, np.ndarray]:
         """Items (row numbers) and ratings that are new; NaN for a withdrawal."""

@@ -12,6 +12,23 @@ def from_newest(counts: np.ndarray) -> np.ndarray:
     return np.repeat(ends, counts) - np.arange(ends[-1] if len(ends) else 0)
 
 
+def ties_among(tied: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Which of the rows that `mask` selects are tied to the selected row before them.
+
+    `tied` marks each row that is tied to the row before it; a tie stays one without some of its
+    rows.
+    """
+    tie = np.cumsum(~tied, dtype=np.int32)[mask]
+    return np.append(False, tie[1:] == tie[:-1])[: len(tie)]
+
+
+def means_of_ties(values: np.ndarray, tied: np.ndarray) -> np.ndarray:
+    """Each value replaced by the mean of its tie; `tied` marks rows tied to the row before them."""
+    starts = np.flatnonzero(~tied)
+    sizes = np.diff(starts, append=len(tied))
+    return np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
+
+
 def tally(index: np.ndarray, n: int, values: np.ndarray | None = None) -> np.ndarray:
     """How often each number below `n` occurs in `index`, or the sums of its values.
 

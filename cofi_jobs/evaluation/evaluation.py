@@ -21,6 +21,7 @@ from cofi_jobs.evaluation.metrics import errors
 from cofi_jobs.evaluation.published import PublishedModel, measure_published
 from cofi_jobs.evaluation.ranking_metrics import Lists, Scores, rank
 from cofi_jobs.evaluation.split import Split
+from cofi_jobs.evaluation.split_order import SplitOrder
 from cofi_jobs.settings.fields import Settings
 
 
@@ -45,6 +46,7 @@ class Evaluation:
     by_activity: list[Record]
     by_popularity: list[Record]
     published: ComparedWith | None
+    order: SplitOrder | None  # of the split; None: unknown
 
     def value(self, model: str, measure: str) -> float | None:
         """A mean over all users."""
@@ -63,6 +65,8 @@ class Evaluation:
             record[model][f"coverage@{lists.recall_at}"] = lists.coverage()
             record[model]["users"] = lists.n_users()
         record["users_served"] = self.users_served
+        if self.order:
+            record["split"] = self.order.to_record()
         record["intervals"] = self.intervals
         record["by_activity"] = self.by_activity
         record["by_popularity"] = self.by_popularity
@@ -101,6 +105,7 @@ def evaluate(
         by_activity(split, means),
         by_popularity(split, predictions.get(RATING), lists),
         compared_with,
+        split.order,
     )
 
 

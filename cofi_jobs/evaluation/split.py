@@ -8,9 +8,11 @@ from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.split_order import SplitOrder, order_of_split
 from cofi_jobs.settings.fields import Settings
 
 DAY = np.timedelta64(24 * 60 * 60, "s")
+DRAWS = 1 << 16  # a draw is below this number
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Split:
     relevant_train: Ratings  # of the train ratings, by users who are measured
     measured: np.ndarray  # (n_users,) mask of the users whose lists are measured
     scale: Scale | None
+    order: SplitOrder | None = None  # whether it is a split in time; None: unknown
 
     @classmethod
     def of(
@@ -38,22 +41,61 @@ class Split:
         relevant = test.where(test.rating >= relevant_from)
         # Item-kNN learns from pairs of these, which are many: the measured users' are enough.
         of_measured = (train.rating >= relevant_from) & measured[train.user_index]
-        return cls(train, test, relevant, train.where(of_measured), measured, scale)
+        order = order_of_split(ratings, is_test)
+        return cls(train, test, relevant, train.where(of_measured), measured, scale, order)
 
 
-def newest_of_each_user(user_index: np.ndarray, share: float) -> np.ndarray:
+def newest_of_each_user(
+    user_index: np.ndarray,
+    share: float,
+    tied: np.ndarray | None = None,
+    draws: np.ndarray | None = None,
+) -> np.ndarray:
     """Mask of each user's last `share` of ratings, at least one, but never a user's only rating.
 
-    `user_index` is sorted, and each user's ratings are in order of time.
+    `user_index` is sorted, and each user's ratings are in order of time. `tied` is that of
+    `Ratings`. With `draws` (n_ratings,) uint16, which rise within a tie, a tie that the line
+    between train and test ratings divides is divided by draw (`_drawn`).
     """
     counts = tally(user_index, user_index[-1] + 1 if len(user_index) else 0)
     n_test = np.minimum(np.maximum(1, np.floor(counts * share)), counts - 1).astype(np.int64)
-    ends, some = np.cumsum(counts), n_test > 0
+    ends = np.cumsum(counts)
+    if tied is not None and draws is not None:
+        users = np.flatnonzero(n_test > 0)
+        users = users[tied[(ends - n_test)[users]]]
+        n_test[users] = _drawn(ends[users], n_test[users], counts[users] * share, tied, draws)
+    some = n_test > 0
     # 1 from a user's first test rating on, 0 again from the next user on: a byte a rating.
     steps = np.zeros(len(user_index) + 1, np.int8)
     steps[(ends - n_test)[some]] += 1
     steps[ends[some]] -= 1
     return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+
+
+def _drawn(
+    ends: np.ndarray, n_test: np.ndarray, expected: np.ndarray, tied: np.ndarray, draws: np.ndarray
+) -> np.ndarray:
+    """How many test ratings users have whose `n_test` newest would divide a tie.
+
+    Their newer ratings are test ratings, and of the tie those whose draw is above a threshold: then
+    `expected` is the mean number of test ratings. The threshold does not fall as ratings come in.
+    So a rating that is a test rating today was one yesterday too, or is new: a fixed number would
+    put ratings of train to the test ratings each night. All arrays but the last two are (n_users,),
+    `ends` is where each user's ratings end.
+    """
+    starts = np.append(np.flatnonzero(~tied), len(tied))
+    tie = np.searchsorted(starts, ends - n_test, side="right") - 1
+    first, end = starts[tie], starts[tie + 1]
+    n_newer = ends - end
+    share = (expected - n_newer) / (end - first)
+    threshold = np.ceil((1 - share) * DRAWS)
+    # Bisection, of all users at once. The first rating of a tie has no draw and is for training.
+    low, high = first + 1, end.copy()
+    while (open_ := low < high).any():
+        middle = (low + high) // 2
+        below = open_ & (draws[np.minimum(middle, len(draws) - 1)] < threshold)
+        low, high = np.where(below, middle + 1, low), np.where(open_ & ~below, middle, high)
+    return np.maximum(1, n_newer + end - low)
 
 
 def newest_days(time: np.ndarray, days: float) -> np.ndarray:
@@ -73,15 +115,20 @@ def newest_days(time: np.ndarray, days: float) -> np.ndarray:
     return mask
 
 
-def holdout_mask(user_index: np.ndarray, time: np.ndarray | None, settings: Settings) -> np.ndarray:
+def holdout_mask(
+    ratings: Ratings,
+    time: np.ndarray | None,
+    settings: Settings,
+    draws: np.ndarray | None = None,
+) -> np.ndarray:
     """Mask of the test ratings, which a holdout model does not see: the newest.
 
-    They are those of the last `test_days` if that is set and `time` is given, else a share of each
-    user's.
+    They are those of the last `test_days` if that is set and any rating has a `time`, else a share
+    of each user's, by `draws` where times are equal.
     """
-    if time is None or settings.test_days is None:
-        return newest_of_each_user(user_index, settings.test_share)
-    return newest_days(time, settings.test_days)
+    if settings.test_days is not None and time is not None and not np.isnat(time).all():
+        return newest_days(time, settings.test_days)
+    return newest_of_each_user(ratings.user_index, settings.test_share, ratings.tied, draws)
 
 
 def relevant_from(settings: Settings, scale: Scale | None) -> float:

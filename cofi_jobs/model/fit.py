@@ -44,16 +44,18 @@ def fit(
     y: np.ndarray,
     seed: int = 0,
     confidence: np.ndarray | None = None,
+    tied: np.ndarray | None = None,
 ) -> Fit:
     """Minimise J over the observed (user, item, y), three columns of one length, from `initial` on.
 
-    `confidence`, a fourth column, is c of each observation; None: 1.
+    `confidence`, a fourth column, is c of each observation; None: 1. `tied` marks equal times, as
+    in `Ratings`.
     With `objective.exact_users` Adam changes X alone, and W and b are those of the exact rows for
     the last X. The initial W and b do not matter then, and each user's ratings must be in order of
     time. Otherwise each step changes X, W and b by the gradients of the J of all ratings.
     Raises TrainingError with the step and the setting to look at when J or X is no longer finite.
     """
-    ratings = by_user(user_index, item_index, y, len(initial.W), confidence)
+    ratings = by_user(user_index, item_index, y, len(initial.W), confidence, tied)
     item_counts = tally(ratings.item_index, len(initial.X))
     step_gradients: StepGradients = (
         ProjectedGradient(objective, ratings, item_counts, seed)

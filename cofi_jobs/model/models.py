@@ -71,7 +71,7 @@ def _fit_from(
         )
     confidence = objective.confidence(ratings.rating)
     columns = ratings.user_index, ratings.item_index, y
-    return fit(objective, start, *columns, settings.seed, confidence)
+    return fit(objective, start, *columns, settings.seed, confidence, ratings.tied)
 
 
 @dataclass(frozen=True)

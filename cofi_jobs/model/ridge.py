@@ -12,7 +12,7 @@ without one rating. These two raise tiny penalties first (`floored_penalty`).
 
 import numpy as np
 
-from cofi_jobs.core.arrays import from_newest
+from cofi_jobs.core.arrays import from_newest, means_of_ties
 
 # The smallest penalty, as a share of the trace of a user's products: without it A may be singular.
 SMALLEST_PENALTY = 1e-6
@@ -35,25 +35,34 @@ def ridge_solution(
     return np.linalg.solve(A, rated.T @ (weights * y))
 
 
-def recency_weights(counts: np.ndarray, recency: float) -> np.ndarray:
+def recency_weights(
+    counts: np.ndarray, recency: float, tied: np.ndarray | None = None
+) -> np.ndarray:
     """c of each rating, float32: (1 for its user's newest, 2 for the one before, ...)^-recency.
 
     They are scaled to a mean of 1 for each user. The newest weigh most because what a user rates
     next is more like what the user rated last. Users have `counts` ratings, as in
-    `from_newest`. With `recency = 0` all weights are 1.
+    `from_newest`. Ratings of equal times, as `Ratings.tied` marks them, share their weights: a
+    user's whose times are all equal are all 1. With `recency = 0` all weights are 1.
     """
     if not recency:
         return np.ones(counts.sum(), np.float32)
     powers = np.arange(1.0, counts.max(initial=0) + 1) ** -recency
     scale = counts / np.maximum(np.append(0, np.cumsum(powers))[counts], 1)
-    return (powers.take(from_newest(counts) - 1) * np.repeat(scale, counts)).astype(np.float32)
+    weights = powers.take(from_newest(counts) - 1) * np.repeat(scale, counts)
+    if tied is not None and tied.any():
+        weights = means_of_ties(weights, tied)
+    return weights.astype(np.float32)
 
 
 def row_weights(
-    counts: np.ndarray, recency: float, confidence: np.ndarray | None = None
+    counts: np.ndarray,
+    recency: float,
+    confidence: np.ndarray | None = None,
+    tied: np.ndarray | None = None,
 ) -> np.ndarray:
     """c of each rating in its user's exact row: the recency weights times c of J, if given."""
-    weights = recency_weights(counts, recency)
+    weights = recency_weights(counts, recency, tied)
     return weights if confidence is None else weights * confidence
 
 

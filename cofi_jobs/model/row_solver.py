@@ -73,7 +73,8 @@ class RowSolver:
 
     def _block(self, ratings: UserRatings) -> "_Block":
         counts = ratings.counts
-        root = np.sqrt(row_weights(counts, self.objective.recency, ratings.confidence))
+        recency = self.objective.recency
+        root = np.sqrt(row_weights(counts, recency, ratings.confidence, ratings.tied))
         penalty = np.tile(self.objective.penalties(counts), (len(self.gram), 1)).T
         if self.objective.bias:
             penalty[:, -1] = self.objective.bias_lambda

@@ -17,6 +17,7 @@ class UserRatings:
     item_index: np.ndarray  # (n_ratings,) int32
     y: np.ndarray  # (n_ratings,) float32
     confidence: np.ndarray | None = None  # c, (n_ratings,) float32; None: 1
+    tied: np.ndarray | None = None  # (n_ratings,) mask as in core.ratings.Ratings; None: no ties
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -37,9 +38,10 @@ class UserRatings:
 
     def _columns(
         self, places: np.ndarray | slice
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         confidence = None if self.confidence is None else self.confidence[places]
-        return self.item_index[places], self.y[places], confidence
+        tied = None if self.tied is None else self.tied[places]
+        return self.item_index[places], self.y[places], confidence, tied
 
 
 def by_user(
@@ -48,6 +50,7 @@ def by_user(
     y: np.ndarray,
     n_users: int,
     confidence: np.ndarray | None = None,
+    tied: np.ndarray | None = None,
 ) -> UserRatings:
     """Ratings sorted by user; each user's ratings keep their order."""
     user_index, item_index = np.asarray(user_index, np.int32), np.asarray(item_index, np.int32)
@@ -56,4 +59,5 @@ def by_user(
         order = np.argsort(user_index, kind="stable")
         user_index, item_index, y = user_index[order], item_index[order], y[order]
         confidence = None if confidence is None else confidence[order]
-    return UserRatings(tally(user_index, n_users), user_index, item_index, y, confidence)
+        tied = None if tied is None else tied[order]
+    return UserRatings(tally(user_index, n_users), user_index, item_index, y, confidence, tied)

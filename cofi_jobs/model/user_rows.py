@@ -52,4 +52,4 @@ class UserRows:
     ) -> tuple[np.ndarray, np.ndarray]:
         columns = ratings.user_index, ratings.item_index, y
         confidence = solver.objective.confidence(ratings.rating)
-        return solver.solve(by_user(*columns, ratings.n_users, confidence))
+        return solver.solve(by_user(*columns, ratings.n_users, confidence, ratings.tied))

@@ -105,17 +105,18 @@ def explain(
     ratings: np.ndarray,
     item: int,
     scale: Scale | None,
+    tied: np.ndarray | None = None,
 ) -> Explanation:
     """Explain an item, a row number, that a user has not rated.
 
     `model` holds all items and this user alone, `objective` is that of the ranking model. `rated`
     (n,) are the row numbers of the items that the user has rated, in order of time, and `ratings`
-    (n,) what the user gave them.
+    (n,) what the user gave them; `tied` (n,) marks equal times, as in `Ratings`.
     """
     y = ranking_target(ratings, scale)
     confidence = objective.confidence(ratings)
     row = model.ranking.W[0]
-    standing = standing_of(objective, model.ranking.X, row, rated, y, item, confidence)
+    standing = standing_of(objective, model.ranking.X, row, rated, y, item, confidence, tied)
     [predicted] = model.predicted_ratings(np.array([0]), np.array([item]), scale)
     return Explanation(
         standing.score,
@@ -134,17 +135,18 @@ def standing_of(
     y: np.ndarray,
     item: int,
     confidence: np.ndarray | None = None,
+    tied: np.ndarray | None = None,
 ) -> Standing:
     """Where an item, a row of `X`, stands for a user who has not rated it.
 
-    `w` (n_factors,) is the user's row; `rated`, `y` and `confidence` (n,) are the user's ratings
-    in order of time. Of equal scores the lower row stands first.
+    `w` (n_factors,) is the user's row; `rated`, `y`, `confidence` and `tied` (n,) are the user's
+    ratings in order of time. Of equal scores the lower row stands first.
     """
     scores = X @ w
     unrated = np.ones(len(X), bool)
     unrated[rated] = False
     counts = np.array([len(rated)])
-    weights = row_weights(counts, objective.recency, confidence)
+    weights = row_weights(counts, objective.recency, confidence, tied)
     ratings = X[rated][None], y[None], weights[None]
     alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
     row = solved(*ratings, X.T @ X, alpha, penalty)

@@ -6,6 +6,7 @@ from numbers import Real
 
 import numpy as np
 
+from cofi_jobs.core.arrays import ties_among
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.scale import Scale
 
@@ -40,14 +41,16 @@ def _number(value: object) -> float:
 def with_new(
     item_index: np.ndarray,
     rating: np.ndarray,
+    tied: np.ndarray,
     new_item_index: np.ndarray,
     new_rating: np.ndarray,
     scale: Scale | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A user's ratings (item and rating, in order of time) after new ones, as a night has them.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A user's ratings (item, rating, ties; in order of time) after new ones, as a night has them.
 
-    A new rating replaces that of the same item; counts of events add up. NaN withdraws. What is new
-    is newest. No item occurs twice among the old, nor among the new.
+    `tied` is as in `core.ratings.Ratings`; new ratings are tied to none. A new rating replaces that
+    of the same item; counts of events add up. NaN withdraws. What is new is newest. No item occurs
+    twice among the old, nor among the new.
     """
     if scale is None:
         before = dict(zip(item_index.tolist(), rating.tolist(), strict=True))
@@ -55,4 +58,5 @@ def with_new(
         new_rating = new_rating + np.array(counts, np.float32)
     keep, given = ~np.isin(item_index, new_item_index), np.isfinite(new_rating)
     items = np.concatenate([item_index[keep], new_item_index[given]])
-    return items, np.concatenate([rating[keep], new_rating[given]])
+    ratings = np.concatenate([rating[keep], new_rating[given]])
+    return items, ratings, np.append(ties_among(tied, keep), np.zeros(given.sum(), bool))

@@ -122,7 +122,8 @@ def reasons(
     # The last one is no rating: it fills short users up.
     rated, y = np.append(users.ratings.item_index, 0), np.append(y, np.float32(0))
     confidence = objective.confidence(users.ratings.rating)
-    weights = np.append(row_weights(counts, objective.recency, confidence), np.float32(0))
+    weights = row_weights(counts, objective.recency, confidence, users.ratings.tied)
+    weights = np.append(weights, np.float32(0))
     relevant_ends = np.append(0, np.cumsum(np.bincount(user[relevant], minlength=n_users)))
     relevant_place = np.append(np.flatnonzero(relevant), len(relevant))
 

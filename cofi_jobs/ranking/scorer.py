@@ -64,10 +64,15 @@ class Scorer:
         self.rows = UserRows(items, settings, scale)
         self.row_of = {item: row for row, item in enumerate(items.item_id.to_pylist())}
 
-    def recommend(self, item_index: np.ndarray, rating: np.ndarray, n: int) -> list[Recommendation]:
-        """The n best items for a user who gave these ratings (n_ratings,), in order of time."""
+    def recommend(
+        self, item_index: np.ndarray, rating: np.ndarray, tied: np.ndarray, n: int
+    ) -> list[Recommendation]:
+        """The n best items for a user who gave these ratings (n_ratings,), in order of time.
+
+        `tied` (n_ratings,) is as in `core.ratings.Ratings`.
+        """
         user = np.zeros(len(item_index), np.int32)
-        ratings = Ratings(user, item_index, rating, 1, len(self.items.item_id))
+        ratings = Ratings(user, item_index, rating, 1, len(self.items.item_id), tied)
         lists = recommend(
             self.rows.solve(pa.nulls(1), ratings),
             self.candidates,

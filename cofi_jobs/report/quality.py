@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from cofi_jobs.evaluation.split_order import split_sentences
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.plots import Dot
@@ -33,6 +34,7 @@ def quality_section(run: ReportedRun) -> Section:
         "95 % bootstrap intervals over users. Beside it stand baselines, and the model that was "
         "published before, on the users whom both know."
     )
+    section.notes += split_sentences(metrics)
     for measure in _measures(metrics):
         if dots := _beside_baselines(measure, metrics, comparisons):
             section.plots.append(plots.dots(measure.title, dots, measure.unit, "model"))

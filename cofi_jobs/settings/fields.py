@@ -65,7 +65,8 @@ class Settings(InputSettings):
     )
     test_days: float | None = train(
         None,
-        "All ratings of the last so many days are test ratings. Empty: a share of each user's.",
+        "All ratings of the last so many days are test ratings. Empty, or if no rating has a time: "
+        "a share of each user's.",
         gt=0,
     )
     liked_from: float | None = train(

@@ -49,16 +49,25 @@ class ArrowRun:
         return self._read("normalized/users.parquet")
 
     def rated(self, user_id: str) -> pa.Table:
-        """What a user rated: item_index and rating, newest first."""
+        """What a user rated, newest first: item_index, rating, and tied.
+
+        `tied` says whether the rating was given at the same time as the next older one.
+        """
         # Without threads: a service reads for many users at once.
         user = self._dataset("normalized/users.parquet").to_table(
             ["user_index"], self._is("user_id", user_id), use_threads=False
         )
-        ratings, columns = self._dataset("normalized/ratings.parquet"), ["item_index", "rating"]
-        if not len(user):
-            return ratings.schema.empty_table().select(columns)
+        ratings = self._dataset("normalized/ratings.parquet")
+        # Of a run of an older version it is not known which are tied.
+        has_draws = "draw" in ratings.schema.names
+        columns = {
+            "item_index": pc.field("item_index"),
+            "rating": pc.field("rating"),
+            "tied": pc.field("draw").is_valid() if has_draws else pc.scalar(False),
+        }
         # By == Arrow reads the row groups alone that can have the user.
-        is_of_user = pc.field("user_index") == user["user_index"][0]
+        index = user["user_index"][0] if len(user) else -1
+        is_of_user = pc.field("user_index") == index
         return ratings.to_table(columns, is_of_user, use_threads=False)[::-1]
 
     def item_factors(self) -> pa.Table:

@@ -14,14 +14,34 @@ from cofi_jobs.store.vectors import from_column
 
 
 def read_ratings(normalized: Path) -> Ratings:
-    """All current ratings of a run, by user, each user's newest last."""
-    sizes = (
+    """All current ratings of a run, by user, each user's newest last.
+
+    Of a run of an older version it is not known which are tied.
+    """
+    n_users, n_items = (
         pq.read_metadata(normalized / f"{side}.parquet").num_rows for side in ("users", "items")
     )
-    table = pq.read_table(
-        normalized / "ratings.parquet", columns=["user_index", "item_index", "rating"]
-    )
-    return Ratings(*(column.to_numpy() for column in table.columns), *sizes)
+    path = normalized / "ratings.parquet"
+    table = pq.read_table(path, columns=["user_index", "item_index", "rating"])
+    draws = _draws(path)
+    tied = None if draws is None else draws.is_valid().to_numpy()
+    user_index, item_index, rating = (column.to_numpy() for column in table.columns)
+    return Ratings(user_index, item_index, rating, n_users, n_items, tied)
+
+
+def read_draws(normalized: Path) -> np.ndarray | None:
+    """The number drawn for each of these ratings that is tied, uint16; 0 for others.
+
+    None in a run of an older version.
+    """
+    draws = _draws(normalized / "ratings.parquet")
+    return None if draws is None else draws.fill_null(0).to_numpy()
+
+
+def _draws(ratings: Path) -> pa.ChunkedArray | None:
+    """The column `draw`; runs of older versions have none."""
+    known = "draw" in pq.read_schema(ratings).names
+    return pq.read_table(ratings, columns=["draw"])["draw"] if known else None
 
 
 def read_y_norm(normalized: Path) -> np.ndarray:
@@ -103,6 +123,8 @@ def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Itera
     users = pq.ParquetFile(model / "user_factors.parquet")
     file = pq.ParquetFile(normalized / "ratings.parquet")
     columns = ["user_index", "item_index", "rating"]
+    has_ties = "draw" in file.schema_arrow.names
+    columns += ["draw"] if has_ties else []
     batches = file.iter_batches(columns=columns)
     rated = file.schema_arrow.empty_table().select(columns)
     start = 0
@@ -111,9 +133,10 @@ def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Itera
         while sum(map(len, read)) < n_ratings:
             read.append(pa.Table.from_batches([next(batches)]))
         rated = pa.concat_tables(read)
-        user, item, rating = (column.to_numpy() for column in rated.slice(0, n_ratings).columns)
-        rated = rated.slice(n_ratings)
-        ratings = Ratings(user - start, item, rating, len(batch), n_items)
+        block, rated = rated.slice(0, n_ratings), rated.slice(n_ratings)
+        user, item, rating = (block[name].to_numpy() for name in columns[:3])
+        tied = block["draw"].is_valid().to_numpy() if has_ties else None
+        ratings = Ratings(user - start, item, rating, len(batch), n_items, tied)
         bias = batch["bias"].to_numpy(zero_copy_only=False)
         W = _rating_factors(batch), from_column(batch["ranking_factors"])
         yield UserBlock(batch["user_id"], *W, bias, ratings)

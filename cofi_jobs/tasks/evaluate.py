@@ -46,6 +46,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     Raises QualityError if the gate refuses the run.
     """
     split = read_measured_split(store, settings, run_key)
+    log_split(split)
     model = read_model(store.table(run_key, "trial"))
     last = last_published(store, run_key)
     published = read_published_model(store, last, model, split.test)
@@ -122,6 +123,13 @@ def users_table(user_id: pa.Array, split: Split, evaluation: Evaluation) -> pa.T
 def predictions(evaluation: Evaluation) -> list[str]:
     """The rating model and its baselines; none for events."""
     return [model for model in PREDICTIONS if model in evaluation.means]
+
+
+def log_split(split: Split) -> None:
+    """Say whether the split is one in time; warn if much of it is not."""
+    if split.order:
+        level = logging.WARNING if split.order.little_order else logging.INFO
+        log.log(level, "%s", split.order.in_words())
 
 
 def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:

@@ -17,18 +17,27 @@ from cofi_jobs.model.objectives import to_stars
 from cofi_jobs.model.warm_start import Start, carry_over, difference
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
-from cofi_jobs.store.run_tables import has_model, read_model, read_ratings, read_times
+from cofi_jobs.store.run_tables import (
+    has_model,
+    read_draws,
+    read_model,
+    read_ratings,
+    read_times,
+)
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
 
 def read_split(store: Store, run_key: str, settings: Settings) -> tuple[Ratings, np.ndarray]:
-    """All ratings of a run, and the mask of its test ratings by the settings that train had."""
+    """All ratings of a run, and the mask of its test ratings by the settings that train had.
+
+    Whoever needs a run's test ratings asks here, so that the same are drawn for all.
+    """
     normalized = store.table(run_key, "normalized")
     ratings = read_ratings(normalized)
     time = None if settings.test_days is None else read_times(normalized)
-    return ratings, holdout_mask(ratings.user_index, time, settings)
+    return ratings, holdout_mask(ratings, time, settings, read_draws(normalized))
 
 
 def read_holdout_model(store: Store, run_key: str) -> StoredModel | None:

@@ -2,11 +2,15 @@
 
 Writes the table `normalized`:
 
-    ratings.parquet   user_index, item_index, rating, y_norm, timestamp; sorted by user, each user's
-                      newest rating last; y_norm is the rating less the mean of its item
+    ratings.parquet   user_index, item_index, rating, y_norm, timestamp, draw; sorted by user, each
+                      user's newest rating last; y_norm is the rating less the mean of its item
     users.parquet     user_index, user_id, n_ratings
     items.parquet     item_index, item_id, mean, n_ratings, title, groups, mean_rating; mean is the
                       damped one, mean_rating the plain one
+
+Ratings of a user at equal times, or without a time, are in no order. So a number is drawn for each
+pair of user and item, the same every night, and these ratings are sorted by it. `draw` is this
+number (16 bits) where a rating ties with the rating before it, else null.
 
 In a store of events `rating` is the sum of the pair's counts; both means and y_norm are null.
 """
@@ -145,7 +149,8 @@ def _number_rows(
                 count(*)::INTEGER AS n_ratings{more}
             FROM newest GROUP BY {side}_id""")
     connection.execute("""
-        CREATE TEMP VIEW numbered AS SELECT user_index, item_index, rating, timestamp, arrival
+        CREATE TEMP VIEW numbered AS SELECT user_index, item_index, rating, timestamp,
+            hash(hash(user_id, item_id)) AS drawn
         FROM newest JOIN users USING (user_id) JOIN items USING (item_id)""")
     columns = connection.execute(
         "SELECT n_ratings, total FROM items ORDER BY item_index"
@@ -158,9 +163,13 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
     sql.write_parquet(
         connection,
         """
-        SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp
-        FROM numbered JOIN means USING (item_index)
-        ORDER BY user_index, timestamp NULLS FIRST, arrival""",
+        SELECT * EXCLUDE (drawn), CASE WHEN user_index = lag(user_index) OVER ()
+                AND timestamp IS NOT DISTINCT FROM lag(timestamp) OVER ()
+            THEN (drawn >> 48)::USMALLINT END AS draw
+        FROM (
+            SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp, drawn
+            FROM numbered JOIN means USING (item_index)
+            ORDER BY user_index, timestamp NULLS FIRST, drawn)""",
         folder / "ratings.parquet",
     )
     n_users = sql.write_parquet(

@@ -18,8 +18,9 @@ from typing import Any
 from cofi_jobs.core.extras import extra
 from cofi_jobs.core.scale import scale_of
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.run_tables import read_ratings, read_times
+from cofi_jobs.store.run_tables import read_times
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.holdout import read_split
 
 with extra("tune"):  # all that imports Optuna
     import optuna
@@ -90,9 +91,10 @@ def _record(
 def _read_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Part]:
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
-    folder = store.table(run_key, "normalized")
-    times = None if settings.test_days is None else read_times(folder)
-    return parts(read_ratings(folder), times, settings, scale, damping)
+    times = None
+    if settings.test_days is not None:
+        times = read_times(store.table(run_key, "normalized"))
+    return parts(*read_split(store, run_key, settings), times, settings, scale, damping)
 
 
 def _remove_old_studies(store: Store) -> None:

@@ -1,6 +1,6 @@
 """The ratings that tuning learns from and measures on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Part:
 
 def parts(
     ratings: Ratings,
+    is_test: np.ndarray,
     times: np.ndarray | None,
     settings: Settings,
     scale: Scale | None,
@@ -39,46 +40,38 @@ def parts(
 ) -> tuple[Part, Part]:
     """What the trials are measured on, and what the result is measured on at the end.
 
-    `ratings` are those of a run, by user and in order of time; `times` are when they were given, or
-    None if the settings split without. The second part is the run's own split into train and test
-    ratings. The first part splits the train ratings of the second in the same way, so no trial
-    sees a test rating. Beyond `tune_users` users both hold the ratings of so many, drawn at random.
+    `ratings` are those of a run, by user and in order of time; `is_test` marks the run's test
+    ratings; `times` are when they were given, or None if the settings split without. The second
+    part is the run's own split into train and test ratings. The first part splits the train ratings
+    of the second in the same way, so no trial sees a test rating. Beyond `tune_users` users both
+    hold the ratings of so many, drawn at random.
     Raises DataError if there is nothing to learn from or to measure on.
     """
     if ratings.n_users > settings.tune_users:
-        ratings, times = _of_some_users(ratings, times, settings)
-    whole, is_test = _split(ratings, times, settings, scale, damping)
+        chosen = sample(ratings.n_users, settings.tune_users, settings.seed)
+        mask = chosen[ratings.user_index]
+        ratings, is_test = _of_users(ratings, chosen), is_test[mask]
+        times = None if times is None else times[mask]
+    whole = _part(ratings, is_test, settings, scale, damping)
     train_times = None if times is None else times[~is_test]
-    validation, _ = _split(whole.train, train_times, settings, scale, damping)
-    return validation, whole
+    is_validation = holdout_mask(whole.train, train_times, settings)
+    return _part(whole.train, is_validation, settings, scale, damping), whole
 
 
-def _of_some_users(
-    ratings: Ratings, times: np.ndarray | None, settings: Settings
-) -> tuple[Ratings, np.ndarray | None]:
-    """The ratings of `tune_users` users, who get new row numbers."""
-    chosen = sample(ratings.n_users, settings.tune_users, settings.seed)
-    mask = chosen[ratings.user_index]
-    user_index = (np.cumsum(chosen)[ratings.user_index[mask]] - 1).astype(np.int32)
-    sampled = Ratings(
-        user_index,
-        ratings.item_index[mask],
-        ratings.rating[mask],
-        settings.tune_users,
-        ratings.n_items,
-    )
-    return sampled, None if times is None else times[mask]
+def _of_users(ratings: Ratings, chosen: np.ndarray) -> Ratings:
+    """The ratings of the users that the mask `chosen` selects, who get new row numbers."""
+    theirs = ratings.where(chosen[ratings.user_index])
+    user_index = (np.cumsum(chosen)[theirs.user_index] - 1).astype(np.int32)
+    return replace(theirs, user_index=user_index, n_users=int(chosen.sum()))
 
 
-def _split(
+def _part(
     ratings: Ratings,
-    times: np.ndarray | None,
+    is_test: np.ndarray,
     settings: Settings,
     scale: Scale | None,
     damping: float,
-) -> tuple[Part, np.ndarray]:
-    """The newest ratings are test ratings, as in `train`; also returns their mask."""
-    is_test = holdout_mask(ratings.user_index, times, settings)
+) -> Part:
     train, test = ratings.where(~is_test), ratings.where(is_test)
     threshold = relevant_from(settings, scale)
     relevant = test.where(test.rating >= threshold)
@@ -87,4 +80,4 @@ def _split(
             f"found {len(train.rating)} ratings to learn from and {len(relevant.rating)} of "
             f"{threshold:g} and up to measure on, expected some of both"
         )
-    return Part(train, test, relevant, item_means(train, damping), scale), is_test
+    return Part(train, test, relevant, item_means(train, damping), scale)

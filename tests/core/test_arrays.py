@@ -1,8 +1,18 @@
 """NumPy on arrays that are grouped by user or item, against plain loops."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cofi_jobs.core.arrays import from_newest, ranges, sample, tally, to_unit_length
+from cofi_jobs.core.arrays import (
+    from_newest,
+    means_of_ties,
+    ranges,
+    sample,
+    tally,
+    ties_among,
+    to_unit_length,
+)
 
 
 def test_ages_count_from_the_newest_rating_of_each_user():
@@ -34,3 +44,19 @@ def test_a_sample_is_all_where_there_are_few():
 def test_vectors_of_length_one_and_zeros_that_stay():
     unit = to_unit_length(np.array([[3, 4], [0, 0]], np.float32))
     np.testing.assert_allclose(unit, np.array([[0.6, 0.8], [0.0, 0.0]]), rtol=1e-6)
+
+
+@given(rows=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.floats(0, 1)), max_size=20))
+def test_ties_are_runs_of_equal_keys(rows: list[tuple[int, bool, float]]):
+    """A tie is a run of equal keys: what is left of it stays one, and its mean is that of all."""
+    rows = sorted(rows, key=lambda row: row[0])
+    key, mask = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], bool)
+    values = np.array([row[2] for row in rows])
+    tied = np.append(False, key[1:] == key[:-1])[: len(key)]
+    kept = key[mask]
+    expected = [i > 0 and kept[i] == kept[i - 1] for i in range(len(kept))]
+    assert ties_among(tied, mask).tolist() == expected
+    if len(rows):
+        np.testing.assert_allclose(
+            means_of_ties(values, tied), [values[key == k].mean() for k in key], atol=1e-12
+        )

@@ -1,5 +1,7 @@
 """The exact user rows: where J has no slope left, its ratings weighted by recency."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -46,6 +48,30 @@ def test_weights_by_hand():
     np.testing.assert_allclose(weights, [*(plain * 4 / plain.sum()), 1], rtol=1e-6)
     np.testing.assert_array_equal(recency_weights(np.array([2, 1]), 0), [1, 1, 1])
     assert len(recency_weights(np.zeros(0, np.int64), 0.5)) == 0
+
+
+def test_ratings_of_equal_times_share_their_weights():
+    counts = np.array([4, 3, 0, 1])
+    tied = np.array([False, True, False, True, False, True, True, False])
+    plain, weights = recency_weights(counts, 0.7), recency_weights(counts, 0.7, tied)
+    shared = [plain[0:2].mean()] * 2 + [plain[2:4].mean()] * 2
+    np.testing.assert_allclose(weights, [*shared, 1, 1, 1, 1], rtol=1e-6)
+    # Where all times are equal, recency is off, to the last bit.
+    np.testing.assert_array_equal(weights[4:], 1)
+    no_ties = np.zeros(len(tied), bool)
+    np.testing.assert_array_equal(recency_weights(counts, 0.7, no_ties), plain)
+
+
+@pytest.mark.parametrize("exact_users", [True, False])
+def test_a_fit_to_ratings_without_an_order_is_one_without_recency(exact_users, problem):
+    user, item, y = problem
+    tied = np.append(False, user[1:] == user[:-1])
+    start = initial_factors(N_ITEMS, N_USERS, 4, seed=0)
+    objective = replace(OBJECTIVES["ranking"], exact_users=exact_users)
+    off = replace(objective, recency=0.0)
+    fits = [fit(objective, start, user, item, y, tied=tied), fit(off, start, user, item, y)]
+    np.testing.assert_array_equal(fits[0].factors.X, fits[1].factors.X)
+    np.testing.assert_array_equal(fits[0].factors.W, fits[1].factors.W)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())

@@ -12,6 +12,7 @@ from cofi_jobs.store.run_tables import (
     has_model,
     n_ratings_of_users,
     n_users,
+    read_draws,
     read_model,
     read_ratings,
     read_times,
@@ -20,6 +21,7 @@ from cofi_jobs.store.run_tables import (
 from cofi_jobs.store.vectors import to_column
 
 COUNTS = np.array([3, 0, 5, 1, 2], np.int32)
+DRAWS = [None, 7, 65535, *[None] * 3, 3, 40_000, *[None] * 2, 0]
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def normalized(tmp_path: Path) -> Path:
         "item_index": rng.integers(4, size=len(user)).astype(np.int32),
         "rating": rng.integers(1, 6, size=len(user)).astype(np.float32),
         "timestamp": pa.array([None, *range(1, len(user))], pa.timestamp("us", "UTC")),
+        "draw": pa.array(DRAWS, pa.uint16()),
     }
     pq.write_table(pa.table(ratings), tmp_path / "ratings.parquet", row_group_size=2)
     pq.write_table(pa.table({"n_ratings": COUNTS}), tmp_path / "users.parquet")
@@ -63,6 +66,23 @@ def test_ratings_times_and_counts(normalized: Path):
     assert count_ratings_from(normalized, 3, 4).tolist() == np.bincount(high, minlength=4).tolist()
 
 
+def test_a_tied_rating_has_a_draw(normalized: Path):
+    tied = read_ratings(normalized).tied
+    assert tied is not None
+    assert tied.tolist() == [draw is not None for draw in DRAWS]
+    draws = read_draws(normalized)
+    assert draws is not None
+    assert draws.tolist() == [draw or 0 for draw in DRAWS]
+
+
+def test_of_tables_of_older_versions_no_ties_are_known(normalized: Path, model: Path):
+    path = normalized / "ratings.parquet"
+    pq.write_table(pq.read_table(path).drop_columns("draw"), path)
+    assert read_ratings(normalized).tied is None
+    assert read_draws(normalized) is None
+    assert [block.ratings.tied for block in user_blocks(model, normalized, 4, 2)] == [None] * 3
+
+
 def test_a_model_with_the_ids_of_its_rows(model: Path, tmp_path: Path):
     assert has_model(model)
     assert not has_model(tmp_path / "none")
@@ -81,6 +101,7 @@ def test_a_model_with_the_ids_of_its_rows(model: Path, tmp_path: Path):
 def test_blocks_of_users_have_their_own_ratings(model: Path, normalized: Path, size: int):
     ratings, start = read_ratings(normalized), 0
     blocks = list(user_blocks(model, normalized, 4, size))
+    assert ratings.tied is not None
     assert [len(block.user_id) for block in blocks[:-1]] == [size] * (len(blocks) - 1)
     for block in blocks:
         end = start + len(block.user_id)
@@ -88,6 +109,8 @@ def test_blocks_of_users_have_their_own_ratings(model: Path, normalized: Path, s
         assert block.ratings.user_index.tolist() == (ratings.user_index[mine] - start).tolist()
         assert block.ratings.item_index.tolist() == ratings.item_index[mine].tolist()
         assert block.ratings.rating.tolist() == ratings.rating[mine].tolist()
+        assert block.ratings.tied is not None
+        assert block.ratings.tied.tolist() == ratings.tied[mine].tolist()
         assert block.bias.tolist() == [2 * user for user in range(start, end)]
         start = end
     assert start == 5

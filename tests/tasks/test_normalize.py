@@ -79,7 +79,11 @@ def oracle(files: list[pd.DataFrame]) -> pd.DataFrame:
 def check(found: Tables, files: list[pd.DataFrame], damping: float) -> None:
     """All that normalize promises of its three tables, from the files in order of arrival."""
     expected = oracle(files)
-    assert ratings_by_id(found) == list(expected[COLUMNS[:3]].itertuples(index=False, name=None))
+    check_order(found["ratings"])
+    rows = pd.DataFrame(ratings_by_id(found), columns=COLUMNS[:3])
+    rows = rows.assign(y_norm=found["ratings"]["y_norm"]).sort_values(COLUMNS[:2])
+    expected = expected.sort_values(COLUMNS[:2]).reset_index(drop=True)
+    assert rows[COLUMNS[:3]].to_numpy().tolist() == expected[COLUMNS[:3]].to_numpy().tolist()
 
     for side, column in (("user", "userId"), ("item", "movieId")):
         table, counts = found[f"{side}s"], expected.groupby(column).size().to_dict()
@@ -101,7 +105,19 @@ def check(found: Tables, files: list[pd.DataFrame], damping: float) -> None:
     y_norm = expected["rating"] - expected["movieId"].map(
         dict(zip(sorted(stars), means, strict=True))
     )
-    assert found["ratings"]["y_norm"].to_numpy() == pytest.approx(y_norm.to_numpy(), abs=1e-6)
+    assert rows["y_norm"].to_numpy() == pytest.approx(y_norm.to_numpy(), abs=1e-6)
+
+
+def check_order(ratings: pd.DataFrame) -> None:
+    """By user and time, without a time first; where times are equal by a draw that rises."""
+    time = ratings["timestamp"].fillna(pd.Timestamp(0, tz="UTC"))
+    before = ratings.shift().assign(timestamp=time.shift())
+    same_user = ratings["user_index"] == before["user_index"]
+    tied = same_user & (time == before["timestamp"])
+    assert (ratings["user_index"].diff().fillna(0) >= 0).all()
+    assert (time >= before["timestamp"])[same_user].all()
+    assert ratings["draw"].notna().tolist() == tied.tolist()
+    assert (ratings["draw"] >= before["draw"])[tied & before["draw"].notna()].all()
 
 
 # ---- against the oracle
@@ -301,6 +317,7 @@ def test_the_tables_have_the_types_that_later_tasks_rely_on(
         "rating",
         "y_norm",
         "timestamp",
+        "draw",
     ]
     kinds = [str(kind) for kind in found["ratings"].dtypes]
     assert kinds[:4] == ["int32", "int32", "float32", "float32"]

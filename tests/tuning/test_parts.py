@@ -21,16 +21,17 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Ratings:
 
 def test_the_split_is_that_of_train_within_that_of_train(ratings: Ratings):
     settings = load_settings()
-    inner, outer = parts(ratings, None, settings, Scale(1, 5), 5)
-    hidden = holdout_mask(ratings.user_index, None, settings)
+    hidden = holdout_mask(ratings, None, settings)
+    inner, outer = parts(ratings, hidden, None, settings, Scale(1, 5), 5)
     assert (outer.test.rating == ratings.where(hidden).rating).all()
     assert len(inner.train.rating) + len(inner.test.rating) == len(outer.train.rating)
     assert set(inner.relevant.rating) == {4, 5}
 
 
 def test_of_many_users_some_are_drawn(ratings: Ratings):
+    hidden = holdout_mask(ratings, None, load_settings())
     few, all_ = (
-        parts(ratings, None, load_settings([f"tune_users={n}"]), Scale(1, 5), 5)[1]
+        parts(ratings, hidden, None, load_settings([f"tune_users={n}"]), Scale(1, 5), 5)[1]
         for n in (50, 150)
     )
     assert few.train.n_users == 50
@@ -40,5 +41,6 @@ def test_of_many_users_some_are_drawn(ratings: Ratings):
 
 
 def test_without_a_liked_rating_there_is_nothing_to_measure(ratings: Ratings):
+    hidden = holdout_mask(ratings, None, load_settings())
     with pytest.raises(DataError, match="0 of 6 and up to measure on"):
-        parts(ratings, None, load_settings(["liked_from=6"]), Scale(1, 5), 5)
+        parts(ratings, hidden, None, load_settings(["liked_from=6"]), Scale(1, 5), 5)

@@ -16,6 +16,7 @@ from cofi_jobs.cli.show.tables import (
 )
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.evaluation.baselines import RANKINGS
+from cofi_jobs.evaluation.split_order import split_sentences
 from cofi_jobs.store.status import evaluation_of, feedback_in, measure_names
 from cofi_jobs.store.store import Store
 
@@ -29,6 +30,8 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
     console, metrics = new_console(), record["metrics"]
     feedback = feedback_in(metrics)
     console.rule(f"CoFi run {key}")
+    for sentence in split_sentences(metrics):
+        console.print(sentence, soft_wrap=True)
     for model, unit in (("rating", "in stars"), ("ranking", "means over users")):
         if model not in metrics:
             continue

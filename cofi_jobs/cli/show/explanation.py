@@ -34,7 +34,8 @@ def explain(run: Run, user_id: str, item_id: str) -> None:
     model = stored_model(run.arrow.user_factors(user_id), run.arrow.item_factors())
     objective = ranking_objective(from_record(run.manifest["settings"]), scale)
     indices, ratings = rated["item_index"].to_numpy(), rated["rating"].to_numpy()
-    explanation = explain_item(model, objective, indices, ratings, index, scale)
+    tied = rated["tied"].to_numpy(bool)
+    explanation = explain_item(model, objective, indices, ratings, index, scale, tied)
     console = new_console()
     console.print(
         f"{name} for user {user_id}: score {explanation.score:.3f}, rank {explanation.rank:,} of "
