@@ -27,6 +27,7 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
+from tests.support.repository import ROOT
 from tests.support.served import KINDS, Served, given_by, serve
 
 Stores = Callable[[str], Served]
@@ -85,7 +86,7 @@ def test_a_new_user_with_the_ratings_of_another_gets_the_others_list(served: Ser
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_new_ratings_come_on_top_of_those_of_the_run(served: Served, data: st.DataObject):
     user = data.draw(st.sampled_from(served.users))
-    value = st.none() | st.integers(1, 5).map(float)
+    value = st.none() | st.integers(2, 5).map(float)
     new = data.draw(st.dictionaries(st.sampled_from(served.items), value, max_size=12))
     before = given_by(served.run, user)
     merged = {item: rating for item, rating in before.items() if item not in new}
@@ -147,6 +148,14 @@ def test_who_has_no_ratings_gets_the_popular_items(served: Served):
             popular[["item_id", "rank", "score"]].head(12).itertuples(index=False, name=None)
         )
         assert {(row.predicted_rating, row.because_item_id) for row in listed} == {(None, None)}
+
+
+def test_a_run_of_the_first_release_is_recommended_from(of_ratings: Served, tmp_path: Path):
+    store = copied(of_ratings, tmp_path)
+    first = json.loads((ROOT / "tests" / "data" / "first_manifest.json").read_text())
+    store.records.write_manifest("n1", first | {"run_key": "n1"})
+    listed = recommend_for(store, {}, n=5, user_id=of_ratings.users[0])
+    assert [row.rank for row in listed] == [1, 2, 3, 4, 5]
 
 
 def test_an_item_that_is_denied_by_day_is_gone_from_the_next_load(
@@ -220,14 +229,29 @@ def test_a_user_id_that_no_user_can_have_is_an_error(of_ratings: Served):
 # ---- which run
 
 
-@pytest.fixture
-def two_runs(of_ratings: Served, tmp_path: Path) -> Store:
-    """Published runs n1 and n2; readers use n1."""
+def test_the_model_is_read_once(of_ratings: Served, tmp_path: Path):
     store = copied(of_ratings, tmp_path)
+    recommender = Recommender(store)
+    before = recommender.recommend_for({100: 5.0})
+    shutil.rmtree(store.table("n1", "model"))
+    assert recommender.recommend_for({100: 5.0}) == before
+    assert recommender.refresh() == "n1"
+
+
+@pytest.fixture(scope="module")
+def nights(of_ratings: Served, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Published runs n1 and n2; readers use n1. Not to be changed."""
+    store = copied(of_ratings, tmp_path_factory.mktemp("nights"))
     write_ratings(store.landing / "more.csv", random_ratings(n_items=30, seed=5))
     run_night(store, load_settings(QUICK), "n2")
     store.set_current("n1")
     return store
+
+
+@pytest.fixture
+def two_runs(nights: Store, tmp_path: Path) -> Store:
+    """The same, to be changed."""
+    return Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
 
 
 def first_user(store: Store) -> int:

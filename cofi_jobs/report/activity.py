@@ -1,6 +1,5 @@
 """How good the lists are for users with few and with many ratings."""
 
-import math
 from typing import Any
 
 import pandas as pd
@@ -8,7 +7,6 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
-from cofi_jobs.evaluation.intervals import FEWEST_USERS, NORMAL, widening
 from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
@@ -61,16 +59,15 @@ def _by_group(
 
 
 def _dot(model: str, group: dict[str, Any], ndcg: str, users: pd.DataFrame) -> Dot | None:
-    """A model's mean over a group of users, with its 95 % interval by Student's t."""
+    """A model's mean over a group of users, with its 95 % interval of 1.96 standard errors."""
     mean = group[model][ndcg]
     if mean is None:
         return None
     in_group = users["n_known"].between(group["from"], group["to"]) & (users["n_held_out"] > 0)
     values = users.loc[in_group, f"{model}_ndcg"].dropna()
-    n = len(values)
-    if n < FEWEST_USERS:
+    if len(values) < 2:
         return Dot(group["ratings"], mean, None, mean)
-    margin = widening(n) * NORMAL * float(values.std(ddof=0)) / math.sqrt(n)
+    margin = 1.96 * float(values.sem())
     return Dot(group["ratings"], mean, mean - margin, mean + margin)
 
 

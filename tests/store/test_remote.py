@@ -10,6 +10,7 @@ import pytest
 from cofi_jobs import read
 from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.core.errors import CofiError
+from cofi_jobs.serve import Recommender, recommend_for
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import lease
 from cofi_jobs.store.objects import ConflictError, Objects
@@ -85,6 +86,27 @@ def test_nights_move_what_is_new_only_and_readers_read_in_place(
     assert len(run.popular_items())
     assert moved.down == [], "a reader downloads no files"
     assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
+
+
+@pytest.mark.slow
+def test_a_service_recommends_in_place_and_follows_the_nights(
+    place: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
+):
+    night(place, "n1", 0, quick)
+    moved = Moved(environment)
+    recommender = Recommender(elsewhere(place, environment, tmp_path))
+    run = read.current_run(place.address).arrow
+    for user in run.users()["user_id"].to_pylist()[:5]:
+        listed, published = recommender.recommend_for({}, user_id=user), run.recommendations(user)
+        assert [row.item_id for row in listed] == published["item_id"].to_pylist()
+        assert [row.because_item_id for row in listed] == published["because_item_id"].to_pylist()
+    place.put("lists/deny.txt", f"{listed[0].item_id}\n")
+    again = recommend_for(place.address, {}, user_id=user, options=place.options)
+    assert [row.item_id for row in again[:3]] == [row.item_id for row in listed[1:4]]
+    assert moved.down == [], "a service downloads no files"
+    night(place, "n2", 1, quick)
+    recommender.recommend_for({})
+    assert recommender.run_key == "n2"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ class Kind:
     """How a store differs from one of plain ratings."""
 
     settings: tuple[str, ...] = ()
-    named: bool = False  # ids are text, and there are no times
+    named: bool = False  # ids are text, ratings are from 2 to 10, and there are no times
     events: bool = False
     denied: str | None = None  # an item that is never shown; there are groups, too
 
@@ -74,7 +74,7 @@ def serve(folder: Path, kind: Kind) -> Served:
     if kind.events:
         frame = frame.drop(columns="rating").assign(plays=1 + frame.index % 7)
     if kind.named:
-        frame = frame.drop(columns="timestamp")
+        frame = frame.drop(columns="timestamp").assign(rating=2 * frame["rating"])
         frame[["userId", "movieId"]] = "id " + frame[["userId", "movieId"]].astype(str)
     items = sorted(frame["movieId"].unique())
     catalogue = pd.DataFrame({"movieId": items, "title": [f"Title of {item}" for item in items]})
