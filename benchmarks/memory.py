@@ -16,10 +16,10 @@ CSV_THREAD, CSV_ROW, KEPT_ROW = (
     8,
 )  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row being sorted
-TRAIN_ROW, EVALUATE_ROW = 30, 56  # columns and masks of all ratings that live at once
+TRAIN_ROW, EVALUATE_ROW = 32, 58  # columns and masks of all ratings that live at once
 OWN_ROW, COMPARED_ROW = (
-    23,
-    30,
+    24,
+    33,
 )  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f factors for each rating of a chunk
 # Copies of one model's factors: of both models the holdout model's, where the final ones start,
