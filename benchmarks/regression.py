@@ -84,8 +84,11 @@ def ratios() -> list[float]:
                 lambda: nearest(X, slice(0, N_USERS), TOP_N, "cosine"), lambda: X[:N_USERS] @ X.T
             ),
             _ratio(lambda: solver.rows(ratings), products),
-            _ratio(lambda: whole.next_step(X, W), gradients),
-            _ratio(lambda: dense.next_step(X[:FEW_ITEMS], W), lambda: whole.next_step(X, W)),
+            _ratio(lambda: whole.next_step({"X": X, "W": W}), gradients),
+            _ratio(
+                lambda: dense.next_step({"X": X[:FEW_ITEMS], "W": W}),
+                lambda: whole.next_step({"X": X, "W": W}),
+            ),
             _ratio(many, few),
             _ratio(
                 _start_of_airflow(folder, DAGS),

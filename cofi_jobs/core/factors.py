@@ -14,12 +14,14 @@ from cofi_jobs.core.scale import Scale
 class Factors:
     """Parameters of one model, float32.
 
-    Shapes: `X` (n_items, n_factors), `W` (n_users, n_factors), `b` (n_users,).
+    Shapes: `X` (n_items, n_factors), `W` (n_users, n_factors), `b` (n_users,), `prior`
+    (n_factors,): what the rows of W are drawn towards, None: 0.
     """
 
     X: np.ndarray
     W: np.ndarray
     b: np.ndarray
+    prior: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class ItemFactors:
     ranking: np.ndarray  # X of the ranking model
     means: np.ndarray
     n_ratings: np.ndarray
+    prior: np.ndarray | None = None  # that of the ranking model
 
 
 @dataclass(frozen=True)

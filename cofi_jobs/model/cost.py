@@ -4,14 +4,19 @@
         + 1/2 * sum over all (i, j) of alpha_j (w_j.x_i)^2
         + 1/2 * sum over i of item_penalty_i * |x_i|^2
         + 1/2 * sum over j of (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
+        + 1/2 * sum over j of prior_penalty * |w_j - prior|^2
 
 c_ij is 1 for a rating. For an event it grows with the count (`Objective.confidence`). Recency
 weights act only on the users' rows (`ridge.row_weights`).
 
-With c = 1, alpha = 0, a constant penalty lambda and `bias_penalty = 0`, J is the cost of the
-textbook (A. Ng, Machine Learning, "Collaborative filtering learning algorithm"). The term of all
-pairs is the one of implicit-feedback factorisation (Hu, Koren, Volinsky 2008, ICDM). The penalty
-that grows with the number of ratings is the one of Zhou et al. 2008 (AAIM).
+`prior` is one row for all users, learned like X: where a user has little to say, w_j stays near it,
+and the order of the items is that of what most users like.
+
+With c = 1, a constant penalty lambda, and 0 for all else (alpha, `bias_penalty`, `prior_penalty`),
+J is the cost of the textbook (A. Ng, Machine Learning, "Collaborative filtering learning
+algorithm"). The term of all pairs is the one of implicit-feedback factorisation (Hu, Koren,
+Volinsky 2008, ICDM). The penalty that grows with the number of ratings is the one of Zhou et al.
+2008 (AAIM).
 """
 
 import tensorflow as tf
@@ -25,7 +30,7 @@ def cost(parameters: Parameters, problem: Problem, *, dense: bool = False) -> tf
     `dense` computes w_j.x_i of the ratings by way of the products of all users and all items. That
     is faster where users rate many of the items, and takes n_users x n_items numbers of memory.
     """
-    X, W, b = parameters
+    X, W, b, prior = parameters
     user, item = problem.user_index, problem.item_index
     if dense:
         all_products = tf.matmul(W, X, transpose_b=True)
@@ -37,6 +42,8 @@ def cost(parameters: Parameters, problem: Problem, *, dense: bool = False) -> tf
     J += tf.reduce_sum(problem.item_penalty[:, None] * X**2)
     J += tf.reduce_sum(problem.user_penalty[:, None] * W**2)
     J += problem.bias_penalty * tf.reduce_sum(b**2)
+    if prior is not None:
+        J += problem.prior_penalty * tf.reduce_sum((W - prior) ** 2)
     if problem.alpha is not None:
         # The sum over all pairs of alpha_j (w_j.x_i)^2 is <X'X, W' diag(alpha) W>, so no matrix of
         # items x users is built.

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +50,10 @@ def fit(
 
     `confidence`, a fourth column, is c of each observation; None: 1. `tied` marks equal times, as
     in `Ratings`.
-    With `objective.exact_users` Adam changes X alone, and W and b are those of the exact rows for
-    the last X. The initial W and b do not matter then, and each user's ratings must be in order of
-    time. Otherwise each step changes X, W and b by the gradients of the J of all ratings.
+    With `objective.exact_users` Adam changes X and the prior alone, and W and b are those of the
+    exact rows for the last of these. The initial W and b do not matter then, and each user's
+    ratings must be in order of time. Otherwise each step changes X, W, b and the prior by the
+    gradients of the J of all ratings.
     Raises TrainingError with the step and the setting to look at when J or X is no longer finite.
     """
     ratings = by_user(user_index, item_index, y, len(initial.W), confidence, tied)
@@ -62,40 +63,44 @@ def fit(
         if objective.exact_users
         else FullGradient(objective, ratings, item_counts)
     )
-    parts = (initial.X, initial.W, initial.b)[: step_gradients.n_learned]
-    learned = [tf.Variable(np.asarray(part, np.float32)) for part in parts]
-    losses, fixed_losses = minimise(objective, learned, step_gradients)
-    X, *rows = (variable.numpy() for variable in learned)
-    if not np.isfinite(np.abs(X).sum()):
+    prior = np.zeros(initial.X.shape[1]) if initial.prior is None else initial.prior
+    first = {**vars(initial), "prior": prior}
+    variables = {
+        name: tf.Variable(np.asarray(first[name], np.float32)) for name in step_gradients.learned
+    }
+    losses, fixed_losses = minimise(objective, variables, step_gradients)
+    learned = {name: variable.numpy() for name, variable in variables.items()}
+    if not np.isfinite(np.abs(learned["X"]).sum()):
         raise TrainingError(
             f"X of the {objective.name} model is not finite after the last step; "
             f"{_advice(objective)}"
         )
     if objective.exact_users:
-        rows = [*RowSolver(objective, X, item_counts).solve(ratings)]
-    elif not objective.bias:
-        rows.append(initial.b)
-    return Fit(Factors(X, *rows), losses, fixed_losses)
+        solver = RowSolver(objective, item_counts=item_counts, **learned)
+        learned["W"], learned["b"] = solver.solve(ratings)
+    return Fit(Factors(**{"b": initial.b, **learned}), losses, fixed_losses)
 
 
 def minimise(
-    objective: Objective, learned: Sequence[tf.Variable], step_gradients: StepGradients
+    objective: Objective, learned: Mapping[str, tf.Variable], step_gradients: StepGradients
 ) -> tuple[list[float], dict[int, float]]:
     """The training loop: change `learned` in all steps of the objective.
 
     Returns J before each step, and before some steps that of the fixed users (`Fit`).
     """
     exact = objective.exact_users
-    adam = Adam(learned, EXACT_BETA_1 if exact else BETA_1, EXACT_EPSILON_SHARE if exact else 0)
+    adam = Adam(
+        [*learned.values()], EXACT_BETA_1 if exact else BETA_1, EXACT_EPSILON_SHARE if exact else 0
+    )
     losses: list[float] = []
     fixed_losses: dict[int, float] = {}
     for step, learning_rate in enumerate(objective.learning_rates(objective.steps)):
-        tensors = [tf.convert_to_tensor(part) for part in learned]
+        tensors = {name: tf.convert_to_tensor(part) for name, part in learned.items()}
         if step % max(1, objective.steps // FIXED_LOSSES) == 0:
-            fixed_loss = step_gradients.fixed_loss(*tensors)
+            fixed_loss = step_gradients.fixed_loss(tensors)
             if fixed_loss is not None:
                 fixed_losses[step] = fixed_loss
-        J, gradients = step_gradients.next_step(*tensors)
+        J, gradients = step_gradients.next_step(tensors)
         adam.step(gradients, learning_rate)
         losses.append(float(J))
         _check_finite(objective, len(losses), losses[-1])

@@ -1,10 +1,11 @@
 """J and its gradients in a step of training, by what Adam changes.
 
-`FullGradient`: by X, W and b, from all ratings in each step. `ProjectedGradient`: by X alone, from
-the ratings of some users in each step, with the rows w_j and b_j of these users solved exactly.
+`FullGradient`: by X, W and b, from all ratings in each step. `ProjectedGradient`: by X, from the
+ratings of some users in each step, with the rows w_j and b_j of these users solved exactly. Both
+also by the prior, where the model has one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.problem import Parameters, problem
+from cofi_jobs.model.problem import Parameters, Problem, problem
 from cofi_jobs.model.row_solver import RowSolver
 from cofi_jobs.model.training_step import cost_and_gradients
 from cofi_jobs.model.user_ratings import UserRatings
@@ -21,42 +22,49 @@ from cofi_jobs.model.user_ratings import UserRatings
 # Ratings at once. Buffers of that size are reused; larger ones are reallocated at each step.
 CHUNK = 100_000
 
+Learned = Mapping[str, tf.Tensor]  # by the names of `Parameters`
+
 
 class StepGradients(Protocol):
     """Gives J and its gradients for one step of training after the other."""
 
-    n_learned: int  # of X, W and b, in this order
+    learned: tuple[str, ...]  # names of `Parameters`
 
-    def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J before the next step, and its gradients by what is learned.
+    def next_step(self, learned: Learned) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J before the next step, and its gradients in the order of the names.
 
         Each call is for another step, whose ratings may be others.
         """
 
-    def fixed_loss(self, *learned: tf.Tensor) -> float | None:
+    def fixed_loss(self, learned: Learned) -> float | None:
         """J of the same users in each call; None where `next_step` gives the J of all ratings."""
 
 
 class FullGradient:
-    """J of all ratings and its gradients by X and W, and by b where the model has one."""
+    """J of all ratings and its gradients by X and W, and by b and prior if the model has them."""
 
     def __init__(self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray) -> None:
-        self.n_learned = 3 if objective.bias else 2
-        self.problem = problem(objective, ratings, item_counts)
+        self.learned = (
+            ("X", "W") + ("b",) * objective.bias + ("prior",) * (objective.prior_lambda > 0)
+        )
+        item_penalty = objective.item_penalties(item_counts, ratings.counts)
+        self.problem = problem(objective, ratings, item_penalty)
 
-    def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J and its gradients at this X and W (and b)."""
-        X, W, *b = learned
-        parameters = Parameters(X, W, *(b or [tf.zeros(len(W))]))
-        dense = dense_pays(len(W), len(X), X.shape[1], len(self.problem.y))
-        return cost_and_gradients(parameters, self.problem, n_learned=self.n_learned, dense=dense)
+    def next_step(self, learned: Learned) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J and its gradients for these factors."""
+        parameters = Parameters(**{"b": tf.zeros(len(learned["W"])), **learned})
+        n_items, n_factors = parameters.X.shape
+        dense = dense_pays(len(parameters.W), n_items, n_factors, len(self.problem.y))
+        return cost_and_gradients(parameters, self.problem, learned=self.learned, dense=dense)
 
-    def fixed_loss(self, *learned: tf.Tensor) -> None:
+    def fixed_loss(self, learned: Learned) -> None:
         """None: each step has the J of all ratings."""
 
 
 class ProjectedGradient:
-    """J at the exact rows W and b for X, and its gradient by X (variable projection).
+    """J at the exact rows W and b for X and prior, and its gradients by these two.
+
+    That is variable projection.
 
     Each step takes some users; a round of steps takes all of them, in random order. J and gradient
     are scaled to all ratings.
@@ -67,50 +75,57 @@ class ProjectedGradient:
     that gives better X (docs/model.md).
     """
 
-    n_learned = 1
-
     def __init__(
         self, objective: Objective, ratings: UserRatings, item_counts: np.ndarray, seed: int
     ) -> None:
+        self.learned = ("X",) + ("prior",) * (objective.prior_lambda > 0)
         self.objective, self.ratings, self.item_counts = objective, ratings, item_counts
+        self.item_penalty = objective.item_penalties(item_counts, ratings.counts)
         n_steps = objective.steps_per_round(len(ratings.y))
         self.users_of_steps = users_of_steps(ratings.counts, n_steps, seed)
         # As many ratings as a chunk, about: the cost alone takes less memory than a gradient.
         n_samples = max(1, round(len(ratings.y) / CHUNK))
         self.fixed_users = next(users_of_steps(ratings.counts, n_samples, seed))
 
-    def next_step(self, *learned: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """J and its gradient at this X, estimated from the next users."""
-        [X] = learned
-        solver = RowSolver(self.objective, X.numpy(), self.item_counts)
+    def next_step(self, learned: Learned) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """J and its gradients at this X and prior, estimated from the next users."""
         sample = self.ratings.of_users(next(self.users_of_steps))
-        W, b = solver.solve(sample)
-        dense = dense_pays(len(self.ratings.counts), len(X), X.shape[1], len(self.ratings.y))
-        J, gradient = tf.zeros(()), tf.zeros_like(X)
+        W, b = self._rows(learned, sample)
+        n_items, n_factors = learned["X"].shape
+        dense = dense_pays(len(self.ratings.counts), n_items, n_factors, len(self.ratings.y))
+        J, gradients = tf.zeros(()), [tf.zeros_like(part) for part in learned.values()]
         # One chunk after the other: TensorFlow has threads of its own, which would share the cores
         # with ours.
         for users in chunks(sample.counts, -(-len(sample.y) // CHUNK)):
             part = sample.between(users.start, users.stop)
-            J_part, [gradient_part] = cost_and_gradients(
-                Parameters(X, W[users], b[users]),
-                problem(self.objective, part, self.item_counts),
-                n_learned=1,
+            J_part, gradients_of_part = cost_and_gradients(
+                Parameters(W=W[users], b=b[users], **learned),
+                self._problem(part),
+                learned=self.learned,
                 dense=dense,
             )
-            J, gradient = J + J_part, gradient + gradient_part
+            J += J_part
+            gradients = [a + b for a, b in zip(gradients, gradients_of_part, strict=True)]
         scale = len(self.ratings.y) / len(sample.y)
-        return scale * J, [scale * gradient]
+        return scale * J, [scale * gradient for gradient in gradients]
 
-    def fixed_loss(self, *learned: tf.Tensor) -> float:
-        """J at the exact rows for this X, estimated from a fixed sample of users.
+    def fixed_loss(self, learned: Learned) -> float:
+        """J at the exact rows for this X and prior, estimated from a fixed sample of users.
 
         J of the steps goes up and down with the users of each step. This one does not.
         """
-        [X] = learned
         sample = self.ratings.of_users(self.fixed_users)
-        rows = RowSolver(self.objective, X.numpy(), self.item_counts).solve(sample)
-        J = cost(Parameters(X, *rows), problem(self.objective, sample, self.item_counts))
+        W, b = self._rows(learned, sample)
+        J = cost(Parameters(W=W, b=b, **learned), self._problem(sample))
         return float(J) * len(self.ratings.y) / len(sample.y)
+
+    def _rows(self, learned: Learned, sample: UserRatings) -> tuple[np.ndarray, np.ndarray]:
+        arrays = {name: tensor.numpy() for name, tensor in learned.items()}
+        return RowSolver(self.objective, item_counts=self.item_counts, **arrays).solve(sample)
+
+    def _problem(self, sample: UserRatings) -> Problem:
+        share = len(sample.y) / len(self.ratings.y)
+        return problem(self.objective, sample, self.item_penalty, share)
 
 
 def dense_pays(n_users: int, n_items: int, n_factors: int, n_ratings: int) -> bool:

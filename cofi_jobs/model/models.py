@@ -49,8 +49,9 @@ def fit_ranking_model(
     ratings: Ratings, settings: Settings, scale: Scale | None, start: Factors | None = None
 ) -> Fit:
     """The ranking model of some ratings: score = w.x. With `start` as in `fit_rating_model`."""
-    y = ranking_target(ratings.rating, scale)
-    return _fit_from(ranking_objective(settings, scale), ratings, y, settings, start)
+    objective = ranking_objective(settings, scale)
+    y = ranking_target(ratings.rating, scale, objective.zero)
+    return _fit_from(objective, ratings, y, settings, start)
 
 
 def _fit_from(

@@ -25,6 +25,10 @@ class Objective:
     lambda_: float = 1.0
     nu: float = 0.0
     alpha: float = 0.0
+    alpha_nu: float = 1.0
+    penalty_of_pairs: bool = False
+    prior_lambda: float = 0.0
+    zero: float = 0.25
     bias: bool = True
     bias_lambda: float = 0.0
     exact_users: bool = False
@@ -35,17 +39,38 @@ class Objective:
     ratings_per_step: int | None = 0
     kappa: float = 0.0
 
-    def penalties(self, counts: np.ndarray) -> np.ndarray:
-        """L2 weight of each item (or user), lambda n^nu, float32; `counts` holds each one's n."""
-        return (self.lambda_ * counts**self.nu).astype(np.float32)
+    def user_penalties(self, counts: np.ndarray, n_items: int) -> np.ndarray:
+        """L2 weight of each user's row, float32; `counts` (n_users,) holds each one's n.
+
+        It is lambda n^nu (Zhou et al. 2008), or with `penalty_of_pairs`
+        lambda (n + alpha_j n_items)^nu: then the pairs without a rating count, too, by their weight
+        (Rendle et al. 2022, RecSys, "Revisiting the performance of iALS").
+        """
+        return self._penalties(counts, n_items * self.alphas(counts, n_items))
+
+    def row_penalties(self, counts: np.ndarray, n_items: int) -> np.ndarray:
+        """All that is added to the diagonal of a user's matrix A (`ridge`), as `user_penalties`."""
+        return self.user_penalties(counts, n_items) + np.float32(self.prior_lambda)
+
+    def item_penalties(self, item_counts: np.ndarray, user_counts: np.ndarray) -> np.ndarray:
+        """L2 weight of each item's row, float32, in the same form as `user_penalties`.
+
+        `item_counts` (n_items,) and `user_counts` (n_users,) hold the numbers of ratings.
+        """
+        return self._penalties(item_counts, self.alphas(user_counts, len(item_counts)).sum())
+
+    def _penalties(self, counts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        n = counts + pairs if self.penalty_of_pairs else counts
+        return (self.lambda_ * n**self.nu).astype(np.float32)
 
     def alphas(self, counts: np.ndarray, n_items: int) -> np.ndarray:
-        """alpha_j of each user, alpha n / n_items, float32; `counts` as in `penalties`.
+        """alpha_j of each user, alpha (n / n_items)^alpha_nu, float32; `counts` (n_users,) holds n.
 
-        It is as if each rating came with `alpha` random items of target 0, whatever the number of
-        items and however many ratings the user has.
+        With `alpha_nu = 1` it is as if each rating came with `alpha` random items of target 0,
+        whatever the number of items and however many ratings the user has. With 0 all pairs of all
+        users weigh `alpha` (Hu, Koren, Volinsky 2008).
         """
-        return (self.alpha * counts / n_items).astype(np.float32)
+        return (self.alpha * (counts / n_items) ** self.alpha_nu).astype(np.float32)
 
     def confidence(self, counts: np.ndarray) -> np.ndarray | None:
         """c of each event, 1 + kappa log(1 + count), float32 (Hu, Koren, Volinsky 2008).
@@ -99,6 +124,10 @@ def ranking_objective(settings: Settings, scale: Scale | None) -> Objective:
         lambda_=settings.ranking_lambda,
         nu=settings.ranking_nu,
         alpha=settings.ranking_alpha,
+        alpha_nu=settings.ranking_alpha_nu,
+        penalty_of_pairs=settings.ranking_penalty_of_pairs,
+        prior_lambda=settings.ranking_prior_lambda,
+        zero=settings.ranking_zero,
         bias=False,
         exact_users=settings.exact_users,
         recency=settings.recency,
@@ -110,16 +139,17 @@ def ranking_objective(settings: Settings, scale: Scale | None) -> Objective:
     )
 
 
-def ranking_target(rating: np.ndarray, scale: Scale | None) -> np.ndarray:
-    """y of the ranking model: 1 for the highest rating, 0 a quarter up the scale; 1 for an event.
+def ranking_target(rating: np.ndarray, scale: Scale | None, zero: float) -> np.ndarray:
+    """y of the ranking model: 1 for the highest rating, 0 at `zero`; 1 for an event.
 
-    Ratings below that give negative y. An item without a rating counts as 0, so a low rating says
-    less for an item than none.
+    `zero` is a share of the scale, below 1: a quarter up the scale is 0.25. Ratings below it give
+    negative y. An item without a rating counts as 0, so a low rating says less for an item than
+    none. The further `zero` is below the scale, the more alike all ratings count.
     """
     if scale is None:
         return np.ones(len(rating), np.float32)
     share = (rating - scale.low) / (scale.high - scale.low)
-    return ((share - 0.25) / 0.75).astype(np.float32)
+    return ((share - zero) / (1 - zero)).astype(np.float32)
 
 
 # The rating model is learned in units of a quarter of the scale (`Scale.unit`). These three are the

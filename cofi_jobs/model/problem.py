@@ -15,6 +15,7 @@ class Parameters(NamedTuple):
     X: tf.Tensor  # (n_items, n_factors)
     W: tf.Tensor  # (n_users, n_factors)
     b: tf.Tensor  # (n_users,)
+    prior: tf.Tensor | None = None  # (n_factors,)
 
 
 class Problem(NamedTuple):
@@ -31,20 +32,27 @@ class Problem(NamedTuple):
     item_penalty: np.ndarray  # (n_items,)
     user_penalty: np.ndarray  # (n_users,)
     bias_penalty: float | np.floating
+    prior_penalty: float | np.floating = 0.0
     alpha: np.ndarray | None = None  # (n_users,); None: no term of all pairs
     weight: np.ndarray | None = None  # c, (n_ratings,); None: 1
 
 
-def problem(objective: Objective, ratings: UserRatings, item_counts: np.ndarray) -> Problem:
-    """J of some users; `item_counts` (n_items,) holds how often each item is rated by all users."""
-    share = np.float32(len(ratings.y) / item_counts.sum())
+def problem(
+    objective: Objective, ratings: UserRatings, item_penalty: np.ndarray, share: float = 1.0
+) -> Problem:
+    """J of some users, who have this share of all ratings.
+
+    `item_penalty` (n_items,) is that of all ratings, `Objective.item_penalties`.
+    """
+    n_items = len(item_penalty)
     return Problem(
         ratings.user_index,
         ratings.item_index,
         ratings.y,
-        item_penalty=share * objective.penalties(item_counts),
-        user_penalty=objective.penalties(ratings.counts),
+        item_penalty=np.float32(share) * item_penalty,
+        user_penalty=objective.user_penalties(ratings.counts, n_items),
         bias_penalty=np.float32(objective.bias_lambda),
-        alpha=objective.alphas(ratings.counts, len(item_counts)) if objective.alpha else None,
+        prior_penalty=np.float32(objective.prior_lambda),
+        alpha=objective.alphas(ratings.counts, n_items) if objective.alpha else None,
         weight=ratings.confidence,
     )

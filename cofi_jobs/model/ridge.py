@@ -3,7 +3,8 @@
 For fixed item factors X, J is quadratic in w_j. So its minimum is the solution of a ridge
 regression (Hu, Koren, Volinsky 2008, ICDM, equation 4):
 
-    A w = sum of c_i y_i x_i    with    A = alpha_j X'X + sum of c_i x_i x_i' + penalty I,
+    A w = sum of c_i y_i x_i + prior_penalty prior
+    with  A = alpha_j X'X + sum of c_i x_i x_i' + (penalty + prior_penalty) I,
 
 with sums over the items i that the user has rated. `ridge_solution` is that definition, which only
 tests call. Training solves many users at once (`row_solver`), and `explain` asks how a row changes
@@ -25,14 +26,19 @@ def ridge_solution(
     gram: np.ndarray,
     alpha: float,
     penalty: float | np.ndarray,
+    prior_penalty: float | np.ndarray = 0.0,
+    prior: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """The row w (k,) of one user.
 
     Shapes: of the user's n ratings, `rated` (n, k) the rows of X, `y` and `weights`, which is c,
-    (n,); `gram` (k, k) is X'X of all items; `penalty` is one number, or one for each factor (k,).
+    (n,); `gram` (k, k) is X'X of all items; `penalty` is one number, or one for each factor (k,);
+    `prior` (k,).
     """
-    A = alpha * gram + rated.T @ (weights[:, None] * rated) + penalty * np.eye(len(gram))
-    return np.linalg.solve(A, rated.T @ (weights * y))
+    diagonal = (penalty + prior_penalty) * np.eye(len(gram))
+    A = alpha * gram + rated.T @ (weights[:, None] * rated) + diagonal
+    right = rated.T @ (weights * y) + prior_penalty * np.broadcast_to(prior, len(gram))
+    return np.linalg.solve(A, right)
 
 
 def recency_weights(

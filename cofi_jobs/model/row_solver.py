@@ -25,10 +25,17 @@ CLOSE, MOST_STEPS = 1e-6, 200
 class RowSolver:
     """Solves the rows of users for one X.
 
-    `X` (n_items, n_factors); `item_counts` (n_items,): how often each item is rated.
+    `X` (n_items, n_factors); `item_counts` (n_items,): how often each item is rated; `prior`
+    (n_factors,): what the rows are drawn towards, if the objective has a `prior_lambda`.
     """
 
-    def __init__(self, objective: Objective, X: np.ndarray, item_counts: np.ndarray) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        X: np.ndarray,
+        item_counts: np.ndarray,
+        prior: np.ndarray | None = None,
+    ) -> None:
         self.objective, self.n_items = objective, len(X)
         # b_j is one more factor, which is 1 for every item. It is in no term of all pairs.
         columns = [X, np.ones((len(X), 1), X.dtype)] if objective.bias else [X]
@@ -39,6 +46,9 @@ class RowSolver:
         self.gram = self.factors.T @ self.factors
         if objective.bias:
             self.gram[-1], self.gram[:, -1] = 0, 0
+        self.prior_term = np.zeros(len(self.gram), np.float32)
+        if prior is not None:
+            self.prior_term[: X.shape[1]] = objective.prior_lambda * prior
         shares = np.append(item_counts / max(1, item_counts.sum()), 0).astype(X.dtype)
         # The mean of x_i x_i' over all ratings.
         self.mean_product = (self.factors.T * shares) @ self.factors
@@ -46,7 +56,7 @@ class RowSolver:
     def solve(self, ratings: UserRatings) -> tuple[np.ndarray, np.ndarray]:
         """W (n_users, n_factors) and b (n_users,), float32, that minimise J for this X.
 
-        The ratings are weighted by confidence and recency. Users without ratings get zeros.
+        The ratings are weighted by confidence and recency. Users without ratings get the prior.
         """
         n_users = len(ratings.counts)
         size = min(USERS_AT_ONCE, -(-n_users // LEAST_BLOCKS))
@@ -75,7 +85,8 @@ class RowSolver:
         counts = ratings.counts
         recency = self.objective.recency
         root = np.sqrt(row_weights(counts, recency, ratings.confidence, ratings.tied))
-        penalty = np.tile(self.objective.penalties(counts), (len(self.gram), 1)).T
+        penalty = self.objective.row_penalties(counts, self.n_items)
+        penalty = np.tile(penalty, (len(self.gram), 1)).T
         if self.objective.bias:
             penalty[:, -1] = self.objective.bias_lambda
         return _Block(
@@ -102,6 +113,7 @@ class RowSolver:
             right[part] = (transposed @ block.target.take(places)[..., None])[..., 0]
             done = part.stop
         penalty, alpha = floored_penalty(block.penalty[users], products), block.alpha[users]
+        right += self.prior_term
         usual = block.counts[users].mean() * self.mean_product + alpha.mean() * self.gram
         usual += np.diag(penalty.mean(axis=0))
         inverse = np.linalg.inv(usual).astype(np.float32)

@@ -12,9 +12,9 @@ from cofi_jobs.model.problem import Parameters, Problem
 
 @tf.function(autograph=False)
 def _cost_and_gradients(
-    dense: bool, n_learned: int, parameters: Parameters, problem: Problem
+    dense: bool, names: tuple[str, ...], parameters: Parameters, problem: Problem
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    learned = parameters[:n_learned]
+    learned = [getattr(parameters, name) for name in names]
     with tf.GradientTape() as tape:
         tape.watch(learned)
         J = cost(parameters, problem, dense=dense)
@@ -25,9 +25,9 @@ def _cost_and_gradients(
 
 
 def cost_and_gradients(
-    parameters: Parameters, problem: Problem, *, n_learned: int, dense: bool = False
+    parameters: Parameters, problem: Problem, *, learned: tuple[str, ...], dense: bool = False
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """J, and its gradients by X, or by X and W, or by X, W and b: by the first `n_learned` of them.
+    """J, and its gradients by the parameters whose names are in `learned`.
 
     The function is traced for arrays of any length, so that steps of all sizes share one trace.
     """
@@ -36,8 +36,8 @@ def cost_and_gradients(
         return None if array is None else tf.TensorSpec([None] * np.ndim(array), array.dtype)
 
     specs = tf.nest.map_structure(any_length, (parameters, problem))
-    traced = _cost_and_gradients.get_concrete_function(dense, n_learned, *specs)
-    result: tuple[tf.Tensor, list[tf.Tensor]] = traced(dense, n_learned, parameters, problem)
+    traced = _cost_and_gradients.get_concrete_function(dense, learned, *specs)
+    result: tuple[tf.Tensor, list[tf.Tensor]] = traced(dense, learned, parameters, problem)
     return result
 
 

@@ -28,7 +28,7 @@ class UserRows:
     def __init__(self, items: ItemFactors, settings: Settings, scale: Scale | None) -> None:
         self.items, self.scale = items, scale
         ranking = ranking_objective(settings, scale)
-        self.ranking = RowSolver(ranking, items.ranking, items.n_ratings)
+        self.ranking = RowSolver(ranking, items.ranking, items.n_ratings, items.prior)
         self.rating = None
         if items.rating is not None:
             self.rating = RowSolver(rating_objective(settings), items.rating, items.n_ratings)
@@ -38,7 +38,7 @@ class UserRows:
 
         The users need not be those that the run learned from.
         """
-        y = ranking_target(ratings.rating, self.scale)
+        y = ranking_target(ratings.rating, self.scale, self.ranking.objective.zero)
         W, b = self._rows(self.ranking, ratings, y)
         X = self.items.rating
         if self.rating is None or X is None or self.scale is None:

@@ -38,6 +38,7 @@ def carry_over(fresh: Factors, earlier: Factors, users: np.ndarray, items: np.nd
         rows(fresh.X, earlier.X, items),
         rows(fresh.W, earlier.W, users),
         rows(fresh.b, earlier.b, users),
+        earlier.prior,
     )
 
 

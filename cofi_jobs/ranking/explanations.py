@@ -12,25 +12,21 @@ from cofi_jobs.model.ridge import ridge_matrix, row_weights
 SMALL = 8  # rows of a matrix that LAPACK inverts
 
 
-def solved(
+def inverse_matrices(
     rated: np.ndarray,
-    y: np.ndarray,
     weights: np.ndarray,
     gram: np.ndarray,
     alpha: np.ndarray,
     penalty: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The inverses of A and the rows w of u users, as `model.ridge` defines both.
+) -> np.ndarray:
+    """The inverses of A of u users, as `model.ridge` defines A, (u, n_factors, n_factors).
 
     Each user has n ratings, which may be filled up with zeros. Shapes: `rated` (u, n, n_factors);
-    `y` and `weights`, c, (u, n); `alpha` and `penalty` (u,); `gram` = X'X of all items. Returns
-    (u, n_factors, n_factors) and (u, n_factors).
+    `weights`, c, (u, n); `alpha` and `penalty` (u,); `gram` = X'X of all items.
     """
-    root = np.sqrt(weights)[..., None]
-    vectors = root * rated
-    transposed = vectors.transpose(0, 2, 1)
-    A_inverse = inverse(ridge_matrix(transposed @ vectors, gram, alpha, penalty[:, None]))
-    return A_inverse, (A_inverse @ (transposed @ (root * y[..., None])))[..., 0]
+    vectors = np.sqrt(weights)[..., None] * rated
+    products = vectors.transpose(0, 2, 1) @ vectors
+    return inverse(ridge_matrix(products, gram, alpha, penalty[:, None]))
 
 
 def contributions(
@@ -44,8 +40,8 @@ def contributions(
     """By how much each candidate's score falls when a user's row is solved without one rating.
 
     Taking rating i away lowers A by c_i x_i x_i', and Sherman and Morrison's formula gives the new
-    row without solving again. `A_inverse` and `w` are those of all of a user's ratings (`solved`);
-    `rated`, `y` and `weights`, with shapes as there, are those of the n ratings that are asked
+    row without solving again. `A_inverse` and `w` are those of all of a user's ratings;
+    `rated` (u, n, n_factors), `y` and `weights` (u, n) are those of the n ratings that are asked
     about; `candidates` (u, m, n_factors). Returns (u, n, m).
     """
     by_rated = rated @ A_inverse
@@ -113,7 +109,7 @@ def explain(
     (n,) are the row numbers of the items that the user has rated, in order of time, and `ratings`
     (n,) what the user gave them; `tied` (n,) marks equal times, as in `Ratings`.
     """
-    y = ranking_target(ratings, scale)
+    y = ranking_target(ratings, scale, objective.zero)
     confidence = objective.confidence(ratings)
     row = model.ranking.W[0]
     standing = standing_of(objective, model.ranking.X, row, rated, y, item, confidence, tied)
@@ -147,10 +143,10 @@ def standing_of(
     unrated[rated] = False
     counts = np.array([len(rated)])
     weights = row_weights(counts, objective.recency, confidence, tied)
-    ratings = X[rated][None], y[None], weights[None]
-    alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
-    row = solved(*ratings, X.T @ X, alpha, penalty)
-    falls = contributions(*row, *ratings, X[None, [item]])[0, :, 0]
+    alpha, penalty = objective.alphas(counts, len(X)), objective.row_penalties(counts, len(X))
+    vectors, c = X[rated][None], weights[None]
+    A_inverse = inverse_matrices(vectors, c, X.T @ X, alpha, penalty)
+    [falls] = contributions(A_inverse, w[None], vectors, y[None], c, X[None, [item]])[..., 0]
     before = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(X)) < item))
     rank = 1 + int((before & unrated).sum())
     return Standing(float(scores[item]), rank, int(unrated.sum()), falls)

@@ -13,7 +13,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.objectives import Objective, ranking_target
 from cofi_jobs.model.ridge import row_weights
 from cofi_jobs.model.user_groups import alike, places
-from cofi_jobs.ranking.explanations import contributions, solved
+from cofi_jobs.ranking.explanations import contributions, inverse_matrices
 from cofi_jobs.ranking.filters import allowed_items, first_groups, rated_enough
 from cofi_jobs.ranking.rerank import choose
 from cofi_jobs.ranking.top_k import top_k
@@ -77,7 +77,10 @@ def recommend(
     scores[ratings.user_index, ratings.item_index] = -np.inf
     rerank = (candidates.groups, settings.max_per_group, settings.diversity)
     best, values = choose(scores, settings.top_n, candidates.unit, *rerank)
-    y, relevant = ranking_target(ratings.rating, scale), ratings.rating >= relevant_from
+    y, relevant = (
+        ranking_target(ratings.rating, scale, objective.zero),
+        ratings.rating >= relevant_from,
+    )
     reason = reasons(users, candidates, best, objective, y, relevant)
     keep = np.isfinite(values)  # a user who has rated nearly everything gets a shorter list
     user, place = np.nonzero(keep)
@@ -118,7 +121,7 @@ def reasons(
     """
     X, user, n_users = candidates.items.ranking, users.ratings.user_index, len(best)
     result, counts = np.full(best.shape, -1, np.int32), np.bincount(user, minlength=n_users)
-    alpha, penalty = objective.alphas(counts, len(X)), objective.penalties(counts)
+    alpha, penalty = objective.alphas(counts, len(X)), objective.row_penalties(counts, len(X))
     # The last one is no rating: it fills short users up.
     rated, y = np.append(users.ratings.item_index, 0), np.append(y, np.float32(0))
     confidence = objective.confidence(users.ratings.rating)
@@ -132,9 +135,14 @@ def reasons(
 
     some = np.flatnonzero(counts)
     for group, place in alike(counts, some[np.argsort(counts[some])]):
-        row = solved(*ratings(place), candidates.gram, alpha[group], penalty[group])
+        rated_by_group, _, weights_of_group = ratings(place)
+        A_inverse = inverse_matrices(
+            rated_by_group, weights_of_group, candidates.gram, alpha[group], penalty[group]
+        )
         of_relevant = relevant_place.take(places(relevant_ends, group))
-        lift = contributions(*row, *ratings(of_relevant), X.take(best[group], axis=0))
+        lift = contributions(
+            A_inverse, users.ranking[group], *ratings(of_relevant), X.take(best[group], axis=0)
+        )
         strongest = lift.argmax(axis=1)
         lifts = np.take_along_axis(lift, strongest[:, None], axis=1)[:, 0] > 0
         item = np.take_along_axis(rated.take(of_relevant), strongest, axis=1)

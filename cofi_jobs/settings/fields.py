@@ -92,11 +92,38 @@ class Settings(InputSettings):
     )
     rating_learning_rate: float = train(0.02, "Rating model: Adam's learning rate.", gt=0, le=10)
     rating_steps: int = train(60, "Rating model: steps of Adam.", ge=1, le=100_000)
+    ranking_zero: float = train(
+        0.25,
+        "Ranking model: at which share of the scale the target is 0, as for items without a "
+        "rating. The lower, the more alike all ratings count.",
+        ge=-100,
+        le=0.9,
+    )
     ranking_alpha: float = train(
         25.0,
-        "Ranking model: how many random items of target 0 come with each rating.",
+        "Ranking model: how many random items of target 0 come with each rating, if "
+        "ranking_alpha_nu is 1. With 0: the weight of each pair without a rating.",
         ge=0,
         le=10_000,
+    )
+    ranking_alpha_nu: float = train(
+        1.0,
+        "Ranking model: the weight of a user's pairs without a rating grows with (share of the "
+        "items that the user rated)^this.",
+        ge=0,
+        le=1,
+    )
+    ranking_penalty_of_pairs: bool = train(
+        False,
+        "Ranking model: λ grows with the weight of all pairs of a user or an item, not only with "
+        "the number of its ratings.",
+    )
+    ranking_prior_lambda: float = train(
+        1.0,
+        "Ranking model: weight of the L2 penalty that draws each user's row to a row of all users, "
+        "which is learned. 0: none.",
+        ge=0,
+        le=1e6,
     )
     ranking_lambda: float = train(0.5, "Ranking model: weight λ of the L2 penalty.", ge=0, le=1e6)
     ranking_nu: float = train(0.5, "Ranking model: λ grows with (number of ratings)^ν.", ge=0, le=1)

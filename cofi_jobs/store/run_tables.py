@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.factors import Factors, ItemFactors, StoredModel, UserBlock
 from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.store.schemas import prior_of
 from cofi_jobs.store.vectors import from_column
 
 
@@ -74,7 +75,7 @@ def stored_model(users: pa.Table, items: pa.Table) -> StoredModel:
     X, W = _rating_factors(items), _rating_factors(users)
     rating = None if X is None or W is None else Factors(X, W, bias)
     X, W = from_column(items["ranking_factors"]), from_column(users["ranking_factors"])
-    ranking = Factors(X, W, np.zeros(len(W), np.float32))
+    ranking = Factors(X, W, np.zeros(len(W), np.float32), prior_of(items.schema))
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
     return StoredModel(user_id, item_id, rating, ranking, items["mean"].to_numpy())
 
@@ -98,6 +99,7 @@ def item_factors(table: pa.Table) -> ItemFactors:
         from_column(table["ranking_factors"]),
         table["mean"].to_numpy(),
         table["n_ratings"].to_numpy(),
+        prior_of(table.schema),
     )
 
 

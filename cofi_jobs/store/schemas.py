@@ -4,9 +4,11 @@ The files hold a description of each column: with Arrow's fields, and for other 
 Parquet file's own key-value metadata, under the column's name.
 """
 
+import json
 from pathlib import PurePath
 from urllib.parse import quote, unquote
 
+import numpy as np
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
@@ -17,6 +19,7 @@ PUBLISHED = (
     "model",
     "evaluation",
 )  # what readers see of a run
+RANKING_PRIOR = "ranking_prior"  # among the metadata of item_factors
 ID_TYPES = {"integer": pa.int64(), "string": pa.string()}
 
 
@@ -125,3 +128,17 @@ def user_factors(user_id: pa.DataType, n_factors: int) -> pa.Schema:
             _field("n_ratings", pa.int32(), "number of ratings by the user"),
         ]
     )
+
+
+def with_prior(item_factors: pa.Schema, prior: np.ndarray | None) -> pa.Schema:
+    """The schema with the prior (n_factors,) of the ranking model, which is no row of a table."""
+    if prior is None:
+        return item_factors
+    value = json.dumps(prior.tolist())
+    return item_factors.with_metadata({**item_factors.metadata, RANKING_PRIOR: value})
+
+
+def prior_of(item_factors: pa.Schema) -> np.ndarray | None:
+    """The prior (n_factors,) of the ranking model, if it has one."""
+    content = (item_factors.metadata or {}).get(RANKING_PRIOR.encode())
+    return None if content is None else np.array(json.loads(content), np.float32)

@@ -86,6 +86,7 @@ def _write_model(
         means, bias = (pa.nulls(len(side), pa.float32()) for side in (items, users))
     item_columns = [items["item_id"], X, to_column(ranking.X), means, items["n_ratings"]]
     item_schema = schemas.item_factors(items["item_id"].type, n_factors)
+    item_schema = schemas.with_prior(item_schema, ranking.prior)
     user_columns = [users["user_id"], W, to_column(ranking.W), bias, users["n_ratings"]]
     user_schema = schemas.user_factors(users["user_id"].type, n_factors)
     with store.replace_folder(store.table(run_key, table)) as folder:

@@ -49,7 +49,7 @@ def test_J_of_events_is_that_of_hu_koren_and_volinsky(events: Ratings) -> None:
     rng = np.random.default_rng(3)
     X, W = (rng.normal(size=(n, 3)).astype(np.float32) for n in (N_ITEMS, N_USERS))
     shuffled = rng.permutation(len(events.rating))
-    y = ranking_target(events.rating, None)
+    y = ranking_target(events.rating, None, zero=0.25)
     ratings = by_user(
         events.user_index[shuffled],
         events.item_index[shuffled],
@@ -59,13 +59,15 @@ def test_J_of_events_is_that_of_hu_koren_and_volinsky(events: Ratings) -> None:
     )
     item_counts = np.bincount(events.item_index, minlength=N_ITEMS)
     parameters = Parameters(X, W, np.zeros(N_USERS, np.float32))
-    J = float(cost(parameters, problem(OBJECTIVE, ratings, item_counts)))
+    item_penalty = OBJECTIVE.item_penalties(item_counts, ratings.counts)
+    J = float(cost(parameters, problem(OBJECTIVE, ratings, item_penalty)))
     assert pytest.approx(dense_cost(events, X, W), rel=1e-5) == J
     parts = [ratings.between(0, 5), ratings.of_users(np.arange(5, N_USERS))]
     rows = [(X, W[:5], np.zeros(5, np.float32)), (X, W[5:], np.zeros(7, np.float32))]
     of_parts = [
-        float(cost(Parameters(*row), problem(OBJECTIVE, part, item_counts)))
+        float(cost(Parameters(*row), problem(OBJECTIVE, part, item_penalty, share)))
         for row, part in zip(rows, parts, strict=True)
+        for share in [len(part.y) / len(ratings.y)]
     ]
     assert sum(of_parts) == pytest.approx(J, rel=1e-5)
 
@@ -75,7 +77,7 @@ def test_exact_rows_weigh_by_confidence_and_recency(events: Ratings, recency: fl
     objective = ranking_objective(SETTINGS.model_copy(update={"recency": recency}), None)
     X = np.random.default_rng(4).normal(size=(N_ITEMS, 3)).astype(np.float32)
     item_counts = np.bincount(events.item_index, minlength=N_ITEMS)
-    y = ranking_target(events.rating, None)
+    y = ranking_target(events.rating, None, zero=0.25)
     c = 1 + 2 * np.log1p(events.rating)
     ratings = by_user(events.user_index, events.item_index, y, N_USERS, c.astype(np.float32))
     W, _ = RowSolver(objective, X, item_counts).solve(ratings)
@@ -88,7 +90,7 @@ def test_exact_rows_weigh_by_confidence_and_recency(events: Ratings, recency: fl
             weights[mine],
             X.T @ X,
             float(objective.alphas(np.array([n]), N_ITEMS)[0]),
-            float(objective.penalties(np.array([n]))[0]),
+            float(objective.row_penalties(np.array([n]), N_ITEMS)[0]),
         )
         np.testing.assert_allclose(W[user], expected, rtol=1e-3, atol=1e-4)
 
@@ -111,7 +113,7 @@ def test_the_reason_is_by_how_much_a_score_falls_when_the_row_is_solved_again(
     item = next(i for i in range(N_ITEMS) if i not in rated)
     c = (1 + 2 * np.log1p(counts)) * recency_weights(np.array([len(rated)]), SETTINGS.recency)
     alpha = float(OBJECTIVE.alphas(np.array([len(rated)]), N_ITEMS)[0])
-    penalty = float(OBJECTIVE.penalties(np.array([len(rated)]))[0])
+    penalty = float(OBJECTIVE.row_penalties(np.array([len(rated)]), N_ITEMS)[0])
 
     def score(kept: np.ndarray) -> float:
         y = np.ones(kept.sum())

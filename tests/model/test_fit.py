@@ -139,7 +139,7 @@ def test_both_models_complete_a_checkerboard(name):
         objective = Objective(
             "ranking", lambda_=0.05, alpha=0.014, bias=False, learning_rate=0.05, steps=200
         )
-        y = ranking_target(board[seen], Scale(1, 5))
+        y = ranking_target(board[seen], Scale(1, 5), zero=0.25)
     factors = fit(objective, initial_factors(16, 16, 4, seed=1), user, item, y).factors
     scores = factors.W @ factors.X.T + factors.b[:, None]
     for row in range(16):

@@ -20,7 +20,10 @@ def test_targets_are_the_same_on_every_scale(scale):
     low, high = scale
     quarters = np.linspace(low, high, 5)
     np.testing.assert_allclose(
-        ranking_target(quarters, scale), [-1 / 3, 0, 1 / 3, 2 / 3, 1], rtol=1e-6, atol=1e-7
+        ranking_target(quarters, scale, zero=0.25),
+        [-1 / 3, 0, 1 / 3, 2 / 3, 1],
+        rtol=1e-6,
+        atol=1e-7,
     )
     np.testing.assert_allclose(
         rating_target(quarters - quarters[2], scale), [-2, -1, 0, 1, 2], rtol=1e-6, atol=1e-7
@@ -39,6 +42,8 @@ def test_the_steps_of_a_round_follow_the_number_of_ratings():
 
 def test_penalties_and_alphas_by_hand():
     counts = np.array([0, 4, 9])
-    np.testing.assert_allclose(Objective(lambda_=2.0).penalties(counts), [2, 2, 2])
-    np.testing.assert_allclose(Objective(lambda_=2.0, nu=0.5).penalties(counts), [0, 4, 6])
+    np.testing.assert_allclose(Objective(lambda_=2.0).user_penalties(counts, 100), [2, 2, 2])
+    np.testing.assert_allclose(
+        Objective(lambda_=2.0, nu=0.5).user_penalties(counts, 100), [0, 4, 6]
+    )
     np.testing.assert_allclose(Objective(alpha=25.0).alphas(counts, n_items=100), [0, 1, 2.25])

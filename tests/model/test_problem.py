@@ -18,18 +18,24 @@ RATINGS = by_user(
 )
 
 
-@pytest.mark.parametrize("alpha", [0.0, 3.0])
-def test_costs_and_gradients_of_groups_of_users_add_up_to_those_of_all(alpha):
-    objective = Objective(lambda_=0.7, nu=0.5, alpha=alpha, bias_lambda=2.0)
-    item_counts = np.bincount(RATINGS.item_index)
-    X, W, _ = (tf.constant(part) for part in vars(initial_factors(4, 4, 3, seed=1)).values())
-    b = tf.constant([0.5, -1, 2, 0])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"alpha": 3.0}, {"alpha": 0.3, "alpha_nu": 0.0, "penalty_of_pairs": True}],
+)
+def test_costs_and_gradients_of_groups_of_users_add_up_to_those_of_all(options):
+    objective = Objective(lambda_=0.7, nu=0.5, bias_lambda=2.0, prior_lambda=0.4, **options)
+    item_penalty = objective.item_penalties(np.bincount(RATINGS.item_index), RATINGS.counts)
+    initial = initial_factors(4, 4, 3, seed=1)
+    b, prior = tf.constant([0.5, -1, 2, 0]), tf.constant([0.3, -0.2, 0.1])
 
-    def at(users: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-        part = problem(objective, RATINGS.of_users(users), item_counts)
-        parameters = Parameters(X, tf.gather(W, users), tf.gather(b, users))
-        J, [gradient] = cost_and_gradients(parameters, part, n_learned=1)
-        return J, gradient
+    def at(users: np.ndarray) -> tuple[tf.Tensor, ...]:
+        ratings = RATINGS.of_users(users)
+        part = problem(objective, ratings, item_penalty, len(ratings.y) / len(RATINGS.y))
+        parameters = Parameters(
+            tf.constant(initial.X), tf.constant(initial.W[users]), tf.gather(b, users), prior
+        )
+        J, gradients = cost_and_gradients(parameters, part, learned=("X", "prior"))
+        return J, *gradients
 
     whole, *groups = (at(np.array(users)) for users in ([0, 1, 2, 3], [3, 1], [2], [0]))
     for total, parts in zip(whole, zip(*groups, strict=True), strict=True):

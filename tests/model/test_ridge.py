@@ -28,6 +28,18 @@ OBJECTIVES = {
         recency=0.5,
         steps=2,
     ),
+    "every option of the ranking model": Objective(
+        "ranking",
+        lambda_=0.7,
+        nu=0.5,
+        alpha=0.2,
+        alpha_nu=0.0,
+        penalty_of_pairs=True,
+        prior_lambda=1.3,
+        bias=False,
+        exact_users=True,
+        steps=2,
+    ),
 }
 
 
@@ -81,8 +93,8 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(objective, problem
     X, W, b = (tf.Variable(a.astype(np.float64)) for a in (factors.X, factors.W, factors.b))
     item_counts, user_counts = np.bincount(item), np.bincount(user)
     row_weights = (
-        objective.penalties(item_counts),
-        objective.penalties(user_counts),
+        objective.item_penalties(item_counts, user_counts),
+        objective.user_penalties(user_counts, N_ITEMS),
         objective.alphas(user_counts, N_ITEMS),
     )
     item_penalty, user_penalty, alpha = (tf.constant(a, tf.float64) for a in row_weights)
@@ -90,8 +102,9 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(objective, problem
     with tf.GradientTape() as tape:
         problem = Problem(
             user, item, y.astype(np.float64), item_penalty, user_penalty, objective.bias_lambda,
-            alpha=alpha, weight=weight,
+            objective.prior_lambda, alpha=alpha, weight=weight,
         )  # fmt: skip
-        J = cost(Parameters(X, W, b), problem)
+        prior = None if factors.prior is None else tf.constant(factors.prior, tf.float64)
+        J = cost(Parameters(X, W, b, prior), problem)
     for gradient in tape.gradient(J, [W, b] if objective.bias else [W]):
         np.testing.assert_allclose(tf.convert_to_tensor(gradient), 0, atol=1e-5)

@@ -1,5 +1,6 @@
 """The rows of many users at once are those of the definition, `ridge_solution`, one by one."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -15,35 +16,40 @@ from cofi_jobs.model.user_ratings import UserRatings, by_user
 
 
 def solved(
-    objective: Objective, X: np.ndarray, ratings: UserRatings
+    objective: Objective, X: np.ndarray, ratings: UserRatings, prior: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    return RowSolver(objective, X, tally(ratings.item_index, len(X))).solve(ratings)
+    return RowSolver(objective, X, tally(ratings.item_index, len(X)), prior).solve(ratings)
 
 
-def by_definition(objective: Objective, X: np.ndarray, ratings: UserRatings) -> np.ndarray:
+def by_definition(
+    objective: Objective, X: np.ndarray, ratings: UserRatings, prior: np.ndarray
+) -> np.ndarray:
     """Each user's row, b_j last if the model has b, in double precision."""
     n_items, k = X.shape
     factors = np.hstack([X, np.ones((n_items, 1))]) if objective.bias else X
     # The term of all pairs is of w.x alone.
     gram = np.zeros((factors.shape[1],) * 2)
     gram[:k, :k] = X.T @ X
-    penalties = objective.penalties(ratings.counts).astype(float)
+    penalties = objective.user_penalties(ratings.counts, n_items).astype(float)
+    prior = np.append(prior, [0.0] * objective.bias)
     rows = []
     for user, n in enumerate(ratings.counts):
         of_user = ratings.user_index == user
         penalty = np.append(np.full(k, penalties[user]), [objective.bias_lambda] * objective.bias)
+        prior_penalty = np.append(np.full(k, objective.prior_lambda), [0.0] * objective.bias)
         weights = recency_weights(np.array([n]), objective.recency).astype(float)
         y = ratings.y[of_user].astype(float)
-        alpha = objective.alpha * n / n_items
+        alpha = objective.alpha * (n / n_items) ** objective.alpha_nu
         rated = factors[ratings.item_index[of_user]]
-        rows.append(ridge_solution(rated, y, weights, gram, alpha, penalty))
+        rows.append(ridge_solution(rated, y, weights, gram, alpha, penalty, prior_penalty, prior))
     return np.array(rows)
 
 
 def assert_as_defined(objective: Objective, X: np.ndarray, ratings: UserRatings) -> None:
-    W, b = solved(objective, X.astype(np.float32), ratings)
+    prior = np.linspace(-1, 2, X.shape[1])
+    W, b = solved(objective, X.astype(np.float32), ratings, prior)
     rows = np.hstack([W, b[:, None]]) if objective.bias else W
-    for row, expected in zip(rows, by_definition(objective, X, ratings), strict=True):
+    for row, expected in zip(rows, by_definition(objective, X, ratings, prior), strict=True):
         close = 1e-3 * max(1e-9, np.abs(expected).max())
         np.testing.assert_allclose(row, expected, rtol=0, atol=close)
 
@@ -55,6 +61,9 @@ def problems(draw: Any) -> tuple[Objective, np.ndarray, UserRatings]:
         lambda_=draw(st.floats(0.1, 10)),
         nu=draw(st.floats(0, 1)),
         alpha=draw(st.sampled_from([0.0, 0.5, 30.0])),
+        alpha_nu=draw(st.sampled_from([0.0, 0.4, 1.0])),
+        penalty_of_pairs=draw(st.booleans()),
+        prior_lambda=draw(st.sampled_from([0.0, 0.7, 5.0])),
         bias=draw(st.booleans()),
         bias_lambda=draw(st.floats(0.1, 10)),
         recency=draw(st.sampled_from([0.0, 0.5, 2.0])),
@@ -90,6 +99,18 @@ def test_rows_of_few_and_many_ratings_are_those_of_a_direct_solution():
         Objective(lambda_=0.1, alpha=2.0, bias=False),
     ):
         assert_as_defined(objective, X, ratings)
+
+
+@pytest.mark.parametrize("nu", [0.0, 0.5])
+def test_a_user_without_ratings_gets_the_prior(nu):
+    X, prior = np.eye(4, 3, dtype=np.float32), np.array([2.0, -1.0, 0.5], np.float32)
+    ratings = by_user(np.array([1]), np.array([2]), np.ones(1), n_users=2)
+    objective = Objective(nu=nu, alpha=2.0, prior_lambda=0.7, bias=False)
+    if not nu:
+        objective = dataclasses.replace(objective, lambda_=0.0)
+    W, _ = solved(objective, X, ratings, prior)
+    np.testing.assert_allclose(W[0], prior, rtol=1e-5)
+    assert (W[1] != prior).any()
 
 
 def test_a_user_without_ratings_gets_zeros_and_no_penalty_stays_finite():

@@ -22,7 +22,7 @@ def test_with_exact_users_the_first_step_follows_the_gradient():
     )
     ratings = by_user(user, item, truth[seen], n_users=80)
     projected = gradients.ProjectedGradient(objective, ratings, np.bincount(item), seed=0)
-    _, [gradient] = projected.next_step(tf.constant(start.X))
+    _, [gradient] = projected.next_step({"X": tf.constant(start.X)})
     size, usual = np.sqrt(0.001) * np.abs(gradient), np.sqrt(np.mean(np.square(gradient)))
     # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet
     # scaled up.

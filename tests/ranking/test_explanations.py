@@ -13,17 +13,19 @@ from cofi_jobs.ranking.explanations import (
     contributions,
     explain,
     inverse,
+    inverse_matrices,
     shares,
-    solved,
     standing_of,
 )
 
 
-def of_one(rated, y, weights, candidates, gram, alpha, penalty):
+def of_one(rated, y, weights, candidates, gram, alpha, penalty, prior=0.0, prior_penalty=0.0):
     """`contributions` of a single user."""
+    matrices = gram, np.array([alpha]), np.array([penalty + prior_penalty])
+    A_inverse = inverse_matrices(rated[None], weights[None], *matrices)
+    w = ridge_solution(rated, y, weights, gram, alpha, max(penalty, 1e-9), prior_penalty, prior)
     of_user = rated[None], y[None], weights[None]
-    row = solved(*of_user, gram, np.array([alpha]), np.array([penalty]))
-    return contributions(*row, *of_user, candidates[None])[0]
+    return contributions(A_inverse, w[None], *of_user, candidates[None])[0]
 
 
 def test_contributions_are_the_falls_of_a_refit():
@@ -37,12 +39,13 @@ def test_contributions_are_the_falls_of_a_refit():
         0.3,
         2.0,
     )
-    falls = of_one(rated, y, weights, candidates, gram, alpha, penalty)
-    whole = candidates @ ridge_solution(rated, y, weights, gram, alpha, penalty)
+    prior = rng.normal(size=6)
+    falls = of_one(rated, y, weights, candidates, gram, alpha, penalty, prior, 1.5)
+    whole = candidates @ ridge_solution(rated, y, weights, gram, alpha, penalty, 1.5, prior)
     for gone in range(8):
         rest = np.arange(8) != gone
         without = candidates @ ridge_solution(
-            rated[rest], y[rest], weights[rest], gram, alpha, penalty
+            rated[rest], y[rest], weights[rest], gram, alpha, penalty, 1.5, prior
         )
         np.testing.assert_allclose(falls[gone], whole - without, rtol=1e-9)
 
@@ -60,9 +63,10 @@ def test_without_any_penalty_contributions_stay_finite():
 
 def test_an_explanation_by_hand():
     rng = np.random.default_rng(3)
-    X, w = rng.normal(size=(9, 3)), rng.normal(size=3)
+    X, prior = rng.normal(size=(9, 3)), rng.normal(size=3)
     X[4] = X[7]  # equal scores: the lower row stands first
     rated, y = np.array([0, 8]), np.array([1.0, 0.5])
+    w = ridge_solution(X[rated], y, np.ones(2), X.T @ X, 2 * 2 / 9, 1.0, 0.6, prior)
     scores = X @ w
     order = [
         item
@@ -70,10 +74,10 @@ def test_an_explanation_by_hand():
         if item not in (0, 8)
     ]
     for item in order:
-        standing = standing_of(Objective(alpha=2.0), X, w, rated, y, item)
+        standing = standing_of(Objective(alpha=2.0, prior_lambda=0.6), X, w, rated, y, item)
         assert (standing.rank, standing.n_unrated) == (order.index(item) + 1, 7)
         assert standing.score == pytest.approx(scores[item])
-        falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0)
+        falls = of_one(X[rated], y, np.ones(2), X[[item]], X.T @ X, 2 * 2 / 9, 1.0, prior, 0.6)
         np.testing.assert_allclose(standing.falls, falls[:, 0], rtol=1e-5)
 
 
@@ -134,7 +138,7 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(trained_ra
     n = np.array([of_user.sum()])
     alpha, penalty = (
         objective.alphas(n, n_items).astype(float),
-        objective.penalties(n).astype(float),
+        objective.user_penalties(n, n_items).astype(float),
     )
     # A user of more ratings beside this one, who is filled up with zeros.
     both = (
@@ -142,9 +146,9 @@ def test_contributions_are_the_falls_of_the_rows_that_training_solved(trained_ra
         for a in (rated, y, weights)
     )
     rows, targets, of_rating = both
-    row = solved(rows, targets, of_rating, X.T @ X, alpha.repeat(2), penalty.repeat(2))
-    np.testing.assert_allclose(row[1][0], factors.W[7], rtol=1e-3, atol=1e-5)
-    falls = contributions(*row, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
+    A_inverse = inverse_matrices(rows, of_rating, X.T @ X, alpha.repeat(2), penalty.repeat(2))
+    w = np.stack([factors.W[7], factors.W[7]])
+    falls = contributions(A_inverse, w, rows, targets, of_rating, np.stack([X[:3], X[:3]]))[0]
     np.testing.assert_array_equal(falls[-1], 0)
     without = ridge_solution(
         rated[rest], y[rest], weights[rest], X.T @ X, float(alpha[0]), float(penalty[0])

@@ -7,18 +7,22 @@ import pytest
 from cofi_jobs.ranking.recommendations import most_liked
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.reader import current_run
+from cofi_jobs.store.run_tables import read_model
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
 
 
-def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty):
+def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty, prior_penalty, prior):
     """All items' scores by the row that fits the ratings kept: J written out."""
-    A, right = alpha * X.T @ X + penalty * np.eye(X.shape[1]), np.zeros(X.shape[1])
+    A, right = (
+        alpha * X.T @ X + (penalty + prior_penalty) * np.eye(X.shape[1]),
+        np.zeros(X.shape[1]),
+    )
     for item, target, weight, kept in zip(rated, y, weights, keep, strict=True):
         if kept:
             A += weight * np.outer(X[item], X[item])
             right += weight * target * X[item]
-    return X @ np.linalg.solve(A, right)
+    return X @ np.linalg.solve(A, right + prior_penalty * prior)
 
 
 def test_without_the_reason_a_recommended_item_loses_most(store):
@@ -30,6 +34,7 @@ def test_without_the_reason_a_recommended_item_loses_most(store):
         run.items().to_pandas(),
         np.stack(run.item_factors().to_pandas()["ranking_factors"]).astype(float),
     )
+    prior = read_model(store.table("n1", "model")).ranking.prior
     row_of = dict(zip(items["item_id"], items["item_index"], strict=True))
     ratings, reasons = pd.read_parquet(store.table("n1", "normalized") / "ratings.parquet"), 0
     for user in run.users().to_pylist():
@@ -41,6 +46,8 @@ def test_without_the_reason_a_recommended_item_loses_most(store):
         strength = (
             settings.ranking_alpha * len(given) / len(X),
             settings.ranking_lambda * len(given) ** settings.ranking_nu,
+            settings.ranking_prior_lambda,
+            prior,
         )
         whole = scores_after_a_refit(*row, np.ones(len(given), bool), *strength)
         falls = np.array(
