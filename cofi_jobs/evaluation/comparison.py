@@ -28,6 +28,8 @@ class Comparison:
     value: float | None
     other: float | None
     interval: Interval  # of the difference
+    n_users: int  # over whom both are means
+    effective_users: float  # so many of equal weight (`Mean.effective_users`)
 
     @property
     def difference(self) -> float | None:
@@ -47,6 +49,8 @@ class Comparison:
             "difference": self.difference,
             "low": low,
             "high": high,
+            "users": self.n_users,
+            "effective_users": self.effective_users,
         }
 
 
@@ -91,6 +95,8 @@ def compare(
             pair.mean.value(),
             pair.other.value(),
             by_name[pair.name],
+            min(pair.mean.n_users(), pair.other.n_users()),
+            min(pair.mean.effective_users(), pair.other.effective_users()),
         )
         for pair in pairs
     ]

@@ -2,7 +2,7 @@
 
 `evaluate` refuses the run if a check fails. A model fails only where its test ratings are evidence
 that it is worse: where the whole confidence interval of the difference lies on the wrong side. With
-few ratings the intervals are wide, and the gate lets the run pass.
+too few users for an interval, the gate lets the run pass, and says so.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any
 
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.comparison import PUBLISHED, RANKING, RATING, Comparison
+from cofi_jobs.evaluation.intervals import FEWEST_USERS
 from cofi_jobs.evaluation.metrics import lower_is_better
 from cofi_jobs.settings.fields import Settings
 
@@ -37,14 +38,12 @@ class Requirement:
     setting: str = ""  # where the margin comes from
 
     def concerns(self, comparison: Comparison) -> bool:
-        """Whether a comparison is about these models and this measure, and could be measured."""
+        """Whether a comparison is about these models and this measure."""
         compared = (comparison.model, comparison.measure, comparison.against)
-        return compared == (self.model, self.measure, self.against) and (
-            comparison.interval[0] is not None
-        )
+        return compared == (self.model, self.measure, self.against)
 
     def check(self, comparison: Comparison) -> Check:
-        """Judge a comparison that this concerns."""
+        """Judge a comparison that this concerns and that has an interval."""
         value, other, (low, high) = comparison.value, comparison.other, comparison.interval
         assert value is not None
         assert other is not None
@@ -81,13 +80,40 @@ def requirements(settings: Settings) -> list[Requirement]:
 
 
 def quality(comparisons: Sequence[Comparison], settings: Settings) -> list[Check]:
-    """Whether our models are good enough, as far as it could be measured."""
+    """Whether our models are good enough, as far as enough users could be measured."""
     return [
         requirement.check(comparison)
         for requirement in requirements(settings)
         for comparison in comparisons
-        if requirement.concerns(comparison)
+        if requirement.concerns(comparison) and has_interval(comparison)
     ]
+
+
+def not_judged(comparisons: Sequence[Comparison], settings: Settings) -> list[str]:
+    """What the gate would have judged, but for which there were too few users: sentences."""
+    return [
+        too_few_users(comparison)
+        for requirement in requirements(settings)
+        for comparison in comparisons
+        if requirement.concerns(comparison) and not has_interval(comparison)
+    ]
+
+
+def has_interval(comparison: Comparison) -> bool:
+    """Whether enough users were measured to tell how sure a difference is."""
+    return comparison.interval[0] is not None
+
+
+def too_few_users(comparison: Comparison) -> str:
+    """Why a comparison says nothing."""
+    n, effective = comparison.n_users, comparison.effective_users
+    were = "was" if n == 1 else "were"
+    weigh = f" and count as {effective:.1f}, as some have most of the ratings"
+    return (
+        f"too few users to judge {comparison.measure} of the {comparison.model} model against "
+        f"{comparison.against}: {n:,} {were} measured{weigh if n >= FEWEST_USERS else ''}, "
+        f"expected at least {FEWEST_USERS}"
+    )
 
 
 def at_least(name: str, value: float | None, bound: float, setting: str) -> list[Check]:
@@ -119,13 +145,14 @@ def liked(share: float, liked_from: float, scale: Scale | None, bound: float) ->
     return Check(f"share of {what} that count as liked", share, bound, share >= bound, message)
 
 
-def verdict(checks: Sequence[Check], force: bool) -> dict[str, Any]:
+def verdict(checks: Sequence[Check], force: bool, not_judged: Sequence[str] = ()) -> dict[str, Any]:
     """The gate's result as it goes into the manifest."""
     refusals = [check.message for check in checks if not check.passed]
     return {
         "passed": not refusals,
         "forced": bool(refusals) and force,
         "refusals": refusals,
+        "not_judged": list(not_judged),
         "checks": [
             {"name": check.name, "value": check.value, "bound": check.bound, "passed": check.passed}
             for check in checks

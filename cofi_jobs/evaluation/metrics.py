@@ -31,6 +31,19 @@ class Mean:
             np.where(users, self.numerator, 0), np.where(users, self.denominator, 0), self.root
         )
 
+    def n_users(self) -> int:
+        """How many users the mean is over."""
+        return int(np.count_nonzero(self.denominator))
+
+    def effective_users(self) -> float:
+        """How many users of equal weight would tell as much (Kish 1965); 0 over nothing.
+
+        That is (sum of d)^2 / sum of d^2 for denominators d. A user with 3,000 ratings beside 79
+        with one makes the RMSE of, in effect, one user.
+        """
+        squares = float((self.denominator**2).sum())
+        return float(self.denominator.sum()) ** 2 / squares if squares else 0.0
+
     def value(self) -> float | None:
         """The mean; None over nothing."""
         return finite(self.ratio(self.numerator.sum(), self.denominator.sum()))

@@ -1,5 +1,6 @@
 """How good the lists are for users with few and with many ratings."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
+from cofi_jobs.evaluation.intervals import FEWEST_USERS, NORMAL, widening
 from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
@@ -59,15 +61,16 @@ def _by_group(
 
 
 def _dot(model: str, group: dict[str, Any], ndcg: str, users: pd.DataFrame) -> Dot | None:
-    """A model's mean over a group of users, with its 95 % interval of 1.96 standard errors."""
+    """A model's mean over a group of users, with its 95 % interval by Student's t."""
     mean = group[model][ndcg]
     if mean is None:
         return None
     in_group = users["n_known"].between(group["from"], group["to"]) & (users["n_held_out"] > 0)
     values = users.loc[in_group, f"{model}_ndcg"].dropna()
-    if len(values) < 2:
+    n = len(values)
+    if n < FEWEST_USERS:
         return Dot(group["ratings"], mean, None, mean)
-    margin = 1.96 * float(values.sem())
+    margin = widening(n) * NORMAL * float(values.std(ddof=0)) / math.sqrt(n)
     return Dot(group["ratings"], mean, mean - margin, mean + margin)
 
 

@@ -41,7 +41,8 @@ def verdict(run: ReportedRun) -> Verdict:
     gate = run.evaluation["gate"]
     if gate["passed"]:
         n_checks = len(gate["checks"])
-        return Verdict("passed", f"The gate lets this run pass, after {n_checks} checks")
+        text = f"The gate lets this run pass, after {n_checks} checks"
+        return Verdict("passed", text, gate.get("not_judged", []))
     if gate["forced"]:
         text = "The gate refused this run; force_publish overrides it"
         return Verdict("forced", text, gate["refusals"])

@@ -212,7 +212,10 @@ def judge(
     evaluation: Evaluation, checks: list[gate.Check], settings: Settings, trained: dict[str, Any]
 ) -> dict[str, Any]:
     """The record of the evaluation. Raises QualityError with it if the gate refuses the run."""
-    verdict = gate.verdict(checks, settings.force_publish)
+    not_judged = gate.not_judged(evaluation.comparisons, settings)
+    for sentence in not_judged:
+        log.warning("%s", sentence)
+    verdict = gate.verdict(checks, settings.force_publish, not_judged)
     record = {
         "metrics": evaluation.to_record(),
         "comparisons": [comparison.to_record() for comparison in evaluation.comparisons],

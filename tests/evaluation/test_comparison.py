@@ -9,7 +9,9 @@ from cofi_jobs.evaluation.metrics import mean_of
 
 
 def test_a_record_has_the_names_of_the_manifest():
-    comparison = Comparison("ranking", "similarity@20", "popularity", 0.5, 0.75, (-0.5, None))
+    comparison = Comparison(
+        "ranking", "similarity@20", "popularity", 0.5, 0.75, (-0.5, None), 9, 7.5
+    )
     assert list(comparison.to_record().items()) == [
         ("head", "ranking"),
         ("measure", "similarity@20"),
@@ -20,8 +22,10 @@ def test_a_record_has_the_names_of_the_manifest():
         ("difference", -0.25),
         ("low", -0.5),
         ("high", None),
+        ("users", 9),
+        ("effective_users", 7.5),
     ]
-    nothing = Comparison("rating", "rmse", "published", None, 0.9, (None, None))
+    nothing = Comparison("rating", "rmse", "published", None, 0.9, (None, None), 0, 0.0)
     assert nothing.difference is None
 
 

@@ -14,7 +14,7 @@ def comparison(
     value: float, other: float, low: float, high: float, against: str, model: str = "ranking"
 ) -> Comparison:
     measure = "ndcg@10" if model == "ranking" else "rmse"
-    return Comparison(model, measure, against, value, other, (low, high))
+    return Comparison(model, measure, against, value, other, (low, high), 100, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,32 @@ def test_a_night_in_which_almost_nothing_counts_as_liked_is_refused(share: float
 
 
 def test_nothing_measured_is_nothing_refused():
-    empty = Comparison("ranking", "ndcg@10", "popularity", None, None, (None, None))
+    empty = Comparison("ranking", "ndcg@10", "popularity", None, None, (None, None), 0, 0.0)
     assert gate.quality([empty], SETTINGS) == []
     assert gate.at_least("coverage", None, 0.5, "min_coverage") == []
+
+
+@pytest.mark.parametrize(
+    ("n_users", "effective", "measured"),
+    [
+        (0, 0.0, "0 were measured"),
+        (1, 1.0, "1 was measured"),
+        (3, 3.0, "3 were measured"),
+        (80, 1.05, "80 were measured and count as 1.1, as some have most of the ratings"),
+    ],
+)
+def test_what_too_few_users_say_nothing_of_is_named(n_users: int, effective: float, measured: str):
+    few = Comparison("rating", "rmse", "published", 1.0, 0.9, (None, None), n_users, effective)
+    other = Comparison("rating", "mae", "published", 1.0, 0.9, (None, None), n_users, effective)
+    assert gate.quality([few, other], SETTINGS) == []
+    assert gate.not_judged([few, other], SETTINGS) == [
+        "too few users to judge rmse of the rating model against published: "
+        f"{measured}, expected at least 20"
+    ]
+    enough = comparison(0.06, 0.07, -0.03, 0.01, "popularity")
+    assert gate.not_judged([enough], SETTINGS) == []
+
+
+def test_a_run_passes_on_what_was_not_judged_and_the_verdict_says_so():
+    verdict = gate.verdict([], False, ["too few"])
+    assert (verdict["passed"], verdict["not_judged"]) == (True, ["too few"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cofi_jobs.evaluation.intervals import intervals
+from cofi_jobs.evaluation.intervals import FEWEST_USERS, intervals, widening
 from cofi_jobs.evaluation.metrics import Mean, mean_of
 
 
@@ -37,9 +37,61 @@ def test_an_interval_of_rmse_draws_users_with_all_their_ratings():
     assert high - low == pytest.approx(2 * half, rel=0.15)
 
 
+@pytest.mark.parametrize(("n", "t"), [(20, 2.0930), (21, 2.0860), (31, 2.0423), (121, 1.9799)])
+def test_few_users_have_the_wider_intervals_of_students_t(n: int, t: float):
+    assert widening(n) * 1.96 == pytest.approx(t * np.sqrt(n / (n - 1)), rel=5e-4)
+
+
+def test_a_mean_lies_among_the_values_of_its_users():
+    hits = np.zeros(30)
+    hits[0] = 1
+    [(low, high)] = intervals({"hit_rate": mean_of(hits)}, {}, seed=0).values()
+    assert low == 0
+    assert high is not None
+    assert high < 1
+
+
+@pytest.mark.parametrize(
+    "n_ratings",
+    [[20], [1] * 3, [2] * 6, [1] * (FEWEST_USERS - 1), [600] + [1] * 79, [900, 900] + [1] * 500],
+)
+def test_too_few_users_have_no_interval_however_many_ratings_some_have(n_ratings: list[int]):
+    n = np.array(n_ratings, float)
+    rmse, other = (Mean(n * square, n, root=True) for square in (0.9, 0.4))
+    assert intervals({"rmse": rmse}, {"pair": (rmse, other)}, seed=0) == {
+        "rmse": (None, None),
+        "pair": (None, None),
+    }
+
+
 def test_nothing_has_no_interval():
     nothing = Mean(np.zeros(3), np.zeros(3))
     assert intervals({"a": nothing}, {"b": (nothing, nothing)}, seed=0) == {
         "a": (None, None),
         "b": (None, None),
     }
+
+
+def errors_of_users(rng: np.random.Generator, n: np.ndarray, sd: float) -> Mean:
+    """RMSE of users with n ratings each, whose errors are of unlike sizes."""
+    of_user = sd * np.exp(rng.normal(0, 0.3, len(n)))
+    return Mean(of_user**2 * rng.chisquare(n), n, root=True)
+
+
+def share_refused(n_users: int, worse: float, trials: int) -> float:
+    """How often a rating model whose errors are `worse` times as large is surely worse."""
+    rng, pairs = np.random.default_rng(n_users), {}
+    for trial in range(trials):
+        n = np.ceil(rng.lognormal(1, 0.8, n_users))
+        pairs[str(trial)] = errors_of_users(rng, n, worse), errors_of_users(rng, n, 1.0)
+    ends = intervals({}, pairs, seed=0).values()
+    return sum(low is not None and low > 0 for low, _ in ends) / trials
+
+
+@pytest.mark.parametrize("n_users", [1, 2, 3, 6, 12, 25, 40, 80, 300])
+def test_equal_models_are_seldom_surely_worse_however_few_the_users(n_users: int):
+    assert share_refused(n_users, worse=1.0, trials=300) <= 0.05
+
+
+def test_many_users_are_evidence_of_a_worse_model():
+    assert share_refused(n_users=300, worse=1.25, trials=30) > 0.95

@@ -116,6 +116,29 @@ def test_a_run_in_which_nothing_counts_as_liked_is_not_published(store: Store):
     assert store.current() is None
 
 
+def test_a_few_users_are_no_evidence_and_the_run_says_so(
+    store: Store, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+):
+    """The model is bad, but two users cannot tell."""
+    settings = load_settings([*BAD, "evaluate_users=2", "min_coverage=0", "min_rows=0"])
+    write_ratings(store.landing / "ratings.csv", tasteful_ratings().query("userId < 3"))
+    run_night(store, settings, "n")
+    manifest = store.manifest("n")
+    assert manifest is not None
+    expected = [
+        "too few users to judge ndcg@10 of the ranking model against popularity: "
+        "2 were measured, expected at least 20",
+        "too few users to judge rmse of the rating model against damped_means: "
+        "3 were measured, expected at least 20",
+    ]
+    assert manifest["gate"]["passed"]
+    assert manifest["gate"]["not_judged"] == expected
+    assert manifest["metrics"]["intervals"]["rating"]["rmse"] == [None, None]
+    evaluation(store)
+    shown = capsys.readouterr().out
+    assert all(sentence in caplog.text and sentence in shown for sentence in expected)
+
+
 def test_the_same_model_again_is_no_worse_than_itself(after_good: Store):
     run_night(after_good, load_settings([*GOOD, "warm_start=false"]), "night-2")
     manifest = after_good.manifest("night-2")

@@ -147,6 +147,8 @@ def _span(groups: pd.DataFrame) -> pd.Series:
 def _verdict(console: Console, gate: dict[str, Any]) -> None:
     for refusal in gate["refusals"]:
         console.print(f"{'overridden' if gate['forced'] else 'refused'}: {refusal}", soft_wrap=True)
+    for sentence in gate.get("not_judged", []):
+        console.print(sentence, soft_wrap=True)
     if gate["passed"]:
         console.print(f"the gate lets the run pass, after {len(gate['checks'])} checks")
 
