@@ -50,26 +50,43 @@ def popularity(train: Ratings) -> Scores:
     return lambda users: np.tile(counts, (len(users), 1))
 
 
-def item_knn(relevant: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
-    """Item-based nearest neighbours (Deshpande & Karypis 2004, ACM TOIS).
+@dataclass(frozen=True)
+class NearItems:
+    """Each item with its most similar others: three columns, sorted by item, the nearest first."""
+
+    item: np.ndarray
+    other: np.ndarray
+    cosine: np.ndarray
+
+
+def near_items(relevant: Ratings, n_neighbours: int = NEIGHBOURS) -> NearItems:
+    """The neighbours of item-based nearest neighbours (Deshpande & Karypis 2004, ACM TOIS).
 
     Two items are similar by the cosine of their columns of the binary matrix users x items of
-    relevant ratings. An item's score is the sum of its similarities to those of its nearest
-    neighbours that are relevant for the user. Of users with more than 500 relevant items, the
-    newest 500 count, to bound the number of pairs. `relevant` is sorted by user.
+    relevant ratings. Of users with more than 500 relevant items, the newest 500 count, to bound the
+    number of pairs. `relevant` is sorted by user.
     """
-    n_users, n_items = relevant.n_users, relevant.n_items
-    age = from_newest(np.bincount(relevant.user_index))
-    relevant = relevant.where(age <= LONGEST_HISTORY)
-    items_of = _Rows.of(relevant.user_index, relevant.item_index, n_users)
+    relevant = _newest(relevant)
+    items_of = _Rows.of(relevant.user_index, relevant.item_index, relevant.n_users)
     order = np.argsort(relevant.item_index, kind="stable")
-    users_of = _Rows.of(relevant.item_index[order], relevant.user_index[order], n_items)
-    sizes = np.bincount(relevant.item_index, minlength=n_items)
+    users_of = _Rows.of(relevant.item_index[order], relevant.user_index[order], relevant.n_items)
+    sizes = np.bincount(relevant.item_index, minlength=relevant.n_items)
+    return NearItems(*_neighbours(users_of, items_of, sizes, n_neighbours))
+
+
+def item_knn(relevant: Ratings, near: NearItems) -> Scores:
+    """Item-based nearest neighbours: the neighbours `near` of the same ratings score for a user.
+
+    An item's score is the sum of its similarities to those of its nearest neighbours that are
+    relevant for the user.
+    """
+    relevant = _newest(relevant)
+    n_items = relevant.n_items
+    items_of = _Rows.of(relevant.user_index, relevant.item_index, relevant.n_users)
     # Neighbours turned round: which items a relevant item speaks for, and how much.
-    target, source, similarity = _neighbours(users_of, items_of, sizes, n_neighbours)
-    order = np.argsort(source, kind="stable")
-    speaks_for = _Rows.of(source[order], target[order], n_items)
-    weight = similarity[order]
+    order = np.argsort(near.other, kind="stable")
+    speaks_for = _Rows.of(near.other[order], near.item[order], n_items)
+    weight = near.cosine[order]
 
     def scores(users: np.ndarray) -> np.ndarray:
         result = np.empty((len(users), n_items), np.float32)
@@ -80,6 +97,11 @@ def item_knn(relevant: Ratings, n_neighbours: int = NEIGHBOURS) -> Scores:
         return result
 
     return scores
+
+
+def _newest(relevant: Ratings) -> Ratings:
+    age = from_newest(np.bincount(relevant.user_index))
+    return relevant.where(age <= LONGEST_HISTORY)
 
 
 @dataclass(frozen=True)

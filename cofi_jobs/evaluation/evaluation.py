@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from cofi_jobs.core.factors import StoredModel
 from cofi_jobs.evaluation import baselines
+from cofi_jobs.evaluation.baselines import NearItems
 from cofi_jobs.evaluation.comparison import (
     PUBLISHED,
     RATING,
@@ -18,8 +20,21 @@ from cofi_jobs.evaluation.comparison import (
 from cofi_jobs.evaluation.groups import Record, by_activity, by_popularity
 from cofi_jobs.evaluation.intervals import Interval
 from cofi_jobs.evaluation.metrics import errors
+from cofi_jobs.evaluation.neighbours import (
+    Neighbours,
+    listed_neighbours,
+    model_neighbours,
+    popular_neighbours,
+)
 from cofi_jobs.evaluation.published import PublishedModel, measure_published
 from cofi_jobs.evaluation.ranking_metrics import Lists, Scores, rank
+from cofi_jobs.evaluation.similar_items import (
+    SAME_GROUP,
+    SIMILAR_HIT_RATE,
+    ItemGroups,
+    Successions,
+    hit_rates,
+)
 from cofi_jobs.evaluation.split import Split
 from cofi_jobs.evaluation.split_order import SplitOrder
 from cofi_jobs.settings.fields import Settings
@@ -47,6 +62,7 @@ class Evaluation:
     by_popularity: list[Record]
     published: ComparedWith | None
     order: SplitOrder | None  # of the split; None: unknown
+    same_group: Record | None  # of similar items, by ranking; None without groups
 
     def value(self, model: str, measure: str) -> float | None:
         """A mean over all users."""
@@ -64,6 +80,8 @@ class Evaluation:
         for model, lists in self.lists.items():
             record[model][f"coverage@{lists.recall_at}"] = lists.coverage()
             record[model]["users"] = lists.n_users()
+        if self.same_group:
+            record[SAME_GROUP] = self.same_group
         record["users_served"] = self.users_served
         if self.order:
             record["split"] = self.order.to_record()
@@ -77,11 +95,23 @@ class Evaluation:
 
 
 def evaluate(
-    split: Split, model: StoredModel, published: PublishedModel | None, settings: Settings
+    split: Split,
+    model: StoredModel,
+    published: PublishedModel | None,
+    settings: Settings,
+    groups: pa.ChunkedArray,
 ) -> Evaluation:
-    """Measure the holdout model, the baselines, and the published run's model if there is one."""
+    """Measure the holdout model, the baselines, and the published run's model if there is one.
+
+    `groups` are those of each item, such as "Action|Adventure", null without any.
+    """
     train, test = split.train, split.test
-    predictions, lists = predict_all(split, model), rank_all(split, model, settings)
+    near = baselines.near_items(split.relevant_train)
+    predictions, lists = predict_all(split, model), rank_all(split, model, near, settings)
+    successions, neighbours = Successions.of(split), neighbours_of_all(split, model, near, settings)
+    for name, of_model in neighbours.items():
+        rates = hit_rates(of_model, successions, train.n_users)
+        lists[name] = lists[name].with_measure(SIMILAR_HIT_RATE, rates)
     means: Means = {
         **{name: errors(of_model, test) for name, of_model in predictions.items()},
         **{name: of_model.means() for name, of_model in lists.items()},
@@ -90,7 +120,7 @@ def evaluate(
     compared = np.zeros(train.n_users, bool)
     compared_with = None
     if published:
-        measures = measure_published(split, model, published, settings)
+        measures = measure_published(split, model, published, settings, successions)
         published_means, compared = measures.means, measures.compared
         compared_with = ComparedWith(published.run_key, int(compared.sum()))
     intervals, comparisons = compare(means, published_means, compared, settings.seed)
@@ -106,6 +136,7 @@ def evaluate(
         by_popularity(split, predictions.get(RATING), lists),
         compared_with,
         split.order,
+        same_group(neighbours, ItemGroups.of(groups, settings.seed), settings.recall_at),
     )
 
 
@@ -122,16 +153,47 @@ def predict_all(split: Split, model: StoredModel) -> dict[str, np.ndarray]:
     }
 
 
-def rank_all(split: Split, model: StoredModel, settings: Settings) -> dict[str, Lists]:
+def rank_all(
+    split: Split, model: StoredModel, near: NearItems, settings: Settings
+) -> dict[str, Lists]:
     """The lists of the measured users by model."""
     W, X = model.ranking.W, model.ranking.X
     scores: dict[str, Scores] = {
         "ranking": lambda users: W[users] @ X.T,
         "popularity": baselines.popularity(split.train),
-        "item_knn": baselines.item_knn(split.relevant_train),
+        "item_knn": baselines.item_knn(split.relevant_train, near),
     }
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
     return {
         name: rank(of_model, split.train, split.relevant, X, *depths, measured)
         for name, of_model in scores.items()
+    }
+
+
+def neighbours_of_all(
+    split: Split, model: StoredModel, near: NearItems, settings: Settings
+) -> dict[str, Neighbours]:
+    """Similar items by model, as many as the lists' measures look at."""
+    n_items, k = split.train.n_items, settings.recall_at
+    n_ratings = np.bincount(split.train.item_index, minlength=n_items)
+    return {
+        "ranking": model_neighbours(model.ranking.X, n_ratings, k, settings.similarity),
+        "popularity": popular_neighbours(n_ratings, k),
+        "item_knn": listed_neighbours(near.item, near.other, k, n_items),
+    }
+
+
+def same_group(neighbours: Mapping[str, Neighbours], groups: ItemGroups, k: int) -> Record | None:
+    """Which share of the first k similar items has a group in common with their item, by ranking.
+
+    Beside it the share by chance. None where the model has no neighbours of an item with a group.
+    """
+    shares = {name: groups.shares(of_model) for name, of_model in neighbours.items()}
+    _, by_chance = shares["ranking"]
+    if by_chance is None:
+        return None
+    return {
+        "neighbours": k,
+        **{name: share for name, (share, _) in shares.items()},
+        "chance": by_chance,
     }

@@ -13,6 +13,7 @@ from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.comparison import PUBLISHED, RANKING, RATING, Comparison
 from cofi_jobs.evaluation.intervals import FEWEST_USERS
 from cofi_jobs.evaluation.metrics import lower_is_better
+from cofi_jobs.evaluation.similar_items import SIMILAR_HIT_RATE
 from cofi_jobs.settings.fields import Settings
 
 
@@ -68,13 +69,16 @@ class Requirement:
 def requirements(settings: Settings) -> list[Requirement]:
     """The ranking model against popularity, the rating model against damped means.
 
-    Both also against what is published.
+    Both also against what is published, and so the similar items. Popularity is no bound of these:
+    what most people like next is popular, yet the same list beside every item says nothing of it.
     """
     ndcg = f"ndcg@{settings.ndcg_at}"
+    similar = f"{SIMILAR_HIT_RATE}@{settings.recall_at}"
     return [
         Requirement(RANKING, ndcg, "popularity"),
         Requirement(RATING, "rmse", "damped_means"),
         Requirement(RANKING, ndcg, PUBLISHED, settings.ranking_margin, "ranking_margin"),
+        Requirement(RANKING, similar, PUBLISHED, settings.ranking_margin, "ranking_margin"),
         Requirement(RATING, "rmse", PUBLISHED, settings.rating_margin, "rating_margin"),
     ]
 

@@ -7,7 +7,9 @@ import numpy as np
 from cofi_jobs.core.factors import StoredModel, row_numbers
 from cofi_jobs.evaluation.comparison import RANKING, RATING, Means
 from cofi_jobs.evaluation.metrics import errors
+from cofi_jobs.evaluation.neighbours import model_neighbours
 from cofi_jobs.evaluation.ranking_metrics import rank
+from cofi_jobs.evaluation.similar_items import SIMILAR_HIT_RATE, Successions, hit_rates
 from cofi_jobs.evaluation.split import Split
 from cofi_jobs.settings.fields import Settings
 
@@ -30,7 +32,11 @@ class PublishedMeasures:
 
 
 def measure_published(
-    split: Split, model: StoredModel, published: PublishedModel, settings: Settings
+    split: Split,
+    model: StoredModel,
+    published: PublishedModel,
+    settings: Settings,
+    successions: Successions,
 ) -> PublishedMeasures:
     """Measure the published model; its rows are found by the ids of `model`, this run's.
 
@@ -52,7 +58,10 @@ def measure_published(
 
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
     lists = rank(scores, split.train, split.relevant, model.ranking.X, *depths, measured)
-    means = {RANKING: lists.means()}
+    n_ratings = np.bincount(split.train.item_index, minlength=len(items))
+    similar = model_neighbours(X, n_ratings * (items >= 0), settings.recall_at, settings.similarity)
+    rates = hit_rates(similar, successions, split.train.n_users)
+    means = {RANKING: lists.with_measure(SIMILAR_HIT_RATE, rates).means()}
     if split.scale is not None:
         means[RATING] = errors(_predicted(split, published.model, users, items), split.test)
     return PublishedMeasures(

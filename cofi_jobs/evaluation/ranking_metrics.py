@@ -16,7 +16,7 @@ These are NaN for a user without a relevant item. Of the list up to recall_at:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,10 @@ class Lists:
             f"{name}@{self.ndcg_at if name in AT_NDCG else self.recall_at}": mean_of(values)
             for name, values in self.by_user.items()
         }
+
+    def with_measure(self, name: str, values: np.ndarray) -> "Lists":
+        """The same with one more measure (n_users,)."""
+        return replace(self, by_user={**self.by_user, name: values})
 
     def coverage(self) -> float | None:
         """The share of all items that is in somebody's list; None without any list."""

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from cofi_jobs.evaluation.baselines import RANKINGS
+from cofi_jobs.evaluation.similar_items import SAME_GROUP, SIMILAR_HIT_RATE
 from cofi_jobs.evaluation.split_order import split_sentences
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
@@ -38,6 +40,7 @@ def quality_section(run: ReportedRun) -> Section:
     for measure in _measures(metrics):
         if dots := _beside_baselines(measure, metrics, comparisons):
             section.plots.append(plots.dots(measure.title, dots, measure.unit, "model"))
+    section.plots += _same_group(metrics)
     if better := improvements(comparisons, measure_names(metrics)):
         section.plots.append(
             plots.dots(
@@ -75,7 +78,29 @@ def _measures(metrics: dict[str, Any]) -> list[Measure]:
             f"{recall} (share of relevant {feedback_in(metrics)} found)",
         ),
     ]
+    if similar := names.get(SIMILAR_HIT_RATE):  # not of runs of older versions
+        title = "Similar items: how often they have what a user likes next: higher is better"
+        unit = f"{similar} (share of pairs of items, mean over users)"
+        measures.append(Measure("ranking", similar, title, unit))
     return [measure for measure in measures if measure.model in metrics]
+
+
+def _same_group(metrics: dict[str, Any]) -> list[Plot]:
+    """Whether similar items are alike in what the catalogue says of them."""
+    if SAME_GROUP not in metrics:
+        return []
+    shares = metrics[SAME_GROUP]
+    names = {**{model: NAMES[model] for model in RANKINGS}, "chance": "by chance"}
+    dots = [Dot(name, shares[key]) for key, name in names.items() if shares[key] is not None]
+    return [
+        plots.dots(
+            "Similar items with a group in common",
+            dots,
+            f"share of the first {shares['neighbours']} similar items",
+            "model",
+            "By chance: the share of all other items that have a group in common.",
+        )
+    ]
 
 
 def _beside_baselines(

@@ -178,11 +178,15 @@ class Settings(InputSettings):
         10, "How many items NDCG, MAP, MRR and hit rate look at.", ge=1, le=1000
     )
     recall_at: int = evaluate(
-        20, "How many items recall, coverage, novelty and similarity look at.", ge=1, le=1000
+        20,
+        "How many items recall, coverage, novelty, similarity and hits of similar items look at.",
+        ge=1,
+        le=1000,
     )
     ranking_margin: float = evaluate(
         0.05,
-        "Share by which NDCG may be below the published model's before the run is refused.",
+        "Share by which NDCG and the hit rate of similar items may be below the published model's "
+        "before the run is refused.",
         ge=0,
         le=1,
     )

@@ -71,7 +71,7 @@ def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
 def similar_items(item_id: pa.DataType, measure: str) -> pa.Schema:
     """One row for each item and rank, sorted by both; `measure` is "similarity" or "distance"."""
     meaning = {
-        "similarity": "cosine of the two items' ranking factors, at most 1",
+        "similarity": "cosine of the two items' ranking factors, shrunk for items with few ratings",
         "distance": "squared distance of the two items' ranking factors, 0 is identical",
     }
     return _described(

@@ -32,7 +32,7 @@ from cofi_jobs.evaluation.volume import (
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store.run_keys import run_time
-from cofi_jobs.store.run_tables import n_ratings_of_users, read_model
+from cofi_jobs.store.run_tables import n_ratings_of_users, read_item_groups, read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import learned_from, read_holdout_model, read_split
 from cofi_jobs.tuning import tuned
@@ -50,7 +50,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     model = read_model(store.table(run_key, "trial"))
     last = last_published(store, run_key)
     published = read_published_model(store, last, model, split.test)
-    evaluation = evaluate(split, model, published, settings)
+    groups = read_item_groups(store.table(run_key, "normalized"))
+    evaluation = evaluate(split, model, published, settings, groups)
     log_main_measures(evaluation, settings)
     with store.replace_folder(store.table(run_key, "evaluation")) as folder:
         table = users_table(model.user_id, split, evaluation)

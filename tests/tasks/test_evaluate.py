@@ -72,6 +72,8 @@ def test_each_mean_can_be_computed_again_from_the_users_table(good_run: Store):
     assert rmse == pytest.approx(metrics["rating"]["rmse"])
     for model in ("ranking", "popularity", "item_knn"):
         assert users[f"{model}_ndcg"].mean() == pytest.approx(metrics[model]["ndcg@10"], rel=1e-5)
+        hit_rate = users[f"{model}_similar_hit_rate"].mean()
+        assert hit_rate == pytest.approx(metrics[model]["similar_hit_rate@20"], rel=1e-5)
     few, some, many = metrics["by_activity"]
     group = users[users["n_known"].between(few["from"], few["to"])]
     assert few["users"] == len(group)
@@ -94,8 +96,10 @@ def test_a_bad_run_is_refused_until_it_is_forced(after_good: Store):
     assert failure["permanent"] is True
     assert failure["metrics"]["published"] == {"run_key": "night-1", "users": 150}
     refusals = failure["gate"]["refusals"]
-    assert len([refusal for refusal in refusals if "published" in refusal]) == 2, (
-        "each model is worse than the last run's"
+    against_published = [refusal for refusal in refusals if "published" in refusal]
+    measures = [refusal.partition(" of the ")[0] for refusal in against_published]
+    assert measures == ["ndcg@10", "similar_hit_rate@20", "rmse"], (
+        "each model is worse than the last run's, and so are the similar items"
     )
 
     forced = load_settings([*BAD, "force_publish=true"])

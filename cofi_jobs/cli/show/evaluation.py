@@ -16,6 +16,7 @@ from cofi_jobs.cli.show.tables import (
 )
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.evaluation.baselines import RANKINGS
+from cofi_jobs.evaluation.similar_items import SAME_GROUP
 from cofi_jobs.evaluation.split_order import split_sentences
 from cofi_jobs.store.status import evaluation_of, feedback_in, measure_names
 from cofi_jobs.store.store import Store
@@ -41,6 +42,8 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
         )
         table = measures_table(model, metrics, record["comparisons"])
         console.print(draw(table, title, ("measure", "against")))
+    if SAME_GROUP in metrics:
+        console.print(same_group(metrics[SAME_GROUP]), soft_wrap=True)
     if "published" in metrics:
         console.print(
             "published: run {run_key}, on the {users:,} users whom both can be measured on".format(
@@ -51,6 +54,17 @@ def evaluation(store: Store, run_key: str | None = None) -> None:
     console.print(draw(users, f"by how many {feedback} users have", ("users",)))
     console.print(draw(items, f"by how many {feedback} items have", ("items",)))
     _verdict(console, record["gate"])
+
+
+def same_group(shares: dict[str, Any]) -> str:
+    """Which share of similar items has a group in common with their item, in a sentence."""
+    others = ", ".join(
+        f"{name} {number(shares[name])}" for name in (*RANKINGS[1:], "chance") if name in shares
+    )
+    return (
+        f"of the first {shares['neighbours']} similar items, {number(shares['ranking'])} have a "
+        f"group in common with their item; {others}"
+    )
 
 
 def measures_table(
