@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import contest, scoring, training
+from benchmarks import contest, data, scoring, training
 from benchmarks.contest import FOLDER
 from benchmarks.measure import machine
 from benchmarks.training import MEASURES
@@ -130,10 +130,20 @@ def _figure(panels: int) -> list[Any]:
     return axes[:panels]
 
 
+def default_sets() -> list[str]:
+    """Made-up ratings, and the real ones that are there."""
+    movielens = data.SHARED / "ml-latest-small" / "ratings.csv"
+    return ["1000000", "20000000", data.SAMPLE, *([str(movielens)] if movielens.is_file() else [])]
+
+
 def main(
     sets: Annotated[
-        str, typer.Option(help="Sets to train on, by commas: made-up ratings or a ratings.csv.")
-    ] = ("1000000,20000000"),
+        str,
+        typer.Option(
+            help="Sets to train on, by commas: a number of made-up ratings, sample, or the path "
+            "of a ratings.csv. That of ml-latest-small is one by default, if it is there."
+        ),
+    ] = ",".join(default_sets()),
     shapes: Annotated[
         str, typer.Option(help="Users x items to score, by commas.")
     ] = "138000x26700,8192x50000",

@@ -8,7 +8,7 @@ a whole fit: with few large steps, or more and smaller ones. On small sets all c
 several rounds, in turn, since the machine's speed changes between them; the medians count.
 
 What each is set to is in training.json, the best of a small grid on the same ratings (tuning.py);
-the peers' best is so chosen in their favour.
+the peers' best is so chosen in their favour. On real ratings we have the job's default settings.
 """
 
 import json
@@ -25,6 +25,7 @@ from benchmarks.data import SCALE
 from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation import ranking_metrics
+from cofi_jobs.settings.resolve import load_settings
 
 MEASURES = {"rating": "RMSE", "ranking": "NDCG@10"}
 PEERS = {"rating": ("lenskit", "surprise", "spark"), "ranking": ("implicit", "lenskit")}
@@ -37,6 +38,7 @@ MOST_RATINGS = {"surprise": 2_000_000, "spark": 2_000_000}  # beyond which a pee
 ROUNDS, BIG = 3, 2_000_000  # one round with more ratings than BIG
 ONCE = ("spark",)  # too slow for several rounds
 MILLION = "ratings-1000000"  # whose options hold where none were sought
+REAL = (data.SAMPLE, "ml-latest-small")
 CHOSEN = Path(__file__).parent / "training.json"
 Point = dict[str, float]
 
@@ -114,14 +116,38 @@ def middle(rounds: list[list[Point]]) -> list[Point]:
     ]
 
 
+def chosen_options(name: str) -> dict[str, Any]:
+    """The options of every contestant of a set.
+
+    On REAL sets only the peers take part whose options were sought on the sample, and ours are the
+    job's defaults.
+    """
+    of_sets: dict[str, dict[str, Any]] = json.loads(CHOSEN.read_text())
+    if name not in REAL:
+        return of_sets[MILLION] | of_sets.get(name, {})
+    ours = {f"ours {kind}": {"settings": _default_settings(kind)} for kind in PEERS}
+    return ours | of_sets[data.SAMPLE]
+
+
+def _default_settings(kind: str) -> dict[str, Any]:
+    """The job's settings that `_ours` varies."""
+    defaults = load_settings()
+    return {name: getattr(defaults, name) for name in (f"{kind}_learning_rate", f"{kind}_steps")}
+
+
 def run(folder: Path, which: str) -> list[dict[str, Any]]:
     """A row for each measure and contestant: options, curves; for a peer `compared` too."""
     source = data.prepared(folder, which)
-    of_sets = json.loads(CHOSEN.read_text())
-    chosen = of_sets[MILLION] | of_sets.get(source.name, {})
+    chosen = chosen_options(source.name)
     size, rows = len(data.read(source, "known").rating), []
     for kind, every in PEERS.items():
-        peers = [name for name in every if size <= MOST_RATINGS.get(name, size)]
+        peers = [
+            name
+            for name in every
+            if size <= MOST_RATINGS.get(name, size) and f"{name} {kind}" in chosen
+        ]
+        if not peers:
+            continue
         rounds: dict[str, list[list[Point]]] = {name: [] for name in (*peers, "ours")}
         for number in range(1 if size > BIG else ROUNDS):
             for name in peers:

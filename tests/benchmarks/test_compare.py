@@ -12,6 +12,7 @@ import pytest
 from benchmarks import compare, contest, data, scoring, training, tuning
 from benchmarks.synthetic import ratings
 from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.settings.resolve import load_settings
 
 
 def curve(*pairs: tuple[float, float]) -> list[dict[str, float]]:
@@ -163,6 +164,34 @@ def test_every_contestant_of_the_sets_has_its_chosen_options_and_they_are_of_its
     for options in chosen.values():
         for name, own in options.items():
             assert own in list(tuning.grid(name))
+
+
+def test_on_real_ratings_peers_have_the_samples_options_and_we_the_jobs_defaults() -> None:
+    defaults = load_settings()
+    for name in training.REAL:
+        options = training.chosen_options(name)
+        assert [peer for peer in options if not peer.startswith("ours")] == ["implicit ranking"]
+        assert options["ours ranking"]["settings"] == {
+            "ranking_learning_rate": defaults.ranking_learning_rate,
+            "ranking_steps": defaults.ranking_steps,
+        }
+    made_up = training.chosen_options("ratings-20000000")
+    assert set(made_up) == set(training.chosen_options(training.MILLION)) == set(tuning.GRIDS)
+
+
+def test_the_sample_is_one_of_the_sets_and_other_real_ratings_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "SHARED", tmp_path)
+    assert compare.default_sets() == ["1000000", "20000000", "sample"]
+    path = tmp_path / "ml-latest-small" / "ratings.csv"
+    path.parent.mkdir()
+    path.touch()
+    assert compare.default_sets()[3:] == [str(path)]
+    folder = data.prepared(tmp_path / "sets", data.SAMPLE)
+    known, held_out = (data.read(folder, part) for part in data.PARTS)
+    assert len(known.rating) + len(held_out.rating) == 100_004
+    assert (known.n_users, known.n_items) == (671, 9_066)
 
 
 def test_our_side_makes_the_lists_of_a_full_sort(tmp_path: Path) -> None:
