@@ -63,7 +63,8 @@ def newest_of_each_user(
     if tied is not None and draws is not None:
         users = np.flatnonzero(n_test > 0)
         users = users[tied[(ends - n_test)[users]]]
-        n_test[users] = _drawn(ends[users], n_test[users], counts[users] * share, tied, draws)
+        n_drawn = _drawn(ends[users], n_test[users], counts[users] * share, tied, draws)
+        n_test[users] = np.clip(n_drawn, 1, counts[users] - 1)
     some = n_test > 0
     # 1 from a user's first test rating on, 0 again from the next user on: a byte a rating.
     steps = np.zeros(len(user_index) + 1, np.int8)
@@ -89,13 +90,13 @@ def _drawn(
     n_newer = ends - end
     share = (expected - n_newer) / (end - first)
     threshold = np.ceil((1 - share) * DRAWS)
-    # Bisection, of all users at once. The first rating of a tie has no draw and is for training.
-    low, high = first + 1, end.copy()
+    # Bisection, of all users at once.
+    low, high = first, end
     while (open_ := low < high).any():
         middle = (low + high) // 2
         below = open_ & (draws[np.minimum(middle, len(draws) - 1)] < threshold)
         low, high = np.where(below, middle + 1, low), np.where(open_ & ~below, middle, high)
-    return np.maximum(1, n_newer + end - low)
+    return n_newer + end - low
 
 
 def newest_days(time: np.ndarray, days: float) -> np.ndarray:

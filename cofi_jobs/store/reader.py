@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.run_tables import equal_times
 from cofi_jobs.store.store import Store
 
 if TYPE_CHECKING:
@@ -58,17 +60,16 @@ class ArrowRun:
             ["user_index"], self._is("user_id", user_id), use_threads=False
         )
         ratings = self._dataset("normalized/ratings.parquet")
-        # Of a run of an older version it is not known which are tied.
-        has_draws = "draw" in ratings.schema.names
-        columns = {
-            "item_index": pc.field("item_index"),
-            "rating": pc.field("rating"),
-            "tied": pc.field("draw").is_valid() if has_draws else pc.scalar(False),
-        }
+        columns = ["item_index", "rating", "timestamp"]
         # By == Arrow reads the row groups alone that can have the user.
         index = user["user_index"][0] if len(user) else -1
         is_of_user = pc.field("user_index") == index
-        return ratings.to_table(columns, is_of_user, use_threads=False)[::-1]
+        rated = ratings.to_table(columns, is_of_user, use_threads=False)
+        # A run of an older version learned as if no times were equal.
+        tied = np.zeros(len(rated), bool)
+        if "draw" in ratings.schema.names:
+            tied = equal_times(np.zeros(len(rated), np.int32), rated["timestamp"])
+        return rated.set_column(2, "tied", pa.array(tied))[::-1]
 
     def item_factors(self) -> pa.Table:
         """Both models' factors of all items, in the order of their row numbers."""

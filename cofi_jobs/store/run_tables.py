@@ -24,25 +24,34 @@ def read_ratings(normalized: Path) -> Ratings:
     )
     path = normalized / "ratings.parquet"
     table = pq.read_table(path, columns=["user_index", "item_index", "rating"])
-    draws = _draws(path)
-    tied = None if draws is None else draws.is_valid().to_numpy()
     user_index, item_index, rating = (column.to_numpy() for column in table.columns)
+    tied = None
+    if "draw" in pq.read_schema(path).names:
+        tied = equal_times(user_index, pq.read_table(path, columns=["timestamp"])["timestamp"])
     return Ratings(user_index, item_index, rating, n_users, n_items, tied)
 
 
 def read_draws(normalized: Path) -> np.ndarray | None:
-    """The number drawn for each of these ratings that is tied, uint16; 0 for others.
+    """The number drawn for each of these ratings, uint16, by which those of equal times are sorted.
 
     None in a run of an older version.
     """
-    draws = _draws(normalized / "ratings.parquet")
-    return None if draws is None else draws.fill_null(0).to_numpy()
+    path = normalized / "ratings.parquet"
+    if "draw" not in pq.read_schema(path).names:
+        return None
+    return pq.read_table(path, columns=["draw"])["draw"].to_numpy()
 
 
-def _draws(ratings: Path) -> pa.ChunkedArray | None:
-    """The column `draw`; runs of older versions have none."""
-    known = "draw" in pq.read_schema(ratings).names
-    return pq.read_table(ratings, columns=["draw"])["draw"] if known else None
+def equal_times(user_index: np.ndarray, timestamp: pa.ChunkedArray) -> np.ndarray:
+    """Mask of the ratings that the user gave at the same time as the rating before.
+
+    Ratings without a time are older than all others and count as given at the same time.
+    """
+    tied = np.zeros(len(user_index), bool)
+    time = timestamp.cast("int64").fill_null(np.iinfo(np.int64).min).to_numpy()
+    np.equal(time[1:], time[:-1], out=tied[1:])
+    tied[1:] &= user_index[1:] == user_index[:-1]
+    return tied
 
 
 def read_y_norm(normalized: Path) -> np.ndarray:
@@ -126,7 +135,7 @@ def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Itera
     file = pq.ParquetFile(normalized / "ratings.parquet")
     columns = ["user_index", "item_index", "rating"]
     has_ties = "draw" in file.schema_arrow.names
-    columns += ["draw"] if has_ties else []
+    columns += ["timestamp"] if has_ties else []
     batches = file.iter_batches(columns=columns)
     rated = file.schema_arrow.empty_table().select(columns)
     start = 0
@@ -137,7 +146,7 @@ def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Itera
         rated = pa.concat_tables(read)
         block, rated = rated.slice(0, n_ratings), rated.slice(n_ratings)
         user, item, rating = (block[name].to_numpy() for name in columns[:3])
-        tied = block["draw"].is_valid().to_numpy() if has_ties else None
+        tied = equal_times(user, block["timestamp"]) if has_ties else None
         ratings = Ratings(user - start, item, rating, len(batch), n_items, tied)
         bias = batch["bias"].to_numpy(zero_copy_only=False)
         W = _rating_factors(batch), from_column(batch["ranking_factors"])

@@ -10,7 +10,7 @@ Writes the table `normalized`:
 
 Ratings of a user at equal times, or without a time, are in no order. So a number is drawn for each
 pair of user and item, the same every night, and these ratings are sorted by it. `draw` is this
-number (16 bits) where a rating ties with the rating before it, else null.
+number, of 16 bits.
 
 In a store of events `rating` is the sum of the pair's counts; both means and y_norm are null.
 """
@@ -163,13 +163,10 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
     sql.write_parquet(
         connection,
         """
-        SELECT * EXCLUDE (drawn), CASE WHEN user_index = lag(user_index) OVER ()
-                AND timestamp IS NOT DISTINCT FROM lag(timestamp) OVER ()
-            THEN (drawn >> 48)::USMALLINT END AS draw
-        FROM (
-            SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp, drawn
-            FROM numbered JOIN means USING (item_index)
-            ORDER BY user_index, timestamp NULLS FIRST, drawn)""",
+        SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp,
+            (drawn >> 48)::USMALLINT AS draw
+        FROM numbered JOIN means USING (item_index)
+        ORDER BY user_index, timestamp NULLS FIRST, drawn""",
         folder / "ratings.parquet",
     )
     n_users = sql.write_parquet(

@@ -44,7 +44,7 @@ def drawn_split(rows: list[tuple[int, int, int]], share: float) -> set[tuple[int
     rows = sorted(rows)
     user, time, draw = (np.array([row[place] for row in rows], np.int64) for place in range(3))
     tied = np.append(False, (user[1:] == user[:-1]) & (time[1:] == time[:-1]))[: len(rows)]
-    draws = np.where(tied, draw, 0).astype(np.uint16)
+    draws = draw.astype(np.uint16)
     mask = newest_of_each_user(user.astype(np.int32), share, tied, draws)
     return {row for row, is_test in zip(rows, mask, strict=True) if is_test}
 

@@ -21,7 +21,9 @@ from cofi_jobs.store.run_tables import (
 from cofi_jobs.store.vectors import to_column
 
 COUNTS = np.array([3, 0, 5, 1, 2], np.int32)
-DRAWS = [None, 7, 65535, *[None] * 3, 3, 40_000, *[None] * 2, 0]
+DRAWS = [9, 7, 65535, 1, 4, 4, 3, 40_000, 5, 6, 0]
+TIMES = [None, None, 1, 1, 1, 2, 3, 3, 3, 3, 3]  # of users 0, 0, 0, 2, 2, 2, 2, 2, 3, 4, 4
+TIED = [False, True, *[False] * 2, True, *[False] * 2, True, *[False] * 2, True]
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def normalized(tmp_path: Path) -> Path:
         "user_index": user,
         "item_index": rng.integers(4, size=len(user)).astype(np.int32),
         "rating": rng.integers(1, 6, size=len(user)).astype(np.float32),
-        "timestamp": pa.array([None, *range(1, len(user))], pa.timestamp("us", "UTC")),
+        "timestamp": pa.array(TIMES, pa.timestamp("us", "UTC")),
         "draw": pa.array(DRAWS, pa.uint16()),
     }
     pq.write_table(pa.table(ratings), tmp_path / "ratings.parquet", row_group_size=2)
@@ -59,20 +61,20 @@ def test_ratings_times_and_counts(normalized: Path):
     assert (ratings.n_users, ratings.n_items) == (5, 4)
     assert np.bincount(ratings.user_index).tolist() == COUNTS.tolist()
     times = read_times(normalized)
-    assert np.isnat(times[0])
-    assert times[1:].astype(int).tolist() == list(range(1, 11))
+    assert np.isnat(times[:2]).all()
+    assert times[2:].astype(int).tolist() == TIMES[2:]
     assert n_ratings_of_users(normalized).tolist() == COUNTS.tolist()
     high = ratings.item_index[ratings.rating >= 3]
     assert count_ratings_from(normalized, 3, 4).tolist() == np.bincount(high, minlength=4).tolist()
 
 
-def test_a_tied_rating_has_a_draw(normalized: Path):
+def test_ratings_of_a_user_at_equal_times_or_without_are_tied(normalized: Path):
     tied = read_ratings(normalized).tied
     assert tied is not None
-    assert tied.tolist() == [draw is not None for draw in DRAWS]
+    assert tied.tolist() == TIED
     draws = read_draws(normalized)
     assert draws is not None
-    assert draws.tolist() == [draw or 0 for draw in DRAWS]
+    assert draws.tolist() == DRAWS
 
 
 def test_of_tables_of_older_versions_no_ties_are_known(normalized: Path, model: Path):
