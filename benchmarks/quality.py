@@ -145,6 +145,8 @@ def main(
         judged_on += [quality_sets.from_file(path, liked, times) for path in ratings or []]
         for name in missing:
             print(f"left out {name}: found no file of it in {shared}", flush=True)
+        if not judged_on:
+            raise ValueError("found no ratings to judge lists on, expected a set or --ratings")
         judgements = [
             judge(each, folder / "quality" / _slug(each.name), keep_peers) for each in judged_on
         ]
