@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 NewRatings = Mapping[int | str, float | None]  # by item_id; None withdraws
 SHARED_AT_MOST = 4  # stores whose models `recommend_for` keeps in memory
 SHOWN_IDS = 5  # of unknown items, in a message
+RETRY_SECONDS = 10  # until a run that could not be loaded is tried again
 
 
 class Recommender:
@@ -60,7 +61,7 @@ class Recommender:
         one_blas_thread()
         self._loading = threading.Lock()
         self._run = _load_current(self.store)
-        self._checked = time.monotonic()
+        self._next_look = time.monotonic() + check_seconds
 
     @property
     def run_key(self) -> str:
@@ -70,7 +71,7 @@ class Recommender:
     def refresh(self) -> str:
         """Load the run that readers use now, if it is another one; returns its key."""
         with self._loading:
-            self._checked = time.monotonic()
+            self._next_look = time.monotonic() + self.check_seconds
             if self.store.current() != self._run.key:
                 self._run = _load_current(self.store)
             return self._run.key
@@ -101,11 +102,12 @@ class Recommender:
 
     def _check(self) -> None:
         """`refresh` if it is time to; if another thread is at it, go on with what there is."""
-        if time.monotonic() - self._checked < self.check_seconds or self._loading.locked():
+        if time.monotonic() < self._next_look or self._loading.locked():
             return
         try:
             self.refresh()
-        except (CofiError, OSError):
+        except Exception:  # whatever is wrong with the new run, the one in memory is whole
+            self._next_look = time.monotonic() + max(self.check_seconds, RETRY_SECONDS)
             log.warning("still recommending from run %s", self._run.key, exc_info=True)
 
 
