@@ -8,17 +8,19 @@ and kept the item factors. docs/serving.md says more, with an example.
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cofi_jobs.core.arrays import ties_among
 from cofi_jobs.core.errors import CofiError, DataError
 from cofi_jobs.core.machine import one_blas_thread
 from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation.split_order import is_at_random
-from cofi_jobs.ranking.new_ratings import checked_ratings, with_new
+from cofi_jobs.ranking.new_ratings import checked_ratings, in_time, with_new
 from cofi_jobs.ranking.scorer import Recommendation, Scorer
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store.item_lists import read_item_lists
@@ -32,6 +34,7 @@ __all__ = ["Recommendation", "Recommender", "recommend_for"]
 log = logging.getLogger(__name__)
 
 NewRatings = Mapping[int | str, float | None]  # by item_id; None withdraws
+Times = Sequence[float | str | datetime]  # all of one type
 SHARED_AT_MOST = 4  # stores whose models `recommend_for` keeps in memory
 SHOWN_IDS = 5  # of unknown items, in a message
 RETRY_SECONDS = 10  # until a run that could not be loaded is tried again
@@ -81,12 +84,14 @@ class Recommender:
         ratings: NewRatings,
         n: int | None = None,
         user_id: int | str | None = None,
+        times: Times | None = None,
         ignore_unknown: bool = False,
     ) -> list[Recommendation]:
         """The n best items for a user who gave these `ratings` ({item_id: rating}) since the run.
 
-        They are in order of time, and newer than all that the run has. They come on top of what the
-        run has of the user `user_id`: a rating replaces the one of the same item, a count of events
+        They are in order of time, or have `times`, one for each, where equal times say that there
+        is no order. All are newer than what the run has. They come on top of what the run has of
+        the user `user_id`: a rating replaces the one of the same item, a count of events
         adds to it, None withdraws it. A user without any rating gets the popular items. n is the
         run's `top_n` by default. Ids may be text, as in `cofi_jobs.read`.
 
@@ -95,10 +100,10 @@ class Recommender:
         """
         self._check()
         try:
-            return self._run.recommend_for(ratings, n, user_id, ignore_unknown)
+            return self._run.recommend_for(ratings, n, user_id, times, ignore_unknown)
         except OSError:  # the run was removed, or a user erased, while the user's ratings were read
             self.refresh()
-            return self._run.recommend_for(ratings, n, user_id, ignore_unknown)
+            return self._run.recommend_for(ratings, n, user_id, times, ignore_unknown)
 
     def _check(self) -> None:
         """`refresh` if it is time to; if another thread is at it, go on with what there is."""
@@ -116,13 +121,14 @@ def recommend_for(
     ratings: NewRatings,
     n: int | None = None,
     user_id: int | str | None = None,
+    times: Times | None = None,
     ignore_unknown: bool = False,
     options: dict[str, Any] | None = None,
 ) -> list[Recommendation]:
     """`Recommender.recommend_for` in one call. The models of the last few stores stay in memory."""
     opened = store if isinstance(store, Store) else open_store(store, options)
     recommender = _shared(opened, f"{opened.location} {options}")
-    return recommender.recommend_for(ratings, n, user_id, ignore_unknown)
+    return recommender.recommend_for(ratings, n, user_id, times, ignore_unknown)
 
 
 _recommenders: dict[str, Recommender] = {}  # the last used last
@@ -162,10 +168,15 @@ class _LoadedRun:
         self.popular = np.array(rows, np.int32), popular["score"].to_numpy()
 
     def recommend_for(
-        self, ratings: NewRatings, n: int | None, user_id: int | str | None, ignore_unknown: bool
+        self,
+        ratings: NewRatings,
+        n: int | None,
+        user_id: int | str | None,
+        times: Times | None,
+        ignore_unknown: bool,
     ) -> list[Recommendation]:
         n = self.settings.top_n if n is None else _checked_n(n)
-        new = self._checked(ratings, ignore_unknown)
+        new = self._checked(ratings, times, ignore_unknown)
         items, stars, tied = with_new(*self._ratings_of(user_id), *new, self.scale)
         if self.no_order:  # then a night would not know a time of the new ratings either
             tied = np.arange(len(items)) > 0
@@ -181,8 +192,13 @@ class _LoadedRun:
         item_index, rating, tied = (column.to_numpy() for column in rated.columns)
         return item_index, rating, tied
 
-    def _checked(self, ratings: NewRatings, ignore_unknown: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Items (row numbers) and ratings that are new; NaN for a withdrawal."""
+    def _checked(
+        self, ratings: NewRatings, times: Times | None, ignore_unknown: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Items (row numbers), ratings and ties that are new, the oldest first.
+
+        NaN stands for a withdrawal.
+        """
         if not isinstance(ratings, Mapping):
             raise DataError(
                 f"found ratings of type {type(ratings).__name__}, "
@@ -203,7 +219,9 @@ class _LoadedRun:
                 f"{', '.join(unknown[:SHOWN_IDS])}; expected ids of its {len(self.scorer.row_of)} "
                 "items, or ignore_unknown=True"
             )
-        return rows[rows >= 0], values[rows >= 0]
+        order, tied = in_time(times, len(rows))
+        known = rows[order] >= 0
+        return rows[order][known], values[order][known], ties_among(tied, known)
 
 
 def _checked_n(n: int) -> int:

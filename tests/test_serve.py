@@ -28,7 +28,7 @@ from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
 from tests.support.repository import ROOT
-from tests.support.served import KINDS, Served, given_by, serve
+from tests.support.served import KINDS, Served, given_by, serve, times_of
 
 Stores = Callable[[str], Served]
 
@@ -78,7 +78,8 @@ def test_a_user_without_new_ratings_gets_the_published_list(served: Served):
 
 def test_a_new_user_with_the_ratings_of_another_gets_the_others_list(served: Served):
     for user in served.users:
-        listed = served.recommender.recommend_for(given_by(served.run, user))
+        times = times_of(served.run, user)
+        listed = served.recommender.recommend_for(given_by(served.run, user), times=times)
         assert_same(listed, served.published(user))
 
 
@@ -90,11 +91,14 @@ def test_new_ratings_come_on_top_of_those_of_the_run(served: Served, data: st.Da
     new = data.draw(st.dictionaries(st.sampled_from(served.items), value, max_size=12))
     before = given_by(served.run, user)
     merged = {item: rating for item, rating in before.items() if item not in new}
-    for item, rating in new.items():
+    times = dict(zip(before, times_of(served.run, user), strict=True))
+    for number, (item, rating) in enumerate(new.items()):
         if rating is not None:
             merged[item] = rating + (before.get(item, 0) if served.kind.events else 0)
+            times[item] = 2e9 + number
     listed = served.recommender.recommend_for(new, user_id=user)
-    assert_same(listed, served.recommender.recommend_for(merged))
+    expected = served.recommender.recommend_for(merged, times=[times[item] for item in merged])
+    assert_same(listed, expected)
     if merged:
         assert not {row.item_id for row in listed} & {*merged, served.kind.denied}
 
@@ -118,11 +122,13 @@ def test_what_is_new_counts_as_a_night_counts_it(served: Served, tmp_path: Path)
     write_ratings(store.landing / "new.csv", frame)
     for task in ("ingest", "normalize"):
         run_task(task, store, served.settings, "n2")
-    tonight = given_by(ArrowRun(store, "n2", served.run.manifest), user)
+    run = ArrowRun(store, "n2", served.run.manifest)
+    tonight = given_by(run, user)
     assert unrated in tonight
     assert known[0] not in tonight
     listed = served.recommender.recommend_for(new, user_id=user)
-    assert_same(listed, served.recommender.recommend_for(tonight))
+    expected = served.recommender.recommend_for(tonight, times=times_of(run, user))
+    assert_same(listed, expected)
 
 
 def test_a_longer_or_shorter_list_is_the_beginning_of_the_same(of_ratings: Served):

@@ -1,8 +1,9 @@
 """Ratings that came since a run, on top of those that it has."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -38,19 +39,39 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
 
 
+def in_time(times: Sequence[Any] | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The order in time of n ratings (places, the oldest first), and `tied` in that order.
+
+    `times` are numbers, datetimes or texts that sort as times. None: the ratings are in order, and
+    none is tied. Raises DataError if there are not n times, or times that cannot be compared.
+    """
+    if times is None:
+        return np.arange(n), np.zeros(n, bool)
+    expected = f"expected {n}, one for each rating, all numbers or all datetimes"
+    if len(times) != n:
+        raise DataError(f"found {len(times)} times, {expected}")
+    try:
+        place = np.unique(np.asarray(times, object), return_inverse=True)[1]
+    except TypeError as error:
+        raise DataError(f"found times that cannot be compared ({error}), {expected}") from None
+    order = np.argsort(place, kind="stable")
+    return order, np.append(False, np.diff(place[order]) == 0)[:n]
+
+
 def with_new(
     item_index: np.ndarray,
     rating: np.ndarray,
     tied: np.ndarray,
     new_item_index: np.ndarray,
     new_rating: np.ndarray,
+    new_tied: np.ndarray,
     scale: Scale | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A user's ratings (item, rating, ties; in order of time) after new ones, as a night has them.
 
-    `tied` is as in `core.ratings.Ratings`; new ratings are tied to none. A new rating replaces that
-    of the same item; counts of events add up. NaN withdraws. What is new is newest. No item occurs
-    twice among the old, nor among the new.
+    `tied` and `new_tied` are as in `core.ratings.Ratings`. A new rating replaces that of the same
+    item; counts of events add up. NaN withdraws. What is new is newest, and tied to nothing old. No
+    item occurs twice among the old, nor among the new.
     """
     if scale is None:
         before = dict(zip(item_index.tolist(), rating.tolist(), strict=True))
@@ -59,4 +80,4 @@ def with_new(
     keep, given = ~np.isin(item_index, new_item_index), np.isfinite(new_rating)
     items = np.concatenate([item_index[keep], new_item_index[given]])
     ratings = np.concatenate([rating[keep], new_rating[given]])
-    return items, ratings, np.append(ties_among(tied, keep), np.zeros(given.sum(), bool))
+    return items, ratings, np.append(ties_among(tied, keep), ties_among(new_tied, given))

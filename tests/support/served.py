@@ -21,7 +21,7 @@ class Kind:
 
     settings: tuple[str, ...] = ()
     named: bool = False  # ids are text, ratings are from 2 to 10, and there are no times
-    events: bool = False
+    events: bool = False  # most of them at the time of another
     denied: str | None = None  # an item that is never shown; there are groups, too
 
 
@@ -67,12 +67,21 @@ def given_by(run: ArrowRun, user_id: int | str) -> dict[int | str, float]:
     return dict(zip(names, rated["rating"].to_pylist(), strict=True))
 
 
+def times_of(run: ArrowRun, user_id: int | str) -> list[float]:
+    """When the user gave each of these, in seconds; 0 for unknown times."""
+    user = run.users()["user_id"].to_pylist().index(user_id)
+    path = run.store.table(run.key, "normalized") / "ratings.parquet"
+    times = pd.read_parquet(path, filters=[("user_index", "==", user)])["timestamp"]
+    return [0.0 if pd.isna(time) else time.timestamp() for time in times]
+
+
 def serve(folder: Path, kind: Kind) -> Served:
     """A night of random ratings."""
     store = Store(folder / "store").create()
     frame = random_ratings(n_items=30)
     if kind.events:
         frame = frame.drop(columns="rating").assign(plays=1 + frame.index % 7)
+        frame["timestamp"] -= frame.index % 100
     if kind.named:
         frame = frame.drop(columns="timestamp").assign(rating=2 * frame["rating"])
         frame[["userId", "movieId"]] = "id " + frame[["userId", "movieId"]].astype(str)
