@@ -32,18 +32,19 @@ class Successions:
     @classmethod
     def of(cls, split: Split) -> "Successions":
         """The first pairs of each measured user, at most five; sorted by user."""
-        relevant = split.relevant.where(split.measured[split.relevant.user_index])
-        parts = split.relevant_train, relevant  # each user's are in order of time in both
-        user = np.concatenate([part.user_index for part in parts])
+        liked, n_users = split.relevant_train, split.train.n_users  # in order of user and time
+        newest = liked.where(np.diff(liked.user_index, append=-1) != 0)  # of each user
+        test = split.relevant.where(split.measured[split.relevant.user_index])
+        counts = tally(test.user_index, n_users)
+        number = np.repeat(counts, counts) - from_newest(counts)  # 0: the user's first test item
+        test = test.where(number <= PAIRS_OF_A_USER)
+        user = np.concatenate([newest.user_index, test.user_index])
         order = np.argsort(user, kind="stable")
-        user = user[order]
-        item = np.concatenate([part.item_index for part in parts])[order]
-        is_test = order >= len(split.relevant_train.user_index)
-        pair = np.flatnonzero((user[1:] == user[:-1]) & is_test[1:])
-        n_pairs = tally(user[pair], split.train.n_users)
-        oldest = np.repeat(n_pairs, n_pairs) - from_newest(n_pairs)  # 0 for a user's first pair
-        pair = pair[oldest < PAIRS_OF_A_USER]
-        return cls(user[pair], item[pair], item[pair + 1])
+        user, item = user[order], np.concatenate([newest.item_index, test.item_index])[order]
+        pair = np.flatnonzero((user[1:] == user[:-1]) & (order[1:] >= len(newest.user_index)))
+        n_pairs = tally(user[pair], n_users)
+        first = np.repeat(n_pairs, n_pairs) - from_newest(n_pairs) < PAIRS_OF_A_USER
+        return cls(user[pair][first], item[pair][first], item[pair + 1][first])
 
 
 def hit_rates(neighbours: Neighbours, successions: Successions, n_users: int) -> np.ndarray:

@@ -210,6 +210,11 @@ def test_numbers_are_those_of_the_evaluation(nights: Store):
         assert (
             f"{metrics[model]['recall@20']:.4f}" in page.figure("Test recall@20 by model")["texts"]
         )
+        similar = page.figure("Similar items: how often they have what a user likes next")["texts"]
+        assert f"{metrics[model]['similar_hit_rate@20']:.4f}" in similar
+        shares = page.figure("Similar items with a group in common")["texts"]
+        assert f"{metrics['same_group'][model]:.4f}" in shares
+    assert f"{metrics['same_group']['chance']:.4f}" in shares
     [published] = [
         c for c in found["comparisons"] if (c["measure"], c["against"]) == ("rmse", "published")
     ]

@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from cofi_jobs.cli.show.evaluation import by_activity, by_popularity, measures_table
+from cofi_jobs.cli.show.evaluation import (
+    by_activity,
+    by_popularity,
+    measures_table,
+    same_group,
+)
 
 RANKING = {"ndcg@10": 0.5, "recall@20": 0.25, "coverage@20": 1.0, "users": 1200}
 METRICS: dict[str, Any] = {
@@ -65,3 +70,11 @@ def test_groups_have_their_span_and_their_measures():
     group |= {"damped_means": {"rmse": None}, "ranking": of_users, "popularity": of_users}
     [row] = by_activity(METRICS | {"by_activity": [group | {"item_knn": of_users}]}).to_numpy()
     assert row.tolist() == ["few", "1,000", "1 to 1,234", "1.0000", "none", *["0.2500"] * 3]
+
+
+def test_groups_in_common_are_said_beside_baselines_and_chance():
+    shares = {"neighbours": 20, "ranking": 0.5, "popularity": 0.25, "item_knn": None, "chance": 0.2}
+    assert same_group(shares) == (
+        "of the first 20 similar items, 0.5000 have a group in common with their item; "
+        "popularity 0.2500, item_knn none, chance 0.2000"
+    )
