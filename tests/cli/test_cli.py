@@ -77,8 +77,9 @@ def test_one_command_for_each_task(store: Store, ratings: Path):
 
 
 @pytest.mark.slow
-def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, ratings: Path, quick):
-    run_night(store, quick, "n1", ratings=[ratings])
+def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, quick):
+    write_ratings(store.landing / "ratings.csv", random_ratings(n_users=120))
+    run_night(store, quick, "n1")
     run_night(store, quick, "n2")
     shown = cofi("evaluate", "--store", store.root).stdout
     assert "CoFi run n2" in shown
@@ -94,7 +95,7 @@ def test_evaluate_prints_each_measure_beside_each_baseline(store: Store, ratings
             len(re.findall(rf"^ +{against} +{number} +{number} +{interval}", shown, re.MULTILINE))
             >= 2
         )
-    assert "published: run n1, on the 30 users" in shown
+    assert "published: run n1, on the 120 users" in shown
     for group in ("few", "some", "many", "popular", "middle", "rare"):
         assert re.search(rf"^ {group} +\d", shown, re.MULTILINE)
     assert "the gate lets the run pass" in shown
