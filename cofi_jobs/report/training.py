@@ -9,8 +9,8 @@ from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section
 
 FITS = {
-    "held-out": "holdout model, without what it is tested on",
-    "final": "final model, on all of them",
+    "held-out": "holdout model",
+    "final": "final model",
 }
 
 
