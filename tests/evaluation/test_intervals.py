@@ -93,5 +93,15 @@ def test_equal_models_are_seldom_surely_worse_however_few_the_users(n_users: int
     assert share_refused(n_users, worse=1.0, trials=300) <= 0.05
 
 
+@pytest.mark.parametrize("n_users", [3, 6, 25, 80])
+def test_equal_lists_with_few_hits_are_seldom_surely_worse(n_users: int):
+    rng, pairs = np.random.default_rng(n_users), {}
+    for trial in range(300):
+        hits = rng.random((2, n_users)) * (rng.random((2, n_users)) < 0.3)
+        pairs[str(trial)] = mean_of(hits[0]), mean_of(hits[1])
+    ends = intervals({}, pairs, seed=0).values()
+    assert sum(high is not None and high < 0 for _, high in ends) <= 0.05 * 300
+
+
 def test_many_users_are_evidence_of_a_worse_model():
     assert share_refused(n_users=300, worse=1.25, trials=30) > 0.95
