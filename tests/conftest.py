@@ -15,6 +15,11 @@ from tests.support.data import QUICK
 from tests.support.ingestion import GOOD, HEADER, drop, ingest
 from tests.support.postgres import new_database, server
 
+# First runs do not search for settings: that takes its time, whatever the size. Processes that tests
+# start inherit it; tests of the search ask for it.
+WITHOUT_SEARCH = "COFI_FIRST_TUNING_MINUTES"
+os.environ[WITHOUT_SEARCH] = "0"
+
 # Files whose tests take longest, longest first: two processes then end at about the same time.
 LONGEST = [
     "test_live.py",
@@ -51,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("COFI_"):
+        if name.startswith("COFI_") and name != WITHOUT_SEARCH:
             monkeypatch.delenv(name)
 
 

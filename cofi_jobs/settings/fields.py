@@ -253,6 +253,16 @@ class Settings(InputSettings):
     deliver_schema: str = deliver("cofi", "Schema in that database, for this store's lists alone.")
 
     tune_minutes: float = tune(20.0, "Minutes of trials, for both models together.", gt=0, le=600)
+    first_tuning_minutes: float = train(
+        5.0,
+        "Minutes for which a store's first run searches for settings, if it has a million ratings. "
+        "Fewer get their share, at least a quarter of a minute. 0: none.",
+        ge=0,
+        le=600,
+    )
+    most_steps: int = train(
+        640, "Most steps of Adam that the first run's search tries.", ge=1, le=100_000
+    )
     tune_users: int = tune(
         20_000,
         "Most users whose ratings tuning uses. If there are more, they are drawn at random.",

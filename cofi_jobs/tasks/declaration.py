@@ -49,6 +49,7 @@ class Task:
     repeatable: bool = False  # also once the run is published: it rewrites nothing that readers use
     of_failed_runs: bool = False  # also runs when a task in `after` has failed
     learns: bool = False  # uses TensorFlow
+    prepares: bool = False  # its module's `prepare` runs before the tuned settings are read
     only_with: str | None = None  # in the DAG it is skipped unless this setting is set
     credentials: tuple[Credential, ...] = ()
     counts: tuple[str, ...] = ()  # fields of its outcome that the manifest has

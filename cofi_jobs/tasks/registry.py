@@ -55,6 +55,7 @@ TRAIN = Task(
     writes=("runs/*/trial", "runs/*/model", "runs/*/training"),
     needs=("normalize",),
     learns=True,
+    prepares=True,
 )
 SIMILAR_ITEMS = Task(
     "similar_items",

@@ -98,7 +98,6 @@ def _run(
     if not task.begins_run:
         outdated.add(task.name)
     store.records.forget_outcomes(run_key, outdated)
-    settings, from_file = tuned.in_use(store, settings, run_key, task.name)
     module = _module(task, settings.device)
     with machine.limited(settings.threads):
         if "tensorflow" in sys.modules:
@@ -106,6 +105,9 @@ def _run(
 
             device.set_up_tensorflow(settings.device)
         start = time.monotonic()
+        if task.prepares:
+            module.prepare(store, settings, run_key)
+        settings, from_file = tuned.in_use(store, settings, run_key, task.name)
         outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
     outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
     return outcome | tuned.to_outcome(task.name, from_file)

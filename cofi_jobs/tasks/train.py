@@ -4,7 +4,8 @@ The rating model predicts stars, the ranking model orders items (docs/model.md s
 two). Of events there is only the ranking model. Both are fitted twice. First without the test
 ratings: that is the holdout model, which evaluate measures. Then, from there on, to all ratings:
 that is the model that is used. The holdout model goes on from that of the run before
-(`warm_start`).
+(`warm_start`). The first run of a store looks for settings that fit its ratings before
+(`first_settings`).
 
 Writes the tables `trial` (the holdout model), `model` and `training` (the losses).
 """
@@ -27,11 +28,17 @@ from cofi_jobs.store import schemas
 from cofi_jobs.store.run_tables import read_y_norm
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import no_vectors, to_column
+from cofi_jobs.tasks.first_settings import find_first_settings
 from cofi_jobs.tasks.holdout import holdout_start, read_split
 
 log = logging.getLogger(__name__)
 
 ROW_GROUP = 1 << 14  # rows: what a reader of one user's or item's factors reads at least
+
+
+def prepare(store: Store, settings: Settings, run_key: str) -> None:
+    """In the first run of a store: find settings that fit its ratings, for this and later runs."""
+    find_first_settings(store, settings, run_key)
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:

@@ -16,17 +16,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cofi_jobs.core.extras import extra
-from cofi_jobs.core.scale import scale_of
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.run_tables import read_times
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.holdout import read_split
+from cofi_jobs.tasks.tuning_parts import read_parts
 
 with extra("tune"):  # all that imports Optuna
     import optuna
 
     from cofi_jobs.tuning.comparison import Change, compare
-    from cofi_jobs.tuning.parts import Part, parts
+    from cofi_jobs.tuning.measure import without_log_of_fits
     from cofi_jobs.tuning.search import SearchResult, tune_model
     from cofi_jobs.tuning.space import ModelName
     from cofi_jobs.tuning.tuned import in_use
@@ -42,9 +40,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     The trials begin with what a run would use now. Explicit settings are not tuned.
     """
     explicit = settings.explicit
-    settings, _ = in_use(store, settings, run_key, "train")
+    settings, earlier = in_use(store, settings, run_key, "train")
     # Everything is read before the first trial: runs go on meanwhile, and may remove this one.
-    validation, whole = _read_parts(store, settings, run_key)
+    validation, whole = read_parts(store, settings, run_key)
     log.info(
         "tuning on %d ratings, validated on %d; %d are never seen",
         len(validation.train.rating), len(validation.test.rating), len(whole.test.rating),
@@ -63,7 +61,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         names = " and ".join(worse)
         log.warning("%s stays as it is: %s would become worse", store.tuned_file, names)
     elif values != before:
-        store.records.write_tuned({"settings": values, **record})
+        # What this search leaves alone stays as an earlier one found it.
+        kept = earlier["settings"] if earlier else {}
+        store.records.write_tuned({"settings": {**kept, **values}, **record})
         log.info("wrote %s", store.tuned_file)
     _remove_old_studies(store)
     return {
@@ -88,15 +88,6 @@ def _record(
     }
 
 
-def _read_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Part]:
-    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
-    damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
-    times = None
-    if settings.test_days is not None:
-        times = read_times(store.table(run_key, "normalized"))
-    return parts(*read_split(store, run_key, settings), times, settings, scale, damping)
-
-
 def _remove_old_studies(store: Store) -> None:
     studies = sorted(store.studies.glob("*.journal"), key=lambda path: path.stat().st_mtime)
     for path in studies[:-KEPT_STUDIES]:
@@ -106,13 +97,7 @@ def _remove_old_studies(store: Store) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without the log lines of each fit, and without those of Optuna."""
-    fits = logging.getLogger("cofi_jobs.model.fit")
-    level = fits.level
-    fits.setLevel(logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        fits.setLevel(level)
+    with without_log_of_fits(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

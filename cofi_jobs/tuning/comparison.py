@@ -30,10 +30,12 @@ class Change:
         return asdict(self)
 
 
-def compare(part: Part, before: Settings, after: Settings) -> dict[str, Change]:
-    """The main measures with two settings, by name, over fits with several seeds."""
+def compare(
+    part: Part, before: Settings, after: Settings, n_seeds: int = SEEDS
+) -> dict[str, Change]:
+    """The main measures with two settings, by name, over fits with `n_seeds` seeds."""
     pairs: dict[str, tuple[Mean, Mean]] = {}
-    seeds = range(before.seed, before.seed + SEEDS)
+    seeds = range(before.seed, before.seed + n_seeds)
     measured = _measured(before)
     for model in part.models:
         old, new = (

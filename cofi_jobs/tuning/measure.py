@@ -1,6 +1,8 @@
 """How good a model is with some settings: fitted to train ratings, measured on test ratings."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,8 +13,7 @@ from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.models import fit_ranking_model, fit_rating_model
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.parts import Part
-from cofi_jobs.tuning.space import ModelName
-from cofi_jobs.tuning.study import Direction
+from cofi_jobs.tuning.space import Direction, ModelName
 
 
 def tuned_for(model: ModelName, settings: Settings) -> tuple[str, Direction]:
@@ -52,3 +53,15 @@ def measure_over_seeds(
 def _mean_over(means: Sequence[Mean]) -> Mean:
     numerator = np.mean([mean.numerator for mean in means], axis=0)
     return Mean(numerator, means[0].denominator, means[0].root)
+
+
+@contextmanager
+def without_log_of_fits() -> Iterator[None]:
+    """A search logs a line for each trial, which is enough."""
+    fits = logging.getLogger("cofi_jobs.model.fit")
+    level = fits.level
+    fits.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        fits.setLevel(level)

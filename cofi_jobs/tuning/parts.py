@@ -25,6 +25,11 @@ class Part:
     scale: Scale | None
 
     @property
+    def n_measured(self) -> int:
+        """How many users have a relevant test rating, so that their lists can be measured."""
+        return len(np.unique(self.relevant.user_index))
+
+    @property
     def models(self) -> tuple[ModelName, ...]:
         """The models to tune, in order; of events only the ranking model."""
         return tuple(model for model in SPACE if model == "ranking" or self.scale is not None)

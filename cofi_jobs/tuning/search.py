@@ -15,8 +15,8 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.distributions import distributions, nearest
 from cofi_jobs.tuning.measure import measure, measure_over_seeds, tuned_for
 from cofi_jobs.tuning.parts import Part
-from cofi_jobs.tuning.space import ONLY_OF_EVENTS, SPACE, ModelName
-from cofi_jobs.tuning.study import Direction, Params, best, n_trials, open_study, search
+from cofi_jobs.tuning.space import ONLY_OF_EVENTS, SPACE, Direction, ModelName
+from cofi_jobs.tuning.study import Params, best, n_trials, open_study, search
 
 log = logging.getLogger(__name__)
 

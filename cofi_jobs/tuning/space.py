@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 ModelName = Literal["ranking", "rating"]
+Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ SPACE: dict[ModelName, dict[str, Reach]] = {
     "ranking": {
         "n_factors": Factor(2),
         "recency": Offset(0.5),
+        "ranking_zero": Offset(0.2),
         "ranking_alpha": Factor(3),
         "ranking_lambda": Factor(3),
         "ranking_nu": Offset(0.3),
+        "ranking_prior_lambda": Factor(3),
         "ranking_learning_rate": Factor(2),
         "confidence": Factor(3),
     },
@@ -44,4 +47,6 @@ SPACE: dict[ModelName, dict[str, Reach]] = {
     },
 }
 ONLY_OF_EVENTS = ("confidence",)
-NAMES = tuple(name for reaches in SPACE.values() for name in reaches)
+# Chosen by the first run alone (`first_search`).
+FIRST_CHOSEN = ("ranking_alpha_nu", "ranking_penalty_of_pairs", "ranking_steps", "rating_steps")
+NAMES = (*(name for reaches in SPACE.values() for name in reaches), *FIRST_CHOSEN)

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -17,10 +17,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cofi_jobs.tuning.space import Direction
+
 log = logging.getLogger(__name__)
 
 Params = dict[str, Any]  # setting -> value
-Direction = Literal["minimize", "maximize"]
 
 
 def open_study(path: Path, direction: Direction) -> optuna.Study:

@@ -1,0 +1,85 @@
+"""What a store's first run does before it learns: find settings that fit the ratings.
+
+They go to `settings.json`, as those that tuning finds: later runs use them, and tuning goes on from
+there. The trials see no test rating of the run. With those it is checked that the settings found
+are no worse than those in use.
+"""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from cofi_jobs.core.errors import DataError
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.tuning_parts import read_parts
+from cofi_jobs.tuning.comparison import Change, compare
+from cofi_jobs.tuning.first_search import FirstSearch
+from cofi_jobs.tuning.measure import without_log_of_fits
+from cofi_jobs.tuning.space import ModelName
+
+log = logging.getLogger(__name__)
+
+SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the time
+LEAST_USERS = 50  # on whom settings can be measured: fewer say nothing
+FULL_TIME_FROM = 1_000_000  # ratings
+LEAST_SECONDS = 15.0
+
+
+def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
+    """Search for settings and write `settings.json`, if the store has none and should use one."""
+    if not settings.first_tuning_minutes or not settings.use_tuned:
+        return
+    if store.records.tuned() is not None:
+        return
+    try:
+        validation, whole = read_parts(store, settings, run_key)
+    except DataError as error:  # too little for any search
+        log.info("the settings stay as they are: %s", error)
+        return
+    n_users = validation.n_measured
+    if n_users < LEAST_USERS:
+        log.info(
+            "the settings stay as they are: found %d users to measure others on, expected %d",
+            n_users, LEAST_USERS,
+        )  # fmt: skip
+        return
+    chosen, searches = settings, list[FirstSearch]()
+    seconds = _seconds(settings, len(whole.train.rating))
+    with without_log_of_fits():
+        for model in validation.models:
+            search = FirstSearch(model, validation, chosen, seconds * SHARES[model])
+            chosen = chosen.with_tuned(search.run())
+            searches.append(search)
+        changes = compare(whole, settings, chosen, n_seeds=1) if chosen != settings else {}
+    _write(store, run_key, settings, chosen, searches, changes)
+
+
+def _seconds(settings: Settings, n_ratings: int) -> float:
+    share = min(1.0, n_ratings / FULL_TIME_FROM)
+    return max(LEAST_SECONDS, 60 * settings.first_tuning_minutes * share)
+
+
+def _write(
+    store: Store,
+    run_key: str,
+    before: Settings,
+    after: Settings,
+    searches: list[FirstSearch],
+    changes: dict[str, Change],
+) -> None:
+    """Write the settings found, or none if they are worse, with all that was tried."""
+    values = {
+        name: value for name, value in after.model_dump().items() if value != getattr(before, name)
+    }
+    worse = [name for name, change in changes.items() if change.worse]
+    if worse:
+        log.info("the settings stay as they are: with those found %s is worse", " and ".join(worse))
+        values = {}
+    record: dict[str, Any] = {
+        "run_key": run_key,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measures": {name: change.to_record() for name, change in changes.items()},
+        "tried": {s.model: [trial.to_record() for trial in s.trials] for s in searches},
+    }
+    store.records.write_tuned({"settings": values, **record})
