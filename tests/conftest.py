@@ -14,10 +14,8 @@ from tests.support import buckets
 from tests.support.data import QUICK
 from tests.support.ingestion import GOOD, HEADER, drop, ingest
 from tests.support.postgres import new_database, server
+from tests.support.tuning import WITHOUT_SEARCH
 
-# First runs do not search for settings: that takes its time, whatever the size. Processes that tests
-# start inherit it; tests of the search ask for it.
-WITHOUT_SEARCH = "COFI_FIRST_TUNING_MINUTES"
 os.environ[WITHOUT_SEARCH] = "0"
 
 # Files whose tests take longest, longest first: two processes then end at about the same time.

@@ -9,6 +9,7 @@ from cofi_jobs.report.activity import activity_section
 from cofi_jobs.report.configuration import settings_section
 from cofi_jobs.report.coverage import coverage_section
 from cofi_jobs.report.examples import items_section, people_section
+from cofi_jobs.report.first_search import search_section
 from cofi_jobs.report.intake import input_section
 from cofi_jobs.report.item_map import map_section
 from cofi_jobs.report.page import render
@@ -29,6 +30,7 @@ class Part:
 
     make: Callable[[ReportedRun], Section]
     task: str | None = None  # that must have succeeded
+    record: str | None = None  # of that task's outcome, that must be there
     evaluated: bool = False  # whether the run must have been evaluated, refused or not
     rated: bool = False  # whether the store must have ratings, not events
 
@@ -36,6 +38,7 @@ class Part:
         """Whether the run has what the section shows."""
         return (
             (self.task is None or self.task in run.outcomes)
+            and (self.record is None or bool(run.outcomes[self.task or ""].get(self.record)))
             and (run.evaluation is not None or not self.evaluated)
             and (run.feedback == "ratings" or not self.rated)
         )
@@ -51,6 +54,7 @@ PARTS = (
     Part(map_section, "train"),
     Part(distribution_section, rated=True),
     Part(training_section, "train"),
+    Part(search_section, "train", record="first_search"),
     Part(settings_section),
 )
 

@@ -55,6 +55,14 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
     _write(store, run_key, settings, chosen, searches, changes)
 
 
+def first_search(store: Store, run_key: str) -> dict[str, Any] | None:
+    """What this run found and tried; None if it did not search, or tuning has been here since."""
+    record = store.records.tuned()
+    if not record or record.get("run_key") != run_key or "tried" not in record:
+        return None
+    return {name: record[name] for name in ("settings", "measures", "tried")}
+
+
 def _seconds(settings: Settings, n_ratings: int) -> float:
     share = min(1.0, n_ratings / FULL_TIME_FROM)
     return max(LEAST_SECONDS, 60 * settings.first_tuning_minutes * share)

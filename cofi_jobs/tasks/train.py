@@ -28,7 +28,7 @@ from cofi_jobs.store import schemas
 from cofi_jobs.store.run_tables import read_y_norm
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import no_vectors, to_column
-from cofi_jobs.tasks.first_settings import find_first_settings
+from cofi_jobs.tasks.first_settings import find_first_settings, first_search
 from cofi_jobs.tasks.holdout import holdout_start, read_split
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "n_known": n_train,
         "n_held_out": n_test,
         "started_from": last,
+        "first_search": first_search(store, run_key),
     }
 
 

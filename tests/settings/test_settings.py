@@ -18,6 +18,7 @@ from cofi_jobs.settings.renames import RENAMED
 from cofi_jobs.settings.resolve import from_record, load_settings, to_environment
 from cofi_jobs.settings.schema import section
 from tests.support.repository import ROOT
+from tests.support.tuning import WITHOUT_SEARCH
 
 NAMES = sorted(Settings.model_fields)
 FIELDS = form_fields()
@@ -370,12 +371,14 @@ def test_an_old_record_is_read_without_a_warning_and_the_environment(monkeypatch
 
 
 def test_what_the_environment_and_the_overrides_name_is_explicit(monkeypatch) -> None:
+    monkeypatch.delenv(WITHOUT_SEARCH)
     assert load_settings().explicit == set()
     monkeypatch.setenv("COFI_SEED", "0")  # its default
     assert load_settings(["top_n=20", "n_features=64"]).explicit == {"seed", "top_n", "n_factors"}
 
 
-def test_tuned_values_fill_up_what_is_not_explicit_and_do_not_become_explicit() -> None:
+def test_tuned_values_fill_up_what_is_not_explicit_and_do_not_become_explicit(monkeypatch) -> None:
+    monkeypatch.delenv(WITHOUT_SEARCH)
     chosen = load_settings(["n_factors=64"])
     tuned = chosen.with_tuned({"n_factors": 8, "recency": 0.25})
     assert (tuned.n_factors, tuned.recency) == (64, 0.25)

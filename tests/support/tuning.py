@@ -10,6 +10,9 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import write_ratings
 
+# "0" for all tests, also for the processes that they start: a first run's search takes its time,
+# however few the ratings are. Tests of the search ask for it.
+WITHOUT_SEARCH = "COFI_FIRST_TUNING_MINUTES"
 # Explicit, so not tuned.
 EXPLICIT = [
     "n_factors=4",

@@ -158,7 +158,8 @@ def test_tune_on_the_command_line(store_: Store):
 def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monkeypatch):
     write_tuned(store_, ranking_lambda=30.0, rating_lambda=30.0)  # a bad start
     stop_after(monkeypatch, 12)
-    outcome = run_task("tune", store_, load_settings(EXPLICIT), "n1")
+    settings = load_settings([*EXPLICIT, "recency=0.5"])  # the models share it
+    outcome = run_task("tune", store_, settings, "n1")
     assert outcome["written"] is True
     assert outcome["before"]["rating_lambda"] == 30
     content = store_.records.tuned()

@@ -15,11 +15,12 @@ from cofi_jobs.tuning import tuned
 from tests.support.data import tasteful_ratings, write_ratings
 from tests.support.nights import run_night
 from tests.support.repository import ROOT
-from tests.support.tuning import EXPLICIT, write_tuned
+from tests.support.tuning import EXPLICIT, WITHOUT_SEARCH, write_tuned
 
 
 def used(store: Store, *overrides: str, **environment: str) -> Settings:
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(WITHOUT_SEARCH)
         for name, value in environment.items():
             patch.setenv(name, value)
         return tuned.in_use(store, load_settings(overrides), "n1", "train")[0]

@@ -1,0 +1,64 @@
+"""What the first run of a store finds out, and who uses it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.runner import run_task
+from tests.support.data import write_ratings
+
+SEARCH = ["first_tuning_minutes=0.01", "use_tuned=true", "test_share=0.3"]
+
+
+def two_tastes(n_users: int) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    user, item = np.nonzero(rng.random((n_users, 40)) < 0.4)
+    liked = (user % 2) == (item % 2)
+    rating = np.where(liked, rng.integers(4, 6, len(user)), rng.integers(1, 3, len(user)))
+    return pd.DataFrame(
+        {"userId": user, "movieId": item, "rating": rating, "timestamp": 1_000_000_000 + item}
+    )
+
+
+def trained(store: Store, run_key: str, settings: list[str]) -> dict:
+    for task in ("ingest", "normalize"):
+        run_task(task, store, load_settings(), run_key)
+    return run_task("train", store, load_settings(settings), run_key)
+
+
+@pytest.mark.slow
+def test_the_first_run_finds_settings_and_later_runs_use_them(store: Store) -> None:
+    write_ratings(store.landing / "ratings.csv", two_tastes(120))
+    outcome = trained(store, "n1", [*SEARCH, "n_factors=8"])
+    record = store.records.tuned()
+    assert record is not None
+    assert record["run_key"] == "n1"
+    assert set(record["tried"]) == {"ranking", "rating"}
+    assert all(trial["value"] for trials in record["tried"].values() for trial in trials)
+    assert outcome["first_search"]["settings"] == record["settings"]
+    assert "n_factors" not in record["settings"], "it was set explicitly"
+    used = outcome["settings"]
+    assert {name: used[name] for name in record["settings"]} == record["settings"]
+    for change in record["measures"].values():
+        assert not change["worse"] or not record["settings"]
+
+    write_ratings(store.landing / "more.csv", two_tastes(121))
+    again = trained(store, "n2", SEARCH)
+    assert store.records.tuned() == record, "only the first run searches"
+    assert again["first_search"] is None
+    assert {name: again["settings"][name] for name in record["settings"]} == record["settings"]
+
+
+def test_few_users_say_nothing_about_settings(store: Store) -> None:
+    write_ratings(store.landing / "ratings.csv", two_tastes(20))
+    outcome = trained(store, "n1", [*SEARCH, "ranking_steps=2", "rating_steps=2"])
+    assert store.records.tuned() is None
+    assert outcome["first_search"] is None
+
+
+def test_a_search_can_be_turned_off(store: Store) -> None:
+    write_ratings(store.landing / "ratings.csv", two_tastes(120))
+    trained(store, "n1", ["first_tuning_minutes=0", "ranking_steps=2", "rating_steps=2"])
+    assert store.records.tuned() is None
