@@ -16,7 +16,7 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import tune
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning import comparison, search, study
-from cofi_jobs.tuning.space import NAMES
+from cofi_jobs.tuning.space import SPACE
 from cofi_jobs.tuning.study import open_study
 from cofi_jobs.tuning.tuned import in_use
 from tests.support.data import tasteful_ratings, write_ratings
@@ -156,7 +156,8 @@ def test_tune_on_the_command_line(store_: Store):
 
 
 def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monkeypatch):
-    write_tuned(store_, ranking_lambda=30.0, rating_lambda=30.0)  # a bad start
+    # A bad start, and what tuning does not search.
+    write_tuned(store_, ranking_lambda=30.0, rating_lambda=30.0, ranking_alpha_nu=0.9)
     stop_after(monkeypatch, 12)
     settings = load_settings([*EXPLICIT, "recency=0.5"])  # the models share it
     outcome = run_task("tune", store_, settings, "n1")
@@ -164,8 +165,9 @@ def test_what_is_better_is_written_with_where_it_comes_from(store_: Store, monke
     assert outcome["before"]["rating_lambda"] == 30
     content = store_.records.tuned()
     assert content is not None
-    assert content["settings"] == outcome["found"]
-    assert set(content["settings"]) == set(NAMES) - {"n_factors", "confidence"}, (
+    assert content["settings"] == {"ranking_alpha_nu": 0.9, **outcome["found"]}
+    searched = {name for reaches in SPACE.values() for name in reaches}
+    assert set(outcome["found"]) == searched - {"n_factors", "recency", "confidence"}, (
         "all that is not explicit"
     )
     assert (content["run_key"], content["studies"]) == ("n1", sorted(studies(store_)))
