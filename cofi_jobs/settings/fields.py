@@ -134,7 +134,7 @@ class Settings(InputSettings):
         le=1e6,
     )
     ranking_learning_rate: float = train(0.06, "Ranking model: Adam's learning rate.", gt=0, le=10)
-    ranking_steps: int = train(40, "Ranking model: steps of Adam.", ge=1, le=100_000)
+    ranking_steps: int = train(80, "Ranking model: steps of Adam.", ge=1, le=100_000)
 
     use_tuned: bool = train(
         True,
@@ -256,7 +256,7 @@ class Settings(InputSettings):
     first_tuning_minutes: float = train(
         5.0,
         "Minutes for which a store's first run searches for settings, if it has a million ratings. "
-        "Fewer get their share, at least a quarter of a minute. 0: none.",
+        "Fewer get their share, at least half a minute. 0: none.",
         ge=0,
         le=600,
     )

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the time
 LEAST_USERS = 50  # on whom settings can be measured: fewer say nothing
 FULL_TIME_FROM = 1_000_000  # ratings
-LEAST_SECONDS = 15.0
+LEAST_SECONDS = 30.0
 
 
 def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
