@@ -31,11 +31,13 @@ MOST_NAMED = 5  # ratings outside the scale
 class Properties:
     """Types of user_id and item_id, "integer" or "string"; what users gave.
 
-    `scale` is the lowest and highest rating, None for events.
+    `scale` is the lowest and highest rating, None for events. `count_column` is the column in which
+    the first run found counts where ratings are usual.
     """
 
     id_types: dict[str, str]
     scale: list[float] | None
+    count_column: str | None = None
 
     @property
     def feedback(self) -> Feedback:
@@ -45,11 +47,13 @@ class Properties:
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Properties":
         """From what the store keeps."""
-        return cls({name: record[name] for name in ID_COLUMNS}, record["scale"])
+        id_types = {name: record[name] for name in ID_COLUMNS}
+        return cls(id_types, record["scale"], record.get("count_column"))
 
     def record(self) -> dict[str, Any]:
         """For the store to keep."""
-        return {**self.id_types, "scale": self.scale, "feedback": self.feedback}
+        record = {**self.id_types, "scale": self.scale, "feedback": self.feedback}
+        return record | ({"count_column": self.count_column} if self.count_column else {})
 
 
 def bounds(settings: Settings, properties: Properties | None, latest: float) -> Bounds:

@@ -10,7 +10,15 @@ import duckdb
 
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.erasure.tombstones import Tombstones
-from cofi_jobs.ingestion import bucket_files, feedback, first_run, query_rows, staging, times
+from cofi_jobs.ingestion import (
+    bucket_files,
+    counted,
+    feedback,
+    first_run,
+    query_rows,
+    staging,
+    times,
+)
 from cofi_jobs.ingestion.batch import (
     Batch,
     FileRecord,
@@ -87,11 +95,13 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         staging.open_database(connection, settings)
         stored = known.feedback if known else None
         paths = [file.path for file in batch.new]
+        settings, count_column = _counts(connection, settings, known, paths)
         kind = feedback.decide(connection, settings, stored, paths)
         settings = settings.model_copy(update={"feedback": kind})
         files = StagedFiles(connection, settings, erased, taken)
         files.stage(batch.new, bounds(settings, known, times.latest_now()), first_run=known is None)
         properties = known or _first_properties(store, files, run_key, folders)
+        properties = replace(properties, count_column=count_column)
         properties = _corrected(settings, properties)
         ends = properties.scale
         written = _write(files, properties.id_types, ends, folders)
@@ -107,6 +117,21 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         "id_types": properties.id_types,
         "files": records,
     }
+
+
+def _counts(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    known: Properties | None,
+    paths: Sequence[Path],
+) -> tuple[Settings, str | None]:
+    """The settings with the column of counts that the first run found; that column, if any."""
+    if known is None:
+        shown = counted.with_counts(connection, settings, paths)
+        return shown, None if shown is settings else shown.count_column
+    if known.count_column and not settings.count_column:
+        settings = settings.model_copy(update={"count_column": known.count_column})
+    return settings, known.count_column
 
 
 def _check_not_compacted(store: Store, run_key: str) -> None:

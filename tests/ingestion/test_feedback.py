@@ -46,6 +46,38 @@ def test_the_first_files_show_ratings_or_events(
     assert len(said) == (2 if feedback == "events" else 0)
 
 
+COUNTED = "user,item,rating\n1,10,1\n1,20,2\n2,20,1\n3,30,750\n"
+
+
+def test_counts_in_a_column_of_ratings_are_those_of_events(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(store, "a.csv", COUNTED)
+    with caplog.at_level(logging.INFO):
+        assert ingest(store)["feedback"] == "events"
+    assert [row[2] for row in taken(store)] == [1, 2, 1, 750]
+    assert any("the column rating holds counts" in line for line in caplog.messages)
+    drop(store, "b.csv", "user,item,rating\n1,30,3\n")
+    assert ingest(store, "night-2")["feedback"] == "events", "a later file may hold small counts"
+    assert sorted(row[2] for row in taken(store, "night-2")) == [3]
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides"),
+    [
+        (COUNTED, ["feedback=ratings"]),
+        (COUNTED, ["rating_low=1", "rating_high=750"]),
+        (COUNTED.replace("750", "100"), []),  # a scale of 1 to 100
+        (COUNTED.replace("750", "750.5"), []),
+        (COUNTED.replace("3,30,750", "3,30,300\n3,40,290\n3,50,280\n3,60,260"), []),
+        (COUNTED.replace("1,10,1", "1,10,-4"), []),
+    ],
+)
+def test_other_ratings_are_no_counts(content: str, overrides: list[str], store: Store) -> None:
+    drop(store, "a.csv", content)
+    assert ingest(store, "night-1", *overrides)["feedback"] == "ratings"
+
+
 def test_a_store_of_an_older_version_has_ratings(store: Store) -> None:
     first_night(store)
     record = store.records.properties()

@@ -1,0 +1,77 @@
+"""Counts in a column of ratings: how often something was played, bought or visited.
+
+A first run reads them as the counts of events. Read as ratings, nearly all of them would be at the
+foot of a scale of hundreds.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from cofi_jobs.ingestion.formats import forget_lines, rating_file
+from cofi_jobs.ingestion.packed import is_empty
+from cofi_jobs.ingestion.rating_scale import shown_scale
+from cofi_jobs.settings.fields import Settings
+
+log = logging.getLogger(__name__)
+
+FIRST_ROWS = 100_000  # of a file, that are looked at
+LEAST = 100  # no scale that people give ratings on goes higher
+SPREAD = 20  # half of all counts are below the highest divided by this
+
+
+def with_counts(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, paths: Sequence[Path]
+) -> Settings:
+    """The settings for a first run: `feedback` and `count_column`, if the ratings are counts.
+
+    What is set explicitly stays.
+    """
+    has_scale = settings.rating_low is not None or settings.rating_high is not None
+    if settings.feedback != "auto" or settings.count_column or has_scale:
+        return settings
+    columns = {counted_column(connection, settings, path) for path in paths if not is_empty(path)}
+    if len(columns) != 1 or None in columns:
+        return settings
+    [column] = columns
+    log.info(
+        "first run: the column %s holds counts, so each row is an event; kept from now on "
+        "(feedback = ratings for a store of ratings)",
+        column,
+    )
+    return settings.model_copy(update={"feedback": "events", "count_column": column})
+
+
+def counted_column(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, path: Path
+) -> str | None:
+    """The file's column of ratings, if it holds counts: whole numbers from 1 on, mostly small.
+
+    The first rows are looked at.
+    """
+    source = rating_file(connection, path, settings)
+    if "rating" not in source.chosen:
+        return None
+    text = source.fields["rating"]
+    value = f"rating_value({text}, try_cast({text} AS FLOAT))"
+    try:
+        rows = connection.execute(f"""
+            SELECT value, count(*) FROM
+                (SELECT {value} AS value FROM {source.cells} LIMIT {FIRST_ROWS})
+            WHERE isfinite(value) GROUP BY value ORDER BY value""").fetchall()
+    except duckdb.Error:  # reading the rows will say what is wrong
+        return None
+    finally:
+        forget_lines(connection, path)
+    if not rows:
+        return None
+    values, n_rows = (np.array(column) for column in zip(*rows, strict=True))
+    _, highest = shown_scale(values, n_rows)  # errors left aside
+    median = values[np.searchsorted(n_rows.cumsum(), n_rows.sum() / 2)]
+    are_counts = (values >= 1).all() and (values == np.floor(values)).all()
+    if are_counts and highest > LEAST and SPREAD * median <= highest:
+        return source.chosen["rating"]
+    return None
