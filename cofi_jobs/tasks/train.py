@@ -33,6 +33,9 @@ from cofi_jobs.tasks.holdout import holdout_start, read_split
 
 log = logging.getLogger(__name__)
 
+# The share of the ratings whose items the holdout model has not seen, from which on the final model
+# does not go on from it: the few steps would leave these items near their random first factors.
+UNSEEN_AT_MOST = 0.04
 ROW_GROUP = 1 << 14  # rows: what a reader of one user's or item's factors reads at least
 
 
@@ -60,10 +63,16 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     holdout = fit_both(train, mean_normalised(train, means), means, settings, scale, start)
     sides = _counted(users, train.user_index), _counted(items, train.item_index)
     _write_model(store, run_key, "trial", holdout, *sides)
+    unseen = tally(train.item_index, len(items)) == 0
+    goes_on = unseen[ratings.item_index].mean() <= UNSEEN_AT_MOST
     del is_test, train, test  # they take as much memory as the ratings
-    log.info("learning from all %d ratings", len(ratings.rating))
+    log.info(
+        "learning from all %d ratings%s", len(ratings.rating),
+        "" if goes_on else ", from the start: the holdout model lacks too many of the items",
+    )  # fmt: skip
     y_norm, means = read_y_norm(folder), items["mean"].to_numpy()
-    final = fit_both(ratings, y_norm, means, settings, scale, holdout.start)
+    final_start = holdout.start if goes_on else None
+    final = fit_both(ratings, y_norm, means, settings, scale, final_start)
     _write_model(store, run_key, "model", final, users, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
         pq.write_table(_losses({"held-out": holdout, "final": final}), target / "losses.parquet")
