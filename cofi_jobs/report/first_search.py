@@ -7,7 +7,7 @@ import pandas as pd
 from cofi_jobs.evaluation.metrics import lower_is_better
 from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section, Table
-from cofi_jobs.tuning.first_search import described
+from cofi_jobs.settings.schema import in_words
 
 
 def search_section(run: ReportedRun) -> Section:
@@ -39,7 +39,7 @@ def _trials(trials: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "changed settings": described(trial["settings"]),
+                "changed settings": in_words(trial["settings"]) or "none",
                 "measure": "learning failed" if (v := trial["value"]) is None else f"{v:.4f}",
                 "seconds": f"{trial['seconds']:.1f}",
             }

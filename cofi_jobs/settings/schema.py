@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from cofi_jobs.settings.fields import Settings
@@ -47,6 +48,11 @@ def allowed(name: str) -> str:
         if key in field:
             text += f", {words} {field[key]:g}"
     return text
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Values of settings: "ranking_alpha 60, n_factors 32"."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
 @functools.cache  # made once: the DAG's file asks for every setting each time it is parsed

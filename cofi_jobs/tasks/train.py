@@ -2,10 +2,10 @@
 
 The rating model predicts stars, the ranking model orders items (docs/model.md says why there are
 two). Of events there is only the ranking model. Both are fitted twice. First without the test
-ratings: that is the holdout model, which evaluate measures. Then, from there on, to all ratings:
-that is the model that is used. The holdout model goes on from that of the run before
-(`warm_start`). The first run of a store looks for settings that fit its ratings before
-(`first_settings`).
+ratings: that is the holdout model, which evaluate measures. Then to all ratings, from there on
+unless it lacks many of the items: that is the model that is used. The holdout model goes on from
+that of the run before (`warm_start`). Before all this, the first run of a store looks for settings
+that fit its ratings (`first_settings`).
 
 Writes the tables `trial` (the holdout model), `model` and `training` (the losses).
 """

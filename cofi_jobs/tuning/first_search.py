@@ -15,7 +15,7 @@ import numpy as np
 
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.settings.schema import bounds
+from cofi_jobs.settings.schema import bounds, in_words
 from cofi_jobs.tuning.measure import measure, tuned_for
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.portfolio import PORTFOLIO, Values
@@ -123,7 +123,7 @@ class FirstSearch:
         best = min(self.trials, key=self._loss)
         log.info("first settings of the %s model, trial %d: %s %s, best %s (%s)",
                  self.model, len(self.trials), self.measure_name, _shown(value),
-                 _shown(best.value), described(best.values))  # fmt: skip
+                 _shown(best.value), in_words(best.values) or "as they are")  # fmt: skip
         return trial
 
     def _loss(self, trial: Trial) -> float:
@@ -153,11 +153,6 @@ def moved(
     if isinstance(value, int):
         return max(int(least), FACTORS_STEP * max(1, round(result / FACTORS_STEP)))
     return result
-
-
-def described(values: Values) -> str:
-    """Values in words: "ranking_alpha 60, n_factors 32"."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items()) or "as they are"
 
 
 def _shown(value: float | None) -> str:

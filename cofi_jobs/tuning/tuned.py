@@ -12,6 +12,7 @@ from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import current_names, current_names_warned
 from cofi_jobs.settings.resolve import validated
+from cofi_jobs.settings.schema import in_words
 from cofi_jobs.store.store import Store
 from cofi_jobs.tuning.space import NAMES
 
@@ -79,8 +80,7 @@ def remark(tuned: Mapping[str, Any] | None) -> str:
     """
     if not tuned:
         return ""
-    values = ", ".join(f"{name} {value:.4g}" for name, value in tuned["settings"].items())
     return (
-        f". settings.json of the store is in use ({values}); "
+        f". settings.json of the store is in use ({in_words(tuned['settings'])}); "
         "remove it, or set use_tuned=false, to do without"
     )
