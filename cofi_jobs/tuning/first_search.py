@@ -19,7 +19,7 @@ from cofi_jobs.settings.schema import bounds, in_words
 from cofi_jobs.tuning.measure import measure, tuned_for
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.portfolio import PORTFOLIO, Values
-from cofi_jobs.tuning.space import SPACE, Factor, ModelName, Reach
+from cofi_jobs.tuning.space import Factor, ModelName, Reach, searched
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +105,8 @@ class FirstSearch:
     def _near(self, values: Values, rng: np.random.Generator) -> Values:
         """Values around these, for all settings of the model that nobody set."""
         near = dict(values)
-        for name, reach in SPACE[self.model].items():
-            if name in self.settings.explicit or (name == "confidence" and self.part.scale):
-                continue
+        of_events = self.part.scale is None
+        for name, reach in searched(self.model, self.settings.explicit, of_events).items():
             near[name] = moved(self._value(values, name), reach, rng, *bounds(name))
         return near
 

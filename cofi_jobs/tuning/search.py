@@ -15,7 +15,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.distributions import distributions, nearest
 from cofi_jobs.tuning.measure import measure, measure_over_seeds, tuned_for
 from cofi_jobs.tuning.parts import Part
-from cofi_jobs.tuning.space import ONLY_OF_EVENTS, SPACE, Direction, ModelName
+from cofi_jobs.tuning.space import Direction, ModelName, searched
 from cofi_jobs.tuning.study import Params, best, n_trials, open_study, search
 
 log = logging.getLogger(__name__)
@@ -60,9 +60,7 @@ def tune_model(
 
     `settings` are where the search begins. The trials are kept in a file of the folder `studies`.
     """
-    fixed = explicit if part.scale is None else explicit.union(ONLY_OF_EVENTS)
-    reaches = {name: reach for name, reach in SPACE[model].items() if name not in fixed}
-    space = distributions(reaches, settings)
+    space = distributions(searched(model, explicit, part.scale is None), settings)
     if not space:
         return SearchResult({})
     measure_name, direction = tuned_for(model, settings)

@@ -46,7 +46,14 @@ SPACE: dict[ModelName, dict[str, Reach]] = {
         "rating_learning_rate": Factor(2),
     },
 }
-ONLY_OF_EVENTS = ("confidence",)
+ONLY_OF_EVENTS, ONLY_OF_RATINGS = "confidence", "ranking_zero"
 # Chosen by the first run alone (`first_search`).
 FIRST_CHOSEN = ("ranking_alpha_nu", "ranking_penalty_of_pairs", "ranking_steps", "rating_steps")
 NAMES = (*(name for reaches in SPACE.values() for name in reaches), *FIRST_CHOSEN)
+
+
+def searched(model: ModelName, explicit: frozenset[str], of_events: bool) -> dict[str, Reach]:
+    """The settings of a model that are searched: those that matter and that nobody has set."""
+    meaningless = ONLY_OF_RATINGS if of_events else ONLY_OF_EVENTS
+    fixed = explicit | {meaningless}
+    return {name: reach for name, reach in SPACE[model].items() if name not in fixed}
