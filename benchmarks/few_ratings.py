@@ -1,0 +1,83 @@
+"""Lists of users with one to five ratings, beside the popular items, on real ratings.
+
+    python -m benchmarks.few_ratings        # SHARED_DATA=<folder>: of the sets beside the sample
+
+Of some users the model sees the first k ratings alone. Their lists should hold what they liked
+among the next ten. Everyone else's ratings are all there. The model has the default settings.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import SAMPLE
+from benchmarks.quality_sets import RatingSet, at_hand, parted
+from cofi_jobs.core.arrays import from_newest
+from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.baselines import popularity
+from cofi_jobs.evaluation.ranking_metrics import rank
+from cofi_jobs.model.models import fit_ranking_model
+from cofi_jobs.settings.resolve import load_settings
+
+SETS = (SAMPLE, "ml-latest-small", "movietweetings")
+FEW = (1, 2, 3, 5)
+NEXT = 10  # ratings among which a list should hold what the user liked
+LEAST = 8  # ratings of a user who is measured
+SHARE = 0.3  # of these users
+
+
+def main() -> None:
+    """Print a line for each set and number of known ratings."""
+    shared = Path(os.environ.get("SHARED_DATA", "../shared/data"))
+    sets, missing = at_hand(SETS, shared)
+    for name in missing:
+        print(f"left out: {name}, not in {shared}")
+    print("NDCG@10, and the 95 % interval of its difference from popularity's")
+    for ratings in sets:
+        for known in FEW:
+            print(f"{ratings.name}, {known} of a user's ratings: {measured(ratings, known)}")
+
+
+def measured(ratings: RatingSet, known: int) -> str:
+    """Our NDCG@10 and popularity's over users of whom `known` ratings are known."""
+    every = all_in_order(ratings)
+    counts = np.bincount(every.user_index, minlength=every.n_users)
+    place = counts[every.user_index] - from_newest(counts)  # 0 is a user's oldest rating
+    rng = np.random.default_rng(0)
+    few = (counts >= LEAST) & (rng.random(every.n_users) < SHARE)
+    later = few[every.user_index] & (place >= known)
+    train = every.where(~later)
+    relevant = later & (place < known + NEXT) & (every.rating >= ratings.liked_from)
+    scale = Scale(float(every.rating.min()), float(every.rating.max()))
+    factors = fit_ranking_model(train, load_settings(), scale).factors
+    X, W = factors.X, factors.W
+    users = np.unique(every.user_index[relevant])
+    rest = train, every.where(relevant), X, 10, 20, users
+    ours, popular = (
+        rank(scores, *rest).means()["ndcg@10"]
+        for scores in (lambda block: W[block] @ X.T, popularity(train))
+    )
+    difference = (ours.numerator - popular.numerator)[users]
+    error = 1.96 * difference.std() / np.sqrt(len(users))
+    low, high = difference.mean() - error, difference.mean() + error
+    return (
+        f"{ours.value():.4f}, popularity {popular.value():.4f}, "
+        f"difference {low:+.4f} to {high:+.4f} ({len(users):,} users)"
+    )
+
+
+def all_in_order(ratings: RatingSet) -> Ratings:
+    """All ratings of a set, each user's in the order of time."""
+    halves = parted(ratings)
+    known, held_out = halves.known, halves.held_out
+    user = np.concatenate([known.user_index, held_out.user_index])
+    item = np.concatenate([known.item_index, held_out.item_index])
+    rating = np.concatenate([known.rating, held_out.rating])
+    order = np.argsort(user, kind="stable")
+    return Ratings(user[order], item[order], rating[order], known.n_users, known.n_items)
+
+
+if __name__ == "__main__":
+    main()
