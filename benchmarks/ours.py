@@ -141,6 +141,8 @@ def _store(data: Path, output: Path) -> Store:
     user = np.repeat(np.arange(len(W), dtype=np.int32), np.diff(starts))
     rated = pa.table({"user_index": user, "item_index": items, "rating": stars})
     pq.write_table(rated, normalized / "ratings.parquet", row_group_size=1 << 20)
+    groups = pa.table({"groups": pa.nulls(len(X), pa.string())})
+    pq.write_table(groups, normalized / "items.parquet")
     counts = np.bincount(items, minlength=len(X)).clip(1).astype(np.int32)
     columns = [
         np.arange(len(X)),

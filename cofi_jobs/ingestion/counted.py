@@ -14,6 +14,7 @@ import numpy as np
 from cofi_jobs.ingestion.formats import forget_lines, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.rating_scale import shown_scale
+from cofi_jobs.ingestion.verdicts import LARGEST
 from cofi_jobs.settings.fields import Settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def counted_column(
         rows = connection.execute(f"""
             SELECT value, count(*) FROM
                 (SELECT {value} AS value FROM {source.cells} LIMIT {FIRST_ROWS})
-            WHERE isfinite(value) GROUP BY value ORDER BY value""").fetchall()
+            WHERE abs(value) <= {LARGEST} GROUP BY value ORDER BY value""").fetchall()
     except duckdb.Error:  # reading the rows will say what is wrong
         return None
     finally:

@@ -20,6 +20,7 @@ from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.tuning import WITHOUT_SEARCH
 
 KEY = "night-1"
 # As a task of Airflow is run: SIGTERM becomes an exception, and SIGKILL can be met by nothing.
@@ -168,6 +169,7 @@ def test_settings_and_store_are_not_on_the_command_line(endless: Store) -> None:
         *("--run-key", KEY),
     ]
     sent = {name: value for name, value in environments[0].items() if name.startswith("COFI_")}
+    del sent[WITHOUT_SEARCH]  # of all tests
     expected = dict(text.split("=") for text in [*QUICK, "rating_high=null"])
     store = {"COFI_STORE": str(endless.root), "COFI_STORE_OPTIONS": "{}"}
     assert sent == {"COFI_" + name.upper(): value for name, value in expected.items()} | store

@@ -176,7 +176,7 @@ def test_users_of_whom_the_published_model_saw_a_test_rating_are_not_compared(
         {"userId": [1000, 1000], "movieId": [0, 2], "rating": [5, 4], "timestamp": [17 * 10**8] * 2}
     )
     write_ratings(after_good.landing / "more.csv", pd.concat([again, new]))
-    run_night(after_good, load_settings(GOOD), "night-2")
+    run_night(after_good, load_settings([*GOOD, "ranking_margin=0.5"]), "night-2")
     manifest = after_good.manifest("night-2")
     assert manifest is not None
     assert manifest["metrics"]["published"] == {"run_key": "night-1", "users": 149}

@@ -110,7 +110,7 @@ def check(found: Tables, files: list[pd.DataFrame], damping: float) -> None:
 
 def check_order(ratings: pd.DataFrame) -> None:
     """By user and time, without a time first; where times are equal by a draw that rises."""
-    time = ratings["timestamp"].fillna(pd.Timestamp(0, tz="UTC"))
+    time = ratings["timestamp"].fillna(pd.Timestamp("1900-01-01", tz="UTC"))
     before = ratings.shift().assign(timestamp=time.shift())
     same_user = ratings["user_index"] == before["user_index"]
     tied = same_user & (time == before["timestamp"])

