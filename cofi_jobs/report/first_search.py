@@ -24,7 +24,7 @@ def search_section(run: ReportedRun) -> Section:
         Table(f"Trials for the {model} model", _trials(trials))
         for model, trials in search["tried"].items()
     ]
-    return Section("first-search", "Settings for these ratings", notes, tables=tables)
+    return Section("search", "Settings for these ratings", notes, tables=tables)
 
 
 def _gain(name: str, change: dict[str, Any]) -> str:
