@@ -6,6 +6,7 @@ are no worse than those in use.
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,9 @@ SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the tim
 LEAST_USERS = 50  # on whom settings can be measured: fewer say nothing
 FULL_TIME_FROM = 1_000_000  # ratings
 LEAST_SECONDS = 30.0
+# The share by which NDCG, or else RMSE, must be better on the test ratings: less may be luck, and
+# the defaults are what was good on several sets of ratings.
+LEAST_GAIN = {"higher": 0.01, "lower": 0.002}
 
 
 def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
@@ -84,6 +88,11 @@ def _write(
     if worse:
         log.info("the settings stay as they are: with those found %s is worse", " and ".join(worse))
         values = {}
+    elif values and not any(
+        gain(change) >= LEAST_GAIN[change.better] for change in decisive(changes)
+    ):
+        log.info("the settings stay as they are: those found gain too little on the test ratings")
+        values = {}
     record: dict[str, Any] = {
         "run_key": run_key,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,3 +100,14 @@ def _write(
         "tried": {s.model: [trial.to_record() for trial in s.trials] for s in searches},
     }
     store.records.write_tuned({"settings": values, **record})
+
+
+def decisive(changes: Mapping[str, Change]) -> list[Change]:
+    """The changes of the measures that models are tuned for."""
+    return [change for name, change in changes.items() if not name.startswith("recall")]
+
+
+def gain(change: Change) -> float:
+    """By which share of the value before the value after is better."""
+    difference = change.difference if change.better == "higher" else -change.difference
+    return difference / abs(change.before) if change.before else 0.0

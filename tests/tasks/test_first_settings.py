@@ -6,7 +6,9 @@ import pytest
 
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.first_settings import gain
 from cofi_jobs.tasks.runner import run_task
+from cofi_jobs.tuning.comparison import Change
 from tests.support.data import write_ratings
 
 SEARCH = ["first_tuning_minutes=0.01", "use_tuned=true", "test_share=0.3"]
@@ -62,3 +64,10 @@ def test_a_search_can_be_turned_off(store: Store) -> None:
     write_ratings(store.landing / "ratings.csv", two_tastes(120))
     trained(store, "n1", ["first_tuning_minutes=0", "ranking_steps=2", "rating_steps=2"])
     assert store.records.tuned() is None
+
+
+def test_a_gain_is_a_share_of_what_was_there() -> None:
+    higher = Change(0.2, 0.21, 0.01, None, None, "higher", worse=False)
+    lower = Change(0.8, 0.78, -0.02, None, None, "lower", worse=False)
+    nothing = Change(0.0, 0.1, 0.1, None, None, "higher", worse=False)
+    assert [gain(c) for c in (higher, lower, nothing)] == pytest.approx([0.05, 0.025, 0.0])
