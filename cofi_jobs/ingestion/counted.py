@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from cofi_jobs.ingestion.formats import forget_lines, rating_file
+from cofi_jobs.ingestion.formats import peek, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.rating_scale import shown_scale
 from cofi_jobs.ingestion.verdicts import LARGEST
@@ -54,19 +54,15 @@ def counted_column(
     The first rows are looked at.
     """
     source = rating_file(connection, path, settings)
-    if "rating" not in source.chosen:
+    if not source.has_ratings:
         return None
-    text = source.fields["rating"]
-    value = f"rating_value({text}, try_cast({text} AS FLOAT))"
-    try:
-        rows = connection.execute(f"""
-            SELECT value, count(*) FROM
-                (SELECT {value} AS value FROM {source.cells} LIMIT {FIRST_ROWS})
-            WHERE abs(value) <= {LARGEST} GROUP BY value ORDER BY value""").fetchall()
-    except duckdb.Error:  # reading the rows will say what is wrong
-        return None
-    finally:
-        forget_lines(connection, path)
+    first = f"SELECT {source.rating_number} AS value FROM {source.cells} LIMIT {FIRST_ROWS}"
+    rows = peek(
+        connection,
+        path,
+        f"SELECT value, count(*) FROM ({first}) WHERE abs(value) <= {LARGEST} "
+        "GROUP BY value ORDER BY value",
+    )
     if not rows:
         return None
     values, n_rows = (np.array(column) for column in zip(*rows, strict=True))

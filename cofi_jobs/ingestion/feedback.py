@@ -12,7 +12,7 @@ import duckdb
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.feedback import Feedback
-from cofi_jobs.ingestion.formats import forget_lines, rating_file
+from cofi_jobs.ingestion.formats import peek, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
@@ -77,20 +77,13 @@ def ratings_in(
     if is_empty(path):
         return set()
     source = rating_file(connection, path, settings)
-    if "rating" not in source.chosen:
+    if not source.has_ratings:
         return None
-    text = source.fields["rating"]
-    value = f"rating_value({text}, try_cast({text} AS FLOAT))"
     not_rated = "".join(f" AND value != {number}" for number in numbers(settings.not_rated))
     for limit in (f"LIMIT {FIRST_ROWS}", ""):
-        try:
-            rows = connection.execute(f"""
-                SELECT DISTINCT value FROM (SELECT {value} AS value FROM {source.cells} {limit})
-                WHERE isfinite(value) {not_rated} LIMIT 2""").fetchall()
-        except duckdb.Error:  # reading the rows will say what is wrong
-            return set()
-        finally:
-            forget_lines(connection, path)
-        if len(rows) > 1:
+        values = f"SELECT {source.rating_number} AS value FROM {source.cells} {limit}"
+        distinct = f"SELECT DISTINCT value FROM ({values}) WHERE isfinite(value) {not_rated}"
+        rows = peek(connection, path, f"{distinct} LIMIT 2")
+        if rows is None or len(rows) > 1:
             break
-    return {rating for (rating,) in rows}
+    return {rating for (rating,) in rows or ()}

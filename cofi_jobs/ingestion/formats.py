@@ -34,6 +34,21 @@ def _reader(path: Path) -> Reader:
     return json_lines.ratings if json_records.is_json(path) else csv_files.ratings
 
 
+def peek(
+    connection: duckdb.DuckDBPyConnection, path: Path, query: str
+) -> list[tuple[float, ...]] | None:
+    """The rows of a query over a file that is read later; its malformed lines are forgotten.
+
+    None if it cannot be read: reading all rows will say what is wrong.
+    """
+    try:
+        return connection.execute(query).fetchall()
+    except duckdb.Error:
+        return None
+    finally:
+        forget_lines(connection, path)
+
+
 def forget_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Forget the malformed lines of a file that was read, so that the next one starts with none."""
     if is_text(path):

@@ -46,6 +46,12 @@ class RatingFile:
         """Whether the file has a column of ratings."""
         return "rating" in self.chosen
 
+    @property
+    def rating_number(self) -> str:
+        """The rating as a number, an expression over `cells`; NULL where it is none."""
+        rating = self.fields["rating"]
+        return f"rating_value({rating}, try_cast({rating} AS FLOAT))"
+
     def as_events(self, not_rated: Sequence[float]) -> "RatingFile":
         """The file with counts for ratings: those of a column, else 1 for each row.
 
@@ -61,10 +67,9 @@ class RatingFile:
                 f"ELSE {cell} END"
             )
         elif self.has_ratings:
-            rating = self.fields["rating"]
-            value = f"rating_value({rating}, try_cast({rating} AS FLOAT))"
+            value = self.rating_number
             is_event = " AND ".join([f"{value} > 0", *(f"{value} != {n}" for n in not_rated)])
-            count = f"CASE WHEN {is_event} THEN '1' ELSE {rating} END"
+            count = f"CASE WHEN {is_event} THEN '1' ELSE {self.fields['rating']} END"
         return replace(self, fields={**self.fields, "rating": count}, chosen=chosen)
 
     @property
