@@ -6,7 +6,7 @@ are no worse than those in use.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from cofi_jobs.tasks.tuning_parts import read_parts
 from cofi_jobs.tuning.comparison import Change, compare
 from cofi_jobs.tuning.first_search import FirstSearch
 from cofi_jobs.tuning.measure import without_log_of_fits
+from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import ModelName
 
 log = logging.getLogger(__name__)
@@ -36,18 +37,10 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
         return
     if store.records.tuned() is not None:
         return
-    try:
-        validation, whole = read_parts(store, settings, run_key)
-    except DataError as error:  # too little for any search
-        log.info("the settings stay as they are: %s", error)
+    measurable = _measurable_parts(store, settings, run_key)
+    if not measurable:
         return
-    n_users = validation.n_measured
-    if n_users < LEAST_USERS:
-        log.info(
-            "the settings stay as they are: found %d users to measure others on, expected %d",
-            n_users, LEAST_USERS,
-        )  # fmt: skip
-        return
+    validation, whole = measurable
     chosen, searches = settings, list[FirstSearch]()
     seconds = _seconds(settings, len(whole.train.rating))
     with without_log_of_fits():
@@ -55,8 +48,53 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
             search = FirstSearch(model, validation, chosen, seconds * SHARES[model])
             chosen = chosen.with_tuned(search.run())
             searches.append(search)
-        changes = compare(whole, settings, chosen, n_seeds=1) if chosen != settings else {}
-    _write(store, run_key, settings, chosen, searches, changes)
+        values = {
+            name: value
+            for name, value in chosen.model_dump().items()
+            if value != getattr(settings, name)
+        }
+        changes = compare(whole, settings, chosen, n_seeds=1) if values else {}
+    objection = why_not(changes, {search.measure_name for search in searches}) if values else None
+    if objection:
+        log.info("the settings stay as they are: %s", objection)
+    record: dict[str, Any] = {
+        "run_key": run_key,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measures": {name: change.to_record() for name, change in changes.items()},
+        "tried": {s.model: [trial.to_record() for trial in s.trials] for s in searches},
+    }
+    store.records.write_tuned({"settings": {} if objection else values, **record})
+
+
+def _measurable_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Part] | None:
+    """The parts to search and to judge on; None, with the reason in the log, if there are few."""
+    try:
+        validation, whole = read_parts(store, settings, run_key)
+    except DataError as error:  # too little for any search
+        log.info("the settings stay as they are: %s", error)
+        return None
+    n_users = validation.n_measured
+    if n_users < LEAST_USERS:
+        log.info(
+            "the settings stay as they are: found %d users to measure others on, expected %d",
+            n_users, LEAST_USERS,
+        )  # fmt: skip
+        return None
+    return validation, whole
+
+
+def why_not(changes: Mapping[str, Change], decisive: Collection[str]) -> str | None:
+    """Why the settings found are not used; None if they are.
+
+    `changes` are those of the measures on the test ratings; `decisive` are what was searched for.
+    """
+    worse = [name for name, change in changes.items() if change.worse]
+    if worse:
+        return f"with those found {' and '.join(worse)} is worse"
+    changed = [changes[name] for name in decisive]
+    if not any(change.gain >= LEAST_GAIN[change.better] for change in changed):
+        return "those found gain too little on the test ratings"
+    return None
 
 
 def first_search(store: Store, run_key: str) -> dict[str, Any] | None:
@@ -70,44 +108,3 @@ def first_search(store: Store, run_key: str) -> dict[str, Any] | None:
 def _seconds(settings: Settings, n_ratings: int) -> float:
     share = min(1.0, n_ratings / FULL_TIME_FROM)
     return max(LEAST_SECONDS, 60 * settings.first_tuning_minutes * share)
-
-
-def _write(
-    store: Store,
-    run_key: str,
-    before: Settings,
-    after: Settings,
-    searches: list[FirstSearch],
-    changes: dict[str, Change],
-) -> None:
-    """Write the settings found, or none if they are worse, with all that was tried."""
-    values = {
-        name: value for name, value in after.model_dump().items() if value != getattr(before, name)
-    }
-    worse = [name for name, change in changes.items() if change.worse]
-    if worse:
-        log.info("the settings stay as they are: with those found %s is worse", " and ".join(worse))
-        values = {}
-    elif values and not any(
-        gain(change) >= LEAST_GAIN[change.better] for change in decisive(changes)
-    ):
-        log.info("the settings stay as they are: those found gain too little on the test ratings")
-        values = {}
-    record: dict[str, Any] = {
-        "run_key": run_key,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "measures": {name: change.to_record() for name, change in changes.items()},
-        "tried": {s.model: [trial.to_record() for trial in s.trials] for s in searches},
-    }
-    store.records.write_tuned({"settings": values, **record})
-
-
-def decisive(changes: Mapping[str, Change]) -> list[Change]:
-    """The changes of the measures that models are tuned for."""
-    return [change for name, change in changes.items() if not name.startswith("recall")]
-
-
-def gain(change: Change) -> float:
-    """By which share of the value before the value after is better."""
-    difference = change.difference if change.better == "higher" else -change.difference
-    return difference / abs(change.before) if change.before else 0.0

@@ -25,6 +25,12 @@ class Change:
     better: Literal["lower", "higher"]
     worse: bool  # only where a model is tuned for the measure
 
+    @property
+    def gain(self) -> float:
+        """By which share of the value before the value after is better; 0 where that was 0."""
+        difference = self.difference if self.better == "higher" else -self.difference
+        return difference / abs(self.before) if self.before else 0.0
+
     def to_record(self) -> dict[str, Any]:
         """The change as `settings.json` and the outcome of tune have it."""
         return asdict(self)

@@ -1,12 +1,14 @@
 """What the first run of a store finds out, and who uses it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.first_settings import gain
+from cofi_jobs.tasks.first_settings import why_not
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning.comparison import Change
 from tests.support.data import write_ratings
@@ -66,8 +68,31 @@ def test_a_search_can_be_turned_off(store: Store) -> None:
     assert store.records.tuned() is None
 
 
+HIGHER = Change(0.2, 0.21, 0.01, None, None, "higher", worse=False)
+LOWER = Change(0.8, 0.78, -0.02, None, None, "lower", worse=False)
+
+
 def test_a_gain_is_a_share_of_what_was_there() -> None:
-    higher = Change(0.2, 0.21, 0.01, None, None, "higher", worse=False)
-    lower = Change(0.8, 0.78, -0.02, None, None, "lower", worse=False)
     nothing = Change(0.0, 0.1, 0.1, None, None, "higher", worse=False)
-    assert [gain(c) for c in (higher, lower, nothing)] == pytest.approx([0.05, 0.025, 0.0])
+    assert [c.gain for c in (HIGHER, LOWER, nothing)] == pytest.approx([0.05, 0.025, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "objection"),
+    [
+        ({"ndcg@10": HIGHER}, None),
+        ({"rmse": LOWER}, None),
+        ({"ndcg@10": replace(HIGHER, difference=0.001), "rmse": LOWER}, None),
+        ({"ndcg@10": replace(HIGHER, difference=0.001)}, "gain too little"),
+        (
+            {"ndcg@10": HIGHER, "rmse": replace(LOWER, difference=0.001, worse=True)},
+            "rmse is worse",
+        ),
+    ],
+)
+def test_settings_are_used_if_none_is_worse_and_one_clearly_better(
+    changes: dict[str, Change], objection: str | None
+) -> None:
+    # A measure that nobody searched for decides nothing.
+    why = why_not({**changes, "recall@20": HIGHER}, changes)
+    assert (objection in why) if objection and why else why is objection
