@@ -54,6 +54,7 @@ def popularity(train: Ratings) -> Scores:
 class NearItems:
     """Each item with its most similar others: three columns, sorted by item, the nearest first."""
 
+    relevant: Ratings  # that they were found by
     item: np.ndarray
     other: np.ndarray
     cosine: np.ndarray
@@ -66,22 +67,22 @@ def near_items(relevant: Ratings, n_neighbours: int = NEIGHBOURS) -> NearItems:
     relevant ratings. Of users with more than 500 relevant items, the newest 500 count, to bound the
     number of pairs. `relevant` is sorted by user.
     """
-    relevant = _newest(relevant)
+    age = from_newest(np.bincount(relevant.user_index))
+    relevant = relevant.where(age <= LONGEST_HISTORY)
     items_of = _Rows.of(relevant.user_index, relevant.item_index, relevant.n_users)
     order = np.argsort(relevant.item_index, kind="stable")
     users_of = _Rows.of(relevant.item_index[order], relevant.user_index[order], relevant.n_items)
     sizes = np.bincount(relevant.item_index, minlength=relevant.n_items)
-    return NearItems(*_neighbours(users_of, items_of, sizes, n_neighbours))
+    return NearItems(relevant, *_neighbours(users_of, items_of, sizes, n_neighbours))
 
 
-def item_knn(relevant: Ratings, near: NearItems) -> Scores:
-    """Item-based nearest neighbours: the neighbours `near` of the same ratings score for a user.
+def item_knn(near: NearItems) -> Scores:
+    """Item-based nearest neighbours, which score for the users by whose ratings they were found.
 
     An item's score is the sum of its similarities to those of its nearest neighbours that are
     relevant for the user.
     """
-    relevant = _newest(relevant)
-    n_items = relevant.n_items
+    relevant, n_items = near.relevant, near.relevant.n_items
     items_of = _Rows.of(relevant.user_index, relevant.item_index, relevant.n_users)
     # Neighbours turned round: which items a relevant item speaks for, and how much.
     order = np.argsort(near.other, kind="stable")
@@ -97,11 +98,6 @@ def item_knn(relevant: Ratings, near: NearItems) -> Scores:
         return result
 
     return scores
-
-
-def _newest(relevant: Ratings) -> Ratings:
-    age = from_newest(np.bincount(relevant.user_index))
-    return relevant.where(age <= LONGEST_HISTORY)
 
 
 @dataclass(frozen=True)

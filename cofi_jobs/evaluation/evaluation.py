@@ -161,7 +161,7 @@ def rank_all(
     scores: dict[str, Scores] = {
         "ranking": lambda users: W[users] @ X.T,
         "popularity": baselines.popularity(split.train),
-        "item_knn": baselines.item_knn(split.relevant_train, near),
+        "item_knn": baselines.item_knn(near),
     }
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
     return {

@@ -63,8 +63,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     holdout = fit_both(train, mean_normalised(train, means), means, settings, scale, start)
     sides = _counted(users, train.user_index), _counted(items, train.item_index)
     _write_model(store, run_key, "trial", holdout, *sides)
-    unseen = tally(train.item_index, len(items)) == 0
-    goes_on = unseen[ratings.item_index].mean() <= UNSEEN_AT_MOST
+    unseen = sides[1]["n_ratings"].to_numpy() == 0
+    n_unseen = items["n_ratings"].to_numpy()[unseen].sum()
+    goes_on = n_unseen <= UNSEEN_AT_MOST * len(ratings.rating)
     del is_test, train, test  # they take as much memory as the ratings
     log.info(
         "learning from all %d ratings%s", len(ratings.rating),

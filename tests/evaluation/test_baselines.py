@@ -39,7 +39,7 @@ def test_item_knn_is_that_of_the_dense_formula(monkeypatch, at_once):
     order = np.argsort(-np.round(cosine, 12), axis=1, kind="stable")
     near = np.zeros_like(cosine)
     np.put_along_axis(near, order[:, :8], np.take_along_axis(cosine, order[:, :8], axis=1), axis=1)
-    scores = baselines.item_knn(relevant, baselines.near_items(relevant, n_neighbours=8))
+    scores = baselines.item_knn(baselines.near_items(relevant, n_neighbours=8))
     halves = [scores(np.arange(70)), scores(np.arange(70, 120))]
     np.testing.assert_allclose(np.concatenate(halves), A @ near.T, atol=1e-6)
 
@@ -47,7 +47,7 @@ def test_item_knn_is_that_of_the_dense_formula(monkeypatch, at_once):
 def test_of_a_long_history_the_newest_count(monkeypatch):
     monkeypatch.setattr(baselines, "LONGEST_HISTORY", 2)
     relevant = pairs([0, 0, 0, 1, 1], [0, 1, 2, 1, 2])
-    scores = baselines.item_knn(relevant, baselines.near_items(relevant))(np.arange(3))
+    scores = baselines.item_knn(baselines.near_items(relevant))(np.arange(3))
     np.testing.assert_allclose(
         scores[:2], [[0, 1, 1, 0, 0, 0]] * 2
     )  # as if user 0 had never seen item 0
