@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data import SAMPLE
-from benchmarks.quality_sets import RatingSet, at_hand, parted
+from benchmarks.quality_sets import RatingSet, at_hand, in_order
 from cofi_jobs.core.arrays import from_newest
-from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.baselines import popularity
+from cofi_jobs.evaluation.intervals import intervals
 from cofi_jobs.evaluation.ranking_metrics import rank
 from cofi_jobs.model.models import fit_ranking_model
 from cofi_jobs.settings.resolve import load_settings
@@ -42,10 +42,10 @@ def main() -> None:
 
 def measured(ratings: RatingSet, known: int) -> str:
     """Our NDCG@10 and popularity's over users of whom `known` ratings are known."""
-    every = all_in_order(ratings)
+    rng = np.random.default_rng(0)
+    every = in_order(ratings, rng).ratings
     counts = np.bincount(every.user_index, minlength=every.n_users)
     place = counts[every.user_index] - from_newest(counts)  # 0 is a user's oldest rating
-    rng = np.random.default_rng(0)
     few = (counts >= LEAST) & (rng.random(every.n_users) < SHARE)
     later = few[every.user_index] & (place >= known)
     train = every.where(~later)
@@ -59,24 +59,12 @@ def measured(ratings: RatingSet, known: int) -> str:
         rank(scores, *rest).means()["ndcg@10"]
         for scores in (lambda block: W[block] @ X.T, popularity(train))
     )
-    difference = (ours.numerator - popular.numerator)[users]
-    error = 1.96 * difference.std() / np.sqrt(len(users))
-    low, high = difference.mean() - error, difference.mean() + error
+    low, high = intervals({}, {"difference": (ours, popular)}, seed=0)["difference"]
+    between = f"{low:+.4f} to {high:+.4f}" if low is not None else "unknown: too few users"
     return (
         f"{ours.value():.4f}, popularity {popular.value():.4f}, "
-        f"difference {low:+.4f} to {high:+.4f} ({len(users):,} users)"
+        f"difference {between} ({len(users):,} users)"
     )
-
-
-def all_in_order(ratings: RatingSet) -> Ratings:
-    """All ratings of a set, each user's in the order of time."""
-    halves = parted(ratings)
-    known, held_out = halves.known, halves.held_out
-    user = np.concatenate([known.user_index, held_out.user_index])
-    item = np.concatenate([known.item_index, held_out.item_index])
-    rating = np.concatenate([known.rating, held_out.rating])
-    order = np.argsort(user, kind="stable")
-    return Ratings(user[order], item[order], rating[order], known.n_users, known.n_items)
 
 
 if __name__ == "__main__":

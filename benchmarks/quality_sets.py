@@ -125,31 +125,50 @@ def at_hand(names: Sequence[str], shared: Path) -> tuple[list[RatingSet], list[s
     return sets, missing
 
 
-def parted(ratings: RatingSet, seed: int = 0) -> Parted:
-    """Hold out the last fifth of each user's ratings, in the order of time or in a drawn one.
+@dataclass(frozen=True)
+class InOrder:
+    """All ratings of a set, each user's in order: by time, or drawn."""
 
-    Ratings of a user at equal times are in a drawn order. Of a pair rated twice the newest counts.
+    ratings: Ratings
+    row: np.ndarray  # (n_ratings,) in the set's table
+    users: np.ndarray  # (n_users,) ids
+    items: np.ndarray  # (n_items,) ids
+
+
+def in_order(ratings: RatingSet, rng: np.random.Generator) -> InOrder:
+    """The ratings by user. Those of a user at equal times are in a drawn order.
+
+    Of a pair rated twice the newest counts.
     """
-    rng = np.random.default_rng(seed)
     table = ratings.table
     time = np.zeros(len(table)) if ratings.time is None else ratings.time
     users, user = np.unique(table.iloc[:, 0].to_numpy(str), return_inverse=True)
     items, item = np.unique(table.iloc[:, 1].to_numpy(str), return_inverse=True)
     drawn = rng.permutation(len(table))
-    order = drawn[np.lexsort([time[drawn], user[drawn]])]
-    pairs = (user * len(items) + item)[order]
+    row = drawn[np.lexsort([time[drawn], user[drawn]])]
+    pairs = (user * len(items) + item)[row]
     _, last = np.unique(pairs[::-1], return_index=True)
-    order = order[np.sort(len(order) - 1 - last)]
-    every = Ratings(
-        user[order].astype(np.int32),
-        item[order].astype(np.int32),
-        ratings.rating[order].astype(np.float32),
-        len(users),
-        len(items),
+    row = row[np.sort(len(row) - 1 - last)]
+    columns = (
+        user[row].astype(np.int32),
+        item[row].astype(np.int32),
+        ratings.rating[row].astype(np.float32),
     )
-    held_out = last_fifth(every.user_index)
-    known_table = table.iloc[rng.permutation(order[~held_out])]
-    return Parted(every.where(~held_out), every.where(held_out), known_table, users, items)
+    return InOrder(Ratings(*columns, len(users), len(items)), row, users, items)
+
+
+def parted(ratings: RatingSet, seed: int = 0) -> Parted:
+    """Hold out the last fifth of each user's ratings, in the order of time or in a drawn one."""
+    rng = np.random.default_rng(seed)
+    every = in_order(ratings, rng)
+    held_out = last_fifth(every.ratings.user_index)
+    return Parted(
+        every.ratings.where(~held_out),
+        every.ratings.where(held_out),
+        ratings.table.iloc[rng.permutation(every.row[~held_out])],
+        every.users,
+        every.items,
+    )
 
 
 def _numbers(name: str, table: pd.DataFrame, place: int) -> np.ndarray:
