@@ -74,7 +74,9 @@ def test_explicit_settings_stay(part: Part) -> None:
     assert names.isdisjoint({"n_factors", "ranking_alpha", "ranking_steps", "recency"})
 
 
-def test_steps_double_while_that_helps_and_end_at_the_most(part: Part) -> None:
+def test_steps_double_while_that_helps_and_end_at_the_most(
+    part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = search(part, 1e6)
     first.settings = first.settings.model_copy(update={"most_steps": 100})
     values = iter([0.2, 0.21, 0.2101, 0.3])
@@ -82,7 +84,7 @@ def test_steps_double_while_that_helps_and_end_at_the_most(part: Part) -> None:
     def next_trial(chosen: dict[str, int]) -> Trial:
         return Trial(chosen, next(values), 0.0)
 
-    first._try = next_trial  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(first, "_try", next_trial)
     longest = first._more_steps(Trial({}, 0.1, 0.0))
     assert longest.values == {"ranking_steps": 24}, "48 steps gain too little"
     first.settings = first.settings.model_copy(update={"most_steps": 11})
