@@ -29,6 +29,12 @@ class DataError(CofiError):
     """The input cannot be used; says what was found and what was expected."""
 
 
+class NoInputError(DataError):
+    """There are no ratings yet, and nothing that could be read as ratings."""
+
+    record: Mapping[str, Any] = {"no_input": True}
+
+
 class TrainingError(CofiError):
     """The numbers went wrong while learning."""
 
@@ -43,3 +49,7 @@ class QualityError(CofiError):
 
 class StoreError(CofiError):
     """The store does not hold what the request needs, or holds what may not be rewritten."""
+
+
+class DamageError(StoreError):
+    """A file of the store is not as it was written; says what to do about it."""

@@ -1,10 +1,10 @@
-"""Threads: how many a task may use, of its own, in DuckDB and in TensorFlow."""
+"""Threads: how many a task may use, of its own, in DuckDB and in TensorFlow. Its peak of memory."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+CLEAR_PEAK, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 _threads = 0
 
@@ -44,6 +45,23 @@ def limited(n: int) -> Iterator[None]:
         yield
     finally:
         _threads = before
+
+
+def forget_peak_memory() -> None:
+    """Let `peak_memory_mb` begin anew, where the system can: several tasks may share a process."""
+    with suppress(OSError):  # no Linux, or not allowed: the peak is that since the process began
+        CLEAR_PEAK.write_text("5")
+
+
+def peak_memory_mb() -> int | None:
+    """The most memory that this process had at once, in MB (10^6 bytes); None if nobody knows."""
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    peaks = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    peak = next(peaks, None)  # in units of 1024 bytes
+    return None if peak is None else round(int(peak) * 1024 / 10**6)
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.core.arrays import ties_among
+from cofi_jobs.core.arrays import tally, ties_among
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,8 @@ class Ratings:
     `tied` marks each rating that its user gave at the same time as the rating before it; ratings
     without a time count as given at the same time. Within such a tie the order says nothing. None:
     nothing is known of ties. Otherwise ratings are sorted by user, each user's newest last.
+
+    `trust` is each user's weight in all that is learned for others (`model.trust`).
     """
 
     user_index: np.ndarray
@@ -22,9 +24,21 @@ class Ratings:
     n_users: int
     n_items: int
     tied: np.ndarray | None = None  # (n_ratings,) mask
+    trust: np.ndarray | None = None  # (n_users,) float32; None: 1
+
+    def trusted_counts(self) -> np.ndarray:
+        """How many ratings each item has (n_items,), each as much as its user is trusted."""
+        return trusted_counts(self.user_index, self.item_index, self.n_items, self.trust)
 
     def where(self, mask: np.ndarray) -> "Ratings":
         """The ratings that a mask selects; the sides keep their size."""
         columns = (self.user_index[mask], self.item_index[mask], self.rating[mask])
         tied = None if self.tied is None else ties_among(self.tied, mask)
-        return Ratings(*columns, self.n_users, self.n_items, tied)
+        return Ratings(*columns, self.n_users, self.n_items, tied, self.trust)
+
+
+def trusted_counts(
+    user_index: np.ndarray, item_index: np.ndarray, n_items: int, trust: np.ndarray | None
+) -> np.ndarray:
+    """How many ratings each item has (n_items,), each as much as its user is trusted."""
+    return tally(item_index, n_items, None if trust is None else trust[user_index])

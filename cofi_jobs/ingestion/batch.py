@@ -1,43 +1,23 @@
 """The files of a run's batch: which files are new, and the record that ingest keeps of each."""
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.landing import state
 from cofi_jobs.store.drops import parts
 from cofi_jobs.store.files import sha256
+from cofi_jobs.store.record_shapes import Counts, TakenFile
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
-
-
-class Counts(TypedDict):
-    """What became of the rows of a file; `reasons` counts the rejected rows by reason."""
-
-    rows_read: int
-    rows_taken: int
-    rows_refused: int
-    rows_withdrawn: NotRequired[int]  # not in records of older versions
-    reasons: dict[str, int]
-    time_unit: NotRequired[str | None]  # of times that are numbers; not in older records
-
-
-class FileRecord(Counts):
-    """A file in the outcome of ingest, tasks/<run_key>/ingest.json."""
-
-    name: str
-    path: str
-    bytes: int
-    mtime_ns: int | None  # None: an erasure removed the file; if it comes again, it is read again
-    sha256: str
-    part: str  # file in the batch's folders; another one after an erasure
-    rows_erased: NotRequired[int]
-    source: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -51,12 +31,21 @@ class NewFile:
     sha256: str
 
     @property
-    def part(self) -> str:
-        """Name of the file in the batch.
+    def dropped(self) -> Path:
+        """The file itself, or the folder that was dropped and of which it is a part."""
+        depth = self.name.count("/")
+        return (self.path, *self.path.parents)[depth]
 
-        It follows from the content, so it is the same in every attempt of a run.
+    @property
+    def part(self) -> str:
+        """Name of the file in the batch, the same in every attempt of a run.
+
+        It follows from the content, and in a folder from the name, since parts may be equal.
         """
-        return f"part-{self.sha256[:16]}.parquet"
+        if self.dropped == self.path:
+            return f"part-{self.sha256[:16]}.parquet"
+        name = hashlib.sha256(self.name.encode()).hexdigest()
+        return f"part-{self.sha256[:16]}-{name[:8]}.parquet"
 
     def check_unchanged(self) -> None:
         """Raise RuntimeError if the file is no longer what it was; a retry reads it again."""
@@ -64,7 +53,7 @@ class NewFile:
         if (stat.st_size, stat.st_mtime_ns) != (self.bytes, self.mtime_ns):
             raise RuntimeError(f"{self.path} was changed while it was read")
 
-    def record(self, counts: Counts) -> FileRecord:
+    def record(self, counts: Counts) -> TakenFile:
         """What the outcome keeps of the file."""
         return {
             "name": self.name,
@@ -88,16 +77,17 @@ class Batch:
     """
 
     new: Sequence[NewFile]
-    gone: Sequence[FileRecord]
+    gone: Sequence[TakenFile]
     replayed: Sequence[Path]
 
 
 def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
     """The files whose content no other run took, and what the run itself took before.
 
-    Of a folder the batch has its parts. Raises DataError for a path without a file.
+    Of a folder the batch has its parts. Raises DataError for a path without a file, and for a
+    link that leads to where no source may be.
     """
-    records: dict[str, list[FileRecord]] = {
+    records: dict[str, list[TakenFile]] = {
         key: store.required_outcome(key, "ingest")["files"] for key in store.batches()
     }
     earlier_attempt = records.pop(run_key, [])
@@ -113,11 +103,11 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
         for record in earlier_attempt
         if Path(record["path"]).is_file()
     }
-    gone = {r["sha256"]: r for r in earlier_attempt if not Path(r["path"]).is_file()}
-    new: dict[str, NewFile] = {}
+    new: dict[str, list[NewFile]] = {}  # by content
     replayed = []
+    roots = SourceRoots.of(store, given=[*paths, *still_there])
     for path, name in {**_names(paths), **still_there}.items():
-        stat = path.stat()
+        stat = roots.check(path).stat()
         # A file with the path, size and time of a recorded one is not hashed again.
         known = digests.get((str(path), stat.st_size, stat.st_mtime_ns))
         file = NewFile(name, path, stat.st_size, stat.st_mtime_ns, known or sha256(path))
@@ -126,10 +116,25 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
                 replayed.append(path)
             log.info("%s: an earlier run took this content, so it is skipped", path)
         else:
-            gone.pop(file.sha256, None)
-            new[file.sha256] = file
-    files = sorted(new.values(), key=lambda file: (file.name, file.sha256))
-    return Batch(files, list(gone.values()), replayed)
+            equal = new.setdefault(file.sha256, [])
+            if equal and equal[0].dropped != file.dropped:
+                log.warning("%s has the content of %s, so it is read once", path, equal[0].path)
+                equal.clear()
+            equal.append(file)
+    files = sorted(chain(*new.values()), key=lambda file: (file.name, file.sha256))
+    return Batch(files, _gone(earlier_attempt, new), replayed)
+
+
+def _gone(records: Sequence[TakenFile], new: Mapping[str, Sequence[NewFile]]) -> list[TakenFile]:
+    """Records of files that are gone, of `new` files by content only those that lack an equal."""
+    n_lacking = Counter(record["sha256"] for record in records)
+    n_lacking.subtract({sha256: len(files) for sha256, files in new.items()})
+    gone = []
+    for record in records:
+        if not Path(record["path"]).is_file() and n_lacking[record["sha256"]] > 0:
+            n_lacking[record["sha256"]] -= 1
+            gone.append(record)
+    return gone
 
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -145,12 +150,12 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def by_name(records: Sequence[FileRecord]) -> list[FileRecord]:
+def by_name(records: Sequence[TakenFile]) -> list[TakenFile]:
     """Records in the order in which readers take a batch's files."""
     return sorted(records, key=lambda record: (record["name"], record["sha256"]))
 
 
-def totals(records: Sequence[FileRecord]) -> dict[str, Any]:
+def totals(records: Sequence[TakenFile]) -> dict[str, Any]:
     """The counts of all files together."""
     return {
         "rows_read": sum(record["rows_read"] for record in records),

@@ -18,6 +18,7 @@ from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.drops import is_part
 from cofi_jobs.store.objects import Object, Objects
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def downloaded(store: Store, settings: Settings, run_key: str) -> Iterator[Downl
         message = str(error)
         for path, address in download.files.items():  # upstream knows its files by their addresses
             message = message.replace(str(path), address)
-        raise DataError(message) from None
+        raise type(error)(message) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -67,6 +68,8 @@ def _download(store: Store, settings: Settings, run_key: str, folder: Path) -> D
             )
         return Download()
     objects = Objects(address, options(SOURCE_FILES))
+    roots, is_local = SourceRoots.of(store), objects.scheme == "file"
+    roots.check_address(address, objects.folder if is_local else objects.uri(objects.folder))
     versions = {
         key: store.required_outcome(key, "ingest").get("objects", {}) for key in store.batches()
     }
@@ -82,6 +85,8 @@ def _download(store: Store, settings: Settings, run_key: str, folder: Path) -> D
         # old one.
         path = folder / hashlib.sha256(uri.encode()).hexdigest()[:16] / entry.name
         path.parent.mkdir(parents=True)
+        if is_local:
+            roots.check(Path(entry.path))
         objects.get(entry, path)
         log.info("%s: %d bytes", uri, entry.size)
         files[path] = uri

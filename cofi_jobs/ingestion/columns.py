@@ -13,7 +13,7 @@ from cofi_jobs.settings.lists import texts
 
 FORMATS = (
     "CSV (also .tsv, .dat with '::', u.data), JSON (lines or an array) or Parquet, "
-    "text files also as .gz or .zst"
+    "text files also as .gz, .zst, .bz2 or .xz"
 )
 ABSENT = "NULL::VARCHAR"  # a column that a file does not have, in SQL
 # The setting that names the file's column.

@@ -19,7 +19,7 @@ from cofi_jobs.settings.fields import Settings
 
 log = logging.getLogger(__name__)
 
-FIRST_ROWS = 100_000  # of a file, that are looked at
+FIRST_ROWS = 20_000  # of a file, that are looked at
 LEAST = 100  # no scale that people give ratings on goes higher
 SPREAD = 20  # half of all counts are below the highest divided by this
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.ingestion import csv_files, json_lines, json_records, parquet_files
+from cofi_jobs.ingestion import csv_files, json_files, json_records, parquet_files
 from cofi_jobs.ingestion.packed import is_parquet
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.rejects import forget_rejects
@@ -31,7 +31,7 @@ def rating_file(
 def _reader(path: Path) -> Reader:
     if is_parquet(path):
         return parquet_files.ratings
-    return json_lines.ratings if json_records.is_json(path) else csv_files.ratings
+    return json_files.ratings if json_records.is_json(path) else csv_files.ratings
 
 
 def peek(

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.errors import DataError, NoInputError
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion.columns import FORMATS
 from cofi_jobs.ingestion.known_columns import ID_COLUMNS
@@ -98,10 +98,10 @@ def first_properties(
 ) -> Properties:
     """The properties that the files of a first run show, the types of their ids given.
 
-    Raises DataError if they have no ratings.
+    Raises DataError if they have no ratings, NoInputError if there are no files.
     """
     if not staged:
-        raise DataError(
+        raise NoInputError(
             f"found no ratings in {store.shown(store.landing)}, expected a file there: {FORMATS}"
         )
     rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)

@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from cofi_jobs.core.credentials import SOURCE_DATABASE
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import sql
+from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.store import Store
 
 if TYPE_CHECKING:
@@ -172,7 +170,7 @@ def _read(
     rows = f"{new.above} AND {new.value} <= {sql.quote(watermark)}::{new.kind}"
     select = f"SELECT {cells} FROM {source} WHERE {rows} ORDER BY source.{new.value}"
     with session.reader(select) as reader:
-        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        with parquet.writer(path, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
     return watermark

@@ -17,6 +17,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
 from cofi_jobs.ingestion.columns import no_ratings
+from cofi_jobs.ingestion.file_times import FileTimes
 from cofi_jobs.ingestion.formats import forget_lines, is_text, rating_file, unreadable
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
@@ -97,10 +98,12 @@ def stage(
     settings: Settings,
     bounds: Bounds,
     taken: Path | None = None,
+    whole: FileTimes | None = None,
 ) -> StagedFile:
     """Judge the rows of one file.
 
-    Good rows of a plain file go to `taken` at once, if that is given.
+    Good rows of a plain file go to `taken` at once, if that is given. `whole` has the times of the
+    folder of which the file is a part.
     Raises DataError if the file cannot be read as ratings.
     """
     staged = StagedFile(number)
@@ -120,8 +123,9 @@ def stage(
             good = f"SELECT count(*) FROM {staged.view} WHERE reason IS NULL"
             if connection.execute(good).fetchall() == [(0,)]:
                 return StagedFile(number, plain, unit)
-            return stage(connection, number, path, settings, bounds)
-        unit = _insert_in_its_unit(connection, staged, source, bounds, path)
+            return stage(connection, number, path, settings, bounds, whole=whole)
+        whole = whole or FileTimes(connection, settings, bounds, path, [path])
+        unit = _insert_in_its_unit(connection, staged, source, bounds, path, whole)
     except duckdb.Error as error:
         raise unreadable(path, error) from None
     return StagedFile(number, time_unit=unit)
@@ -133,11 +137,12 @@ def _insert_in_its_unit(
     source: RatingFile,
     bounds: Bounds,
     path: Path,
+    whole: FileTimes,
 ) -> str | None:
     """Judge a file's rows by the unit of its times; returns the unit, None without numbers.
 
     The unit is guessed first. All times are looked at where one does not fit, and for units whose
-    numbers may mean something else.
+    numbers may mean something else; those of all parts of a folder.
     """
     if not source.has_times:
         _insert(connection, staged, source, bounds, None, path)
@@ -150,12 +155,10 @@ def _insert_in_its_unit(
     misfits = f"SELECT 1 FROM {staged.view} WHERE starts_with(reason, 'timestamp is') LIMIT 1"
     if guess not in times.UNSURE and not connection.execute(misfits).fetchall():
         return guess
-    unit = times.find_unit(connection, source, path, bounds.latest, bounds.time_unit)
-    forget_lines(connection, path)
-    if unit != guess:
+    if whole.unit != guess:
         connection.execute(f"DELETE FROM {staged.table}")
-        _insert(connection, staged, source, bounds, unit, path)
-    return unit
+        _insert(connection, staged, source, bounds, whole.unit, path)
+    return whole.unit
 
 
 def _insert(

@@ -8,11 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 
-from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.rating_file import RatingFile
 
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)  # an older time is an error: nobody rated online then
@@ -182,38 +180,6 @@ def guess_unit(
 ) -> str | None:
     """The unit that the first rows show."""
     return choose_unit(count_kinds(connection, source, latest, SAMPLE))
-
-
-def find_unit(
-    connection: duckdb.DuckDBPyConnection,
-    source: RatingFile,
-    path: Path,
-    latest: float,
-    given: str | None,
-) -> str | None:
-    """The unit that all rows show, or the one given.
-
-    Raises DataError if most times are implausible, or if they look like days of a spreadsheet,
-    which may as well be an order.
-    """
-    kinds = count_kinds(connection, source, latest)
-    unit = given or choose_unit(kinds)
-    n_bad, n_times = count_implausible(kinds, unit), sum(kinds.values())
-    is_unsure = unit == SPREADSHEET_DAYS and not given
-    if is_unsure or 2 * n_bad > n_times:
-        times = rule(None if is_unsure else unit, latest)
-        [(example,)] = connection.execute(f"""
-            SELECT shown(timestamp)
-            FROM (SELECT timestamp, try_cast(timestamp AS DOUBLE) AS time_number
-                FROM (SELECT {source.fields["timestamp"]} AS timestamp FROM {source.cells}))
-            WHERE present(timestamp) IS NOT NULL AND ({times.time}) IS NULL LIMIT 1""").fetchall()
-        looks_like = ", which looks like a day of a spreadsheet" if is_unsure else ""
-        raise DataError(
-            f"{path}: found {n_times if is_unsure else n_bad} of {n_times} times in the column "
-            f"{source.chosen['timestamp']!r} to be implausible, such as {example}{looks_like}; "
-            f"{EXPECTED} (the setting time_unit says what numbers mean)"
-        )
-    return unit
 
 
 def _iso(cell: str) -> str:

@@ -21,7 +21,6 @@ from cofi_jobs.ingestion import (
 )
 from cofi_jobs.ingestion.batch import (
     Batch,
-    FileRecord,
     by_name,
     find_batch,
     reasons,
@@ -32,9 +31,12 @@ from cofi_jobs.ingestion.properties import Properties, bounds, scale
 from cofi_jobs.ingestion.staged_files import StagedFiles
 from cofi_jobs.ingestion.verdicts import NOT_RATED
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import sql
+from cofi_jobs.store import layout, sql
 from cofi_jobs.store.batches import show_rejected
+from cofi_jobs.store.digests import files_in
 from cofi_jobs.store.drops import drops, remove
+from cofi_jobs.store.record_shapes import TakenFile
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -82,7 +84,8 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
     """
     _check_not_compacted(store, run_key)
     erased = Tombstones(store)
-    landed = settled(drops(store.landing), settings.settle_seconds)
+    dropped = map(SourceRoots.of(store).check, drops(store.landing))
+    landed = settled([*dropped], settings.settle_seconds)
     batch = find_batch(store, run_key, [*landed, *(path.absolute() for path in ratings)])
     known = _known_properties(store, run_key, batch)
     with (
@@ -105,9 +108,9 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         properties = _corrected(settings, properties)
         ends = properties.scale
         written = _write(files, properties.id_types, ends, folders)
-        _keep_gone(batch, folders)
+        _keep_gone(store, run_key, batch, folders)
         records = by_name([*written, *batch.gone])
-        _check_rejected(store, settings, run_key, records, rejected)
+        _check_rejected(connection, store, settings, run_key, records, rejected)
     store.records.write_properties(properties.record())
     _log_batch(store, run_key, records)
     return {
@@ -136,7 +139,7 @@ def _counts(
 
 def _check_not_compacted(store: Store, run_key: str) -> None:
     compacted = store.records.compacted()["batches"]
-    if compacted and run_key <= compacted[-1]:
+    if compacted and not store.records.order().is_before(compacted[-1], run_key):
         raise StoreError(
             f"found the batches up to {compacted[-1]} compacted, "
             f"so run {run_key} can take no more ratings"
@@ -185,7 +188,7 @@ def _first_properties(
         return first_run.fix_properties(store, files, types)
     except DataError:
         records = _write(files, types, None, folders)
-        _check_rejected(store, files.settings, run_key, records, folders.rejected)
+        _check_rejected(files.connection, store, files.settings, run_key, records, folders.rejected)
         raise
 
 
@@ -206,7 +209,7 @@ def _write(
     id_types: Mapping[str, str],
     ends: Sequence[float] | None,
     folders: _Folders,
-) -> list[FileRecord]:
+) -> list[TakenFile]:
     """Write the good and the bad rows of each file."""
     records = []
     for file, rows in files.rows.items():
@@ -224,25 +227,27 @@ def _write(
     return records
 
 
-def _keep_gone(batch: Batch, folders: _Folders) -> None:
+def _keep_gone(store: Store, run_key: str, batch: Batch, folders: _Folders) -> None:
     """Keep what an earlier attempt of this run took from files that are gone."""
     for record in batch.gone:
         log.warning(
             "%s is gone; what an earlier attempt of this run took from it is kept", record["path"]
         )
-        for old, new in (
-            (folders.old_taken, folders.taken),
-            (folders.old_rejected, folders.rejected),
+        for name, old, new in (
+            (layout.ratings(run_key), folders.old_taken, folders.taken),
+            (layout.rejected(run_key), folders.old_rejected, folders.rejected),
         ):
+            store.check(files_in(store.records, run_key, name, [record["part"]]))
             if (old / record["part"]).exists():
                 (new / record["part"]).hardlink_to(old / record["part"])
 
 
 def _check_rejected(
+    connection: duckdb.DuckDBPyConnection,
     store: Store,
     settings: Settings,
     run_key: str,
-    records: Sequence[FileRecord],
+    records: Sequence[TakenFile],
     rejected: Path,
 ) -> None:
     """Raise DataError if too many of a run's rows were rejected.
@@ -254,18 +259,33 @@ def _check_rejected(
     n_read = sum(record["rows_read"] for record in records) - n_aside
     if counts.total() <= settings.max_rejected * n_read:
         return
+    example = _example(connection, rejected, counts.most_common(1)[0][0])
     if run_key not in store.batches():
         show_rejected(store, run_key, rejected)
     why = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common(5))
     worst = max(records, key=lambda record: record["rows_refused"])
     raise DataError(
         f"found {counts.total()} of {n_read} rows to be rejected, "
-        f"expected at most {settings.max_rejected:g} of them (setting max_rejected): {why}; "
-        f"most are in {worst['path']}; nothing was taken"
+        f"expected at most {settings.max_rejected:g} of them (setting max_rejected): {why}"
+        f"{example}; most are in {worst['path']}; nothing was taken"
     )
 
 
-def _log_batch(store: Store, run_key: str, records: Sequence[FileRecord]) -> None:
+def _example(connection: duckdb.DuckDBPyConnection, rejected: Path, reason: str) -> str:
+    """What the first row that was rejected for a reason has instead, as a part of a sentence."""
+    if reason.startswith(
+        "user_id"
+    ):  # an id of a user stays in rejected/, where an erasure finds it
+        return ""
+    start = f"{reason}: "
+    examples = connection.execute(f"""
+        SELECT substr(reason, {len(start) + 1}) FROM {sql.parquet([*rejected.iterdir()])}
+        WHERE starts_with(reason, {sql.quote(start)}) LIMIT 1""").fetchall()
+    expected = f" ({times.EXPECTED})" if reason.startswith("timestamp") else ""
+    return "".join(f", such as {example}{expected}" for (example,) in examples)
+
+
+def _log_batch(store: Store, run_key: str, records: Sequence[TakenFile]) -> None:
     for reason, count in reasons(records).items():
         log.warning("%d rows rejected: %s (see %s)", count, reason, store.rejected(run_key))
     if not records:

@@ -27,8 +27,9 @@ IMPORTS = [
 def test_each_extra_that_the_code_names_exists():
     named = {name for text in SOURCES.values() for name in re.findall(r"cofi\[(\w+)\]", text)}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert named | {extra for _, extra, _ in IMPORTS} == {"gcs", "postgres", "s3", "tune"}
-    assert {"gcs", "postgres", "s3", "tune"} <= set(project["optional-dependencies"])
+    extras = {"gcs", "postgres", "ray", "s3", "tune"}
+    assert named | {extra for _, extra, _ in IMPORTS} == extras
+    assert extras <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize(("module", "extra", "package"), IMPORTS)

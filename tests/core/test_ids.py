@@ -87,6 +87,7 @@ def test_python_and_duckdb_agree(database, cells: list[str]) -> None:
     assert in_duckdb(database, cells) == [clean_id(cell) for cell in cells]
 
 
+@pytest.mark.slow
 def test_they_agree_on_every_character_around_an_id(database) -> None:
     characters = [
         chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) != "Cs"

@@ -1,9 +1,7 @@
 """Rating files from object storage over HTTP, and from a folder: each taken once, none changed."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -16,12 +14,14 @@ from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import objects
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks import ingest as ingest_task
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.runner import run_task
 from tests.support import buckets
 from tests.support.buckets import Place
 from tests.support.command_line import cofi
-from tests.support.repository import ROOT
+from tests.support.kills import die_before
+from tests.support.processes import exit_code
 
 HEAD = "userId,movieId,rating\n"
 DEFAULTS = {"rating_low": 1, "rating_high": 5, "settle_seconds": 0}
@@ -47,6 +47,7 @@ def s3(bucket_servers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def given(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("COFI_SOURCE_FILES_OPTIONS", json.dumps(place.options))
+    monkeypatch.setenv("COFI_SOURCE_ROOTS", place.address)
     return place
 
 
@@ -104,6 +105,20 @@ def test_a_pattern_takes_files_of_many_folders_that_share_a_name(store: Store, p
     outcome = ingest(store, f"{place.address}/day=*/part-*.csv", "n1")
     assert taken(store, "n1") == [(1, 10, 3.0), (2, 10, 3.0)]
     assert len(outcome["objects"]) == 2
+
+
+def test_folders_that_are_not_read_are_named(
+    store: Store, place: Place, caplog: pytest.LogCaptureFixture
+):
+    address = place.address.rstrip("/")
+    place.put("a.csv", HEAD + "1,10,3\n")
+    place.put("date=2024-06-01/part-0.csv", HEAD + "2,10,3\n")
+    ingest(store, address, "n1")
+    assert f"{address} has folders, whose files are not read: date=2024-06-01; " in caplog.text
+    caplog.clear()
+    ingest(store, f"{address}/**", "n2")
+    assert taken(store, "n2") == [(2, 10, 3.0)]
+    assert "has folders" not in caplog.text
 
 
 def test_parts_in_folders_are_read_but_what_spark_has_not_finished_is_not(
@@ -207,8 +222,12 @@ def test_an_empty_folder_of_a_bucket_is_a_night_without_files(store: Store, plac
 
 
 @pytest.mark.parametrize("pattern", ["", "/*.csv"])
-def test_a_bucket_or_folder_that_is_missing_is_an_error(store: Store, place: Place, pattern: str):
-    address = place.address.replace("bucket-", "nobody-").replace("/drop", "/missing") + pattern
+def test_a_bucket_or_folder_that_is_missing_is_an_error(
+    store: Store, place: Place, pattern: str, monkeypatch: pytest.MonkeyPatch
+):
+    missing = place.address.replace("bucket-", "nobody-").replace("/drop", "/missing")
+    monkeypatch.setenv("COFI_SOURCE_ROOTS", missing)
+    address = missing + pattern
     with pytest.raises(
         DataError, match=f"found no such bucket or folder: {address}".replace("*", r"\*")
     ):
@@ -287,25 +306,16 @@ def test_erased_users_stay_away_though_the_bucket_has_their_rows(store: Store, s
     assert look(store, load_settings(), ["987654321"]).remaining == []
 
 
-KILLED = """
-import os, signal, sys
-import cofi_jobs.tasks.ingest
-cofi_jobs.tasks.ingest.take = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
-from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.tasks.runner import run_task
-from cofi_jobs.store.store import Store
-run_task("ingest", Store(sys.argv[1]), load_settings([f"source_files={sys.argv[2]}"]), "n1")
-"""
+def ingest_and_die(root: str, address: str) -> None:
+    """Ingest, killed once all files are there."""
+    die_before(1, [(ingest_task, "take")])
+    run_task("ingest", Store(root), load_settings([f"source_files={address}"]), "n1")
 
 
 @pytest.mark.slow
 def test_killed_it_leaves_nothing_that_counts_and_takes_all_again(store: Store, s3: Place):
     s3.put("a.csv", HEAD + "1,10,4\n1,11,2\n")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(store.root), s3.address], env=environment
-    )
-    assert ended.returncode == -signal.SIGKILL
+    assert exit_code(ingest_and_die, str(store.root), s3.address) == -signal.SIGKILL
     assert list(store.root.glob(".tmp-source-files/*/a.csv"))
     ingest(store, s3.address, "n1")
     assert taken(store, "n1") == [(1, 10, 4.0), (1, 11, 2.0)]

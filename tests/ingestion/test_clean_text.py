@@ -188,6 +188,7 @@ def rows_of(path: Path, folder: Path) -> list[Any]:
         return connection.execute(f"SELECT {columns} FROM {staged.view}").fetchall()
 
 
+@pytest.mark.slow
 @given(st.lists(LINES, max_size=8), st.sampled_from(["utf-8", "utf-16"]))
 @example(['"a\nb",2,3', "a", "1,2,3,", '5" disc,2,3'], "utf-16")
 @settings(max_examples=40, deadline=None)

@@ -126,6 +126,7 @@ def test_a_parquet_file_without_usable_columns_is_an_error_that_names_those_foun
     assert "'name', 'price'" in refusal(tmp_path / "a.parquet")
 
 
+@pytest.mark.slow
 def test_columns_that_are_not_wanted_may_be_unnamed_or_repeated(store: Store) -> None:
     frame = pd.DataFrame({"userId": [7], "movieId": [42], "rating": [3.0]})
     frame.to_csv(store.landing / "with-index.csv")  # pandas' default: an unnamed first column

@@ -97,8 +97,24 @@ def test_a_folder_dropped_again_is_skipped_and_a_new_part_is_read(store: Store) 
     assert taken(store, "night-3") == [(4, 20, 2.0, 1000000003)]
 
 
+def test_equal_parts_of_a_folder_all_count_and_its_copy_does_not(store: Store) -> None:
+    """Events add up: two parts with the same like are two likes."""
+    parts = {"0.csv": "user,item\na,x\nb,y\n", "1.csv": "user,item\na,x\nb,y\n"}
+    folder = fill(store.landing / "r.csv", parts)
+    outcome = ingest(store)
+    assert counts(outcome) == (4, 4, 0)
+    shutil.copytree(folder, store.landing / "again.csv")
+    assert counts(ingest(store, "night-2")) == (0, 0, 0)
+    (folder / "0.csv").unlink()
+    shutil.rmtree(store.landing / "again.csv")
+    rerun = ingest(store)
+    assert counts(rerun) == (4, 4, 0), "what was taken from the part that is gone is kept"
+    assert len(taken(store)) == 4
+    assert len({file["part"] for file in rerun["files"]}) == 2
+
+
 def test_rejected_rows_name_their_part(store: Store) -> None:
-    fill(store.landing / "r.csv", {"0.csv": GOOD, "1.csv": HEADER + "1,10,4,1\n1,10,bad,1\n"})
+    fill(store.landing / "r.csv", {"0.csv": GOOD, "1.csv": HEADER + "1,10,4,\n1,10,bad,\n"})
     ingest(store)
     [part] = store.rejected("night-1").iterdir()
     [row] = pd.read_parquet(part).to_dict("records")
@@ -200,7 +216,31 @@ def test_what_is_no_file_is_not_opened(store: Store, caplog: pytest.LogCaptureFi
     assert f"{store.landing}/pipe.csv is no file" in caplog.text
 
 
-def test_a_linked_folder_is_read(store: Store, tmp_path: Path) -> None:
+def test_a_linked_folder_is_read(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = fill(tmp_path / "elsewhere", SPARK)
+    monkeypatch.setenv("COFI_SOURCE_ROOTS", str(folder))
     (store.landing / "ratings.csv").symlink_to(folder)
     assert counts(ingest(store)) == (3, 3, 0)
+
+
+MILLISECONDS = "1,20,3,1000000000000\n2,20,3,1000000001000\n3,20,3,1000000002000\n"
+
+
+def test_the_unit_of_times_is_that_of_all_parts(store: Store) -> None:
+    """By itself the first part has an order, and the second nothing but implausible times."""
+    parts = {"0.csv": "1,10,4,3\n", "1.csv": "2,10,4,400000000000\n", "2.csv": MILLISECONDS}
+    fill(store.landing / "r.csv", {name: HEADER + rows for name, rows in parts.items()})
+    outcome = ingest(store, "night-1", "max_rejected=0.5")
+    assert counts(outcome) == (5, 4, 1)
+    assert outcome["reasons"] == {"timestamp is before 1980": 1}
+    assert (2, 10, 4.0, 400000000) in taken(store)
+
+
+def test_a_folder_with_mostly_implausible_times_is_named(store: Store) -> None:
+    parts = {"0.csv": "1,10,4,1000000000\n", "1.csv": "2,10,4,-1\n2,30,4,-1\n"}
+    folder = fill(store.landing / "r.csv", {n: HEADER + rows for n, rows in parts.items()})
+    message = failure(store)
+    assert f"{folder}: found 2 of 3 times in the column 'timestamp' to be implausible" in message
+    assert "such as -1;" in message

@@ -120,6 +120,7 @@ def present(cell: str, setting: str) -> tuple[str | None, str]:
 SETTINGS = st.sampled_from([DEFAULT, "?, 7", "-1"])
 
 
+@pytest.mark.slow
 @given(st.text(max_size=6), SETTINGS)
 @settings(max_examples=60, deadline=None)
 def test_no_other_cell_is_missing(cell: str, setting: str) -> None:
@@ -127,6 +128,7 @@ def test_no_other_cell_is_missing(cell: str, setting: str) -> None:
     assert value == cell or (value is None and word in missing_words(setting))
 
 
+@pytest.mark.slow
 @given(SETTINGS, st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_word_is_missing_as_it_is_usually_written(setting: str, data: st.DataObject) -> None:

@@ -168,6 +168,7 @@ def test_a_file_with_a_good_line_of_another_kind_is_not_plain(line: str, tmp_pat
     assert len(found[1]) + len(found[2]) == len(PLAIN) + 1
 
 
+@pytest.mark.slow
 def test_rows_of_a_large_plain_file_are_kept_in_order(tmp_path: Path) -> None:
     n = 1_000_000
     rng = np.random.default_rng(0)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from typing import Any
 
@@ -11,22 +9,26 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core import postgres
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.records import Records
 from cofi_jobs.store.sql import quote
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks import ingest as ingest_task
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.runner import run_task
 from tests.support.command_line import cofi
 from tests.support.data import random_ratings, write_ratings
+from tests.support.kills import die_before
 from tests.support.live import wait_for
 from tests.support.nights import run_night
 from tests.support.postgres import execute
-from tests.support.repository import ROOT
+from tests.support.processes import exit_code
 
 QUERY = (
     "SELECT user_id, item_id, stars AS rating, rated_at AS timestamp, updated_at "
@@ -245,38 +247,21 @@ def test_an_erased_user_stays_away_though_the_database_has_the_rows(store: Store
     assert look(store, settings(), ["987654321"]).remaining == []
 
 
-KILLED = """
-import os, signal, sys
-from cofi_jobs.ingestion import query_rows
-where = sys.argv[1]
-def killed(*arguments, **named): os.kill(os.getpid(), signal.SIGKILL)
-if where == "reading":
-    class Writer(query_rows.pq.ParquetWriter):
-        write_batch = killed
-    query_rows.pq.ParquetWriter = Writer
-elif where == "read":
-    import cofi_jobs.tasks.ingest
-    cofi_jobs.tasks.ingest.take = killed
-else:
-    from cofi_jobs.store.records import Records
-    Records.write_outcome = killed
-from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.tasks.runner import run_task
-import cofi_jobs.store.store
-run_task("ingest", cofi_jobs.store.store.Store(sys.argv[2]), load_settings(), "n2")
-"""
+def ingest_and_die(where: str, root: str) -> None:
+    """Ingest, killed while rows are read, once they are read, or once they are written."""
+    change = {
+        "reading": (pq.ParquetWriter, "write_batch"),
+        "read": (ingest_task, "take"),
+        "written": (Records, "write_outcome"),
+    }[where]
+    die_before(1, [change])
+    run_task("ingest", Store(root), load_settings(), "n2")
 
 
-def ingest_and_die(store: Store, where: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, where, str(store.root)],
-        env={
-            **os.environ,
-            "COFI_SOURCE_QUERY": QUERY,
-            "PYTHONPATH": str(ROOT),
-        },
-    )
-    assert ended.returncode == -signal.SIGKILL
+def kill_ingest(store: Store, where: str) -> None:
+    environment = {**os.environ, "COFI_SOURCE_QUERY": QUERY}
+    code = exit_code(ingest_and_die, where, str(store.root), environment=environment)
+    assert code == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -285,7 +270,7 @@ def test_killed_it_reads_the_same_again(store: Store, source: str, where: str):
     add(source, (1, 10, 4), (1, 11, 2))
     ingest(store, "n1")
     add(source, (1, 10, 1), (2, 10, 3))
-    ingest_and_die(store, where)
+    kill_ingest(store, where)
     assert store.outcome("n2", "ingest") is None
     ingest(store, "n2", settings(source_overlap=0))
     assert taken(store, "n2") == [(1, 10, 1.0), (2, 10, 3.0)]
@@ -297,7 +282,7 @@ def test_what_a_killed_ingest_has_read_goes_with_the_user_that_is_erased(store: 
     add(source, (1, 10, 4), (1, 11, 2))
     ingest(store, "n1")
     add(source, (987654321, 10, 1))
-    ingest_and_die(store, "read")
+    kill_ingest(store, "read")
     [hit] = look(store, settings(), ["987654321"]).remaining
     assert hit.startswith(".tmp-source/query-")
     assert erase(store, settings(), ["987654321"]).remaining == []

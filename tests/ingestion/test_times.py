@@ -130,6 +130,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(WAYS)),
     st.lists(st.integers(315_532_800, int(LATEST)), min_size=1, max_size=20),

@@ -159,6 +159,7 @@ def test_a_bad_line_of_json_is_refused_with_its_reason_and_text(
     assert refused(store) == [(reason, bad)]
 
 
+@pytest.mark.slow
 def test_a_bad_row_of_parquet_is_refused_with_its_reason_and_text(store: Store) -> None:
     first_night(store)
     ids = pa.array([4, None, 5])
@@ -197,6 +198,7 @@ def test_the_reasons_of_a_night_are_counted_over_all_files(store: Store) -> None
     assert [counts(file) for file in outcome["files"]] == [(6, 3, 3), (3, 2, 1)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([*BAD_ROWS, "4,10,3,1000000004", "5,20,4.5,2001-01-01"]), max_size=12)
 )

@@ -8,6 +8,7 @@ import pytest
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store import layout
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import settle
@@ -73,11 +74,14 @@ def counts(outcome: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def snapshot(store: Store) -> dict[str, bytes]:
-    """Everything in the store that readers or later runs look at."""
+    """Everything in the store that readers or later runs look at.
+
+    Without the order of runs: a run that fails has its place, too.
+    """
     kept = (
         path
         for path in store.root.rglob("*")
-        if path.is_file() and not path.name.startswith(".lock")
+        if path.is_file() and not path.name.startswith((".lock", layout.ORDER))
     )
     return {str(path): path.read_bytes() for path in kept if not path.name.endswith(".failed.json")}
 

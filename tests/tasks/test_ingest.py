@@ -78,6 +78,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it_and_takes_nothing(
     name: str, store: Store
@@ -153,13 +154,32 @@ def test_an_empty_file_on_a_later_night_adds_nothing(
     assert taken(store) == [(4, 10, 3.0, 1)]
 
 
+@pytest.mark.parametrize("time", ["12/31/2024", "31.12.2024 10:15", "31 Dec 2024"])
+def test_dates_of_other_forms_are_named_with_what_is_expected(time: str, store: Store) -> None:
+    first_night(store)
+    drop(store, "a.csv", HEADER + f"4,10,3,{time}\n5,10,4,{time}\n")
+    with pytest.raises(DataError) as stopped:
+        ingest(store, "night-1", "max_rejected=0.1")
+    message = f"timestamp is unreadable (2), such as {time} (expected times from 1980"
+    assert message in str(stopped.value)
+
+
+def test_a_refused_user_id_is_in_no_message(store: Store) -> None:
+    first_night(store)
+    drop(store, "a.csv", HEADER + "bob,10,3,1\n")
+    with pytest.raises(DataError, match="user_id is not an integer like the others") as stopped:
+        ingest(store, "night-1", "max_rejected=0.1")
+    assert "bob" not in str(stopped.value)
+
+
+@pytest.mark.slow
 def test_too_many_refused_rows_stop_the_run(store: Store) -> None:
     first_night(store)
     drop(store, "a.csv", HEADER + "4,10,3,1\n5,10,x,1\n6,10,y,1\n7,10,,1\n")
     with pytest.raises(DataError) as stopped:
         ingest(store, "night-1", "max_rejected=0.7")
     assert "found 3 of 4 rows to be rejected, expected at most 0.7 of them" in str(stopped.value)
-    assert "rating is not a number (2), rating is missing (1)" in str(stopped.value)
+    assert "rating is not a number (2), rating is missing (1), such as x" in str(stopped.value)
     assert "a.csv" in str(stopped.value)
     shown = pd.read_parquet(store.rejected("night-1"))["raw"].tolist()
     assert shown == ["5,10,x,1", "6,10,y,1", "7,10,,1"]

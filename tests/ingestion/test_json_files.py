@@ -170,6 +170,7 @@ def test_an_empty_array_has_no_ratings(store: Store) -> None:
 KEYS = st.sampled_from(["a/b", "a~b", "a~1b", "*", "$", '"', "\\", "a.b", "'", "Ü ser", "[0]"])
 
 
+@pytest.mark.slow
 @given(KEYS, st.lists(st.one_of(st.integers(), st.text(min_size=1, max_size=9)), max_size=3))
 @settings(max_examples=20, deadline=None)
 def test_a_key_of_any_name_gives_its_values_as_text(
