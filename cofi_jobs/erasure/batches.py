@@ -12,13 +12,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cofi_jobs.erasure.matching import ids_among, rejected_rows
 from cofi_jobs.erasure.run_tables import copy_without
 from cofi_jobs.ingestion.staging import ERASED
-from cofi_jobs.store import sql
-from cofi_jobs.store.batches import compacted_part, rating_parts
+from cofi_jobs.store import files, layout, parquet, sql
+from cofi_jobs.store.batches import checked_parts, compacted_part
+from cofi_jobs.store.digests import digest_of, files_in
+from cofi_jobs.store.records import Outcome
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 class Ratings:
     """The users' ratings in a file."""
 
+    users: frozenset[str]
     rows: int
     newest: int | None  # µs since 1970; None if no rating has a time
 
@@ -36,16 +38,19 @@ def ratings_of(
     connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
 ) -> dict[Path, Ratings]:
     """The files of batches that hold ratings of the users."""
-    parts = [*rating_parts(store)]
+    parts = [*checked_parts(store)]
     if not parts:
         return {}
     rows = connection.execute(
-        f"""SELECT filename, count(*), max(epoch_us(timestamp))
+        f"""SELECT filename, list(DISTINCT user_id::VARCHAR), count(*), max(epoch_us(timestamp))
         FROM {sql.parquet(parts, filename="true")}
         WHERE user_id::VARCHAR IN (SELECT unnest($users)) GROUP BY filename""",
         {"users": list(users)},
     ).fetchall()
-    return {Path(name): Ratings(count, newest) for name, count, newest in rows}
+    return {
+        Path(name): Ratings(frozenset(theirs), count, newest)
+        for name, theirs, count, newest in rows
+    }
 
 
 def clean_compacted(store: Store, users: Sequence[str], ratings: Mapping[Path, Ratings]) -> None:
@@ -57,13 +62,15 @@ def clean_compacted(store: Store, users: Sequence[str], ratings: Mapping[Path, R
     if old not in ratings:
         return
     new = old.with_name(_next_name(old.name))
-    copy_without(store, pq.ParquetFile(old), new, ids_among(users))
+    with store.replace_file(new) as target:
+        copy_without(parquet.open_file(old), target, ids_among(users))
     n_erased = ratings[old].rows
     compacted["part"] = new.name
+    compacted.update(digest_of(new))
     compacted["rows"] -= n_erased
     compacted["rows_erased"] = compacted.get("rows_erased", 0) + n_erased
     store.records.write_compacted(compacted)
-    old.unlink()
+    files.remove(old)
     log.info("removed the users from the compacted batches")
 
 
@@ -75,7 +82,8 @@ def clean_batch(
     replaced = []
     for file in outcome["files"]:
         accepted, rejected = store.ratings(key) / file["part"], store.rejected(key) / file["part"]
-        rows = pq.read_table(rejected) if rejected.exists() else None
+        store.check(files_in(store.records, key, layout.rejected(key), [file["part"]]))
+        rows = parquet.read_table(rejected) if rejected.exists() else None
         mask = None if rows is None else rejected_rows(rows, users)
         if accepted not in ratings and (mask is None or not pc.any(mask).as_py()):
             continue
@@ -84,19 +92,29 @@ def clean_batch(
         if accepted in ratings:
             file["rows_erased"] += ratings[accepted].rows
         if accepted.exists():  # else the batch is compacted
-            source = pq.ParquetFile(accepted)
-            copy_without(store, source, accepted.with_name(new), ids_among(users))
+            with store.replace_file(accepted.with_name(new)) as target:
+                copy_without(parquet.open_file(accepted), target, ids_among(users))
         if rows is not None:
             with store.replace_file(rejected.with_name(new)) as target:
-                pq.write_table(_without_content(rows, mask), target, compression="zstd")
+                parquet.write_table(_without_content(rows, mask), target)
         replaced.append(file["part"])
         file["part"] = new
+        _record_again(store, outcome, [accepted, rejected], new)
     if replaced:
         store.records.write_outcome(key, "ingest", outcome)
         log.info("removed the users from batch %s", key)
         for name in replaced:
             for folder in (store.ratings(key), store.rejected(key)):
-                (folder / name).unlink(missing_ok=True)
+                files.remove(folder / name)
+
+
+def _record_again(store: Store, outcome: Outcome, old: Sequence[Path], name: str) -> None:
+    """Let an outcome have the digests of the files of this name, where it had those of the old."""
+    for path in old:
+        new = path.with_name(name)
+        is_recorded = outcome.get("digests", {}).pop(str(path.relative_to(store.root)), None)
+        if is_recorded and new.exists():  # ratings that are compacted have no file here
+            outcome["digests"][str(new.relative_to(store.root))] = digest_of(new)
 
 
 def _next_name(part: str) -> str:

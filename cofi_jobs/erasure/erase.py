@@ -6,20 +6,22 @@ come first: whatever happens then, the users do not come back. Messages and reco
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 
 from cofi_jobs.core.errors import SettingsError, StoreError
 from cofi_jobs.core.ids import clean_id
-from cofi_jobs.erasure.batches import clean_batch, clean_compacted, ratings_of
+from cofi_jobs.erasure.batches import Ratings, clean_batch, clean_compacted, ratings_of
 from cofi_jobs.erasure.landing import clean_landing
 from cofi_jobs.erasure.matching import ids_among
 from cofi_jobs.erasure.run_tables import clean_published, clean_run
 from cofi_jobs.erasure.scan import Traces, scan
 from cofi_jobs.erasure.texts import clean_messages, remove_report
-from cofi_jobs.erasure.tombstones import bury
+from cofi_jobs.erasure.tombstones import Tombstones, bury, prepare
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import recover
@@ -39,29 +41,50 @@ def erase(
     without a user, StoreError if there is no store.
     """
     users = _checked(store, user_ids)
+    prepare(store, locks[0])
     with ExitStack() as stack:
         for name in locks:
-            store = stack.enter_context(store.lock(name))
+            store = stack.enter_context(store.lock(name, by="erase"))
         recover(store)
         with sql.connect(settings, store.root) as connection:
-            _clean(connection, store, settings, users)
+            ratings = ratings_of(connection, store, users)
+            unknown = _unknown(store, users, ratings)
+            _clean(connection, store, settings, users, ratings)
             if now:
                 clean_published(store)
-            return scan(connection, store, settings, users)
+            return replace(scan(connection, store, settings, users), unknown=unknown)
 
 
 def look(store: Store, settings: Settings, user_ids: Sequence[str]) -> Traces:
     """What a scan finds of users, without changing anything."""
     users = _checked(store, user_ids)
-    with store.lock("look") as store, sql.connect(settings, store.root) as connection:
-        return scan(connection, store, settings, users)
+    with (
+        store.lock("look", by="erase --check") as store,
+        sql.connect(settings, store.root) as connection,
+    ):
+        unknown = _unknown(store, users, ratings_of(connection, store, users))
+        return replace(scan(connection, store, settings, users), unknown=unknown)
+
+
+def _unknown(store: Store, users: Sequence[str], ratings: Mapping[Path, Ratings]) -> list[int]:
+    """Which of the users, counted from 1, have neither a rating here nor a tombstone."""
+    tombstones = Tombstones(store)
+    known = frozenset[str]().union(*(part.users for part in ratings.values()))
+    return [
+        number
+        for number, user in enumerate(users, 1)
+        if user not in known and tombstones.find(user) is None
+    ]
 
 
 def _clean(
-    connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings, users: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    settings: Settings,
+    users: Sequence[str],
+    ratings: Mapping[Path, Ratings],
 ) -> None:
     """Remove the users from everything but the published tables."""
-    ratings = ratings_of(connection, store, users)
     bury(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
     clean_landing(connection, store, settings, users)
     clean_compacted(store, users, ratings)
@@ -78,7 +101,7 @@ def _clean(
 
 
 def _checked(store: Store, user_ids: Sequence[str]) -> list[str]:
-    users = sorted({clean_id(user_id) for user_id in user_ids} - {""})
+    users = list(dict.fromkeys(user for user_id in user_ids if (user := clean_id(user_id))))
     if not users:
         raise SettingsError("found no user id, expected at least one")
     if not (store.exists() and store.landing.is_dir()):

@@ -18,6 +18,7 @@ from cofi_jobs.settings.schema import section
 from cofi_jobs.store.batches import taken_digests
 from cofi_jobs.store.drops import drop_files, remove
 from cofi_jobs.store.files import sha256
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def clean_landing(
     """Remove taken files that hold the users. The other rows of the files are in the batches."""
     taken, ways = taken_digests(store), ways_to_read(store, settings)
     removed: dict[str, list[Path]] = {}
-    for path in drop_files(store.landing):
+    for path in drop_files(store.landing, SourceRoots.of(store).has):
         if rows_of_users(connection, path, ways, users):
             digest = sha256(path)
             if digest in taken:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cofi_jobs.erasure.tombstones import BREAKS, hash_of
-from cofi_jobs.store.schemas import users_in
+from cofi_jobs.store.id_folders import users_in
 
 Matches = Callable[[pa.Array], np.ndarray]  # ids of users -> mask of those that are to go
 

@@ -1,34 +1,44 @@
 """Erased users in the tables of runs."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cofi_jobs.erasure.matching import Matches, column_of_users, hashes_among, path_is_of
 from cofi_jobs.erasure.tombstones import Tombstones
+from cofi_jobs.store import files, layout, parquet
+from cofi_jobs.store.files import finish_replacement, parquet_files
 from cofi_jobs.store.layout import RUNS
-from cofi_jobs.store.manifest_files import describe
-from cofi_jobs.store.schemas import PUBLISHED
+from cofi_jobs.store.replacement import (
+    checked_digest,
+    record_both,
+    replace_recorded,
+    settle,
+    settled,
+)
 from cofi_jobs.store.store import Store
 
 
 def clean_published(store: Store) -> list[str]:
-    """Remove erased users from published runs that still show them; returns these runs' keys."""
+    """Remove erased users from published runs that still show them; returns these runs' keys.
+
+    Only within the lock "publish". A run that has lost its manifest since is cleaned as well.
+    """
+    files.remove(_away(store))
     tombstones = Tombstones(store)
     runs = sorted({key for user in tombstones.users.values() for key in user["pending"]})
     if runs:
         store.fetch(RUNS)
     for key in runs:
         users = {digest for digest, user in tombstones.users.items() if key in user["pending"]}
-        manifest = store.manifest(key)
+        manifest, gone = store.manifest(key), hashes_among(users, tombstones.key)
         if manifest is not None:
-            gone = hashes_among(users, tombstones.key)
             _clean_published_run(store, key, manifest, gone, len(users))
+        elif key in store.run_keys():
+            clean_run(store, key, gone, with_published=True)
         for digest in users:
             tombstones.users[digest]["pending"].remove(key)
         store.records.write_tombstones(list(tombstones.users.values()))
@@ -39,7 +49,7 @@ def _clean_published_run(
     store: Store, key: str, manifest: dict[str, Any], gone: Matches, n_users: int
 ) -> None:
     """Remove users from a published run and bring its manifest up to date."""
-    folder, listed = store.table(key, ""), manifest["files"]
+    listed = manifest["files"]
     note = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "users": n_users}
     notes = [*manifest.get("erasures", []), note]
     remaining = [file for file in listed if not path_is_of(file["path"], gone)]
@@ -47,13 +57,10 @@ def _clean_published_run(
         manifest = {**manifest, "files": remaining, "erasures": notes}
         store.records.write_manifest(key, manifest)
     clean_run(store, key, gone, with_published=True)
-    files = [
-        describe(folder / file["path"], folder)
-        for file in remaining
-        if (folder / file["path"]).exists()
-    ]
-    if [file["sha256"] for file in files] != [file["sha256"] for file in remaining]:
-        store.records.write_manifest(key, {**manifest, "files": files, "erasures": notes})
+    now = store.records.manifest(key) or manifest
+    listed = [settled(file) for file in now["files"]]
+    if listed != now["files"]:  # some were replaced
+        store.records.write_manifest(key, {**now, "files": listed, "erasures": notes})
 
 
 def clean_run(store: Store, run_key: str, gone: Matches, with_published: bool) -> int:
@@ -62,79 +69,108 @@ def clean_run(store: Store, run_key: str, gone: Matches, with_published: bool) -
     The tables that readers see are cleaned only `with_published`. Each file, and `normalized` as a
     whole, is replaced in one step, so an interrupted cleaning can be run again.
     """
-    removed = _clean_normalized(store, store.table(run_key, "normalized"), gone)
+    _forget_files_of(store, run_key, gone)
+    removed = _clean_normalized(store, run_key, gone)
     for folder in sorted(store.table(run_key, "").iterdir()):
-        is_visible = folder.name in PUBLISHED
+        is_visible = folder.name in layout.PUBLISHED
         if (
             folder.name == "normalized"
             or not folder.is_dir()
             or (is_visible and not with_published)
         ):
             continue
-        for path in sorted(folder.rglob("*.parquet")):
+        for path in parquet_files(folder):
             removed += _clean_file(store, path, gone)
         for path in sorted(folder.glob("user_id=*")):
             if path_is_of(path.name, gone):
-                removed += sum(pq.read_metadata(file).num_rows for file in path.glob("*.parquet"))
+                removed += sum(
+                    parquet.read_metadata(file).num_rows for file in path.glob("*.parquet")
+                )
                 _remove_at_once(store, path)
+    settle(store, run_key)
     return removed
 
 
+def _forget_files_of(store: Store, run_key: str, gone: Matches) -> None:
+    """Files of one user each: the outcomes forget them before they go."""
+    for task, outcome in store.records.outcomes(run_key).items():
+        digests = outcome.get("digests", {})
+        remaining = {name: file for name, file in digests.items() if not path_is_of(name, gone)}
+        if remaining != digests:
+            store.records.write_outcome(run_key, task, {**outcome, "digests": remaining})
+
+
 def _remove_at_once(store: Store, folder: Path) -> None:
-    away = store.temporary(folder.parent.name)
-    shutil.rmtree(away, ignore_errors=True)
+    away = _away(store)
+    files.remove(away)
     folder.rename(away)
-    shutil.rmtree(away)
+    files.sync(folder.parent)
+    files.remove(away)
+
+
+def _away(store: Store) -> Path:
+    """Where a user's folder goes; if the process is killed then, the next cleaning removes it."""
+    return store.temporary("erased")
 
 
 def _clean_file(store: Store, path: Path, gone: Matches) -> int:
     """Remove users from a file with a column user_id; schema, metadata and row groups stay."""
-    file = pq.ParquetFile(path)
+    file = parquet.open_file(path)
     if "user_id" not in file.schema_arrow.names:
         return 0
     ids = (
         column_of_users(file.read_row_group(group, ["user_id"]))
         for group in range(file.num_row_groups)
     )
-    return copy_without(store, file, path, gone) if any(gone(group).any() for group in ids) else 0
+    if not any(gone(group).any() for group in ids):
+        return 0
+    with replace_recorded(store, path) as new:
+        return copy_without(file, new, gone)
 
 
-def copy_without(store: Store, file: pq.ParquetFile, target: Path, gone: Matches) -> int:
+def copy_without(file: parquet.ParquetFile, target: Path, gone: Matches) -> int:
     """Write a file again without users' rows, a row group at a time; returns the rows removed."""
     removed = 0
-    with store.replace_file(target) as new:
-        with pq.ParquetWriter(new, file.schema_arrow, compression="zstd") as writer:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                mask = gone(column_of_users(table))
-                removed += int(mask.sum())
-                remaining = table.filter(pa.array(~mask))
-                if len(remaining):
-                    writer.write_table(remaining, row_group_size=len(remaining))
+    with parquet.writer(target, file.schema_arrow) as writer:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            mask = gone(column_of_users(table))
+            removed += int(mask.sum())
+            remaining = table.filter(pa.array(~mask))
+            if len(remaining):
+                writer.write_table(remaining, row_group_size=len(remaining))
     return removed
 
 
-def _clean_normalized(store: Store, folder: Path, gone: Matches) -> int:
+def _clean_normalized(store: Store, run_key: str, gone: Matches) -> int:
     """Remove users from `normalized`; the users behind them move up, as in all of the run."""
+    folder = store.table(run_key, "") / "normalized"
+    finish_replacement(folder)  # what a killed cleaning left there shows the users
     if not (folder / "users.parquet").exists():
         return 0
-    users = pq.read_table(folder / "users.parquet")
+    store.checked_table(run_key, "normalized", "users.parquet")
+    users = parquet.read_table(folder / "users.parquet")
     mask = gone(column_of_users(users))
     if not mask.any():
         return 0
     new_index = np.where(mask, -1, np.cumsum(~mask) - 1).astype(np.int32)
+    replaced = [folder / "users.parquet", folder / "ratings.parquet"]
+    digests = [checked_digest(store, path) for path in replaced]
     with store.replace_folder(folder) as target:
         (target / "items.parquet").hardlink_to(folder / "items.parquet")
         remaining = users.filter(pa.array(~mask))
         remaining = _with_index(remaining, np.arange(len(remaining), dtype=np.int32))
-        pq.write_table(remaining, target / "users.parquet", compression="zstd")
-        return _renumber(folder / "ratings.parquet", target / "ratings.parquet", new_index)
+        parquet.write_table(remaining, target / "users.parquet")
+        removed = _renumber(folder / "ratings.parquet", target / "ratings.parquet", new_index)
+        for path, digest in zip(replaced, digests, strict=True):
+            record_both(store, path, target / path.name, digest)
+    return removed
 
 
 def _renumber(ratings: Path, target: Path, new_index: np.ndarray) -> int:
     """Copy ratings with the users' new numbers, without users numbered -1; returns rows removed."""
-    file, removed = pq.ParquetFile(ratings), 0
-    with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
+    file, removed = parquet.open_file(ratings), 0
+    with parquet.writer(target, file.schema_arrow) as writer:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             new = new_index[table["user_index"].to_numpy()]

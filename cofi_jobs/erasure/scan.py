@@ -1,6 +1,5 @@
 """Search every file of a store for users' ids: whole, as number and as text."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +9,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from cofi_jobs.erasure.landing import rows_of_users, ways_to_read
 from cofi_jobs.erasure.matching import as_word, rejected_rows
 from cofi_jobs.erasure.texts import MESSAGES, names_users
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import layout
+from cofi_jobs.store import layout, parquet
+from cofi_jobs.store.id_folders import users_in, without_users
 from cofi_jobs.store.paths import shown
-from cofi_jobs.store.schemas import PUBLISHED, users_in
+from cofi_jobs.store.run_keys import is_run_key
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
 # Columns that hold no user, some only in tables of older versions: a user 17 is not found in an
@@ -26,7 +26,7 @@ from cofi_jobs.store.store import Store
 NO_USERS = {
     *("item_id", "similar_item_id", "because_item_id", "title", "groups", "user_index"),
     *("item_index", "row", "rank", "n_ratings", "n_known", "n_held_out", "n_wanted"),
-    *("epoch", "step", "fit", "head", "batch", "file"),
+    *("epoch", "step", "fit", "head", "batch", "file", "trust", "n_trusted"),
 }
 OF_ITEMS = ("similar_items", "popular_items", "model/item")  # files whose ids are items'
 
@@ -36,9 +36,11 @@ class Traces:
     """Where a scan looked, and what it found; paths are below the store's root."""
 
     files: int = 0
-    skipped: list[str] = field(default_factory=list)  # files that are no text
+    skipped: list[str] = field(default_factory=list)  # files that are no text, links out of here
     waiting: list[str] = field(default_factory=list)  # gone with the next publication
     remaining: list[str] = field(default_factory=list)
+    # Which of the users, counted from 1, have no rating here and no tombstone from before.
+    unknown: list[int] = field(default_factory=list)
     delivered: bool = False  # whether there are tables in a database, which a scan does not see
 
 
@@ -71,16 +73,20 @@ def scan(
     """
     pending = frozenset(key for user in store.records.tombstones() for key in user["pending"])
     search = Search(store, connection, ways_to_read(store, settings), users, pending)
+    roots = SourceRoots.of(store)
     traces = Traces(delivered=any(store.outcome(key, "deliver") for key in store.batches()))
     for name in store.files():
         place = PLACES.get(name.parts[0], ANYWHERE)
         if place is None:
             continue
+        if not roots.has(store.path(name)):
+            traces.skipped.append(shown(name))
+            continue
         traces.files += 1
         try:
             if place.holds(search, name):
                 names = traces.waiting if place.waits(search, name) else traces.remaining
-                names.append(re.sub("user_id=[^/]*", "user_id=***", shown(name)))
+                names.append(without_users(shown(name)))
         except UnicodeDecodeError:
             traces.skipped.append(shown(name))
     return traces
@@ -95,7 +101,7 @@ def _in_file(search: Search, name: PurePath) -> bool:
 
 def _in_parquet(path: Path, users: Sequence[str]) -> bool:
     """Whether a column that may hold users has one of them."""
-    dataset = ds.dataset(path, format="parquet")
+    dataset = ds.dataset(path, format=parquet.file_format())
     numbers = [int(user) for user in users if re.fullmatch(r"-?[0-9]{1,18}", user)]
     tests = []
     for column in dataset.schema:
@@ -114,7 +120,7 @@ def _in_parquet(path: Path, users: Sequence[str]) -> bool:
 def _in_rejected(search: Search, name: PurePath) -> bool:
     if name.suffix != ".parquet":
         return _in_file(search, name)
-    rows = pq.read_table(search.store.path(name))
+    rows = parquet.read_table(search.store.path(name))
     return bool(pc.any(rejected_rows(rows, search.users)).as_py())
 
 
@@ -132,7 +138,7 @@ def _is_rating_file(search: Search, name: PurePath) -> bool:
 
 def _is_pending_table(search: Search, name: PurePath) -> bool:
     _, key, table, *_ = (*name.parts, "", "")
-    return key in search.pending and table in PUBLISHED
+    return key in search.pending and table in layout.PUBLISHED
 
 
 def _in_messages(search: Search, name: PurePath) -> bool:
@@ -147,8 +153,10 @@ def _in_list_of_files(search: Search, name: PurePath) -> bool:
     """Whether a manifest names a user, as the first or last of a file or as a file's folder."""
     if name.suffix != ".json":
         return False
+    if not is_run_key(name.stem):  # no manifest: a person, or a killed write, left it there
+        return _in_file(search, name)
     ids = set()
-    manifest = json.loads(search.store.path(name).read_text(encoding="utf-8"))
+    manifest = search.store.manifest(name.stem) or {}
     for file in manifest.get("files", ()):
         if not file["path"].startswith(OF_ITEMS):
             ids |= {str(file.get(end)) for end in ("first_id", "last_id")}
@@ -161,7 +169,7 @@ def _is_pending_manifest(search: Search, name: PurePath) -> bool:
 
 
 ANYWHERE = Place(_in_file)
-# None: no users are there, but numbers that look like some: items, trials, times, hashes.
+# None: no users are there, but what looks like some: items, trials, times, hashes, keys of runs.
 PLACES: dict[str, Place | None] = {
     layout.LANDING: Place(_in_landing, _is_rating_file),
     layout.RATINGS: ANYWHERE,
@@ -172,4 +180,5 @@ PLACES: dict[str, Place | None] = {
     layout.CURRENT_LINK: None,  # its files are seen below runs/
     **dict.fromkeys((layout.CATALOGUE, layout.ITEM_LISTS, layout.STUDIES)),
     **dict.fromkeys((layout.TUNED, layout.TOMBSTONES, layout.ERASURE_KEY)),
+    **dict.fromkeys((layout.ORDER, layout.COMPACTED)),
 }

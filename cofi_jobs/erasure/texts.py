@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cofi_jobs.erasure.matching import as_word
-from cofi_jobs.store import layout
-from cofi_jobs.store.files import write_json
+from cofi_jobs.store import files, layout
+from cofi_jobs.store.record_json import parse
 from cofi_jobs.store.store import Store
 
 MESSAGES = ("error", "refusals")  # fields of tasks/ and manifests/ that hold sentences
@@ -48,11 +48,12 @@ def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None
 
 def clean_messages(store: Store, users: Sequence[str]) -> None:
     """Remove the users from the sentences in tasks/ and manifests/: errors quote what they saw."""
-    for folder in (layout.TASKS, layout.MANIFESTS):
-        for path in store.path(folder).rglob("*.json"):
+    for pattern in (layout.ALL_OUTCOMES, layout.ALL_MANIFESTS):
+        for path in store.path("").glob(pattern):
             if names_users(path, users, MESSAGES):
-                content = json.loads(path.read_text(encoding="utf-8"))
-                write_json(path, redact(content, as_word(users)))
+                name = str(path.relative_to(store.root))
+                content = parse(path.read_bytes(), name, store.location)
+                files.write_json(path, redact(content, as_word(users)))
 
 
 def redact(value: Any, pattern: re.Pattern[str], is_message: bool = False) -> Any:
@@ -77,6 +78,6 @@ def remove_report(store: Store, run_key: str, users: Sequence[str]) -> bool:
         if path.suffix in REPORT_FILES:
             text = path.read_text(encoding="utf-8", errors="replace")
             if pattern.search(html.unescape(text)):
-                path.unlink()
+                files.remove(path)
                 removed = True
     return removed

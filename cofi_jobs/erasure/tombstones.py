@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cofi_jobs.core.ids import clean_id
-from cofi_jobs.store.erasure_key import erasure_key
-from cofi_jobs.store.records import Tombstone
+from cofi_jobs.store.erasure_key import check_of, erasure_key
+from cofi_jobs.store.record_shapes import Tombstone
 from cofi_jobs.store.store import Store
 
 # A word is what stands between two of these: 17 is one in "17,42,3", not in "2017-01-17.csv".
@@ -52,16 +52,31 @@ def hash_of(user_id: str, key: bytes) -> str:
     return hashlib.blake2b(user_id.encode(), key=key, digest_size=32).hexdigest()
 
 
+def prepare(store: Store, lock: str) -> None:
+    """Have a record of erased users before there is a key, so that none is missing beside a key.
+
+    In a bucket this record must be there before an erasure begins. `lock` is one that all erasures
+    hold.
+    """
+    if not store.records.has_tombstones():
+        with store.lock(lock, needs=()) as locked:
+            if not locked.records.has_tombstones():
+                locked.records.write_tombstones(locked.records.tombstones())
+
+
 def bury(store: Store, users: Sequence[str], newest: int) -> None:
     """Write users' tombstones; `newest` is the time of their newest rating, in µs since 1970.
 
     A rating dated in the future must not come back either.
     """
     key = erasure_key(store)
+    pending = store.published()
     newest_time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
     until = max(datetime.now(UTC), newest_time).isoformat()
     tombstones = {user["hash"]: user for user in store.records.tombstones()}
     for user in users:
         digest = hash_of(user, key)
-        tombstones[digest] = {"hash": digest, "until": until, "pending": store.published()}
-    store.records.write_tombstones([tombstones[digest] for digest in sorted(tombstones)])
+        tombstone = Tombstone(hash=digest, until=until, pending=pending)
+        tombstones[digest] = {**tombstones.get(digest, tombstone), **tombstone}
+    users_in_order = [tombstones[digest] for digest in sorted(tombstones)]
+    store.records.write_tombstones(users_in_order, check_of(key))

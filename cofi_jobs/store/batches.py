@@ -13,7 +13,9 @@ from pathlib import Path
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import files, layout
+from cofi_jobs.store.digests import compacted_file, files_of_run
 from cofi_jobs.store.drops import parts
+from cofi_jobs.store.removal import finish_removals
 from cofi_jobs.store.store import Store
 
 
@@ -29,11 +31,13 @@ def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
     see.
     """
     compacted = store.records.compacted()
-    if up_to is not None and compacted["batches"] and up_to < compacted["batches"][-1]:
-        raise StoreError(
-            f"found the batches up to {compacted['batches'][-1]} compacted, "
-            f"so a run {up_to} cannot be made any more"
-        )
+    if up_to is not None and compacted["batches"]:
+        last = compacted["batches"][-1]
+        if store.records.order().is_before(up_to, last):
+            raise StoreError(
+                f"found the batches up to {last} compacted, "
+                f"so a run {up_to} cannot be made any more"
+            )
     parts: dict[Path, int] = {}
     if compacted["part"] is not None:
         parts[compacted_part(store, compacted["part"])] = compacted["rows"]
@@ -42,6 +46,17 @@ def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
             for file in store.required_outcome(key, "ingest")["files"]:
                 rows = file["rows_taken"] - file.get("rows_erased", 0)
                 parts[store.ratings(key) / file["part"]] = rows
+    return parts
+
+
+def checked_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
+    """`rating_parts` to read: each file is as it was written, else DamageError is raised."""
+    parts = rating_parts(store, up_to)
+    compacted = compacted_file(store.records)
+    recorded = [compacted] if compacted else []
+    for key in store.batches(up_to):
+        recorded += files_of_run(store.records, key).values()
+    store.check(file for file in recorded if store.path(file.name) in parts)
     return parts
 
 
@@ -68,6 +83,7 @@ def show_rejected(store: Store, run_key: str, folder: Path) -> None:
     """Keep the rejected rows of a run that takes nothing because of them, until the next vacuum."""
     shutil.rmtree(store.rejected(run_key), ignore_errors=True)
     folder.rename(store.rejected(run_key))
+    files.sync(store.rejected(run_key).parent)
 
 
 def vacuum(store: Store) -> None:
@@ -76,24 +92,24 @@ def vacuum(store: Store) -> None:
     Only while no task reads or writes batches.
     """
     for path in store.root.glob(f"{layout.TEMPORARY}file-*"):  # of a killed `replace_file`
-        path.unlink()
+        files.remove(path)
     compacted = store.records.compacted()
     for path in compacted_part(store, "").glob("*"):
         if path.name != compacted["part"]:
-            path.unlink()
+            files.remove(path)
     for key in compacted["batches"]:
-        shutil.rmtree(store.ratings(key), ignore_errors=True)
+        files.remove(store.ratings(key))
     batches = store.batches()
     complete = {store.rejected(key) for key in batches}
-    for folder in store.root.glob(layout.rejected("*")):
+    for folder in store.root.glob(layout.ALL_REJECTED):
         if folder not in complete:
-            shutil.rmtree(folder)
+            files.remove(folder)
     for key in batches:
         parts = {file["part"] for file in store.required_outcome(key, "ingest")["files"]}
         for folder in (store.ratings(key), store.rejected(key)):
             for path in folder.glob("*.parquet"):
                 if path.name not in parts:
-                    path.unlink()
+                    files.remove(path)
 
 
 def recover(store: Store) -> None:
@@ -102,4 +118,6 @@ def recover(store: Store) -> None:
     The landing folder is left alone: upstream may be writing a file there.
     """
     files.finish_replacements(store.root, but=store.landing)
+    store.align_link()
+    finish_removals(store)
     vacuum(store)

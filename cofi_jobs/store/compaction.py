@@ -9,22 +9,28 @@ the sum of each (user, item) are the same as before.
 import logging
 
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import layout, sql
-from cofi_jobs.store.batches import compacted_part, rating_parts, vacuum
+from cofi_jobs.store import files, layout, sql
+from cofi_jobs.store.batches import checked_parts, compacted_part, vacuum
 from cofi_jobs.store.current_ratings import load_newest
+from cofi_jobs.store.digests import digest_of
 from cofi_jobs.store.event_sums import KEPT_ROWS, mark_current
+from cofi_jobs.store.runs import under_way
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
 
-def compact(store: Store, settings: Settings) -> list[str]:
+def compact(store: Store, settings: Settings, run_key: str | None = None) -> list[str]:
     """If more than `max_batches` are not compacted, compact all but the newer half.
 
     Returns the keys of the batches that are compacted now. A run that is not published yet may
-    still need its own batch and all later ones as they are: these are not compacted.
+    still need its own batch and all later ones as they are: these are not compacted. `run_key` is
+    the run that does this, for processes that wait.
     """
-    with store.lock("normalize"), store.lock("ingest"):  # nobody reads or writes batches meanwhile
+    with (  # nobody reads or writes batches meanwhile
+        store.lock("normalize", run_key, by="compaction"),
+        store.lock("ingest", run_key, by="compaction"),
+    ):
         vacuum(store)
         keys = _to_compact(store, settings.max_batches)
         if not keys:
@@ -41,17 +47,17 @@ def _to_compact(store: Store, max_batches: int) -> list[str]:
     apart = [key for key in store.batches() if key not in compacted]
     if len(apart) <= max_batches:
         return []
-    unpublished = [key for key in store.run_keys() if store.manifest(key) is None]
+    needed = under_way(store)
     older = apart[: -(max_batches // 2)]
-    return [key for key in older if not unpublished or key < min(unpublished)]
+    return store.records.order().before(needed[0], older) if needed else older
 
 
 def _write(store: Store, settings: Settings, keys: list[str]) -> int:
     """Write the batches, and those compacted before, into a new file; returns its rows."""
     name = f"up-to-{keys[-1]}.parquet"
     target = compacted_part(store, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    parts = rating_parts(store, up_to=keys[-1])
+    files.make_folder(target.parent)
+    parts = checked_parts(store, up_to=keys[-1])
     with sql.connect(settings, store.root / layout.RATINGS) as connection:
         if store.records.feedback() == "events":
             mark_current(connection, parts)
@@ -64,6 +70,7 @@ def _write(store: Store, settings: Settings, keys: list[str]) -> int:
     record = store.records.compacted()
     record["batches"] = [*record["batches"], *keys]
     record["part"], record["rows"] = name, rows
+    record.update(digest_of(target))
     n_left_out = sum(parts.values()) - rows
     record["rows_superseded"] = record.get("rows_superseded", 0) + n_left_out
     store.records.write_compacted(record)

@@ -11,10 +11,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.errors import StoreError
-from cofi_jobs.store import sql
+from cofi_jobs.store import parquet, sql
 
 # A database in a file for the newest rows: they are compressed there, and memory stays free.
 STAGING = "staging"
@@ -104,7 +103,7 @@ def drop_outside(connection: duckdb.DuckDBPyConnection, low: float, high: float)
 
 def _check_rows(parts: dict[Path, int]) -> None:
     for path, expected in parts.items():
-        n_rows = pq.read_metadata(path).num_rows if path.exists() else 0
+        n_rows = parquet.read_metadata(path).num_rows if path.exists() else 0
         if n_rows != expected:
             raise StoreError(
                 f"found {n_rows} rows in {path}, expected the {expected} that were put there"

@@ -5,11 +5,11 @@ write it. Names of folders are no data: a part below `date=2024-06-01/` has no c
 """
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.store import files
 
 
 def drops(folder: Path) -> list[Path]:
@@ -17,9 +17,12 @@ def drops(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_dropped(path.name))
 
 
-def drop_files(folder: Path) -> list[Path]:
-    """All files in a drop folder: those of `drops`, of folders their parts."""
-    return [file for path in drops(folder) for file in parts(path)]
+def drop_files(folder: Path, may_be: Callable[[Path], object] = bool) -> list[Path]:
+    """All files in a drop folder: those of `drops`, of folders their parts.
+
+    Without those, and without folders, of which `may_be` says no.
+    """
+    return [file for path in filter(may_be, drops(folder)) for file in filter(may_be, parts(path))]
 
 
 def is_dropped(name: str) -> bool:
@@ -63,11 +66,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def remove(file: Path, landing: Path) -> None:
     """Remove a dropped file, and the folder that it was a part of if it was the last part."""
-    file.unlink()
+    files.remove(file)
     dropped = landing / file.relative_to(landing).parts[0]
-    if not dropped.is_dir() or parts(dropped):
-        return
-    if dropped.is_symlink():
-        dropped.unlink()
-    else:
-        shutil.rmtree(dropped)
+    if dropped.is_dir() and not parts(dropped):
+        files.remove(dropped)

@@ -50,7 +50,7 @@ def load_sums(
 
     The time of a pair is that of its newest event. With a half-life, a count is halved for each so
     many days that its event is older than the newest event of all; an event without a time is as
-    old as the oldest.
+    old as the oldest. Withdrawn events are neither: compaction leaves them out.
     """
     n_rows = mark_current(connection, parts)
     sql.attach(connection, STAGING)
@@ -71,8 +71,8 @@ def _weight(connection: duckdb.DuckDBPyConnection, half_life_days: float | None)
     if half_life_days is None:
         return "rating"
     [(oldest, newest)] = connection.execute("""
-        SELECT min(epoch(timestamp)), max(epoch(timestamp)) FROM taken
-        WHERE rating IS NOT NULL""").fetchall()
+        SELECT min(epoch(timestamp)), max(epoch(timestamp)) FROM marked
+        WHERE is_current""").fetchall()
     if newest is None:  # there are no times
         return "rating"
     days = f"({newest!r} - coalesce(epoch(timestamp), {oldest!r})) / 86400"

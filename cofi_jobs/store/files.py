@@ -1,6 +1,7 @@
 """Files and folders on a disk, replaced whole or not at all, whenever the process is killed.
 
-New content is written under a temporary name, forced to disk and then renamed.
+New content is written under a temporary name, forced to disk and then renamed. The folder that has
+the name is forced to disk after that, and each new folder with the one above it.
 """
 
 import hashlib
@@ -9,37 +10,74 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store.exchange import exchange
 from cofi_jobs.store.layout import SPILL, TEMPORARY
+
+NEW, OLD = f"{TEMPORARY}new-", f"{TEMPORARY}old-"  # a folder that replaces one; the one replaced
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it. The name of each new one is forced to disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
 
 
 @contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder to write into. On success it replaces `target`, on an error nothing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (target.with_name(f"{TEMPORARY}{word}-{target.name}") for word in ("new", "old"))
-    if old.exists() and not target.exists():  # killed between the two renames below
-        old.rename(target)
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """A temporary folder to write into. On success it replaces `target`, on an error nothing.
+
+    `target` may be named as `standing` names it.
+    """
+    target = target.with_name(target.name.removeprefix(OLD))
+    make_folder(target.parent)
+    finish_replacement(target)
+    new = target.with_name(NEW + target.name)
     new.mkdir()
     try:
         yield new
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
-    for path in new.rglob("*"):
-        if path.is_file():
+    for path in (*new.rglob("*"), new):
+        if path.exists():  # not a link to nowhere
             sync(path)
-    if target.exists():
+    _put_in_place(new, target)
+
+
+def _put_in_place(new: Path, target: Path) -> None:
+    """Give a new folder its name, in one step where the system can; the old folder goes."""
+    old = target.with_name(OLD + target.name)
+    if not target.exists():
+        new.rename(target)
+    elif exchange(new, target):
+        old = new
+    else:  # killed between these two, `standing` finds the old folder
         target.rename(old)
-    new.rename(target)
+        new.rename(target)
     sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):  # then `finish_replacement` removes it
+        remove(old)
+
+
+def standing(folder: Path) -> Path:
+    """Where a folder is to be read: under its own name, else where a killed replacement left it."""
+    old = folder.with_name(OLD + folder.name)
+    return old if not folder.exists() and old.exists() else folder
+
+
+def finish_replacement(target: Path) -> None:
+    """Finish or undo what a killed `replace_folder` left; only while no process replaces it."""
+    new, old = (target.with_name(start + target.name) for start in (NEW, OLD))
+    if standing(target) == old:
+        old.rename(target)
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
@@ -61,7 +99,7 @@ def replace_file(target: Path, staging: Path) -> Iterator[Path]:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a record: a reader finds the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(TEMPORARY + path.name)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     temporary.write_text(text, encoding="utf-8")
@@ -82,12 +120,23 @@ def write_secret(path: Path, text: str) -> None:
     sync(path.parent)
 
 
-def parse_json(text: str | bytes, shown: str) -> Any:
-    """Content of a record. Raises StoreError, with its name as `shown`, if it is not JSON."""
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise StoreError(f"{shown} is not valid JSON: {error}") from None
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there. A power cut after that does not bring it back."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.is_symlink() or path.exists():
+        path.unlink()
+    else:
+        return
+    sync(path.parent)
+
+
+def touch(path: Path) -> None:
+    """Make an empty file, or give it the present time."""
+    make_folder(path.parent)
+    path.touch()
+    sync(path)
+    sync(path.parent)
 
 
 def point_link(link: Path, target: Path) -> None:
@@ -96,6 +145,7 @@ def point_link(link: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
+    sync(link.parent)
 
 
 def finish_replacements(root: Path, but: Path) -> None:
@@ -103,13 +153,16 @@ def finish_replacements(root: Path, but: Path) -> None:
     for path in [*root.rglob(f"{TEMPORARY}*"), *root.rglob(SPILL)]:
         if path.is_relative_to(but):
             continue
-        target = path.with_name(path.name.removeprefix(f"{TEMPORARY}old-"))
-        if path.name.startswith(f"{TEMPORARY}old-") and not target.exists():
+        target = path.with_name(path.name.removeprefix(OLD))
+        if path.name.startswith(OLD) and not target.exists():
             path.rename(target)  # killed between the two renames of replace_folder
-        elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files below a folder, in order. A user may have a folder named like one."""
+    return sorted(path for path in folder.rglob("*.parquet") if path.is_file())
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.core.item_list import ItemList
 from cofi_jobs.store import layout
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
 COMMENT = re.compile(r"(^|\s+)#.*")
@@ -14,10 +15,11 @@ COMMENT = re.compile(r"(^|\s+)#.*")
 def read_item_lists(store: Store) -> list[ItemList]:
     """The lists that the store has, allow.txt first. A store in a bucket is read in place.
 
-    Raises DataError if one is not UTF-8 text.
+    Raises DataError if one is not UTF-8 text, or a link that leads to where no source may be.
     """
-    lists = []
+    lists, roots = [], SourceRoots.of(store)
     for name, allows in ((layout.ALLOWED_ITEMS, True), (layout.DENIED_ITEMS, False)):
+        roots.check(store.path(name))
         content, file = store.read_file(name), store.shown(store.path(name))
         if content is not None:
             lists.append(ItemList(file, listed_ids(content, file), allows))

@@ -7,25 +7,30 @@ changed for the seconds that it names, by the clock of who waits: no two clocks 
 
 import json
 import logging
-import os
 import secrets
-import socket
 import threading
 import time
 
+from cofi_jobs.store import layout
+from cofi_jobs.store.locks import holder_now
 from cofi_jobs.store.objects import ConflictError, Objects
+from cofi_jobs.store.record_json import parse
 
 log = logging.getLogger(__name__)
 
-NAME = ".lease"
+NAME = layout.LEASE
+NOBODY = b'{"holder": null, "seconds": 0}'
 
 
 class Lease:
-    """A context that is entered when the lease is free, and that renews it until its end."""
+    """A context that is entered when the lease is free, and that renews it until its end.
 
-    def __init__(self, objects: Objects, seconds: float) -> None:
+    `work` says for people what it is held for.
+    """
+
+    def __init__(self, objects: Objects, seconds: float, work: str) -> None:
         self.objects, self.seconds = objects, seconds
-        self.holder = f"{socket.gethostname()}, process {os.getpid()}"
+        self.work, self.holder = work, ""
         self.version, self.renewed, self.lost = "", 0.0, False
         self.ended = threading.Event()
 
@@ -55,13 +60,14 @@ class Lease:
         """Take the lease as soon as nobody holds it, or its holder no longer renews it."""
         seen, since, announced = None, 0.0, False
         while True:
-            content, version = self.objects.read(NAME) or (b"{}", None)
-            lease = json.loads(content)
-            holder = lease.get("holder")
+            content, version = self.objects.read(NAME) or (NOBODY, None)
+            lease = parse(content, NAME, self.objects.address)
+            holder = lease["holder"]
             if version != seen:
                 seen, since = version, time.monotonic()
             expired = holder and time.monotonic() - since > lease["seconds"]
             if expired or not holder:
+                self.holder = holder_now(self.work)
                 try:
                     self._write(self.holder, version)
                 except ConflictError:

@@ -4,8 +4,13 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from cofi_jobs.store import layout
 from cofi_jobs.store.plan import Stamp, Synced
+
+# The version in the bucket; of the local file its size, nanoseconds since 1970, and inode.
+ENTRIES = TypeAdapter(dict[str, tuple[str, int, int, int]])
 
 
 class Index:
@@ -15,10 +20,14 @@ class Index:
         self.path = path
 
     def read(self) -> dict[str, Synced]:
-        """Files by name, none if the last task was killed."""
-        if not self.path.exists():
+        """Files by name; none if the last task was killed, or if the file has something else.
+
+        Then all is fetched again.
+        """
+        try:
+            entries = ENTRIES.validate_json(self.path.read_bytes())
+        except (FileNotFoundError, ValidationError):
             return {}
-        entries = json.loads(self.path.read_text())
         return {name: Synced(version, Stamp(*of)) for name, (version, *of) in entries.items()}
 
     def write(self, synced: Mapping[str, Synced]) -> None:

@@ -1,39 +1,44 @@
 """What a manifest says of the files of a run."""
 
+import hashlib
+import os
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import IO
 
-import pyarrow.parquet as pq
-
-from cofi_jobs.store.files import sha256
-
-
-class FileRecord(TypedDict):
-    """A file of a manifest; the path is below the run's folder."""
-
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-    first_id: NotRequired[int | str]  # of a file that is sorted by its first column, an id
-    last_id: NotRequired[int | str]
+from cofi_jobs.store import parquet
+from cofi_jobs.store.digests import digest_of
+from cofi_jobs.store.record_shapes import FileDigest, PublishedFile
 
 
-def describe(path: Path, folder: Path) -> FileRecord:
-    """The record of a Parquet file of the run whose folder is `folder`."""
-    metadata = pq.read_metadata(path)
-    record = FileRecord(
+def describe(path: Path, folder: Path, digest: FileDigest | None = None) -> PublishedFile:
+    """The record of a Parquet file of the run whose folder is `folder`.
+
+    `digest` is that of the file, if it is known.
+    """
+    metadata = parquet.read_metadata(path)
+    with path.open("rb") as content:
+        footer = footer_sha256(content)
+    record = PublishedFile(
         path=str(path.relative_to(folder)),
         rows=metadata.num_rows,
-        bytes=path.stat().st_size,
-        sha256=sha256(path),
+        **(digest or digest_of(path)),
+        footer_sha256=footer,
     )
     if bounds := _id_range(metadata):
         record["first_id"], record["last_id"] = bounds
     return record
 
 
-def _id_range(metadata: pq.FileMetaData) -> tuple[int | str, int | str] | None:
+def footer_sha256(content: IO[bytes]) -> str:
+    """Hex digest of a Parquet file's footer: its metadata, their length, and the last "PAR1"."""
+    content.seek(-8, os.SEEK_END)
+    length = int.from_bytes(content.read(4), "little")
+    size = content.seek(0, os.SEEK_END)
+    content.seek(max(size - 8 - length, 0))
+    return hashlib.sha256(content.read()).hexdigest()
+
+
+def _id_range(metadata: parquet.FileMetaData) -> tuple[int | str, int | str] | None:
     """First and last id of a file that is sorted by its first column: a look-up opens one file."""
     if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
         return None

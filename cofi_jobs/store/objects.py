@@ -1,16 +1,19 @@
 """Files below an address, s3://, gs:// or file://, through fsspec: in a bucket or a folder."""
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from cofi_jobs.core.credentials import hide
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.store import conditional
+
+log = logging.getLogger(__name__)
 
 # Each scheme, with the package that speaks it and what its users must be allowed to do.
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "file": "fsspec"}
@@ -26,6 +29,7 @@ NO_CREDENTIALS = (
     "DefaultCredentialsError",
     "ProfileNotFound",
 )
+FOLDERS_SHOWN = 5  # names in a message
 PATTERN = re.compile(r"[*?\[]")
 ADDRESS = "s3://<bucket>/<folder>, gs://<bucket>/<folder> or file:///<folder>"
 
@@ -81,9 +85,10 @@ class Objects:
         if PATTERN.search(self.root):
             listing = self.call(self.filesystem.glob, self.root, detail=True).values()
             if not listing:  # nothing, or is there no bucket?
-                self._list(self._folder)
+                self._list(self.folder)
         else:
             listing = self._list(self.root)
+            self._say_folders(listing)
         return sorted(
             (
                 _object(info)
@@ -93,12 +98,23 @@ class Objects:
             key=lambda object: object.path,
         )
 
+    def _say_folders(self, listing: Sequence[Mapping[str, Any]]) -> None:
+        folders = sorted(
+            PurePosixPath(info["name"]).name for info in listing if info["type"] == "directory"
+        )
+        if folders:
+            log.warning(
+                "%s has folders, whose files are not read: %s; the address %s/** reads them too",
+                *(self.address, ", ".join(folders[:FOLDERS_SHOWN]), self.address.rstrip("/")),
+            )
+
     def below(self, object: Object) -> PurePosixPath:
         """A file's path below the folder of the address, the last folder before a pattern."""
-        return PurePosixPath(object.path.removeprefix(f"{self._folder}/"))
+        return PurePosixPath(object.path.removeprefix(f"{self.folder}/"))
 
     @property
-    def _folder(self) -> str:
+    def folder(self) -> str:
+        """The folder of the address as fsspec writes it, the last one before a pattern."""
         start, *pattern = PATTERN.split(self.root, maxsplit=1)
         return start.rpartition("/")[0] if pattern else self.root
 
@@ -128,6 +144,10 @@ class Objects:
         below = f"{glob.escape(self.root)}/{pattern}"
         return sorted(self._name(path) for path in self.call(self.filesystem.glob, below))
 
+    def info(self, name: str) -> Object:
+        """A file as a listing shows it."""
+        return _object(self.call(self.filesystem.info, f"{self.root}/{name}"))
+
     def read(self, name: str) -> tuple[bytes, str] | None:
         """Content of a small file, and its version then or just before; None without a file."""
         try:
@@ -135,6 +155,15 @@ class Objects:
             return self.filesystem.cat_file(f"{self.root}/{name}"), version
         except FileNotFoundError:
             return None
+        except Exception as error:
+            raise self._explained(error) from None
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file to read in blocks. Raises FileNotFoundError if there is none."""
+        try:
+            return self.filesystem.open(f"{self.root}/{name}", "rb")
+        except FileNotFoundError:
+            raise
         except Exception as error:
             raise self._explained(error) from None
 

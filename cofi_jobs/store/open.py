@@ -13,6 +13,7 @@ from cofi_jobs.store.remote import RemoteStore
 from cofi_jobs.store.store import Store
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+SCHEMES = ("file", "s3", "gs")
 
 
 def open_store(location: Path | str, options: dict[str, Any] | None = None) -> Store:
@@ -21,20 +22,33 @@ def open_store(location: Path | str, options: dict[str, Any] | None = None) -> S
     Without `options` those of the environment are taken. Raises SettingsError for an address that
     cannot be a store, DataError for a folder whose name cannot be used.
     """
-    match = SCHEME.match(str(location))
-    if match is None:
+    scheme = scheme_of(location)
+    if scheme is None:
         return Store(store_path(Path(location).absolute()))
-    if match[1] == "file":
+    if scheme == "file":
         address = urlsplit(str(location))
-        if address.query or address.fragment or address.netloc not in ("", "localhost"):
+        is_local = address.netloc in ("", "localhost") and address.path.startswith("/")
+        if address.query or address.fragment or not is_local:
             raise SettingsError(
                 f"found the store {location!r}, expected file:///<folder>, with ? as %3F and # as "
                 "%23 in its name"
             )
         return Store(store_path(unquote(address.path)))
-    if match[1] in ("s3", "gs"):
-        if options is None:
-            options = options_of_environment(OPTIONS)
-        return RemoteStore(str(location), options)
-    # The rest of the address is not shown: it can hold a password.
-    raise SettingsError(f"found a store whose location starts with {match[0]!r}, expected a folder")
+    if options is None:
+        options = options_of_environment(OPTIONS)
+    return RemoteStore(str(location), options)
+
+
+def scheme_of(location: Path | str) -> str | None:
+    """What the address of a store starts with: "file", "s3" or "gs"; None for a folder.
+
+    Raises SettingsError for any other address.
+    """
+    match = SCHEME.match(str(location))
+    if match and match[1] not in SCHEMES:
+        # The rest of the address is not shown: it can hold a password.
+        raise SettingsError(
+            f"found a store whose location starts with {match[0]!r}, expected a folder, s3:// or "
+            "gs://"
+        )
+    return match[1] if match else None

@@ -17,6 +17,7 @@ RECORDS = (
     layout.ERASURE_KEY,
     layout.PROPERTIES,
     layout.TUNED,
+    layout.ORDER,
     layout.TASKS,
     layout.COMPACTED,
     layout.MANIFESTS,
@@ -67,6 +68,7 @@ class Plan:
     invalidate: tuple[str, ...] = ()  # outcomes whose tables are about to change: removed first
     upload: tuple[str, ...] = ()  # data, many at a time
     write: tuple[str, ...] = ()  # records, one after the other
+    mark: tuple[str, ...] = ()  # markers of runs whose removal begins (removal.py): they are empty
     remove: tuple[str, ...] = ()
     finish: tuple[str, ...] = ()  # the tombstones: an erasure has ended when they say so
 
@@ -108,11 +110,13 @@ def diff(
     ]
     invalid = {n for n in (*changed, *removed) if n in remote and _is_outcome(n, remote)}
     records = [name for name in changed if rank(name) != DATA and name != layout.TOMBSTONES]
+    mark = {layout.replaced(key) for key in layout.manifests_in(removed)} - {*remote}
     return Plan(
         invalidate=tuple(sorted(invalid)),
         upload=tuple(sorted(name for name in changed if rank(name) == DATA)),
         write=tuple(sorted(records, key=lambda name: (rank(name), name))),
-        remove=tuple(sorted(set(removed) - invalid, key=lambda name: (-rank(name), name))),
+        mark=tuple(sorted(mark)),
+        remove=tuple(sorted({*removed, *mark} - invalid, key=_when_removed)),
         finish=tuple(name for name in changed if name == layout.TOMBSTONES),
     )
 
@@ -125,6 +129,11 @@ def rank(name: str) -> int:
     return RECORDS.index(top) + 1 if top in RECORDS else DATA
 
 
+def _when_removed(name: str) -> tuple[bool, int, str]:
+    """Records before what they name; the marker of a removed run is last."""
+    return name.endswith(layout.REPLACED), -rank(name), name
+
+
 def _is_of_removed_run(name: str, runs_here: Collection[str]) -> bool:
     run_key = layout.run_of(name)
     return run_key is not None and run_key not in runs_here
@@ -132,10 +141,10 @@ def _is_of_removed_run(name: str, runs_here: Collection[str]) -> bool:
 
 def _is_outcome(name: str, remote: Collection[str]) -> bool:
     """Whether a record says that tables of an unpublished run count. Published runs stay."""
-    parts = name.split("/")
-    if parts[0] != layout.TASKS or parts[2] == "ingest.json" or name.endswith(".failed.json"):
+    if name.endswith(("/ingest.json", ".failed.json")):
         return False
-    return layout.manifest(parts[1]) not in remote
+    keys = layout.run_keys_in([name]) if layout.is_in(name, layout.TASKS) else []
+    return any(layout.manifest(key) not in remote for key in keys)
 
 
 def missing(

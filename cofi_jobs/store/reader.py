@@ -3,23 +3,22 @@
 `cofi_jobs.read` gives the same tables as DataFrames.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.id_folders import folder_of
+from cofi_jobs.store.run_files import RunFiles
 from cofi_jobs.store.run_tables import equal_times
 from cofi_jobs.store.store import Store
-
-if TYPE_CHECKING:
-    from pyarrow.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -40,75 +39,68 @@ class ArrowRun:
 
     def popular_items(self) -> pa.Table:
         """The list for users without ratings."""
-        return self._read("popular_items")
+        return self.files.read("popular_items/part-00000.parquet")
 
     def items(self) -> pa.Table:
         """All items with titles and groups, as far as the catalogue has them."""
-        return self._read("normalized/items.parquet")
+        return self.files.read("normalized/items.parquet")
 
     def users(self) -> pa.Table:
         """All users with their number of ratings."""
-        return self._read("normalized/users.parquet")
+        return self.files.read("normalized/users.parquet")
 
     def rated(self, user_id: str) -> pa.Table:
         """What a user rated, newest first: item_index, rating, and tied.
 
         `tied` says whether the rating was given at the same time as the next older one.
         """
-        # Without threads: a service reads for many users at once.
-        user = self._dataset("normalized/users.parquet").to_table(
-            ["user_index"], self._is("user_id", user_id), use_threads=False
-        )
-        ratings = self._dataset("normalized/ratings.parquet")
+        users, ratings = "normalized/users.parquet", "normalized/ratings.parquet"
         columns = ["item_index", "rating", "timestamp"]
-        # By == Arrow reads the row groups alone that can have the user.
-        index = user["user_index"][0] if len(user) else -1
-        is_of_user = pc.field("user_index") == index
-        rated = ratings.to_table(columns, is_of_user, use_threads=False)
+        with self.files.named(users, ratings):
+            # Without threads: a service reads for many users at once.
+            user = self.files.dataset([users]).to_table(
+                ["user_index"], self._is("user_id", user_id), use_threads=False
+            )
+            # By == Arrow reads the row groups alone that can have the user.
+            index = user["user_index"][0] if len(user) else -1
+            is_of_user = pc.field("user_index") == index
+            dataset = self.files.dataset([ratings])
+            rated = dataset.to_table(columns, is_of_user, use_threads=False)
         # A run of an older version learned as if no times were equal.
         tied = np.zeros(len(rated), bool)
-        if "draw" in ratings.schema.names:
+        if "draw" in dataset.schema.names:
             tied = equal_times(np.zeros(len(rated), np.int32), rated["timestamp"])
         return rated.set_column(2, "tied", pa.array(tied))[::-1]
 
     def item_factors(self) -> pa.Table:
         """Both models' factors of all items, in the order of their row numbers."""
-        return self._read("model/item_factors.parquet")
+        return self.files.read("model/item_factors.parquet")
 
     def user_factors(self, user_id: str) -> pa.Table:
         """Both models' factors of a user: one row, none if the run does not know the user."""
-        return self._dataset("model/user_factors.parquet").to_table(
-            filter=self._is("user_id", user_id)
-        )
+        path = "model/user_factors.parquet"
+        with self.files.named(path):
+            return self.files.dataset([path]).to_table(filter=self._is("user_id", user_id))
 
-    def _read(self, name: str) -> pa.Table:
-        path, filesystem = self.store.location_for_readers(self.key, name)
-        return pq.read_table(path, filesystem=filesystem)
-
-    def _dataset(self, name: str) -> "Dataset":
-        import pyarrow.dataset as ds  # here: it imports pandas
-
-        path, filesystem = self.store.location_for_readers(self.key, name)
-        return ds.dataset(path, filesystem=filesystem)
+    @functools.cached_property
+    def files(self) -> RunFiles:
+        """The run's files, each compared with its record when it is read."""
+        return RunFiles(self.store, self.key, self.manifest)
 
     def _rows_of(self, table: str, column: str, value: str) -> pa.Table:
         """The rows of one id. Opens only the files that may hold the id."""
-        import pyarrow.dataset as ds
+        import pyarrow.dataset as ds  # here: it imports pandas
 
-        root, filesystem = self.store.location_for_readers(self.key, "")
         id_ = self.id_of(column, value)
         files = [file for file in self.manifest["files"] if file["path"].startswith(f"{table}/")]
         # Without any such file the first one is read: the empty table needs its columns.
         chosen = [file for file in files if _may_hold(file, column, id_)] or files[:1]
+        paths = [file["path"] for file in chosen]
         # Arrow would guess the type of an id in a folder's name.
         folder_names = ds.partitioning(pa.schema([(column, self._type(column))]), flavor="hive")
-        dataset = ds.dataset(
-            [f"{root.rstrip('/')}/{file['path']}" for file in chosen],
-            filesystem=filesystem,
-            partitioning=folder_names,
-            partition_base_dir=root,
-        )
-        return dataset.to_table(filter=pc.field(column) == id_)
+        with self.files.named(*paths):
+            dataset = self.files.dataset(paths, folder_names)
+            return dataset.to_table(filter=pc.field(column) == id_)
 
     def _type(self, column: str) -> pa.DataType:
         return tables.ID_TYPES[self.manifest["id_types"][column]]
@@ -133,13 +125,16 @@ def _may_hold(file: dict[str, Any], column: str, id_: int | str) -> bool:
     """Whether a file can have rows of an id, by its folder's name or the range of its ids."""
     folder = PurePath(file["path"]).parent.name
     if folder.startswith(f"{column}="):
-        return folder == tables.folder_of(column, id_)
-    return "first_id" not in file or file["first_id"] <= id_ <= file["last_id"]
+        return folder == folder_of(column, id_)
+    first, last = file.get("first_id"), file.get("last_id")
+    if type(first) is not type(id_) or type(last) is not type(id_):  # not sorted, or damaged
+        return True
+    return bool(first <= id_ <= last)
 
 
 def current_run(store: Store, run_key: str | None = None) -> ArrowRun:
     """The run that readers use now, or a published run. Raises StoreError if there is none."""
-    key = run_key or store.current()
+    key = store.current() if run_key is None else run_key
     if key is None:
         raise StoreError(f"found no published run in {store.location}; run the job first")
     manifest = store.manifest(key)

@@ -1,15 +1,21 @@
 """The records of a store: small JSON files, each replaced in one step.
 
-Where the records are is a `RecordFiles`: in a folder, or in a bucket (remote.py).
+Where the records are is a `RecordFiles`: in a folder, or in a bucket (remote.py). What is read is
+checked (record_json.py): all that reads here raises StoreError for a damaged record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, Protocol, cast
 
-from cofi_jobs.core.errors import StoreError
+from cofi_jobs.core.errors import StoreError, cut
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.store import files, layout
+from cofi_jobs.store.id_folders import without_users
+from cofi_jobs.store.record_json import Record, parse
+from cofi_jobs.store.record_kinds import BACKUP
+from cofi_jobs.store.record_shapes import BegunRun, Compacted, Tombstone
+from cofi_jobs.store.run_order import RunOrder
 
 Outcome = dict[str, Any]  # how a task ended: its own fields, and `settings` and `seconds`
 # How a task failed: `error`, and `permanent`, whether trying again cannot help. The record of a
@@ -17,29 +23,13 @@ Outcome = dict[str, Any]  # how a task ended: its own fields, and `settings` and
 Failure = dict[str, Any]
 
 
-class Compacted(TypedDict):
-    """Which batches are compacted, oldest first, into which file, and the rows of that file."""
-
-    batches: list[str]
-    part: str | None
-    rows: int
-    rows_superseded: NotRequired[int]  # left out so far, by newer rows of the same pair
-    rows_erased: NotRequired[int]  # removed so far, of erased users
-
-
-class Tombstone(TypedDict):
-    """An erased user: see erasure/tombstones.py."""
-
-    hash: str
-    until: str
-    pending: list[str]
-
-
 class RecordFiles(Protocol):
     """Reads and writes records, by their names in layout.py."""
 
-    def read(self, name: str) -> Any:
-        """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
+    location: str  # of the store, as people name it
+
+    def read(self, name: str) -> Record | None:
+        """Content of a record, None if there is none. Raises StoreError if it is damaged."""
 
     def write(self, name: str, content: Any) -> None:
         """Replace a record."""
@@ -48,20 +38,20 @@ class RecordFiles(Protocol):
         """Remove a record, if it is there."""
 
     def names(self, pattern: str) -> list[str]:
-        """Names below the root that match a pattern."""
+        """Names below the root that match a pattern, without hidden ones."""
 
 
 class FolderRecordFiles:
     """Records in a folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, location: str | None = None) -> None:
         self.root = root
+        self.location = location or str(root)
 
-    def read(self, name: str) -> Any:
-        """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
-        path = self.root / name
+    def read(self, name: str) -> Record | None:
+        """Content of a record, None if there is none. Raises StoreError if it is damaged."""
         try:
-            return files.parse_json(path.read_text(encoding="utf-8"), str(path))
+            return parse((self.root / name).read_bytes(), name, self.location)
         except FileNotFoundError:
             return None
 
@@ -71,11 +61,12 @@ class FolderRecordFiles:
 
     def remove(self, name: str) -> None:
         """Remove a record, if it is there."""
-        (self.root / name).unlink(missing_ok=True)
+        files.remove(self.root / name)
 
     def names(self, pattern: str) -> list[str]:
-        """Names below the root that match a pattern."""
-        return sorted(str(path.relative_to(self.root)) for path in self.root.glob(pattern))
+        """Names below the root that match a pattern, without hidden ones."""
+        names = sorted(str(path.relative_to(self.root)) for path in self.root.glob(pattern))
+        return [name for name in names if not layout.is_hidden(name)]
 
 
 class Records:
@@ -83,6 +74,10 @@ class Records:
 
     def __init__(self, files: RecordFiles) -> None:
         self.files = files
+
+    def _fields(self, name: str) -> dict[str, Any]:
+        """The fields of a record, those of newer versions too; none if there is no record."""
+        return self.files.read(name) or {}
 
     # ---- of tasks
 
@@ -97,6 +92,13 @@ class Records:
             raise StoreError(f"found no outcome of {task} in run {run_key}; run that task first")
         return outcome
 
+    def outcomes(self, run_key: str) -> dict[str, Outcome]:
+        """How the tasks of a run ended that have ended, by task."""
+        names = self.files.names(layout.records_of_tasks(run_key))
+        tasks = [name.rpartition("/")[2].removesuffix(".json") for name in names]
+        ended = [task for task in tasks if "." not in task]  # the others are failures
+        return {task: outcome for task in ended if (outcome := self.outcome(run_key, task))}
+
     def write_outcome(self, run_key: str, task: str, outcome: Outcome) -> None:
         """Record how a task ended. From here on its tables count."""
         self.files.write(layout.outcome(run_key, task), outcome)
@@ -106,8 +108,9 @@ class Records:
         return self.files.read(layout.failure(run_key, task))
 
     def write_failure(self, run_key: str, task: str, failure: Failure) -> None:
-        """Record how a task failed."""
-        self.files.write(layout.failure(run_key, task), failure)
+        """Record how a task failed; of its error not more than a message, without users' ids."""
+        error = cut(without_users(failure["error"]))
+        self.files.write(layout.failure(run_key, task), {**failure, "error": error})
 
     def clear_failure(self, run_key: str, task: str) -> None:
         """Remove the record of a failed attempt."""
@@ -121,18 +124,32 @@ class Records:
 
     def batches(self, up_to: str | None = None) -> list[str]:
         """Keys of the complete batches, oldest first: of the runs whose ingest has ended."""
-        keys = (name.split("/")[1] for name in self.files.names(layout.ALL_OUTCOMES_OF_INGEST))
-        return sorted(key for key in keys if up_to is None or key <= up_to)
+        keys = layout.run_keys_in(self.files.names(layout.ALL_OUTCOMES_OF_INGEST))
+        order = self.order()
+        return order.in_order(keys) if up_to is None else order.up_to(up_to, keys)
 
     def failed_runs(self) -> list[str]:
         """Keys of the runs of which a task's last attempt has failed."""
-        return sorted({name.split("/")[1] for name in self.files.names(layout.ALL_FAILURES)})
+        return self._in_order(layout.ALL_FAILURES)
 
     # ---- of runs
 
+    def begun(self) -> list[BegunRun]:
+        """The runs in the order in which they began; none in a store that older versions made."""
+        order = self.files.read(layout.ORDER)
+        return [] if order is None else order["runs"]
+
+    def write_begun(self, runs: Sequence[BegunRun]) -> None:
+        """Replace the order of the runs."""
+        self.files.write(layout.ORDER, {**self._fields(layout.ORDER), "runs": list(runs)})
+
+    def order(self) -> RunOrder:
+        """Which run comes before which."""
+        return RunOrder([run["key"] for run in self.begun()])
+
     def run_keys(self) -> list[str]:
         """All runs that have tables, published or not, oldest first."""
-        return sorted(name.rpartition("/")[2] for name in self.files.names(layout.ALL_RUNS))
+        return self._in_order(layout.ALL_RUNS)
 
     def manifest(self, run_key: str) -> dict[str, Any] | None:
         """The manifest of a published run, None if the run is not published."""
@@ -144,13 +161,16 @@ class Records:
 
     def published(self) -> list[str]:
         """Keys of the published runs, oldest first."""
-        names = self.files.names(layout.ALL_MANIFESTS)
-        return sorted(name.rpartition("/")[2].removesuffix(".json") for name in names)
+        return self._in_order(layout.ALL_MANIFESTS, ".json")
+
+    def _in_order(self, pattern: str, suffix: str = "") -> list[str]:
+        """Keys of the runs that own the files of a pattern, oldest first."""
+        return self.order().in_order(layout.run_keys_in(self.files.names(pattern), suffix))
 
     def current(self) -> str | None:
         """Key of the run that readers use, None before the first was published."""
         current = self.files.read(layout.CURRENT)
-        return current["run_key"] if current else None
+        return None if current is None else current["run_key"]
 
     # ---- of the store
 
@@ -168,7 +188,10 @@ class Records:
         self.files.write(layout.PROPERTIES, properties)
 
     def tuned(self) -> dict[str, Any] | None:
-        """Settings that tuning found, with where they come from; None before the first tuning."""
+        """Settings that tuning found, with where they come from; None before the first tuning.
+
+        tuning/tuned.py checks them: people write them, too.
+        """
         return self.files.read(layout.TUNED)
 
     def write_tuned(self, content: dict[str, Any]) -> None:
@@ -177,16 +200,35 @@ class Records:
 
     def compacted(self) -> Compacted:
         """Which batches are compacted into one file."""
-        return self.files.read(layout.COMPACTED) or Compacted(batches=[], part=None, rows=0)
+        compacted = self.files.read(layout.COMPACTED)
+        return cast(Compacted, compacted or Compacted(batches=[], part=None, rows=0))
 
     def write_compacted(self, compacted: Compacted) -> None:
         """From here on the ratings of these batches are in the file named, and nowhere else."""
         self.files.write(layout.COMPACTED, compacted)
 
     def tombstones(self) -> list[Tombstone]:
-        """Erased users, without their ids."""
-        return (self.files.read(layout.TOMBSTONES) or {"users": []})["users"]
+        """Erased users, without their ids. Raises StoreError if their record is lost."""
+        record = self.files.read(layout.TOMBSTONES)
+        if record is None and self.files.names(layout.ERASURE_KEY):
+            raise StoreError(
+                f"found no {self.files.location}/{layout.TOMBSTONES} beside {layout.ERASURE_KEY}, "
+                f"expected the tombstones of erased users; {BACKUP}. Only if no erasure has ever "
+                f"ended in this store, remove {layout.ERASURE_KEY} and erase again"
+            )
+        return [] if record is None else record["users"]
 
-    def write_tombstones(self, users: list[Tombstone]) -> None:
-        """From here on these users count as erased."""
-        self.files.write(layout.TOMBSTONES, {"users": users})
+    def has_tombstones(self) -> bool:
+        """Whether there is a record of erased users, be it of none."""
+        return self.files.read(layout.TOMBSTONES) is not None
+
+    def key_check(self) -> str | None:
+        """What the key of the tombstones must give; None if an older version wrote them."""
+        return self._fields(layout.TOMBSTONES).get("key_check")
+
+    def write_tombstones(self, users: list[Tombstone], key_check: str | None = None) -> None:
+        """From here on these users count as erased. `key_check` stays as it is if it is None."""
+        record = {**self._fields(layout.TOMBSTONES), "users": users}
+        if key_check is not None:
+            record["key_check"] = key_check
+        self.files.write(layout.TOMBSTONES, record)

@@ -15,15 +15,16 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cofi_jobs.core.errors import SettingsError
-from cofi_jobs.store import files, layout, plan
+from cofi_jobs.store import layout, plan
 from cofi_jobs.store.lease import Lease
 from cofi_jobs.store.local_copy import Index, remove_all_but, stamp, stamps
-from cofi_jobs.store.locks import file_lock
+from cofi_jobs.store.locks import file_lock, work_of
 from cofi_jobs.store.objects import Object, Objects
 from cofi_jobs.store.plan import Plan, Runs, Synced
+from cofi_jobs.store.record_json import Record, parse
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -68,14 +69,22 @@ class RemoteStore(Store):
 
     @contextmanager
     def lock(
-        self, name: str, run_key: str | None = None, needs: Collection[str] | None = None
+        self,
+        name: str,
+        run_key: str | None = None,
+        needs: Collection[str] | None = None,
+        by: str | None = None,
     ) -> Iterator[Store]:
         """A local copy of the store to work on, uploaded at the end; also if the work fails.
 
         There is one lease on the whole store, whatever the name. Raises RuntimeError if the lease
         is lost on the way: then nothing is written any more.
         """
-        with file_lock(self.folder / "lock"), Lease(self.objects, self.lease_seconds) as lease:
+        work = work_of(by or name, run_key)
+        with (
+            file_lock(self.folder / "lock", work),
+            Lease(self.objects, self.lease_seconds, work) as lease,
+        ):
             session = Session(self, lease, run_key)
             session.begin(needs)
             try:
@@ -95,12 +104,12 @@ class BucketRecordFiles:
     """Records in a bucket, read without the lease."""
 
     def __init__(self, objects: Objects) -> None:
-        self.objects = objects
+        self.objects, self.location = objects, objects.address
 
-    def read(self, name: str) -> Any:
-        """Content of a record, None if there is none. Raises StoreError if it is no JSON."""
+    def read(self, name: str) -> Record | None:
+        """Content of a record, None if there is none. Raises StoreError if it is damaged."""
         stored = self.objects.read(name)
-        return files.parse_json(stored[0], f"{self.objects.address}/{name}") if stored else None
+        return parse(stored[0], name, self.location) if stored else None
 
     def write(self, name: str, content: Any) -> None:
         """Not without the lease."""
@@ -114,8 +123,8 @@ class BucketRecordFiles:
         self.objects.remove([name])
 
     def names(self, pattern: str) -> list[str]:
-        """Names below the address that match a pattern."""
-        return self.objects.names(pattern)
+        """Names below the address that match a pattern, without hidden ones."""
+        return [name for name in self.objects.names(pattern) if not layout.is_hidden(name)]
 
 
 class Session(Store):
@@ -130,10 +139,18 @@ class Session(Store):
 
     @contextmanager
     def lock(
-        self, name: str, run_key: str | None = None, needs: Collection[str] | None = None
+        self,
+        name: str,
+        run_key: str | None = None,
+        needs: Collection[str] | None = None,
+        by: str | None = None,
     ) -> Iterator[Store]:
         """The session itself: the lease is held already."""
         yield self
+
+    def open_stored(self, name: str) -> IO[bytes]:
+        """A file in the bucket, not in the local copy. Raises FileNotFoundError."""
+        return self.objects.open(name)
 
     def begin(self, needs: Collection[str] | None) -> None:
         """Make the folder as the bucket is, as far as it is needed; fetch only what has changed."""
@@ -152,6 +169,13 @@ class Session(Store):
     def fetch(self, *needs: str) -> None:
         """Have these folders here as well, named as in the `needs` of `Store.lock`."""
         self._download_needed(needs)
+
+    def write_ahead(self, name: str) -> None:
+        """Write a record to the bucket now, not at the end; at the end it may be written again."""
+        self._write(name, Plan())
+        now = self.objects.info(name)
+        self.remote = {**self.remote, name: now}
+        self.synced[name] = Synced(now.version, stamp(self.root / name))
 
     def upload(self) -> None:
         """Make the bucket as the folder is."""
@@ -176,6 +200,8 @@ class Session(Store):
         for name in todo.write:
             self._write(name, todo)
         self.lease.check()
+        for name in todo.mark:
+            self.objects.write(name, b"", None)
         self.objects.remove(todo.remove)
         for name in todo.finish:
             self._write(name, todo)
@@ -199,8 +225,8 @@ class Session(Store):
         """
         if self.run_key is None:
             return None
-        before = [key for key in self.published() if key < self.run_key]
-        return frozenset({self.run_key, self.current() or self.run_key, *before[-1:]})
+        before = self.published_before(self.run_key)[-1:]
+        return frozenset({self.run_key, self.current() or self.run_key, *before})
 
     def _download_files(self, names: Collection[str]) -> None:
         missing = {name: self.root / name for name in names if name not in self.synced}

@@ -1,4 +1,4 @@
-"""Keys of runs. Keys sort as text, and those made from times sort by time."""
+"""Keys of runs: names, or times. Which run comes before which is in run_order.py."""
 
 import re
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ RUN_TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
 
 
 def run_key_at(time: datetime) -> str:
-    """The run key of a point in time; such keys sort by time."""
+    """The run key of a point in time."""
     return time.astimezone(UTC).strftime(RUN_TIME)
 
 
@@ -22,9 +22,14 @@ def run_time(run_key: str) -> datetime | None:
         return None
 
 
+def is_run_key(text: str) -> bool:
+    """Whether a text can be the key of a run."""
+    return RUN_KEY.fullmatch(text) is not None
+
+
 def check_run_key(run_key: str) -> str:
     """The run key itself. Raises SettingsError if the key cannot name a folder."""
-    if not RUN_KEY.fullmatch(run_key):
+    if not is_run_key(run_key):
         raise SettingsError(
             f"found the run key {run_key!r}, expected 1 to 100 letters, digits, dots, hyphens or "
             "underscores, the first a letter or digit"

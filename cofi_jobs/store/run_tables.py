@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.factors import Factors, ItemFactors, StoredModel, UserBlock
-from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.ratings import Ratings, trusted_counts
+from cofi_jobs.store import parquet
+from cofi_jobs.store.parquet import ParquetFile
 from cofi_jobs.store.schemas import prior_of
 from cofi_jobs.store.vectors import from_column
 
@@ -17,18 +19,70 @@ from cofi_jobs.store.vectors import from_column
 def read_ratings(normalized: Path) -> Ratings:
     """All current ratings of a run, by user, each user's newest last.
 
-    Of a run of an older version it is not known which are tied.
+    Of a run of an older version it is not known which are tied, and all users are trusted alike.
     """
     n_users, n_items = (
-        pq.read_metadata(normalized / f"{side}.parquet").num_rows for side in ("users", "items")
+        parquet.read_metadata(normalized / f"{side}.parquet").num_rows
+        for side in ("users", "items")
     )
     path = normalized / "ratings.parquet"
-    table = pq.read_table(path, columns=["user_index", "item_index", "rating"])
+    table = parquet.read_table(path, columns=["user_index", "item_index", "rating"])
     user_index, item_index, rating = (column.to_numpy() for column in table.columns)
     tied = None
-    if "draw" in pq.read_schema(path).names:
-        tied = equal_times(user_index, pq.read_table(path, columns=["timestamp"])["timestamp"])
-    return Ratings(user_index, item_index, rating, n_users, n_items, tied)
+    if "draw" in parquet.read_columns(path):
+        tied = equal_times(user_index, parquet.read_table(path, columns=["timestamp"])["timestamp"])
+    return Ratings(user_index, item_index, rating, n_users, n_items, tied, read_trust(normalized))
+
+
+def read_trust(normalized: Path) -> np.ndarray | None:
+    """How far each user is trusted (n_users,), float32; None where all are alike."""
+    path = normalized / "users.parquet"
+    if "trust" not in parquet.read_columns(path):
+        return None
+    trust = parquet.read_table(path, columns=["trust"])["trust"].to_numpy()
+    return None if (trust == 1).all() else trust
+
+
+def read_evidence(normalized: Path) -> np.ndarray:
+    """How many ratings each item has (n_items,), each as much as its user is trusted."""
+    path = normalized / "items.parquet"
+    name = "n_trusted" if "n_trusted" in parquet.read_columns(path) else "n_ratings"
+    return parquet.read_table(path, columns=[name])[name].to_numpy()
+
+
+class RatingRows(NamedTuple):
+    """Neighbouring users and their rows of the ratings of a run."""
+
+    users: slice
+    rows: slice
+    n_items: int
+
+
+def read_some_ratings(file: ParquetFile, users: ParquetFile, part: RatingRows) -> Ratings:
+    """The current ratings of some users, whose numbers start at 0.
+
+    `file` has the ratings of all users, `users` a row for each of them.
+    """
+    has_ties = "draw" in file.schema_arrow.names
+    columns = ["user_index", "item_index", "rating", *["timestamp"] * has_ties]
+    table = parquet.read_rows(file, columns, part.rows)
+    user_index, item_index, rating = (table[name].to_numpy() for name in columns[:3])
+    tied = equal_times(user_index, table["timestamp"]) if has_ties else None
+    n_users = part.users.stop - part.users.start
+    user_index = user_index - np.int32(part.users.start)
+    trust = None
+    if "trust" in users.schema_arrow.names:
+        trust = parquet.read_rows(users, ["trust"], part.users)["trust"].to_numpy()
+    return Ratings(user_index, item_index, rating, n_users, part.n_items, tied, trust)
+
+
+def newest_time(file: ParquetFile) -> np.datetime64 | None:
+    """When the newest of all current ratings was given, by the footer; None if no time is known."""
+    column = file.schema_arrow.names.index("timestamp")
+    groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+    bounds = [group.column(column).statistics for group in groups]
+    newest = [bound.max for bound in bounds if bound is not None and bound.has_min_max]
+    return np.datetime64(max(newest).replace(tzinfo=None), "us") if newest else None
 
 
 def read_draws(normalized: Path) -> np.ndarray | None:
@@ -37,9 +91,9 @@ def read_draws(normalized: Path) -> np.ndarray | None:
     None in a run of an older version.
     """
     path = normalized / "ratings.parquet"
-    if "draw" not in pq.read_schema(path).names:
+    if "draw" not in parquet.read_columns(path):
         return None
-    return pq.read_table(path, columns=["draw"])["draw"].to_numpy()
+    return parquet.read_table(path, columns=["draw"])["draw"].to_numpy()
 
 
 def equal_times(user_index: np.ndarray, timestamp: pa.ChunkedArray) -> np.ndarray:
@@ -54,15 +108,9 @@ def equal_times(user_index: np.ndarray, timestamp: pa.ChunkedArray) -> np.ndarra
     return tied
 
 
-def read_y_norm(normalized: Path) -> np.ndarray:
-    """Each of these ratings less the mean of its item, float32."""
-    table = pq.read_table(normalized / "ratings.parquet", columns=["y_norm"])
-    return table["y_norm"].to_numpy()
-
-
 def read_times(normalized: Path) -> np.ndarray:
     """When each of these ratings was given, datetime64; NaT where that is unknown."""
-    time = pq.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]
+    time = parquet.read_table(normalized / "ratings.parquet", columns=["timestamp"])["timestamp"]
     return time.cast("timestamp[us]").to_numpy()
 
 
@@ -74,7 +122,7 @@ def has_model(folder: Path) -> bool:
 def read_model(folder: Path) -> StoredModel:
     """A final or a holdout model of a run."""
     return stored_model(
-        *(pq.read_table(folder / f"{side}_factors.parquet") for side in ("user", "item"))
+        *(parquet.read_table(folder / f"{side}_factors.parquet") for side in ("user", "item"))
     )
 
 
@@ -97,7 +145,7 @@ def _rating_factors(rows: pa.Table | pa.RecordBatch) -> np.ndarray | None:
 
 def read_item_factors(model: Path) -> ItemFactors:
     """All items of a model."""
-    return item_factors(pq.read_table(model / "item_factors.parquet"))
+    return item_factors(parquet.read_table(model / "item_factors.parquet"))
 
 
 def item_factors(table: pa.Table) -> ItemFactors:
@@ -114,25 +162,25 @@ def item_factors(table: pa.Table) -> ItemFactors:
 
 def read_item_groups(normalized: Path) -> pa.ChunkedArray:
     """Each item's groups as in the catalogue, such as "Action|Adventure"; null without any."""
-    return pq.read_table(normalized / "items.parquet", columns=["groups"])["groups"]
+    return parquet.read_table(normalized / "items.parquet", columns=["groups"])["groups"]
 
 
 def n_ratings_of_users(normalized: Path) -> np.ndarray:
     """How many ratings each user has."""
-    return pq.read_table(normalized / "users.parquet", columns=["n_ratings"])[
+    return parquet.read_table(normalized / "users.parquet", columns=["n_ratings"])[
         "n_ratings"
     ].to_numpy()
 
 
 def n_users(model: Path) -> int:
     """How many users a model has."""
-    return pq.read_metadata(model / "user_factors.parquet").num_rows
+    return parquet.read_metadata(model / "user_factors.parquet").num_rows
 
 
 def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Iterator[UserBlock]:
     """Users in blocks, each with its ratings. Both files are in order of user and read once."""
-    users = pq.ParquetFile(model / "user_factors.parquet")
-    file = pq.ParquetFile(normalized / "ratings.parquet")
+    users = parquet.open_file(model / "user_factors.parquet")
+    file = parquet.open_file(normalized / "ratings.parquet")
     columns = ["user_index", "item_index", "rating"]
     has_ties = "draw" in file.schema_arrow.names
     columns += ["timestamp"] if has_ties else []
@@ -155,11 +203,14 @@ def user_blocks(model: Path, normalized: Path, n_items: int, size: int) -> Itera
 
 
 def count_ratings_from(normalized: Path, rating: float, n_items: int) -> np.ndarray:
-    """How many ratings each item has that are as high as `rating` or higher, float32."""
-    counts = np.zeros(n_items, np.float32)
-    file = pq.ParquetFile(normalized / "ratings.parquet")
-    for batch in file.iter_batches(columns=["item_index", "rating"]):
-        item_index, ratings = (column.to_numpy() for column in batch.columns)
-        high = item_index[ratings >= rating]
-        counts += np.bincount(high, minlength=n_items).astype(np.float32)
+    """How many ratings each item has that are as high as `rating` or higher, float32.
+
+    Each counts as much as its user is trusted.
+    """
+    counts, trust = np.zeros(n_items, np.float32), read_trust(normalized)
+    file = parquet.open_file(normalized / "ratings.parquet")
+    for batch in file.iter_batches(columns=["item_index", "rating", "user_index"]):
+        item_index, ratings, user_index = (column.to_numpy() for column in batch.columns)
+        high = ratings >= rating
+        counts += trusted_counts(user_index[high], item_index[high], n_items, trust)
     return counts

@@ -5,20 +5,11 @@ Parquet file's own key-value metadata, under the column's name.
 """
 
 import json
-from pathlib import PurePath
-from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
-PUBLISHED = (
-    "recommendations",
-    "similar_items",
-    "popular_items",
-    "model",
-    "evaluation",
-)  # what readers see of a run
 RANKING_PRIOR = "ranking_prior"  # among the metadata of item_factors
 ID_TYPES = {"integer": pa.int64(), "string": pa.string()}
 
@@ -29,17 +20,6 @@ def _field(name: str, kind: pa.DataType, description: str, nullable: bool = Fals
 
 def _described(fields: list[pa.Field]) -> pa.Schema:
     return pa.schema(fields, {field.name: field.metadata[b"description"] for field in fields})
-
-
-def folder_of(column: str, value: int | str) -> str:
-    """Name of the folder that holds the rows of one id, in the way of Hive."""
-    return f"{column}={quote(str(value), safe='')}"
-
-
-def users_in(path: PurePath | str) -> set[str]:
-    """Ids of the users whose own folders a path goes through, as `folder_of` names them."""
-    folders = (part.partition("=") for part in PurePath(path).parts)
-    return {unquote(value) for column, _, value in folders if column == "user_id"}
 
 
 def recommendations(user_id: pa.DataType, item_id: pa.DataType) -> pa.Schema:
@@ -90,7 +70,9 @@ def popular_items(item_id: pa.DataType) -> pa.Schema:
         [
             _field("rank", pa.int32(), "place in the list, 1 is best"),
             _field("item_id", item_id, "the item, as in the source"),
-            _field("score", pa.float32(), "number of users who liked the item"),
+            _field(
+                "score", pa.float32(), "number of users who liked the item, each as much as trusted"
+            ),
         ]
     )
 

@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.feedback import Feedback
+from cofi_jobs.store.removal import half_removed
 from cofi_jobs.store.store import Store
 
 
 def runs_begun(store: Store) -> list[str]:
     """Keys of the runs that have tables or have failed, be it in their first task; oldest first."""
-    return sorted({*store.run_keys(), *store.records.failed_runs()})
+    return store.records.order().in_order([*store.run_keys(), *store.records.failed_runs()])
+
+
+def latest_run(store: Store) -> str:
+    """The run that readers use, else the newest batch's. Raises StoreError if there is neither."""
+    latest = store.current() or next(reversed(store.batches()), None)
+    if latest is None:
+        raise StoreError(f"found no run in {store.location}, expected one whose ingest has ended")
+    return latest
 
 
 def evaluation_of(store: Store, run_key: str) -> dict[str, Any] | None:
@@ -40,6 +50,8 @@ def state_of(store: Store, run_key: str, tasks: Sequence[str]) -> tuple[str, str
         outcome = store.outcome(run_key, "evaluate") or {}
         forced = " (forced)" if outcome.get("gate", {}).get("forced") else ""
         return ("current" if run_key == store.current() else "published") + forced, ""
+    if run_key in half_removed(store):
+        return "half removed", ""
     for task in tasks:
         if failure := store.failure(run_key, task):
             refused = task == "evaluate" and "metrics" in failure

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from cofi_jobs.cli.show.erasure import erased as show_erased
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.erasure import erase as module
 from cofi_jobs.erasure.scan import Traces
@@ -24,11 +26,12 @@ from cofi_jobs.store.batches import compacted_part
 from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.reader import current_run
-from cofi_jobs.store.runs import remove_run
+from cofi_jobs.store.removal import remove_run
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
+from tests.support.damage import verified
 from tests.support.data import QUICK, random_ratings, settle, write_ratings
 from tests.support.kills import die_before, killed_at_each_step
 from tests.support.nights import run_night
@@ -350,6 +353,17 @@ def test_what_is_left_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     assert traces.remaining == ["notes.txt"]
 
 
+def test_an_id_that_nobody_has_is_no_user_without_traces(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One erased before is known by its tombstone."""
+    assert erase(store, load_settings(), [NAME], now=True).unknown == []
+    show_erased(store, look(store, load_settings(), ["nobody", NAME]))
+    said = capsys.readouterr().out
+    assert "nobody with 1 of the ids (no. 1) has a rating in this store" in said
+    assert "no trace" not in said
+
+
 def test_no_task_runs_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     held = []
 
@@ -370,6 +384,48 @@ def test_a_lost_key_is_an_error(store: Store) -> None:
     (store.root / "erased.key").unlink()
     with pytest.raises(StoreError, match=r"no .*erased\.key"):
         run_task("ingest", store, load_settings(), "night-4")
+
+
+LOST: dict[str, Callable[[Path], Any]] = {
+    "no tombstones": lambda root: (root / "erased.json").unlink(),
+    "null": lambda root: (root / "erased.json").write_text("null"),
+    "another shape": lambda root: (root / "erased.json").write_text('{"erased": []}'),
+    "an empty key": lambda root: (root / "erased.key").write_text(""),
+    "half a key": lambda root: (root / "erased.key").write_text("0" * 32 + "\n"),
+    "another key": lambda root: (root / "erased.key").write_text("0" * 64 + "\n"),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_whatever_is_lost_of_the_tombstones_no_erased_user_comes_back(
+    tmp_path: Path, lost: str
+) -> None:
+    store = Store(tmp_path / "store").create()
+    path = write_ratings(store.landing / "a.csv", with_user(random_ratings()))
+    run_task("ingest", store, load_settings(), "night-1")
+    replayed = path.read_text() + "1,107,4,1000000000\n"
+    erase(store, load_settings(), [NAME])
+    LOST[lost](store.root)
+    write_text(store.landing / "again.csv", replayed)
+    for attempt in (
+        lambda: run_task("ingest", store, load_settings(), "night-2"),
+        lambda: erase(store, load_settings(), ["13"]),
+    ):
+        with pytest.raises(StoreError, match=r"erased\.(json|key)"):
+            attempt()
+    assert store.batches() == ["night-1"]
+
+
+def test_an_erasure_in_a_store_of_an_older_version_keeps_its_tombstones(store: Store) -> None:
+    erase(store, load_settings(), [NAME])
+    record = json.loads((store.root / "erased.json").read_text())
+    del record["key_check"]  # which older versions do not write
+    record["users"][0]["of_a_newer_version"] = 1
+    (store.root / "erased.json").write_text(json.dumps(record))
+    erase(store, load_settings(), ["13", NAME])
+    users = store.records.tombstones()
+    assert len(users) == 2
+    assert [user.get("of_a_newer_version") for user in users].count(1) == 1
 
 
 @pytest.mark.parametrize("files", ["whole", "per-user"])
@@ -500,6 +556,8 @@ def test_killed_at_any_step_it_can_be_run_again(
         if killed:
             # Readers are served at each moment, and the next night's input is whole.
             assert current_run(store).recommendations("13").num_rows == 5
+            if not [*store.root.rglob(".tmp-old-*")]:  # killed between the renames of a folder
+                assert ", 0 damaged" in verified(store)
             ratings = [store.ratings(key) / file["part"] for key in store.batches()
                        for file in store.required_outcome(key, "ingest")["files"]]  # fmt: skip
             kept = pd.concat(map(pd.read_parquet, ratings))

@@ -21,6 +21,9 @@ from tests.support.live import wait_for
 from tests.support.remote import elsewhere
 from tests.support.repository import ROOT
 
+FIRST = {"user_id": "integer", "item_id": "integer", "scale": [1, 5]}
+SECOND = FIRST | {"scale": [1, 10]}
+
 HOLD = """
 import os, signal, sys
 from cofi_jobs.store.open import open_store
@@ -66,7 +69,7 @@ def test_the_second_writer_waits_and_neither_is_lost(
     def other() -> None:
         with second.lock("ingest") as copy:
             seen.append(copy.records.properties())
-            copy.records.write_properties({"n": 2})
+            copy.records.write_properties(SECOND)
 
     thread = threading.Thread(target=other)
     with first.lock("ingest") as copy:
@@ -75,13 +78,14 @@ def test_the_second_writer_waits_and_neither_is_lost(
         wait_for(lambda: "waiting for" in caplog.text, "the second to wait", 10)
         threading.Event().wait(3.5)
         assert seen == []
-        copy.records.write_properties({"n": 1})
+        copy.records.write_properties(FIRST)
     thread.join()
-    assert seen == [{"n": 1}]
-    assert json.loads(place.read("store.json")) == {"n": 2}
+    assert seen == [FIRST]
+    assert json.loads(place.read("store.json")) == SECOND
     assert "over from" not in caplog.text
 
 
+@pytest.mark.slow
 def test_who_has_lost_the_lease_writes_nothing(
     s3: Place, environment: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -93,7 +97,7 @@ def test_who_has_lost_the_lease_writes_nothing(
         RuntimeError, match=r"the lease on .* was lost, so nothing more is written there"
     ):
         with first.lock("ingest") as copy:
-            copy.records.write_properties({"n": 1})
+            copy.records.write_properties(FIRST)
             with elsewhere(s3, environment, tmp_path).lock("ingest"):
                 pass
             threading.Event().wait(1)

@@ -46,6 +46,7 @@ class Case:
 
 
 TABLE, OUTCOME, MANIFEST = "runs/a/model/x.parquet", "tasks/a/train.json", "manifests/a.json"
+MARKER = "manifests/a.left"
 CASES = {
     "nothing": Case(Plan(), remote=(TABLE, OUTCOME), downloaded=(OUTCOME,), runs_here={"a"}),
     "a new table and its outcome": Case(
@@ -109,12 +110,18 @@ CASES = {
     "what was not downloaded stays": Case(
         Plan(), remote=("ratings/batch=b/0.parquet", TABLE), runs_here={"a"}
     ),
-    "a removed run goes, downloaded or not, its manifest before its tables": Case(
-        Plan(remove=(MANIFEST, TABLE)),
+    "a removed run goes, downloaded or not, its manifest before its tables, its marker last": Case(
+        Plan(mark=(MARKER,), remove=(MANIFEST, TABLE, MARKER)),
         remote=(TABLE, MANIFEST, "runs/b/model/x.parquet"),
         downloaded=(MANIFEST,),
         removed=(MANIFEST,),
         runs_here={"b"},
+    ),
+    "a run whose removal was killed goes, its marker last": Case(
+        Plan(invalidate=(OUTCOME,), remove=(TABLE, MARKER)),
+        remote=(TABLE, OUTCOME, MARKER),
+        downloaded=(OUTCOME, MARKER),
+        removed=(OUTCOME, MARKER),
     ),
 }
 
@@ -129,6 +136,7 @@ NAMES = st.sampled_from(
     [
         *("landing/a.csv", "ratings/batch=a/0.parquet", "ratings/merged/x.parquet", TABLE),
         *("runs/b/model/x.parquet", "lists/allow.txt", OUTCOME, "tasks/a/ingest.json", MANIFEST),
+        MARKER,
         *("tasks/b/publish.json", "tasks/b/train.json", "store.json", "merged.json"),
         *("CURRENT.json", "erased.json", "erased.key", "tasks/b/train.failed.json"),
     ]
@@ -152,6 +160,7 @@ def test_after_the_plan_the_bucket_is_as_the_folder(
     bucket |= {name: local[name] for name in plan.upload}
     for name in plan.write:
         bucket[name] = local[name]
+    bucket |= dict.fromkeys(plan.mark, 0)
     assert plan.remove.count(TABLE) <= 1
     assert bucket.keys() >= set(plan.remove)
     bucket = {name: size for name, size in bucket.items() if name not in plan.remove}

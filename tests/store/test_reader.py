@@ -17,9 +17,11 @@ from cofi_jobs import read
 from cofi_jobs.cli.show.explanation import explain
 from cofi_jobs.cli.show.run import summary
 from cofi_jobs.cli.show.runs import runs
+from cofi_jobs.core.errors import DamageError
 from cofi_jobs.settings.renames import RENAMED
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import schemas as tables
+from cofi_jobs.store.run_files import RunFiles
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import recommend
 from cofi_jobs.tasks.publish import describe
@@ -69,7 +71,8 @@ def write_lists(store: Store, ids: list[Any], kind: str) -> None:
     files = sorted(store.table(KEY, "recommendations").iterdir())
     described = [describe(path, store.table(KEY, "")) for path in files]
     store.records.write_manifest(
-        KEY, {"id_types": {"user_id": kind, "item_id": "integer"}, "files": described}
+        KEY,
+        {"run_key": KEY, "id_types": {"user_id": kind, "item_id": "integer"}, "files": described},
     )
     store.set_current(KEY)
 
@@ -115,6 +118,16 @@ def test_an_id_too_long_for_parquets_bounds_is_found(store: Store):
     assert len(read.recommendations(store.root, "z" * 5000)) == 2
 
 
+@pytest.mark.parametrize(("first", "last"), [("1", "2"), (1, "2"), ("1", 2)])
+def test_bounds_that_are_no_ids_of_the_store_hide_no_list(store: Store, first, last):
+    write_lists(store, [1, 2], "integer")
+    manifest = store.manifest(KEY) or {}
+    files = [file | {"first_id": first, "last_id": last} for file in manifest["files"]]
+    store.records.write_manifest(KEY, manifest | {"files": files})
+    assert len(read.recommendations(store.root, "2")) == 2
+
+
+@pytest.mark.slow
 def test_look_ups_agree_with_the_tables(published: Store):
     for name, column, look_up in (
         ("recommendations", "user_id", read.recommendations),
@@ -189,11 +202,19 @@ def same_type(old: Any, new: Any, where: str) -> None:
         same_type(old[0], new[0], f"{where}/0")
 
 
+def write_first_manifest(store: Store) -> None:
+    """The first version's manifest, of the files that are there."""
+    manifest = store.manifest(KEY)
+    assert manifest is not None
+    files = [{name: file[name] for name in FIRST["files"][0]} for file in manifest["files"]]
+    store.records.write_manifest(KEY, FIRST | {"run_key": KEY, "files": files})
+
+
 def test_readers_of_today_read_what_the_first_release_published(
     published: Store, tmp_path: Path, capsys
 ):
     store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
-    store.records.write_manifest(KEY, FIRST | {"run_key": KEY})
+    write_first_manifest(store)
     run = read.current_run(store)
     assert len(run.recommendations("10")) == 5
     assert len(run.similar_items("100")) == 4
@@ -208,7 +229,7 @@ def test_what_explain_says_of_a_run_does_not_depend_on_the_environment_of_today(
     published: Store, tmp_path: Path, monkeypatch, capsys
 ):
     store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
-    store.records.write_manifest(KEY, FIRST | {"run_key": KEY})  # it does not say the recency
+    write_first_manifest(store)  # it does not say the recency
     run = read.current_run(store)
     item = str(run.recommendations("10")["item_id"][0])
     explain(run, "10", item)
@@ -246,3 +267,11 @@ def test_names_of_items_are_short_lines_and_the_tables_keep_the_titles() -> None
     names = ["Two lines [31m", "<b>One</b> &amp;", "x" * 199 + "…", "y" * 200, "item 4", "item 5"]
     assert read.item_names(items).tolist() == names
     assert items["title"].tolist()[:5] == titles[:5]
+
+
+def test_what_arrow_says_of_a_damaged_page_is_one_line(store: Store):
+    files = RunFiles(store, KEY, {"files": []})
+    with pytest.raises(DamageError) as raised, files.named("model/items.parquet"):
+        raise pa.ArrowInvalid("Invalid data\nDeserializing page header failed.\n")
+    assert "\n" not in str(raised.value)
+    assert f"runs/{KEY}/model/items.parquet cannot be read: Invalid data" in str(raised.value)

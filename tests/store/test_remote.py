@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,8 +18,11 @@ from cofi_jobs.store.objects import ConflictError, Objects
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
+from cofi_jobs.tasks.holdout import read_split
 from cofi_jobs.tasks.publish import prune
+from cofi_jobs.tasks.read_shard import read_part
 from cofi_jobs.tasks.registry import TASKS
+from cofi_jobs.tasks.run_ratings import parts_of_users
 from cofi_jobs.tasks.runner import run_task
 from tests.support.buckets import Place
 from tests.support.command_line import SETTINGS, cofi
@@ -209,21 +213,23 @@ def test_a_task_of_airflow_reads_its_childs_outcome_from_the_bucket(
 
 def test_a_record_that_somebody_changed_meanwhile_is_not_overwritten(place: Place):
     """Also by one who has no lease."""
-    place.put("store.json", '{"n": 0}')
+    mine = {"user_id": "integer", "item_id": "integer", "scale": [1, 5]}
+    theirs = json.dumps(mine | {"scale": [1, 10]})
+    place.put("store.json", json.dumps(mine | {"scale": None}))
     store = open_store(place.address)
     with pytest.raises(
         ConflictError, match=f"{place.address}/store.json was written by somebody else meanwhile"
     ):
         with store.lock("ingest") as copy:
-            copy.records.write_properties({"n": 1})
-            place.put("store.json", '{"n": 2}')
-    assert place.read("store.json") == b'{"n": 2}'
+            copy.records.write_properties(mine)
+            place.put("store.json", theirs)
+    assert place.read("store.json").decode() == theirs
     with pytest.raises(ConflictError):
         with store.lock("ingest") as copy:
             copy.records.write_tuned({"n": 1})
             place.put("settings.json", "{}")
     assert place.read("settings.json") == b"{}"
-    assert store.records.properties() == {"n": 2}
+    assert store.records.properties() == json.loads(theirs)
 
 
 @pytest.mark.slow
@@ -269,6 +275,29 @@ def test_a_task_finds_the_folders_that_it_needs(
         assert list(copy.table("n1", "model").glob("*.parquet"))
         assert not list(copy.table("n1", "normalized").glob("*"))
     assert moved.up == []
+
+
+def test_a_worker_on_another_machine_reads_its_ratings_in_the_bucket(
+    s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = random_ratings(n_users=20, n_items=12)
+    s3.put("landing/a.csv", frame.to_csv(index=False))
+    unsettled = quick.model_copy(update={"settle_seconds": 0})
+    for task in ("ingest", "normalize"):
+        run_task(task, open_store(s3.address), unsettled, "n1")
+    with open_store(s3.address).lock("train", "n1", needs=("normalized",)) as copy:
+        expected, expected_mask = read_split(copy, "n1", quick)
+        location = copy.location
+    counts = np.bincount(expected.user_index)
+    store, moved = elsewhere(s3, environment, tmp_path), Moved(environment)
+    assert store.location == location
+    parts = [read_part(store, "n1", quick, part) for part in parts_of_users(counts, 12, 2)]
+    assert len(parts) == 2
+    for column in ("item_index", "rating"):
+        joined = np.concatenate([getattr(ratings, column) for ratings, _ in parts])
+        np.testing.assert_array_equal(joined, getattr(expected, column))
+    np.testing.assert_array_equal(np.concatenate([mask for _, mask in parts]), expected_mask)
+    assert moved.down == []
 
 
 @pytest.mark.parametrize("folder", ["user_id=7/data[1]", "it's {a} *", "Größe #1 %41"])

@@ -1,7 +1,12 @@
 """Readers see one run, and only published ones."""
 
 import json
+import os
+import shutil
 import threading
+import time
+from contextlib import suppress
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -10,6 +15,8 @@ import pytest
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.publish import prune
+from tests.support.processes import exit_code
 from tests.support.published import publish
 
 
@@ -64,6 +71,64 @@ def test_readers_see_one_run_while_others_are_published(store: Store, reader):
         thread.join()
     assert all(counts in ({"a": sizes["a"]}, {"b": sizes["b"]}) for counts in seen)
     assert len({*map(str, seen)}) == 2  # both runs were met
+
+
+def test_a_move_of_the_pointer_that_was_killed_is_ended(store: Store):
+    for key in "abc":
+        publish(store, key)
+    link, left = store.root / "current", store.root / "manifests" / "a.left"
+    link.unlink()
+    link.symlink_to("runs/a")  # readers of the link stayed there: they leave a only now
+    os.utime(left, (0, 0))
+    store.align_link()
+    assert (link.resolve().name, store.current()) == ("c", "c")
+    assert left.stat().st_mtime > 0
+    link.unlink()
+    store.align_link()
+    assert link.resolve().name == "c"
+
+
+def test_readers_are_not_pointed_to_a_run_without_tables(store: Store):
+    for key in "ab":
+        publish(store, key)
+    shutil.rmtree(store.root / "runs" / "a")
+    with pytest.raises(StoreError, match=r"found a manifest of run a in .*, but no tables"):
+        store.set_current("a")
+    assert ((store.root / "current").resolve().name, store.current()) == ("b", "b")
+
+
+def slowly(*arguments: Any) -> None:
+    time.sleep(0.01)
+    RENAME(*arguments)
+
+
+RENAME = os.replace
+
+
+def roll_back_slowly(root: str, run_key: str) -> None:
+    os.replace = slowly  # type: ignore[assignment]
+    with Store(root).lock("publish", run_key) as store, suppress(StoreError):
+        store.set_current(run_key)
+
+
+@pytest.mark.slow
+def test_a_rollback_beside_a_publication_leaves_link_and_record_on_one_run(store: Store):
+    for key in "abcd":
+        publish(store, key)
+    threads = [
+        threading.Thread(target=exit_code, args=(roll_back_slowly, str(store.root), key))
+        for key in "abcdab"
+    ]
+    for thread in threads:
+        thread.start()
+    with store.lock("publish"):
+        prune(store, keep_runs=2, run_key="d")
+    for thread in threads:
+        thread.join()
+    current = store.current()
+    assert current in store.published()
+    assert (store.root / "current").resolve().name == current
+    assert store.table(current, "").is_dir()
 
 
 def test_a_damaged_marker_is_named(store: Store):

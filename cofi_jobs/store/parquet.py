@@ -1,0 +1,74 @@
+"""Parquet by Arrow, as it is written and read here: each page has a checksum, which is verified.
+
+All tables of a store go through this module, or through sql.py where DuckDB reads or writes them.
+DuckDB 2.0 neither writes nor verifies checksums of pages: digests.py has what holds for its files.
+"""
+
+from itertools import accumulate
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.parquet import FileMetaData, ParquetFile, ParquetWriter
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import ParquetFileFormat
+
+__all__ = ["FileMetaData", "ParquetFile", "ParquetWriter"]
+
+COMPRESSION = "zstd"
+
+
+def read_table(source: Path | IO[bytes], columns: list[str] | None = None) -> pa.Table:
+    """The whole table, or some of its columns."""
+    return pq.read_table(source, columns=columns, page_checksum_verification=True)
+
+
+def open_file(source: Path | IO[bytes]) -> ParquetFile:
+    """A file to read in parts."""
+    return ParquetFile(source, page_checksum_verification=True)
+
+
+def read_rows(file: ParquetFile, columns: list[str], rows: slice) -> pa.Table:
+    """Neighbouring rows of a file; only the row groups that hold some of them are read."""
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    ends = list(accumulate(sizes))
+    groups = [
+        number
+        for number, end in enumerate(ends)
+        if end > rows.start and end - sizes[number] < rows.stop
+    ]
+    before = ends[groups[0]] - sizes[groups[0]] if groups else 0
+    table = file.read_row_groups(groups, columns=columns)
+    return table.slice(rows.start - before, rows.stop - rows.start)
+
+
+def read_metadata(path: Path) -> FileMetaData:
+    """The footer: rows, row groups, bounds."""
+    return pq.read_metadata(path)
+
+
+def read_columns(path: Path) -> list[str]:
+    """The names of the columns."""
+    return pq.read_schema(path).names
+
+
+def file_format() -> "ParquetFileFormat":
+    """The format of the files of a dataset."""
+    import pyarrow.dataset as ds  # here: it imports pandas
+
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.ParquetFileFormat(default_fragment_scan_options=options)
+
+
+def write_table(
+    table: pa.Table, path: Path, compression: str = COMPRESSION, **options: Any
+) -> None:
+    """Write a file at once. `options` are those of pyarrow."""
+    pq.write_table(table, path, compression=compression, write_page_checksum=True, **options)
+
+
+def writer(path: Path, schema: pa.Schema) -> ParquetWriter:
+    """Writes a file in parts."""
+    return ParquetWriter(path, schema, compression=COMPRESSION, write_page_checksum=True)

@@ -1,0 +1,107 @@
+"""Verify: compare the files of the store with the SHA-256 in the records: disks lose bits silently.
+
+In a bucket the files are read there, not in the local copy. One block of a file is in memory.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from cofi_jobs.core.errors import CofiError, DamageError
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.digests import (
+    BACKUP,
+    FileDigest,
+    RecordedFile,
+    compacted_file,
+    files_of_run,
+    measure,
+)
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Compared:
+    """How much was compared, and how much of it is not as it was written."""
+
+    files: int = 0
+    bytes: int = 0
+    damaged: int = 0
+
+    def in_words(self) -> str:
+        """The counts as one sentence."""
+        size = f"{self.files:,} files, {self.bytes / 1e6:,.1f} MB"
+        return f"{size} compared with the records, {self.damaged:,} damaged"
+
+
+def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
+    """Compare every file that a record has with a digest; log a line for each damaged one.
+
+    Raises DamageError if any is damaged.
+    """
+    compared = Compared()
+    for key in dict.fromkeys([*store.batches(), *store.run_keys(), *store.published()]):
+        try:
+            recorded = files_of_run(store.records, key)
+        except CofiError as error:  # a record that cannot be read
+            compared.damaged += 1
+            log.error("%s; %s", error, BACKUP)
+        else:
+            for file in recorded.values():
+                _compare(store, file, compared)
+    if compacted := compacted_file(store.records):
+        _compare(store, compacted, compared)
+    if old := _batches_without_digests(store):
+        log.warning("%d batches of an older version have no digests: %s", len(old), ", ".join(old))
+    summary = f"{compared.in_words()}, in {store.location}"
+    if compared.damaged:
+        raise DamageError(f"{summary}; the lines above name each, and what to do")
+    return {"files": compared.files, "bytes": compared.bytes, "damaged": 0, "summary": summary}
+
+
+def _compare(store: Store, file: RecordedFile, compared: Compared) -> None:
+    compared.files += 1
+    compared.bytes += file.digest["bytes"]
+    flaw = _flaw(store, file)
+    if flaw and file.is_in_batch:
+        with store.lock("ingest"):  # the one task that changes files before their record
+            flaw = _flaw(store, file)
+    if flaw:
+        compared.damaged += 1
+        log.error("%s/%s %s; %s", store.location, file.name, flaw, file.advice)
+
+
+def _flaw(store: Store, file: RecordedFile) -> str | None:
+    """What is wrong with a file. Nothing, if a task removed it or wrote it again meanwhile."""
+    while flaw := file.flaw(_measure(store, file.name)):
+        now = _recorded_now(store, file)
+        if now == file:
+            return flaw
+        if now is None:
+            return None
+        file = now
+    return None
+
+
+def _recorded_now(store: Store, file: RecordedFile) -> RecordedFile | None:
+    if file.run_key is not None:
+        return files_of_run(store.records, file.run_key).get(file.name)
+    now = compacted_file(store.records)
+    return now if now and now.name == file.name else None
+
+
+def _measure(store: Store, name: str) -> FileDigest | None:
+    try:
+        with store.open_stored(name) as content:
+            return measure(content)
+    except FileNotFoundError:
+        return None
+
+
+def _batches_without_digests(store: Store) -> list[str]:
+    """Batches that an older version took in."""
+    compacted = store.records.compacted()["batches"]
+    apart = [key for key in store.batches() if key not in compacted]
+    return [key for key in apart if "digests" not in store.required_outcome(key, "ingest")]
