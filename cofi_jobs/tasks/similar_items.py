@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.progress import track
+from cofi_jobs.engine.engines import in_parallel
 from cofi_jobs.ranking.filters import allowed_items
 from cofi_jobs.ranking.similar import nearest, similarity_vectors
 from cofi_jobs.ranking.top_k import block_size
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import parquet
 from cofi_jobs.store import schemas as tables
 from cofi_jobs.store.item_lists import read_item_lists
-from cofi_jobs.store.run_tables import read_item_factors
+from cofi_jobs.store.run_tables import read_evidence, read_item_factors
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Write the table `similar_items`, a block of items at a time."""
-    model = read_item_factors(store.table(run_key, "model"))
+    model = read_item_factors(store.checked_table(run_key, "model", "item_factors.parquet"))
     ids, measure = model.item_id, settings.similarity
-    vectors = similarity_vectors(model.ranking, model.n_ratings, measure)
+    evidence = read_evidence(store.checked_table(run_key, "normalized", "items.parquet"))
+    vectors = similarity_vectors(model.ranking, evidence, measure)
     schema = tables.similar_items(ids.type, "similarity" if measure == "cosine" else "distance")
     excluded = np.flatnonzero(~allowed_items(ids, read_item_lists(store)))
     n_rows, size = 0, block_size(len(ids))
@@ -41,9 +42,10 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
     with (
         store.replace_folder(store.table(run_key, "similar_items")) as folder,
-        pq.ParquetWriter(folder / "part-00000.parquet", schema, compression="zstd") as writer,
+        parquet.writer(folder / "part-00000.parquet", schema) as writer,
     ):
-        for table in in_parallel(rows, track(range(0, len(ids), size), "similar items")):
+        starts = track(range(0, len(ids), size), "similar items")
+        for table in in_parallel(settings, rows, starts):
             writer.write_table(table)
             n_rows += len(table)
     log.info("%d similar items of %d items", n_rows, len(ids))

@@ -16,20 +16,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation.split import relevant_from
-from cofi_jobs.model.item_means import item_means, mean_normalised
+from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.model.models import BothFits, fit_both
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import schemas
-from cofi_jobs.store.run_tables import read_y_norm
+from cofi_jobs.store import parquet, schemas
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import no_vectors, to_column
 from cofi_jobs.tasks.first_settings import find_first_settings, first_search
-from cofi_jobs.tasks.holdout import holdout_start, read_split
+from cofi_jobs.tasks.holdout import holdout_start
+from cofi_jobs.tasks.run_ratings import run_ratings
 
 log = logging.getLogger(__name__)
 
@@ -48,47 +46,48 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Learn from the train ratings, then from all ratings."""
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
-    folder = store.table(run_key, "normalized")
-    users = pq.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
-    items = pq.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
+    folder = store.checked_table(run_key, "normalized")
+    users = parquet.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
+    items = parquet.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
-    ratings, is_test = read_split(store, run_key, settings)
-    test = ratings.where(is_test)
-    last, start = holdout_start(store, settings, run_key, user_id, item_id, test)
-    train, n_test = ratings.where(~is_test), len(test.rating)
-    n_train = len(train.rating)
-    log.info("holdout model: learning from %d ratings, not from %d test ratings", n_train, n_test)
-    # The means, too, must not show the test ratings.
-    means = item_means(train, damping)
-    holdout = fit_both(train, mean_normalised(train, means), means, settings, scale, start)
-    sides = _counted(users, train.user_index), _counted(items, train.item_index)
-    _write_model(store, run_key, "trial", holdout, *sides)
-    unseen = sides[1]["n_ratings"].to_numpy() == 0
-    n_unseen = items["n_ratings"].to_numpy()[unseen].sum()
-    goes_on = n_unseen <= UNSEEN_AT_MOST * len(ratings.rating)
-    del is_test, train, test  # they take as much memory as the ratings
-    log.info(
-        "learning from all %d ratings%s", len(ratings.rating),
-        "" if goes_on else ", from the start: the holdout model lacks too many of the items",
-    )  # fmt: skip
-    y_norm, means = read_y_norm(folder), items["mean"].to_numpy()
-    final_start = holdout.start if goes_on else None
-    final = fit_both(ratings, y_norm, means, settings, scale, final_start)
+    with run_ratings(store, run_key, settings, users, items) as ratings:
+        known = ratings.counts("train")
+        last, start = holdout_start(store, settings, run_key, user_id, item_id, ratings.test())
+        n_all, n_train = items["n_ratings"].to_numpy().sum(), known.users.sum()
+        log.info(
+            "holdout model: learning from %d ratings, not from %d test ratings",
+            n_train, n_all - n_train,
+        )  # fmt: skip
+        # The means, too, must not show the test ratings.
+        means = damped_means(known.trusted, known.item_sums, damping)
+        holdout = fit_both(ratings.learnable("train", means), settings, start)
+        sides = _counted(users, known.users), _counted(items, known.items)
+        _write_model(store, run_key, "trial", holdout, *sides)
+        n_unseen = items["n_ratings"].to_numpy()[known.items == 0].sum()
+        goes_on = n_unseen <= UNSEEN_AT_MOST * n_all
+        log.info(
+            "learning from all %d ratings%s", n_all,
+            "" if goes_on else ", from the start: the holdout model lacks too many of the items",
+        )  # fmt: skip
+        final_start = holdout.start if goes_on else None
+        final = fit_both(ratings.learnable("all", items["mean"].to_numpy()), settings, final_start)
     _write_model(store, run_key, "model", final, users, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
-        pq.write_table(_losses({"held-out": holdout, "final": final}), target / "losses.parquet")
+        parquet.write_table(
+            _losses({"held-out": holdout, "final": final}), target / "losses.parquet"
+        )
     return {
         "liked_from": relevant_from(settings, scale),
-        "n_known": n_train,
-        "n_held_out": n_test,
+        "n_known": int(n_train),
+        "n_held_out": int(n_all - n_train),
         "started_from": last,
         "first_search": first_search(store, run_key),
     }
 
 
-def _counted(side: pa.Table, index: np.ndarray) -> pa.Table:
-    """Users or items with their numbers of ratings among those whose row numbers are given."""
-    return side.set_column(1, "n_ratings", pa.array(tally(index, len(side)).astype(np.int32)))
+def _counted(side: pa.Table, counts: np.ndarray) -> pa.Table:
+    """Users or items with these numbers of ratings."""
+    return side.set_column(1, "n_ratings", pa.array(counts.astype(np.int32)))
 
 
 def _write_model(
@@ -115,7 +114,8 @@ def _write_model(
 def _write(factors: pa.Table, path: Path) -> None:
     # Without a dictionary: factors hardly ever repeat, and searching for those that do takes as
     # long as all the rest.
-    pq.write_table(factors, path, row_group_size=ROW_GROUP, use_dictionary=False)
+    options = {"row_group_size": ROW_GROUP, "use_dictionary": False}
+    parquet.write_table(factors, path, compression="snappy", **options)
 
 
 def _losses(fits: dict[str, BothFits]) -> pa.Table:

@@ -1,0 +1,219 @@
+"""Two nodes of Ray on this machine: calls, losses of workers, and train as on one machine."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from cofi_jobs.core.errors import DataError, SettingsError
+from cofi_jobs.engine import on_ray
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.run_tables import read_model
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.runner import run_task
+from tests.support.data import tasteful_ratings, write_ratings
+from tests.support.ray_cluster import cluster_of
+from tests.support.repository import ROOT
+
+SMALL = ["n_factors=8", "ratings_per_step=1500", "rating_steps=10", "ranking_steps=10"]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with cluster_of(2) as cluster:
+        yield cluster
+
+
+def on(cluster: Cluster, *changes: str) -> Settings:
+    return load_settings(["engine=ray", f"ray_address={cluster.address}", *changes])
+
+
+class Numbers:
+    """A worker with some numbers."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = np.array(numbers)
+        logging.getLogger("numbers").info("made with %s", numbers)
+
+    def times(self, factor: int, more: int) -> np.ndarray:
+        return factor * self.numbers + more
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def fail(self) -> None:
+        raise DataError("found a number, expected none")
+
+
+def pairs(n: int) -> list[list[int]]:
+    return [[1, 2], [3, 4], [5, 6]][:n]
+
+
+def test_calls_reach_each_worker_and_a_lost_one_is_made_again(
+    cluster: Cluster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with on_ray.workers_for(on(cluster, "ray_workers=3"), pairs, Numbers) as workers:
+        pids = workers.each("pid")
+        shared, more = workers.share(10), [0, 5, 0]
+        products = [list(part) for part in workers.each("times", shared, parts=more)]
+        assert products == [[10, 20], [35, 45], [50, 60]]
+        assert list(workers.total("times", shared, parts=more)) == [95, 125]
+        with pytest.raises(DataError, match=r"^found a number, expected none$"):
+            workers.each("fail")
+        os.kill(pids[1], signal.SIGKILL)
+        assert list(workers.total("times", shared, parts=more)) == [95, 125]
+        pids[1] = workers.each("pid")[1]
+    _, alive_still = psutil.wait_procs([process for pid in pids for process in alive(pid)], 120)
+    assert not alive_still, "a worker is left behind"
+    assert "INFO numbers: made with" in capfd.readouterr().err
+
+
+def alive(pid: int) -> list[psutil.Process]:
+    return [psutil.Process(pid)] if psutil.pid_exists(pid) else []
+
+
+def test_the_workers_of_a_killed_task_end(cluster: Cluster, tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    code = f"from tests.engine.test_on_ray import hold; hold({cluster.address!r}, {str(file)!r})"
+    task = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    try:
+        while not file.exists():
+            assert task.poll() is None, "the task ended"
+            time.sleep(0.2)
+    finally:
+        task.kill()
+    task.wait()
+    workers = [process for pid in file.read_text().split() for process in alive(int(pid))]
+    assert not psutil.wait_procs(workers, 120)[1]
+
+
+def hold(address: str, file: str) -> None:
+    """A task with workers, which does not end."""
+    settings = load_settings(["engine=ray", f"ray_address={address}"])
+    with on_ray.workers_for(settings, pairs, Numbers) as workers:
+        partial = Path(f"{file}.partial")
+        partial.write_text(" ".join(map(str, workers.each("pid"))))
+        partial.rename(file)
+        time.sleep(3600)
+
+
+def test_results_are_in_the_order_of_the_items_and_what_is_lost_is_done_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    lost = tmp_path / "lost"
+
+    def work(item: int) -> int:
+        if item == 3 and not lost.exists():
+            lost.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == 9:
+            raise DataError("found a nine, expected none")
+        return 10 * item
+
+    results = on_ray.in_parallel(on(cluster), work, range(12))
+    assert [next(results) for _ in range(9)] == list(range(0, 90, 10))
+    assert lost.exists()
+    with pytest.raises(DataError, match=r"^found a nine, expected none$"):
+        next(results)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("store")).create()
+    write_ratings(store.landing / "ratings.csv", tasteful_ratings())
+    for task in ("ingest", "normalize", "train"):
+        run_task(task, store, load_settings(SMALL), "n1")
+    return store
+
+
+def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
+    cluster: Cluster, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, losses = top_10(store), losses_of(store)
+    calls = []
+
+    def killing(self: on_ray.RayWorkers, method: str, *common: Any, parts: Any = ()) -> Any:
+        calls.append(method)
+        if len(calls) == 7:
+            assert method == "step_sums"
+            victim = self.actors[1]
+            os.kill(pid_of(victim), signal.SIGKILL)
+        return total(self, method, *common, parts=parts)
+
+    total = on_ray.RayWorkers.total
+    monkeypatch.setattr(on_ray.RayWorkers, "total", killing)
+    run_task("train", store, on(cluster, *SMALL), "n1")
+    assert len(calls) > 40
+    np.testing.assert_allclose(losses_of(store), losses, rtol=1e-4)
+    shared = [
+        len(set(one) & set(other)) / 10 for one, other in zip(local, top_10(store), strict=True)
+    ]
+    assert np.mean(shared) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("task", "table"), [("similar_items", "similar_items"), ("recommend", "recommendations")]
+)
+def test_lists_made_on_two_nodes_are_those_of_one_machine(
+    cluster: Cluster, store: Store, task: str, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"cofi_jobs.tasks.{task}.block_size", lambda _: 16)
+    tables = []
+    for settings in (load_settings(SMALL), on(cluster, *SMALL)):
+        run_task(task, store, settings, "n1")
+        tables.append(pq.read_table(store.table("n1", table)))
+    assert len(tables[0]) > 100
+    assert tables[0].equals(tables[1])
+
+
+def pid_of(actor: Any) -> int:
+    return ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+
+
+def top_10(store: Store) -> np.ndarray:
+    model = read_model(store.table("n1", "model"))
+    return np.argsort(-model.ranking.W @ model.ranking.X.T, axis=1)[:, :10]
+
+
+def losses_of(store: Store) -> np.ndarray:
+    return pq.read_table(store.table("n1", "training") / "losses.parquet")["J"].to_numpy()
+
+
+def test_an_address_without_a_cluster_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="ray_address: found no Ray cluster at"):
+        with on_ray.workers_for(
+            load_settings(["engine=ray", "ray_address=nonsense"]), pairs, Numbers
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("n", "nodes", "expected"),
+    [
+        (0, [4, 4], (2, 4)),
+        (0, [0, 4, 2], (2, 2)),  # a head without processors; the smaller node decides
+        (4, [4, 4], (4, 2)),
+        (3, [2, 2], (3, 1)),
+        (4, [1, 1], (4, 0.5)),
+    ],
+)
+def test_workers_share_the_processors_of_the_nodes(n, nodes, expected) -> None:
+    assert on_ray.workers_and_cpus(n, nodes) == expected
+
+
+def test_a_cluster_without_processors_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="no node with processors"):
+        on_ray.workers_and_cpus(0, [0.0])
