@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks import contest, data, scoring, training
 from benchmarks.contest import FOLDER
 from benchmarks.measure import machine
+from benchmarks.options import FolderOption
 from benchmarks.training import MEASURES
 
 PACKAGES = ("faiss-cpu", "implicit", "lenskit", "numpy", "pyspark", "scikit-surprise", "scipy")
@@ -147,9 +148,7 @@ def main(
     shapes: Annotated[
         str, typer.Option(help="Users x items to score, by commas.")
     ] = "138000x26700,8192x50000",
-    folder: Annotated[
-        Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")
-    ] = FOLDER,
+    folder: FolderOption = FOLDER,
     images: Annotated[
         Path | None, typer.Option(help="Where the plots go; beside the figures if left out.")
     ] = None,

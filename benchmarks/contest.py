@@ -26,7 +26,11 @@ ROOT = Path(__file__).parents[1]
 PEERS = ROOT / os.environ.get("PEERS_VENV", ".venv-peers") / "bin" / "python"
 FOLDER = Path(tempfile.gettempdir()) / "cofi-bench"
 THREADS, FEATURES, TOP_N = 2, 64, 20
-OF_PEERS = ("peers", "quality_peers")  # modules that run in the peers' environment
+OF_PEERS = (
+    "peers",
+    "quality_peers",
+    "similar_items_peers",
+)  # modules that run in the peers' environment
 # Who runs threads of its own: peers ask for a BLAS without, a task of the job has one.
 OWN_THREADS = ("ours", "task", "implicit", "lenskit")
 Contestant = Callable[[Path, Path, Mapping[str, Any]], None]

@@ -19,6 +19,7 @@ from cofi_jobs.evaluation.baselines import popularity
 from cofi_jobs.evaluation.intervals import intervals
 from cofi_jobs.evaluation.ranking_metrics import rank
 from cofi_jobs.model.models import fit_ranking_model
+from cofi_jobs.model.observations import Observations
 from cofi_jobs.settings.resolve import load_settings
 
 SETS = (SAMPLE, "ml-latest-small", "movietweetings")
@@ -51,7 +52,7 @@ def measured(ratings: RatingSet, known: int) -> str:
     train = every.where(~later)
     relevant = later & (place < known + NEXT) & (every.rating >= ratings.liked_from)
     scale = Scale(float(every.rating.min()), float(every.rating.max()))
-    factors = fit_ranking_model(train, load_settings(), scale).factors
+    factors = fit_ranking_model(Observations(train, None, scale), load_settings()).factors
     X, W = factors.X, factors.W
     users = np.unique(every.user_index[relevant])
     rest = train, every.where(relevant), X, 10, 20, users

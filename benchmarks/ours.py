@@ -36,14 +36,15 @@ def in_a_task(contestant: Contestant, data: Path, output: Path, options: Options
 def rating(data: Path, output: Path, options: Options) -> None:
     """A whole fit of the rating model, its items' means included; in stars."""
     from cofi_jobs.model.device import set_up_tensorflow
-    from cofi_jobs.model.item_means import item_means, mean_normalised
+    from cofi_jobs.model.item_means import item_means
     from cofi_jobs.model.models import fit_rating_model
+    from cofi_jobs.model.observations import Observations
 
     ratings, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
     clock = Clock(output)
     means = item_means(ratings, settings.damping)
-    factors = fit_rating_model(ratings, mean_normalised(ratings, means), settings, SCALE).factors
+    factors = fit_rating_model(Observations(ratings, means, SCALE), settings).factors
     clock.keep(settings.rating_steps, W=factors.W, X=factors.X, user=factors.b, item=means)
 
 
@@ -51,11 +52,12 @@ def ranking(data: Path, output: Path, options: Options) -> None:
     """A whole fit of the ranking model."""
     from cofi_jobs.model.device import set_up_tensorflow
     from cofi_jobs.model.models import fit_ranking_model
+    from cofi_jobs.model.observations import Observations
 
     ratings, settings = read(data, "known"), _settings(options)
     set_up_tensorflow("cpu")
     clock = Clock(output)
-    factors = fit_ranking_model(ratings, settings, SCALE).factors
+    factors = fit_ranking_model(Observations(ratings, None, SCALE), settings).factors
     clock.keep(settings.ranking_steps, W=factors.W, X=factors.X)
 
 
@@ -141,9 +143,11 @@ def _store(data: Path, output: Path) -> Store:
     user = np.repeat(np.arange(len(W), dtype=np.int32), np.diff(starts))
     rated = pa.table({"user_index": user, "item_index": items, "rating": stars})
     pq.write_table(rated, normalized / "ratings.parquet", row_group_size=1 << 20)
-    groups = pa.table({"groups": pa.nulls(len(X), pa.string())})
-    pq.write_table(groups, normalized / "items.parquet")
     counts = np.bincount(items, minlength=len(X)).clip(1).astype(np.int32)
+    groups = pa.table({"groups": pa.nulls(len(X), pa.string()), "n_ratings": counts})
+    pq.write_table(groups, normalized / "items.parquet")
+    trust = pa.table({"trust": np.ones(len(W), np.float32)})
+    pq.write_table(trust, normalized / "users.parquet")
     columns = [
         np.arange(len(X)),
         to_column(X),
@@ -167,7 +171,7 @@ def _store(data: Path, output: Path) -> Store:
     pq.write_table(
         pa.table(columns, schema=schema), model / "user_factors.parquet", row_group_size=1 << 14
     )
-    store.records.write_outcome(KEY, "ingest", {"scale": SCALE})
+    store.records.write_outcome(KEY, "ingest", {"files": [], "scale": SCALE})
     store.records.write_outcome(
         KEY, "train", {"liked_from": 4.0, "settings": settings.model_dump(), "tuned": None}
     )

@@ -6,9 +6,6 @@ tuned on the same rest, then fitted to it (quality_peers.py).
 """
 
 import json
-import re
-import shutil
-import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -20,9 +17,11 @@ import pandas as pd
 import typer
 
 from benchmarks import contest, data, quality_sets
-from benchmarks.contest import FOLDER, ROOT, TOP_N
+from benchmarks.contest import FOLDER, TOP_N
 from benchmarks.list_quality import quality
 from benchmarks.measure import machine
+from benchmarks.options import FolderOption, SharedOption
+from benchmarks.published import publish, rows_of
 from benchmarks.quality_peers import taking_part
 from benchmarks.quality_sets import NAMES, Parted, RatingSet
 from benchmarks.quality_table import DETAILS, SUMMARY, Judgement, Result, markdown, with_table
@@ -59,40 +58,20 @@ def judge(ratings: RatingSet, folder: Path, keep_peers: bool = False) -> Judgeme
     )
 
 
-def rows_of(table: pd.DataFrame, parts: Parted) -> np.ndarray:
-    """Published lists as rows of items (n_users, TOP_N), -1 where nothing is listed.
-
-    `table` has user_id, rank and item_id.
-    """
-    lists = np.full((len(parts.users), TOP_N), -1, np.int64)
-    places = {
-        side: pd.Index(ids).get_indexer(table[f"{side}_id"].astype(str))
-        for side, ids in (("user", parts.users), ("item", parts.items))
-    }
-    rank = table["rank"].to_numpy() - 1
-    listed = (places["user"] >= 0) & (rank < TOP_N)
-    lists[places["user"][listed], rank[listed]] = places["item"][listed]
-    return lists
-
-
 def our_result(parts: Parted, liked: Ratings, folder: Path) -> Result:
     """The job's published lists, and the seconds of the whole command."""
     print(f"ours, {folder.parent.name}", file=sys.stderr, flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    parts.known_table.to_csv(folder / "ratings.csv", index=False)
-    command = [sys.executable, "-m", "cofi_jobs", "run", "--set", f"top_n={TOP_N}"]
-    command += ["--store", str(folder / "store"), "--ratings", str(folder / "ratings.csv")]
     start = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    published = publish(parts, folder, f"top_n={TOP_N}")
     seconds = time.perf_counter() - start
-    published = folder / "store" / "current" / "recommendations"
-    if done.returncode or not published.exists():
-        print(f"the job published no lists:\n{done.stdout[-2000:]}", file=sys.stderr, flush=True)
+    if published.failed or not (published.current / "recommendations").exists():
+        output = published.output[-2000:]
+        print(f"the job published no lists:\n{output}", file=sys.stderr, flush=True)
         return Result("ours", None, seconds, {})
-    lists = rows_of(pd.read_parquet(published), parts)
+    table = pd.read_parquet(
+        published.current / "recommendations", columns=["user_id", "rank", "item_id"]
+    )
+    lists = rows_of(table, parts.users, parts.items, TOP_N)
     return Result("ours", quality(lists, liked), seconds, {})
 
 
@@ -125,12 +104,8 @@ def main(
         typer.Option(help="Liked rating in these files; three quarters up the scale if left out."),
     ] = None,
     times: Annotated[bool, typer.Option(help="Whether their times say anything.")] = True,
-    shared: Annotated[
-        Path, typer.Option(help="Folder of the sets that no package has.")
-    ] = data.SHARED,
-    folder: Annotated[
-        Path, typer.Option(help="Where data and figures go.", envvar="BENCHMARK_FOLDER")
-    ] = FOLDER,
+    shared: SharedOption = data.SHARED,
+    folder: FolderOption = FOLDER,
     keep_peers: Annotated[
         bool, typer.Option(help="Take the peers' lists of an earlier run, on the same ratings.")
     ] = False,
@@ -147,9 +122,7 @@ def main(
             print(f"left out {name}: found no file of it in {shared}", flush=True)
         if not judged_on:
             raise ValueError("found no ratings to judge lists on, expected a set or --ratings")
-        judgements = [
-            judge(each, folder / "quality" / _slug(each.name), keep_peers) for each in judged_on
-        ]
+        judgements = [judge(each, folder / "quality" / each.slug, keep_peers) for each in judged_on]
     except ValueError as error:
         sys.exit(str(error))
     stands = machine()
@@ -163,11 +136,6 @@ def main(
         print(f"left {document} as it is: its table is of all sets")
     elif document:
         document.write_text(with_table(document.read_text(), table))
-
-
-def _slug(name: str) -> str:
-    """The name of a set as that of a folder."""
-    return re.sub(r"\W+", "-", name.lower())
 
 
 if __name__ == "__main__":

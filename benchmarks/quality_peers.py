@@ -45,16 +45,15 @@ class Peer:
     def choices(self, has_disliked: bool) -> Iterator[dict[str, Any]]:
         """Every combination of the grid and of what is positive."""
         grid = {"positive": ("rated", "liked") if has_disliked else ("rated",), **self.grid}
-        for values in itertools.product(*grid.values()):
-            yield dict(zip(grid, values, strict=True))
+        return combinations(grid)
 
     def lists(
         self, known: Ratings, liked_from: float, users: np.ndarray, choice: Choice
     ) -> np.ndarray:
         """Unrated items with the best scores (n_users, TOP_N); -1 for users not asked for."""
-        rated = _matrix(known)
+        rated = matrix(known)
         liked = choice["positive"] == "liked"
-        positive = _matrix(known.where(known.rating >= liked_from)) if liked else rated
+        positive = matrix(known.where(known.rating >= liked_from)) if liked else rated
         options = {name: value for name, value in choice.items() if name != "positive"}
         return top_lists(self.fit(positive, **options), rated, users)
 
@@ -76,6 +75,12 @@ class Peer:
             _, best = max(tried, key=itemgetter(0))
             tried += [(ndcg(choice), choice) for choice in ({**best, name: v} for v in values)]
         return max(tried, key=itemgetter(0))[1]
+
+
+def combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Every combination of the options of a grid."""
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
 
 
 def top_lists(scores: Scores, rated: csr_matrix, users: np.ndarray) -> np.ndarray:
@@ -151,7 +156,8 @@ def _inverse(gram: csr_matrix, penalty: float) -> np.ndarray:
     return lower + np.tril(lower, -1).T
 
 
-def _matrix(ratings: Ratings) -> csr_matrix:
+def matrix(ratings: Ratings) -> csr_matrix:
+    """Ones where a user rated an item (n_users, n_items)."""
     ones = np.ones(len(ratings.rating), np.float32)
     shape = (ratings.n_users, ratings.n_items)
     return csr_matrix((ones, (ratings.user_index, ratings.item_index)), shape)

@@ -1,5 +1,6 @@
 """The sets of ratings that quality.py judges lists on, and what it holds out of them."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,11 @@ class RatingSet:
     rating: np.ndarray  # (n_rows,), 1 where users gave none
     time: np.ndarray | None  # (n_rows,) in any unit; None where times say nothing
     liked_from: float  # the rating from which a held-out item is one that the user likes
+
+    @property
+    def slug(self) -> str:
+        """The name as that of a folder."""
+        return re.sub(r"\W+", "-", self.name.lower())
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,9 @@ def neighbours_of_all(
     """Similar items by model, as many as the lists' measures look at."""
     n_items, k = split.train.n_items, settings.recall_at
     n_ratings = np.bincount(split.train.item_index, minlength=n_items)
+    evidence = split.train.trusted_counts()
     return {
-        "ranking": model_neighbours(model.ranking.X, n_ratings, k, settings.similarity),
+        "ranking": model_neighbours(model.ranking.X, evidence, k, settings.similarity),
         "popularity": popular_neighbours(n_ratings, k),
         "item_knn": listed_neighbours(near.item, near.other, k, n_items),
     }

@@ -7,7 +7,7 @@ too few users for an interval, the gate lets the run pass, and says so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.comparison import PUBLISHED, RANKING, RATING, Comparison
@@ -26,6 +26,7 @@ class Check:
     bound: float
     passed: bool
     message: str
+    better: Literal["lower", "higher"] = "higher"  # than the bound
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Requirement:
             f"{self.measure} of the {self.model} model is {value:.4f}, expected at "
             f"{'most' if lower else 'least'} {bound:.4f} ({self.against} {other:.4f}{margin}); "
             f"the difference lies between {low:+.4f} and {high:+.4f}",
+            "lower" if lower else "higher",
         )
 
 
@@ -158,7 +160,13 @@ def verdict(checks: Sequence[Check], force: bool, not_judged: Sequence[str] = ()
         "refusals": refusals,
         "not_judged": list(not_judged),
         "checks": [
-            {"name": check.name, "value": check.value, "bound": check.bound, "passed": check.passed}
+            {
+                "name": check.name,
+                "value": check.value,
+                "bound": check.bound,
+                "better": check.better,
+                "passed": check.passed,
+            }
             for check in checks
         ],
     }

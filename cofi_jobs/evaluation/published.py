@@ -58,8 +58,8 @@ def measure_published(
 
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
     lists = rank(scores, split.train, split.relevant, model.ranking.X, *depths, measured)
-    n_ratings = np.bincount(split.train.item_index, minlength=len(items))
-    similar = model_neighbours(X, n_ratings * (items >= 0), settings.recall_at, settings.similarity)
+    evidence = split.train.trusted_counts() * (items >= 0)
+    similar = model_neighbours(X, evidence, settings.recall_at, settings.similarity)
     rates = hit_rates(similar, successions, split.train.n_users)
     means = {RANKING: lists.with_measure(SIMILAR_HIT_RATE, rates).means()}
     if split.scale is not None:

@@ -99,21 +99,31 @@ def _drawn(
     return n_newer + end - low
 
 
-def newest_days(time: np.ndarray, days: float) -> np.ndarray:
+def newest_days(time: np.ndarray, days: float, newest: np.datetime64 | None = None) -> np.ndarray:
     """Mask of the ratings of the last `days` before the newest rating.
 
-    `time` is datetime64; a rating without a time is old. Raises DataError if nothing would be left
-    to learn from.
+    `time` is datetime64; a rating without a time is old. `newest` is given where these are the
+    ratings of some users only. Raises DataError if nothing would be left to learn from.
     """
+    if newest is not None:
+        return time > newest - _seconds(days)
     if np.isnat(time).all():
         return np.zeros(len(time), bool)
-    newest = time[~np.isnat(time)].max()
-    mask = time > newest - np.timedelta64(int(days * DAY.astype(int)), "s")
-    if mask.all():
+    mask: np.ndarray = time > time[~np.isnat(time)].max() - _seconds(days)
+    check_some_are_older(int(np.count_nonzero(~mask)), days)
+    return mask
+
+
+def check_some_are_older(n_older: int, days: float | None) -> None:
+    """Raise DataError if `test_days` leaves no rating to learn from."""
+    if days is not None and not n_older:
         raise DataError(
             f"found no rating older than the {days:g} days that test_days holds out; lower it"
         )
-    return mask
+
+
+def _seconds(days: float) -> np.timedelta64:
+    return np.timedelta64(int(days * DAY.astype(int)), "s")
 
 
 def holdout_mask(
@@ -121,14 +131,17 @@ def holdout_mask(
     time: np.ndarray | None,
     settings: Settings,
     draws: np.ndarray | None = None,
+    newest: np.datetime64 | None = None,
 ) -> np.ndarray:
     """Mask of the test ratings, which a holdout model does not see: the newest.
 
     They are those of the last `test_days` if that is set and any rating has a `time`, else a share
-    of each user's, by `draws` where times are equal.
+    of each user's, by `draws` where times are equal. `newest` is given where these are the ratings
+    of some users only: the newest time of all.
     """
-    if settings.test_days is not None and time is not None and not np.isnat(time).all():
-        return newest_days(time, settings.test_days)
+    known = time is not None and (newest is not None or not np.isnat(time).all())
+    if settings.test_days is not None and time is not None and known:
+        return newest_days(time, settings.test_days, newest)
     return newest_of_each_user(ratings.user_index, settings.test_share, ratings.tied, draws)
 
 

@@ -32,7 +32,7 @@ def volume(
     text = f"{new:,} new ratings are {share:.3g} times the {median(usual):,.0f} of a usual run"
     most, least = settings.max_input, settings.min_input
     message = f"{text}, expected at most {most:g} (setting max_input)"
-    checks = [Check("new ratings", share, most, share <= most, message)]
+    checks = [Check("new ratings", share, most, share <= most, message, "lower")]
     if hours is None or hours >= NIGHT_HOURS:
         message = f"{text}, expected at least {least:g} (setting min_input)"
         checks.append(Check("new ratings", share, least, share >= least, message))

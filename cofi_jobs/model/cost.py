@@ -1,13 +1,17 @@
 """The cost J of collaborative filtering. This is the only place that knows the formula.
 
-    J =   1/2 * sum over observed (i, j) of c_ij (w_j.x_i + b_j - y_ij)^2
-        + 1/2 * sum over all (i, j) of alpha_j (w_j.x_i)^2
+    J =   1/2 * sum over observed (i, j) of t_j c_ij (w_j.x_i + b_j - y_ij)^2
+        + 1/2 * sum over all (i, j) of t_j alpha_j (w_j.x_i)^2
         + 1/2 * sum over i of item_penalty_i * |x_i|^2
-        + 1/2 * sum over j of (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
-        + 1/2 * sum over j of prior_penalty * |w_j - prior|^2
+        + 1/2 * sum over j of t_j (user_penalty_j * |w_j|^2 + bias_penalty * b_j^2)
+        + 1/2 * sum over j of t_j prior_penalty * |w_j - prior|^2
 
 c_ij is 1 for a rating. For an event it grows with the count (`Objective.confidence`). Recency
 weights act only on the users' rows (`ridge.row_weights`).
+
+t_j is how far an account is trusted (`trust`), 1 unless set otherwise. All that J says of user j
+has this weight, so the best row of a user does not depend on it; X and the prior do. `problem`
+multiplies it into c, alpha and the penalties.
 
 `prior` is one row for all users, learned like X: where a user has little to say, w_j stays near it,
 and the order of the items is that of what most users like.
@@ -41,9 +45,9 @@ def cost(parameters: Parameters, problem: Problem, *, dense: bool = False) -> tf
     J = tf.reduce_sum(squares if problem.weight is None else problem.weight * squares)
     J += tf.reduce_sum(problem.item_penalty[:, None] * X**2)
     J += tf.reduce_sum(problem.user_penalty[:, None] * W**2)
-    J += problem.bias_penalty * tf.reduce_sum(b**2)
+    J += tf.reduce_sum(problem.bias_penalty * b**2)
     if prior is not None:
-        J += problem.prior_penalty * tf.reduce_sum((W - prior) ** 2)
+        J += tf.reduce_sum(problem.prior_penalty * tf.reduce_sum((W - prior) ** 2, axis=1))
     if problem.alpha is not None:
         # The sum over all pairs of alpha_j (w_j.x_i)^2 is <X'X, W' diag(alpha) W>, so no matrix of
         # items x users is built.

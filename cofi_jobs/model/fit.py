@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors
+from cofi_jobs.core.ratings import trusted_counts
 from cofi_jobs.model.gradients import FullGradient, ProjectedGradient, StepGradients
 from cofi_jobs.model.objectives import Objective
-from cofi_jobs.model.row_solver import RowSolver
+from cofi_jobs.model.shards import Shard, Shards, Totals
 from cofi_jobs.model.training_step import Adam
-from cofi_jobs.model.user_ratings import by_user
+from cofi_jobs.model.user_ratings import UserRatings, by_user
 
 log = logging.getLogger(__name__)
 
@@ -45,24 +45,50 @@ def fit(
     seed: int = 0,
     confidence: np.ndarray | None = None,
     tied: np.ndarray | None = None,
+    trust: np.ndarray | None = None,
 ) -> Fit:
     """Minimise J over the observed (user, item, y), three columns of one length, from `initial` on.
 
     `confidence`, a fourth column, is c of each observation; None: 1. `tied` marks equal times, as
-    in `Ratings`.
+    in `Ratings`. `trust` (n_users,) is each user's weight in J; None: 1.
     With `objective.exact_users` Adam changes X and the prior alone, and W and b are those of the
     exact rows for the last of these. The initial W and b do not matter then, and each user's
     ratings must be in order of time. Otherwise each step changes X, W, b and the prior by the
     gradients of the J of all ratings.
     Raises TrainingError with the step and the setting to look at when J or X is no longer finite.
     """
-    ratings = by_user(user_index, item_index, y, len(initial.W), confidence, tied)
-    item_counts = tally(ratings.item_index, len(initial.X))
-    step_gradients: StepGradients = (
-        ProjectedGradient(objective, ratings, item_counts, seed)
-        if objective.exact_users
-        else FullGradient(objective, ratings, item_counts)
+    ratings = by_user(user_index, item_index, y, len(initial.W), confidence, tied, trust)
+    return fit_ratings(objective, initial, ratings, seed)
+
+
+def fit_ratings(objective: Objective, initial: Factors, ratings: UserRatings, seed: int = 0) -> Fit:
+    """As `fit`, of ratings that are sorted by user."""
+    item_counts = trusted_counts(
+        ratings.user_index, ratings.item_index, len(initial.X), ratings.trust
     )
+    if objective.exact_users:
+        totals = Totals.of(objective, ratings.counts, item_counts, ratings.trust)
+        return fit_exact(objective, initial, Shard(objective, ratings, totals), seed)
+    step_gradients = FullGradient(objective, ratings, item_counts)
+    learned, losses, fixed_losses = _learn(objective, initial, step_gradients)
+    return Fit(Factors(**{"b": initial.b, **learned}), losses, fixed_losses)
+
+
+def fit_exact(objective: Objective, initial: Factors, shards: Shards, seed: int = 0) -> Fit:
+    """What `fit` does with `objective.exact_users`, for ratings that may be in several places.
+
+    Of the initial factors only X and the prior matter. Raises TrainingError as `fit` does.
+    """
+    step_gradients = ProjectedGradient(objective, shards, seed)
+    learned, losses, fixed_losses = _learn(objective, initial, step_gradients)
+    W, b = shards.rows(learned)
+    return Fit(Factors(W=W, b=b, **learned), losses, fixed_losses)
+
+
+def _learn(
+    objective: Objective, initial: Factors, step_gradients: StepGradients
+) -> tuple[dict[str, np.ndarray], list[float], dict[int, float]]:
+    """What Adam learned from the initial factors on, and the two kinds of losses of `Fit`."""
     prior = np.zeros(initial.X.shape[1]) if initial.prior is None else initial.prior
     first = {**vars(initial), "prior": prior}
     variables = {
@@ -75,10 +101,7 @@ def fit(
             f"X of the {objective.name} model is not finite after the last step; "
             f"{_advice(objective)}"
         )
-    if objective.exact_users:
-        solver = RowSolver(objective, item_counts=item_counts, **learned)
-        learned["W"], learned["b"] = solver.solve(ratings)
-    return Fit(Factors(**{"b": initial.b, **learned}), losses, fixed_losses)
+    return learned, losses, fixed_losses
 
 
 def minimise(

@@ -21,9 +21,11 @@ def damped_means(counts: np.ndarray, sums: np.ndarray, damping: float) -> np.nda
 
 
 def item_means(ratings: Ratings, damping: float) -> np.ndarray:
-    """Damped mean of each item over these ratings alone."""
-    item, n_items = ratings.item_index, ratings.n_items
-    return damped_means(tally(item, n_items), tally(item, n_items, ratings.rating), damping)
+    """Damped mean of each item over these ratings alone, weighted by trust."""
+    item, n_items, rating = ratings.item_index, ratings.n_items, ratings.rating
+    if ratings.trust is not None:
+        rating = rating * ratings.trust[ratings.user_index]
+    return damped_means(ratings.trusted_counts(), tally(item, n_items, rating), damping)
 
 
 def mean_normalised(ratings: Ratings, means: np.ndarray) -> np.ndarray:

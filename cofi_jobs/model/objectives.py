@@ -52,12 +52,19 @@ class Objective:
         """All that is added to the diagonal of a user's matrix A (`ridge`), as `user_penalties`."""
         return self.user_penalties(counts, n_items) + np.float32(self.prior_lambda)
 
-    def item_penalties(self, item_counts: np.ndarray, user_counts: np.ndarray) -> np.ndarray:
+    def item_penalties(
+        self,
+        item_counts: np.ndarray,
+        user_counts: np.ndarray,
+        trust: np.ndarray | None = None,
+    ) -> np.ndarray:
         """L2 weight of each item's row, float32, in the same form as `user_penalties`.
 
-        `item_counts` (n_items,) and `user_counts` (n_users,) hold the numbers of ratings.
+        `item_counts` (n_items,) and `user_counts` (n_users,) hold the numbers of ratings; `trust`
+        (n_users,) is each user's weight in J, None: 1. The items' numbers have it in them.
         """
-        return self._penalties(item_counts, self.alphas(user_counts, len(item_counts)).sum())
+        alphas = self.alphas(user_counts, len(item_counts))
+        return self._penalties(item_counts, (alphas if trust is None else trust * alphas).sum())
 
     def _penalties(self, counts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         n = counts + pairs if self.penalty_of_pairs else counts

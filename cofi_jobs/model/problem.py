@@ -31,8 +31,8 @@ class Problem(NamedTuple):
     y: np.ndarray  # (n_ratings,)
     item_penalty: np.ndarray  # (n_items,)
     user_penalty: np.ndarray  # (n_users,)
-    bias_penalty: float | np.floating
-    prior_penalty: float | np.floating = 0.0
+    bias_penalty: float | np.floating | np.ndarray  # a number, or (n_users,)
+    prior_penalty: float | np.floating | np.ndarray = 0.0  # a number, or (n_users,)
     alpha: np.ndarray | None = None  # (n_users,); None: no term of all pairs
     weight: np.ndarray | None = None  # c, (n_ratings,); None: 1
 
@@ -42,17 +42,22 @@ def problem(
 ) -> Problem:
     """J of some users, who have this share of all ratings.
 
-    `item_penalty` (n_items,) is that of all ratings, `Objective.item_penalties`.
+    `item_penalty` (n_items,) is that of all ratings, `Objective.item_penalties`. All that is of a
+    user is multiplied by how far the user is trusted.
     """
-    n_items = len(item_penalty)
+    n_items, weight = len(item_penalty), ratings.confidence
+    trust = np.float32(1) if ratings.trust is None else ratings.trust
+    if ratings.trust is not None:
+        of_ratings = ratings.trust[ratings.user_index]
+        weight = of_ratings if weight is None else of_ratings * weight
     return Problem(
         ratings.user_index,
         ratings.item_index,
         ratings.y,
         item_penalty=np.float32(share) * item_penalty,
-        user_penalty=objective.user_penalties(ratings.counts, n_items),
-        bias_penalty=np.float32(objective.bias_lambda),
-        prior_penalty=np.float32(objective.prior_lambda),
-        alpha=objective.alphas(ratings.counts, n_items) if objective.alpha else None,
-        weight=ratings.confidence,
+        user_penalty=trust * objective.user_penalties(ratings.counts, n_items),
+        bias_penalty=trust * np.float32(objective.bias_lambda),
+        prior_penalty=trust * np.float32(objective.prior_lambda),
+        alpha=trust * objective.alphas(ratings.counts, n_items) if objective.alpha else None,
+        weight=weight,
     )

@@ -18,6 +18,7 @@ class UserRatings:
     y: np.ndarray  # (n_ratings,) float32
     confidence: np.ndarray | None = None  # c, (n_ratings,) float32; None: 1
     tied: np.ndarray | None = None  # (n_ratings,) mask as in core.ratings.Ratings; None: no ties
+    trust: np.ndarray | None = None  # (n_users,) float32 as in core.ratings.Ratings; None: 1
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -28,13 +29,15 @@ class UserRatings:
         """The ratings of these users, who get the numbers 0, 1, ... in the order given."""
         counts = self.counts[users]
         user_index, places = ranges(self.starts[users], counts)
-        return UserRatings(counts, user_index, *self._columns(places))
+        trust = None if self.trust is None else self.trust[users]
+        return UserRatings(counts, user_index, *self._columns(places), trust)
 
     def between(self, first: int, end: int) -> "UserRatings":
         """The ratings of the users from `first` to before `end`, who get the numbers 0, 1, ..."""
         part = slice(self.starts[first], self.starts[end])
         user_index = self.user_index[part] - np.int32(first)
-        return UserRatings(self.counts[first:end], user_index, *self._columns(part))
+        trust = None if self.trust is None else self.trust[first:end]
+        return UserRatings(self.counts[first:end], user_index, *self._columns(part), trust)
 
     def _columns(
         self, places: np.ndarray | slice
@@ -51,6 +54,7 @@ def by_user(
     n_users: int,
     confidence: np.ndarray | None = None,
     tied: np.ndarray | None = None,
+    trust: np.ndarray | None = None,
 ) -> UserRatings:
     """Ratings sorted by user; each user's ratings keep their order."""
     user_index, item_index = np.asarray(user_index, np.int32), np.asarray(item_index, np.int32)
@@ -60,4 +64,5 @@ def by_user(
         user_index, item_index, y = user_index[order], item_index[order], y[order]
         confidence = None if confidence is None else confidence[order]
         tied = None if tied is None else tied[order]
-    return UserRatings(tally(user_index, n_users), user_index, item_index, y, confidence, tied)
+    counts = tally(user_index, n_users)
+    return UserRatings(counts, user_index, item_index, y, confidence, tied, trust)

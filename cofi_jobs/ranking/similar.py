@@ -14,10 +14,10 @@ EVIDENCE = 20.0
 def similarity_vectors(X: np.ndarray, n_ratings: np.ndarray, measure: str) -> np.ndarray:
     """The vectors (n_items, n_factors) that `nearest` compares, from factors X of items.
 
-    `n_ratings` (n_items,) is what X was learned from. For "distance" they are X. For "cosine" they
-    have length sqrt(n / (n + 20)), so that the product of two is their cosine, shrunk by what each
-    item's ratings leave open: as if each X had another part, at right angles to all others, whose
-    squared length is 20 / n times that of the known part.
+    `n_ratings` (n_items,) is what X was learned from, weighted by trust. For "distance" they are X.
+    For "cosine" they have length sqrt(n / (n + 20)), so that the product of two is their cosine,
+    shrunk by what each item's ratings leave open: as if each X had another part, at right angles to
+    all others, whose squared length is 20 / n times that of the known part.
     """
     if measure != "cosine":
         return X

@@ -52,7 +52,13 @@ class Task:
     prepares: bool = False  # its module's `prepare` runs before the tuned settings are read
     only_with: str | None = None  # in the DAG it is skipped unless this setting is set
     credentials: tuple[Credential, ...] = ()
+    memory: str = "nothing that grows"  # in words: what its memory grows with, or its bound
     counts: tuple[str, ...] = ()  # fields of its outcome that the manifest has
+
+    @property
+    def of_every_night(self) -> bool:
+        """Whether the nightly DAG has it: it is of every run, or a setting switches it on."""
+        return self.every_run or self.only_with is not None
 
     @property
     def command(self) -> str:
@@ -123,7 +129,7 @@ def in_order(declared: Declared) -> list[Task]:
 
 def nightly(declared: Declared) -> list[Task]:
     """The tasks of the nightly DAG: those of every run, and those that a setting switches on."""
-    return [task for task in in_order(declared) if task.every_run or task.only_with]
+    return [task for task in in_order(declared) if task.of_every_night]
 
 
 def required(declared: Declared, name: str) -> list[str]:
@@ -164,7 +170,24 @@ def table(declared: Declared) -> str:
         )
         for task in in_order(declared)
     ]
-    header = ("task", "what it does", "reads", "writes", "needs")
+    return _markdown(("task", "what it does", "reads", "writes", "needs"), rows)
+
+
+def table_of_needs(declared: Declared) -> str:
+    """What each task needs of the machine it runs on, as a Markdown table."""
+    rows = [
+        (
+            f"`{task.name}`",
+            task.memory,
+            "TensorFlow" if task.learns else "",
+            ", ".join(f"`{credential.setting}`" for credential in task.credentials),
+        )
+        for task in in_order(declared)
+    ]
+    return _markdown(("task", "memory grows with", "imports", "connections, if set"), rows)
+
+
+def _markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

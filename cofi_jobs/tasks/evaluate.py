@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.arrays import sample
 from cofi_jobs.core.errors import QualityError
@@ -31,6 +30,7 @@ from cofi_jobs.evaluation.volume import (
 )
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
+from cofi_jobs.store import parquet
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.run_tables import n_ratings_of_users, read_item_groups, read_model
 from cofi_jobs.store.store import Store
@@ -47,15 +47,15 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """
     split = read_measured_split(store, settings, run_key)
     log_split(split)
-    model = read_model(store.table(run_key, "trial"))
+    model = read_model(store.checked_table(run_key, "trial"))
     last = last_published(store, run_key)
     published = read_published_model(store, last, model, split.test)
-    groups = read_item_groups(store.table(run_key, "normalized"))
+    groups = read_item_groups(store.checked_table(run_key, "normalized"))
     evaluation = evaluate(split, model, published, settings, groups)
     log_main_measures(evaluation, settings)
     with store.replace_folder(store.table(run_key, "evaluation")) as folder:
         table = users_table(model.user_id, split, evaluation)
-        pq.write_table(table, folder / "users.parquet", compression="zstd", row_group_size=1 << 17)
+        parquet.write_table(table, folder / "users.parquet", row_group_size=1 << 17)
     trained = store.required_outcome(run_key, "train")
     checks = [
         gate.liked(
@@ -83,8 +83,7 @@ def read_measured_split(store: Store, settings: Settings, run_key: str) -> Split
 
 def last_published(store: Store, run_key: str) -> str | None:
     """The run that readers use now; if that is a later one, the newest published before this."""
-    earlier = [key for key in store.published() if key < run_key]
-    current = store.current()
+    earlier, current = store.published_before(run_key), store.current()
     return current if current in earlier else (earlier[-1] if earlier else None)
 
 
@@ -179,7 +178,7 @@ def read_rows(store: Store, run_key: str, last: str | None) -> list[Rows]:
     full = places_in_similar_items(n_items, n_shown, similar["settings"]["similar_n"])
     rows = [Rows("rows of similar_items", similar["rows"], full)]
     if not recommended["settings"]["max_per_group"]:
-        n_ratings = n_ratings_of_users(store.table(run_key, "normalized"))
+        n_ratings = n_ratings_of_users(store.checked_table(run_key, "normalized"))
         full = places_in_lists(n_ratings, n_shown, recommended["settings"]["top_n"])
         rows.append(Rows("rows of recommendations", recommended["rows"], full))
     manifest = store.manifest(last) if last else None

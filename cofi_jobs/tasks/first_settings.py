@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 
 SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the time
 LEAST_USERS = 50  # on whom settings can be measured: fewer say nothing
-FULL_TIME_FROM = 1_000_000  # ratings
+# Ratings from which and up to which a search has its full time: beyond, learning takes minutes.
+FULL_TIME_FROM, FULL_TIME_TO = 1_000_000, 20_000_000
+MOST_RATINGS = 2_000_000  # of a search
 LEAST_SECONDS = 30.0
 # The share by which NDCG, or else RMSE, must be better on the test ratings: less may be luck, and
 # the defaults are what was good on several sets of ratings.
@@ -37,12 +39,13 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
         return
     if store.records.tuned() is not None:
         return
-    measurable = _measurable_parts(store, settings, run_key)
+    measurable = measurable_parts(store, settings, run_key)
     if not measurable:
         return
     validation, whole = measurable
     chosen, searches = settings, list[FirstSearch]()
-    seconds = _seconds(settings, len(whole.train.rating))
+    n_ratings = store.required_outcome(run_key, "normalize")["n_ratings"]
+    seconds = search_seconds(settings.first_tuning_minutes, n_ratings)
     with without_log_of_fits():
         for model in validation.models:
             search = FirstSearch(model, validation, chosen, seconds * SHARES[model])
@@ -66,10 +69,10 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
     store.records.write_tuned({"settings": {} if objection else values, **record})
 
 
-def _measurable_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Part] | None:
+def measurable_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Part] | None:
     """The parts to search and to judge on; None, with the reason in the log, if there are few."""
     try:
-        validation, whole = read_parts(store, settings, run_key)
+        validation, whole = read_parts(store, _with_fewer_users(store, settings, run_key), run_key)
     except DataError as error:  # too little for any search
         log.info("the settings stay as they are: %s", error)
         return None
@@ -81,6 +84,19 @@ def _measurable_parts(store: Store, settings: Settings, run_key: str) -> tuple[P
         )  # fmt: skip
         return None
     return validation, whole
+
+
+def _with_fewer_users(store: Store, settings: Settings, run_key: str) -> Settings:
+    """The settings with so few `tune_users` that these have about MOST_RATINGS."""
+    sizes = store.required_outcome(run_key, "normalize")
+    n_users = max(LEAST_USERS, MOST_RATINGS * sizes["n_users"] // sizes["n_ratings"])
+    return settings.model_copy(update={"tune_users": min(settings.tune_users, n_users)})
+
+
+def search_seconds(minutes: float, n_ratings: int) -> float:
+    """How long a store with so many ratings searches; `minutes` is the setting."""
+    share = min(1.0, n_ratings / FULL_TIME_FROM, FULL_TIME_TO / n_ratings)
+    return max(LEAST_SECONDS, 60 * minutes * share)
 
 
 def why_not(changes: Mapping[str, Change], decisive: Collection[str]) -> str | None:
@@ -103,8 +119,3 @@ def first_search(store: Store, run_key: str) -> dict[str, Any] | None:
     if not record or record.get("run_key") != run_key or "tried" not in record:
         return None
     return {name: record[name] for name in ("settings", "measures", "tried")}
-
-
-def _seconds(settings: Settings, n_ratings: int) -> float:
-    share = min(1.0, n_ratings / FULL_TIME_FROM)
-    return max(LEAST_SECONDS, 60 * settings.first_tuning_minutes * share)

@@ -34,7 +34,7 @@ def read_split(store: Store, run_key: str, settings: Settings) -> tuple[Ratings,
 
     Whoever needs a run's test ratings asks here, so that the same are drawn for all.
     """
-    normalized = store.table(run_key, "normalized")
+    normalized = store.checked_table(run_key, "normalized")
     ratings = read_ratings(normalized)
     time = None if settings.test_days is None else read_times(normalized)
     return ratings, holdout_mask(ratings, time, settings, read_draws(normalized))
@@ -42,7 +42,9 @@ def read_split(store: Store, run_key: str, settings: Settings) -> tuple[Ratings,
 
 def read_holdout_model(store: Store, run_key: str) -> StoredModel | None:
     """The holdout model of a run; None if the run is older than the evaluation of runs."""
-    folder = store.table(run_key, "trial")
+    if not store.table(run_key, "trial").exists():
+        return None
+    folder = store.checked_table(run_key, "trial")
     return read_model(folder) if has_model(folder) else None
 
 
@@ -103,7 +105,7 @@ def _earlier_model(
     store: Store, settings: Settings, run_key: str
 ) -> tuple[str, StoredModel] | tuple[None, None]:
     """The newest run published before this one, and its holdout model, if this run may use it."""
-    earlier_keys = [key for key in store.published() if key < run_key]
+    earlier_keys = store.published_before(run_key)
     if not settings.warm_start or not earlier_keys:
         return None, None
     last = earlier_keys[-1]

@@ -4,9 +4,10 @@ Writes the table `normalized`:
 
     ratings.parquet   user_index, item_index, rating, y_norm, timestamp, draw; sorted by user, each
                       user's newest rating last; y_norm is the rating less the mean of its item
-    users.parquet     user_index, user_id, n_ratings
-    items.parquet     item_index, item_id, mean, n_ratings, title, groups, mean_rating; mean is the
-                      damped one, mean_rating the plain one
+    users.parquet     user_index, user_id, n_ratings, trust
+    items.parquet     item_index, item_id, mean, n_ratings, n_trusted, title, groups, mean_rating;
+                      mean is damped and weighted by trust, n_trusted the sum of these weights,
+                      mean_rating the plain mean
 
 Ratings of a user at equal times, or without a time, are in no order. So a number is drawn for each
 pair of user and item, the same every night, and these ratings are sorted by it. `draw` is this
@@ -32,7 +33,7 @@ from cofi_jobs.ingestion.rejects import LINES, check_quotes, forget_rejects
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.batches import rating_parts
+from cofi_jobs.store.batches import checked_parts
 from cofi_jobs.store.current_ratings import (
     RowCounts,
     drop_outside,
@@ -41,10 +42,17 @@ from cofi_jobs.store.current_ratings import (
 )
 from cofi_jobs.store.drops import drop_files
 from cofi_jobs.store.event_sums import load_sums
+from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.account_trust import trusted
 
 log = logging.getLogger(__name__)
 
+# Sums are exact decimals: the order of adding must not show in the result. Of events there is none.
+TOTAL: dict[Feedback, str] = {
+    "ratings": "sum(rating::DECIMAL(18, 6))::DOUBLE",
+    "events": "NULL::DOUBLE",
+}
 FEW_MATCHES = 0.05  # share of the catalogue's items, or of the rated ones, that raises a warning
 
 
@@ -53,7 +61,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
     Raises DataError if there are no ratings.
     """
-    batches, parts = store.batches(up_to=run_key), rating_parts(store, up_to=run_key)
+    batches, parts = store.batches(up_to=run_key), checked_parts(store, up_to=run_key)
     feedback = store.records.feedback()
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     if not parts:
@@ -71,35 +79,26 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         n_ratings = drop_withdrawn(connection)
         if not n_ratings:
             raise nothing
-        counts, sums = _number_rows(connection, feedback)
-        means = (
-            pa.nulls(len(counts), pa.float32())
-            if feedback == "events"
-            else damped_means(counts, sums, settings.damping)
-        )
-        index = np.arange(len(counts), dtype=np.int32)
-        connection.register("means", pa.table({"item_index": index, "mean": means}))
+        _trust_and_means(connection, settings, feedback)
         _read_catalogue(connection, store, settings)
         n_users, n_items = _write_tables(connection, folder)
+    pairs = "pairs" if feedback == "events" else "ratings"
     log.info(
         "%d current %s of %d items by %d users from %d batches",
-        n_ratings,
-        "pairs" if feedback == "events" else "ratings",
-        n_items,
-        n_users,
-        len(batches),
+        *(n_ratings, pairs, n_items, n_users, len(batches)),
     )
     if n_outside:
         log.warning(
             "%d ratings of earlier runs are outside the scale %g to %g, so they do not count",
             *(n_outside, *ends),
         )
-    sizes = {"n_ratings": n_ratings, "n_users": n_users, "n_items": n_items}
     return {
         "batches": batches,
         **account(store, batches, rows),
         "n_outside": n_outside,
-        **sizes,
+        "n_ratings": n_ratings,
+        "n_users": n_users,
+        "n_items": n_items,
     }
 
 
@@ -138,11 +137,9 @@ def _number_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make the tables users, items and numbered; returns each item's count and sum of ratings.
 
-    Row numbers follow the sorted ids, so that they are the same each time. Sums are exact decimals:
-    the order of adding must not show in the result. Of events there is no sum.
+    Row numbers follow the sorted ids, so that they are the same each time.
     """
-    total = "sum(rating::DECIMAL(18, 6))::DOUBLE" if feedback == "ratings" else "NULL::DOUBLE"
-    for side, more in (("user", ""), ("item", f", {total} AS total")):
+    for side, more in (("user", ""), ("item", f", {TOTAL[feedback]} AS total")):
         connection.execute(f"""
             CREATE TEMP TABLE {side}s AS
             SELECT (row_number() OVER (ORDER BY {side}_id) - 1)::INTEGER AS {side}_index, {side}_id,
@@ -158,6 +155,25 @@ def _number_rows(
     return columns["n_ratings"], columns["total"]
 
 
+def _trust_and_means(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, feedback: Feedback
+) -> None:
+    """Number users and items, and make the tables `trust` of users and `means` of items."""
+    counts, sums = _number_rows(connection, feedback)
+    trust = trusted(connection, settings, TOTAL[feedback], counts, sums)
+    users = np.arange(len(trust.users), dtype=np.int32)
+    connection.register("trust", pa.table({"user_index": users, "trust": trust.users}))
+    means = pa.nulls(len(counts), pa.float32())
+    if feedback == "ratings":
+        means = damped_means(trust.counts, trust.sums, settings.damping)
+    columns = {
+        "item_index": np.arange(len(counts), dtype=np.int32),
+        "mean": means,
+        "n_trusted": trust.counts.astype(np.float32),
+    }
+    connection.register("means", pa.table(columns))
+
+
 def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[int, int]:
     """Write the files of the table `normalized`; returns the numbers of users and items."""
     sql.write_parquet(
@@ -170,12 +186,15 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[
         folder / "ratings.parquet",
     )
     n_users = sql.write_parquet(
-        connection, "FROM users ORDER BY user_index", folder / "users.parquet"
+        connection,
+        "FROM users JOIN trust USING (user_index) ORDER BY user_index",
+        folder / "users.parquet",
     )
     n_items = sql.write_parquet(
         connection,
         """
-        SELECT item_index, item_id, mean, n_ratings, title, groups, total / n_ratings AS mean_rating
+        SELECT item_index, item_id, mean, n_ratings, n_trusted, title, groups,
+            total / n_ratings AS mean_rating
         FROM items JOIN means USING (item_index)
         LEFT JOIN catalogue ON catalogue_id = item_id::VARCHAR ORDER BY item_index""",
         folder / "items.parquet",
@@ -193,7 +212,7 @@ def _read_catalogue(
     connection.execute(
         "CREATE TEMP TABLE named (catalogue_id VARCHAR, title VARCHAR, groups VARCHAR)"
     )
-    for path in drop_files(store.catalogue):
+    for path in drop_files(store.catalogue, SourceRoots.of(store).check):
         try:
             rows = catalogue(connection, path, settings)
             connection.execute(f"INSERT INTO named {rows}")

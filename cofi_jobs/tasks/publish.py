@@ -9,49 +9,55 @@ from cofi_jobs.erasure.run_tables import clean_published
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import current_names, with_old_names
 from cofi_jobs.settings.schema import section
+from cofi_jobs.store import layout
 from cofi_jobs.store.compaction import compact
+from cofi_jobs.store.digests import files_of_run
+from cofi_jobs.store.files import parquet_files
 from cofi_jobs.store.manifest_files import describe
-from cofi_jobs.store.runs import last_change, remove_run, replaced_at
-from cofi_jobs.store.schemas import PUBLISHED, SCHEMA_VERSION
+from cofi_jobs.store.record_shapes import PublishedFile
+from cofi_jobs.store.removal import finish_removals, remove_run
+from cofi_jobs.store.runs import is_given_up, last_change, replaced_at
+from cofi_jobs.store.schemas import SCHEMA_VERSION
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import required
 from cofi_jobs.tasks.registry import DECLARED
 
 log = logging.getLogger(__name__)
 
-DAYS_TO_FINISH = 7  # a run that failed and was not touched for so long is given up
-
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Publish a finished run.
 
-    A run older than the current run is published too, but readers stay with the newer run
+    A run that began before the current run is published too, but readers stay with the current run
     (`rollback` moves them).
     """
     if store.manifest(run_key) is None:
         store.records.write_manifest(run_key, manifest(store, settings, run_key))
+    store.align_link()
     current = store.current()
-    if current is None or current <= run_key:
+    if current is None or not store.records.order().is_before(run_key, current):
         store.set_current(run_key)
         log.info(
             "published %s, readers use it from now on",
             store.shown(store.table(run_key, "recommendations")),
         )
     else:
-        log.warning("published run %s, but readers stay with the newer run %s", run_key, current)
+        log.warning(
+            "published run %s, but readers stay with run %s, which began after it", run_key, current
+        )
     removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
     if removed:
         log.info("removed old runs: %s", ", ".join(removed))
     cleaned = clean_published(store)
     if cleaned:
         log.info("removed erased users from the published runs %s", ", ".join(cleaned))
-    with store.lock("ingest"):
+    with store.lock("ingest", run_key, by="publish"):
         landed = remove_landed(store)
     if landed:
         log.info(
             "removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed)
         )
-    compact(store, settings)
+    compact(store, settings, run_key)
     recommended = store.required_outcome(run_key, "recommend")
     return {
         "path": store.shown(store.table(run_key, "recommendations")),
@@ -91,32 +97,44 @@ def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             if DECLARED[task].counts
         },
         **{key: outcomes["evaluate"][key] for key in ("metrics", "comparisons", "gate")},
-        "files": [
-            describe(path, store.table(run_key, ""))
-            for table in PUBLISHED
-            for path in sorted(store.table(run_key, table).rglob("*.parquet"))
-        ],
+        "files": published_files(store, run_key),
     }
+
+
+def published_files(store: Store, run_key: str) -> list[PublishedFile]:
+    """The files that readers get. Raises DamageError if one is not as its task wrote it."""
+    recorded, records = files_of_run(store.records, run_key), []
+    for table in layout.PUBLISHED:
+        folder = layout.table(run_key, table)
+        paths = parquet_files(store.path(folder))
+        names = {str(path.relative_to(store.root)) for path in paths}
+        names |= {name for name in recorded if layout.is_in(name, folder)}
+        for name in sorted(names):
+            digest = store.measure(name)
+            if name in recorded:
+                store.require(recorded[name], digest)
+            records.append(describe(store.path(name), store.table(run_key, ""), digest))
+    return records
 
 
 def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) -> list[str]:
     """Remove runs older than the newest `keep_runs`, and abandoned runs; returns their keys.
 
-    The current run and the run just published always stay. So do runs that readers were pointed to
-    within the last `grace_hours`: somebody may still be reading.
+    Removals that were killed are finished first. The current run and the run just published always
+    stay. So do runs that readers were pointed to within the last `grace_hours`: somebody may still
+    be reading.
     """
+    finished = finish_removals(store)
     published = store.published()
-    given_up = time.time() - DAYS_TO_FINISH * 86_400
     old = [
         key
         for key in store.run_keys()
         if (
             key in published[:-keep_runs]
-            or (key not in published and last_change(store, key) < given_up)
+            # A folder of which no task has a record is none of ours.
+            or (key not in published and last_change(store, key) and is_given_up(store, key))
         )
         and key not in (run_key, store.current())
         and replaced_at(store, key) < time.time() - grace_hours * 3600
     ]
-    for key in old:
-        remove_run(store, key)
-    return old
+    return [*finished, *(key for key in old if remove_run(store, key))]

@@ -26,6 +26,7 @@ INGEST = Task(
     ),
     begins_run=True,
     counts=("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),
+    memory="rows of the run's files, at most `memory_limit_mb`",
 )
 NORMALIZE = Task(
     "normalize",
@@ -41,6 +42,7 @@ NORMALIZE = Task(
         *("n_read", "n_refused", "n_erased", "n_rows", "n_superseded", "n_withdrawn"),
         *("n_outside", "n_ratings", "n_users", "n_items"),
     ),
+    memory="ratings, at most `memory_limit_mb`",
 )
 TRAIN = Task(
     "train",
@@ -56,15 +58,17 @@ TRAIN = Task(
     needs=("normalize",),
     learns=True,
     prepares=True,
+    memory="ratings, users and items",
 )
 SIMILAR_ITEMS = Task(
     "similar_items",
     "Write the similar items of each item.",
     if_it_fails="clear it: nothing was published.",
-    reads=("runs/*/model", "lists"),
+    reads=("runs/*/normalized", "runs/*/model", "lists"),
     writes=("runs/*/similar_items",),
     needs=("train",),
     counts=("rows",),
+    memory="items",
 )
 RECOMMEND = Task(
     "recommend",
@@ -77,6 +81,7 @@ RECOMMEND = Task(
     writes=("runs/*/recommendations", "runs/*/popular_items"),
     needs=("train",),
     counts=("rows", "users", "popular_items", "barred_items"),
+    memory="users and items",
 )
 EVALUATE = Task(
     "evaluate",
@@ -90,6 +95,7 @@ EVALUATE = Task(
     reads=("runs/*/normalized", "runs/*/trial"),
     writes=("runs/*/evaluation",),
     needs=("similar_items", "recommend"),
+    memory="ratings and items",
 )
 REPORT = Task(
     "report",
@@ -116,12 +122,13 @@ REPORT = Task(
     after=("evaluate",),
     repeatable=True,
     of_failed_runs=True,
+    memory="users and items",
 )
 PUBLISH = Task(
     "publish",
     "Write the manifest and point readers to the run, at once; then clean up.",
     about=(
-        "It also updates the asset `cofi_recommendations`, removes runs beyond `keep_runs` and "
+        "It also updates the asset of the store, removes runs beyond `keep_runs` and "
         "erased users, and compacts old batches."
     ),
     if_it_fails=(
@@ -177,13 +184,25 @@ TUNE = Task(
     every_run=False,
     repeatable=True,
     learns=True,
+    memory="ratings, users and items",
+)
+VERIFY = Task(
+    "verify",
+    "Compare the files of the store with the SHA-256 that the records have.",
+    about="It reads every file of batches and tables once; in a bucket there, not in a copy.",
+    if_it_fails=(
+        "the log names each damaged file and what to do: a task that makes it anew, or a backup."
+    ),
+    reads_besides="all files that manifests and outcomes name",
+    every_run=False,
+    repeatable=True,
 )
 
 DECLARED = {
     task.name: task
     for task in (
         *(INGEST, NORMALIZE, TRAIN, SIMILAR_ITEMS, RECOMMEND, EVALUATE, REPORT, PUBLISH),
-        *(DELIVER, TUNE),
+        *(DELIVER, TUNE, VERIFY),
     )
 }
 # The tasks of every run, in their order.

@@ -9,12 +9,15 @@ from typing import Any
 
 from cofi_jobs.core import machine
 from cofi_jobs.core.credentials import given, hide
-from cofi_jobs.core.errors import CofiError, StoreError, cut
+from cofi_jobs.core.errors import CofiError, StoreError
 from cofi_jobs.model.keras_import import import_keras
 from cofi_jobs.model.quiet_start import quiet_start
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.batches import check_all_taken
+from cofi_jobs.store.digests import written
+from cofi_jobs.store.removal import finish_removals, half_removed
 from cofi_jobs.store.run_keys import check_run_key
+from cofi_jobs.store.runs import begin
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import (
     Task,
@@ -47,6 +50,9 @@ def run_task(
         raise StoreError(
             f"found no store in {store.location}, expected one in which ingest has run"
         )
+    if run_key in half_removed(store):  # before the task's own lock: erase takes "publish" first
+        with store.lock("publish", run_key, needs=(), by=name) as locked:
+            finish_removals(locked)
     with store.lock(name, run_key, needs=task.folders) as store:
         if store.manifest(run_key) is not None and not runs_when_published(DECLARED, name):
             check_all_taken(store, run_key, inputs.get("ratings", ()))
@@ -56,7 +62,7 @@ def run_task(
             outcome = _run(task, store, settings, run_key, inputs)
         except Exception as error:
             failure = {
-                "error": cut(hide(str(error), secrets)),
+                "error": hide(str(error), secrets),
                 "permanent": isinstance(error, CofiError),
             }
             store.records.write_failure(run_key, name, {**failure, **getattr(error, "record", {})})
@@ -86,6 +92,8 @@ def _run(
     task: Task, store: Store, settings: Settings, run_key: str, inputs: dict[str, Any]
 ) -> dict[str, Any]:
     """Do the work of a task; returns its outcome with settings and seconds."""
+    if task.begins_run:
+        begin(store, run_key)
     for earlier in required(DECLARED, task.name):
         if store.outcome(run_key, earlier) is None:
             raise StoreError(
@@ -104,12 +112,15 @@ def _run(
             from cofi_jobs.model import device  # here: it imports TensorFlow
 
             device.set_up_tensorflow(settings.device)
+        machine.forget_peak_memory()
         start = time.monotonic()
         if task.prepares:
             module.prepare(store, settings, run_key)
         settings, from_file = tuned.in_use(store, settings, run_key, task.name)
         outcome: dict[str, Any] = module.run(store, settings, run_key, **inputs)
+    outcome |= {"digests": written(store.root, run_key, task.writes)}
     outcome |= {"settings": settings.model_dump(), "seconds": round(time.monotonic() - start, 3)}
+    outcome |= {"peak_memory_mb": machine.peak_memory_mb()}
     return outcome | tuned.to_outcome(task.name, from_file)
 
 

@@ -17,5 +17,5 @@ def read_parts(store: Store, settings: Settings, run_key: str) -> tuple[Part, Pa
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     times = None
     if settings.test_days is not None:
-        times = read_times(store.table(run_key, "normalized"))
+        times = read_times(store.checked_table(run_key, "normalized"))
     return parts(*read_split(store, run_key, settings), times, settings, scale, damping)

@@ -9,8 +9,8 @@ import numpy as np
 from cofi_jobs.core.factors import predict
 from cofi_jobs.evaluation.metrics import Mean, errors
 from cofi_jobs.evaluation.ranking_metrics import rank
-from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.models import fit_ranking_model, fit_rating_model
+from cofi_jobs.model.observations import Observations
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import Direction, ModelName
@@ -29,14 +29,13 @@ def measure(part: Part, model: ModelName, settings: Settings) -> dict[str, Mean]
     Raises TrainingError if J does not stay finite with these settings.
     """
     if model == "ranking":
-        factors = fit_ranking_model(part.train, settings, part.scale).factors
+        factors = fit_ranking_model(Observations(part.train, None, part.scale), settings).factors
         X, W = factors.X, factors.W
         depths = settings.ndcg_at, settings.recall_at
         return rank(lambda users: W[users] @ X.T, part.train, part.relevant, X, *depths).means()
     assert part.scale is not None  # events have no rating model to tune
-    factors = fit_rating_model(
-        part.train, mean_normalised(part.train, part.means), settings, part.scale
-    ).factors
+    train = Observations(part.train, part.means, part.scale)
+    factors = fit_rating_model(train, settings).factors
     test = part.test
     stars = predict(factors, test.user_index, test.item_index) + part.means[test.item_index]
     return errors(part.scale.clip(stars), test)

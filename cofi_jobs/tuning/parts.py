@@ -67,7 +67,8 @@ def _of_users(ratings: Ratings, chosen: np.ndarray) -> Ratings:
     """The ratings of the users that the mask `chosen` selects, who get new row numbers."""
     theirs = ratings.where(chosen[ratings.user_index])
     user_index = (np.cumsum(chosen)[theirs.user_index] - 1).astype(np.int32)
-    return replace(theirs, user_index=user_index, n_users=int(chosen.sum()))
+    trust = None if ratings.trust is None else ratings.trust[chosen]
+    return replace(theirs, user_index=user_index, n_users=int(chosen.sum()), trust=trust)
 
 
 def _part(

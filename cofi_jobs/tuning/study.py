@@ -17,6 +17,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store.files import make_folder
 from cofi_jobs.tuning.space import Direction
 
 log = logging.getLogger(__name__)
@@ -28,18 +30,29 @@ def open_study(path: Path, direction: Direction) -> optuna.Study:
     """The study of a file, created if there is none.
 
     The file is a journal with one line for each finished trial, and only whole lines count. So a
-    process may be killed at any time, and no database's locks are needed on a shared disk.
+    process may be killed at any time, and no database's locks are needed on a shared disk. Raises
+    StoreError if the lines are not a journal of a study.
     """
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
         path.write_bytes(content[: content.rfind(b"\n") + 1])  # killed in the middle of a line
     # The lock of a killed process: the store's lock lets in one process alone.
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(path)))
     try:
-        return optuna.load_study(study_name=path.stem, storage=storage)
-    except KeyError:
-        return optuna.create_study(study_name=path.stem, storage=storage, direction=direction)
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        if not storage.get_all_studies():
+            return optuna.create_study(study_name=path.stem, storage=storage, direction=direction)
+        study = optuna.load_study(study_name=path.stem, storage=storage)
+        if not np.isfinite(_seconds(study)).all():
+            raise ValueError("a trial took no finite time")
+    except OSError:
+        raise
+    except Exception as error:  # optuna replays the lines, and raises whatever that leads to
+        raise StoreError(
+            f"{path}: found {type(error).__name__} ({error}), expected a journal of trials; "
+            "restore it from a backup, or remove it, and tuning starts anew"
+        ) from None
+    return study
 
 
 def ask(

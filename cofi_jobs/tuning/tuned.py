@@ -26,7 +26,7 @@ def read(store: Store) -> dict[str, Any] | None:
     content = store.records.tuned()
     if content is None:
         return None
-    values = content.get("settings") if isinstance(content, dict) else None
+    values = content.get("settings")
     if not isinstance(values, dict):
         raise SettingsError(
             f'{path}: found no object "settings", expected {{"settings": {{"<name>": <value>}}}}'

@@ -170,7 +170,7 @@ def test_memory_is_bounded_where_steps_stream_and_grows_with_what_they_hold() ->
         more["train"] - of["train"]
         > (12 * size.ratings + 4 * 4 * 2 * size.users * size.n_factors) / 1e6
     )
-    assert importlib.import_module("cofi_jobs.model.gradients").CHUNK == CHUNK
+    assert importlib.import_module("cofi_jobs.model.shards").CHUNK == CHUNK
 
 
 def test_a_peak_above_the_formula_by_more_than_a_fifth_is_named() -> None:

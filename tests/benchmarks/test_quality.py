@@ -16,6 +16,7 @@ from benchmarks.contest import TOP_N
 from benchmarks.data import last_fifth
 from benchmarks.list_quality import Quality
 from benchmarks.list_quality import quality as quality_of
+from benchmarks.published import rows_of
 from benchmarks.quality_peers import PEERS, Peer
 from benchmarks.quality_sets import NAMES, Parted, RatingSet, at_hand, from_file, parted, rating_set
 from benchmarks.quality_table import Judgement, Result
@@ -229,7 +230,7 @@ def test_ease_takes_part_where_one_side_is_small():
 def test_published_lists_are_read_by_id_whatever_its_type():
     parts = parted(set_of([(user, item, 1, 1) for user in ("1", "2") for item in ("30", "4")]))
     table = pd.DataFrame({"user_id": [2, 2, 9], "rank": [2, 1, 1], "item_id": [30, 4, 4]})
-    lists = quality.rows_of(table, parts)
+    lists = rows_of(table, parts.users, parts.items, TOP_N)
     assert (lists[0] == -1).all()
     assert [str(parts.items[item]) for item in lists[1] if item >= 0] == ["4", "30"]
 

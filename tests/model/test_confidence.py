@@ -11,6 +11,7 @@ from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.models import fit_both, fit_ranking_model
 from cofi_jobs.model.objectives import ranking_objective, ranking_target
+from cofi_jobs.model.observations import Observations
 from cofi_jobs.model.problem import Parameters, problem
 from cofi_jobs.model.ridge import recency_weights, ridge_solution
 from cofi_jobs.model.row_solver import RowSolver
@@ -107,7 +108,7 @@ def test_an_event_that_counts_more_gets_a_higher_score(events: Ratings) -> None:
 def test_the_reason_is_by_how_much_a_score_falls_when_the_row_is_solved_again(
     events: Ratings,
 ) -> None:
-    X = fit_ranking_model(events, SETTINGS, None).factors.X
+    X = fit_ranking_model(Observations(events, None, None), SETTINGS).factors.X
     mine = events.user_index == 0
     rated, counts = events.item_index[mine], events.rating[mine]
     item = next(i for i in range(N_ITEMS) if i not in rated)
@@ -134,11 +135,12 @@ def test_the_reason_is_by_how_much_a_score_falls_when_the_row_is_solved_again(
 
 
 def test_of_events_only_the_ranking_model_is_fitted(events: Ratings) -> None:
-    fits = fit_both(events, events.rating, np.zeros(N_ITEMS), SETTINGS, None)
+    data = Observations(events, np.zeros(N_ITEMS), None)
+    fits = fit_both(data, SETTINGS)
     assert fits.rating is None
     assert fits.means is None
     assert fits.start.rating is None
-    warm = fit_both(events, events.rating, np.zeros(N_ITEMS), SETTINGS, None, fits.start)
+    warm = fit_both(data, SETTINGS, fits.start)
     assert len(warm.ranking.losses) == 2
 
 

@@ -16,6 +16,7 @@ from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.models import fit_both
 from cofi_jobs.model.objectives import Objective, ranking_target
+from cofi_jobs.model.observations import Observations
 from cofi_jobs.model.problem import Parameters, Problem
 from cofi_jobs.model.warm_start import Start
 from cofi_jobs.settings.resolve import load_settings
@@ -55,6 +56,7 @@ def dense_losses(
     return losses, Factors(X.numpy(), W.numpy(), b.numpy()[0])
 
 
+@pytest.mark.slow
 def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
     Y, R, start = course_data()
     Y_norm = (Y - (Y.sum(axis=1) / np.maximum(R.sum(axis=1), 1))[:, None]) * R
@@ -70,6 +72,7 @@ def test_the_textbooks_loop_gives_the_losses_of_the_dense_formula():
     )
 
 
+@pytest.mark.slow
 def test_the_rating_model_recovers_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
@@ -82,6 +85,7 @@ def test_the_rating_model_recovers_a_planted_low_rank_matrix():
     assert np.sqrt(np.mean(error**2)) < 0.1 * truth.std()
 
 
+@pytest.mark.slow
 def test_the_ranking_model_recovers_the_order_of_a_planted_low_rank_matrix():
     truth, seen = planted()
     user, item = np.nonzero(seen)
@@ -101,6 +105,7 @@ def test_the_ranking_model_recovers_the_order_of_a_planted_low_rank_matrix():
         assert np.corrcoef(scores[row][hidden], truth[row][hidden])[0, 1] > 0.95
 
 
+@pytest.mark.slow
 def test_the_ranking_model_finds_planted_groups():
     # Users and items of two groups; a user rates half of the own group's items and none of the
     # other's.
@@ -166,6 +171,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     assert first.losses != other.losses
 
 
+@pytest.mark.slow
 def test_given_factors_are_where_training_starts():
     truth, seen = planted()
     user, item = np.nonzero(seen)
@@ -231,8 +237,8 @@ def test_a_warm_fit_takes_a_third_of_the_steps():
     user, item = (index.astype(np.int32) for index in np.nonzero(seen))
     ratings, start = Ratings(user, item, truth[seen], 80, 60), initial_factors(60, 80, 3, seed=0)
     settings = load_settings(["n_factors=3", "rating_steps=7", "ranking_steps=2"])
-    means = np.zeros(60)
-    warm = fit_both(ratings, ratings.rating, means, settings, Scale(1, 5), Start(start, start))
+    data = Observations(ratings, np.zeros(60), Scale(1, 5))
+    warm = fit_both(data, settings, Start(start, start))
     assert warm.rating is not None
     assert [len(objective.losses) for objective in (warm.rating, warm.ranking)] == [3, 1]
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from cofi_jobs.core.factors import initial_factors
-from cofi_jobs.model import gradients
+from cofi_jobs.model import shards
+from cofi_jobs.model.chunks import chunks, users_of_steps
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
 from tests.support.ratings_matrix import planted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "objective",
     [Objective(lambda_=0.5, nu=0.5), Objective(lambda_=0.5, nu=0.5, alpha=3.0, bias=False)],
@@ -22,12 +24,13 @@ def test_a_step_is_the_same_however_many_ratings_are_worked_on_at_once(objective
     objective = replace(objective, exact_users=True, recency=0.5, steps=5, learning_rate=0.01)
     results = []
     for chunk in (10**6, 100):
-        monkeypatch.setattr(gradients, "CHUNK", chunk)
+        monkeypatch.setattr(shards, "CHUNK", chunk)
         results.append(fit(objective, initial_factors(60, 80, 3, seed=0), user, item, truth[seen]))
     np.testing.assert_allclose(results[0].losses, results[1].losses, rtol=1e-4)
     np.testing.assert_allclose(results[0].factors.X, results[1].factors.X, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact_users", [False, True])
 def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users):
     n, rng = 1000, np.random.default_rng(0)  # all products would be 320 GB
@@ -39,9 +42,9 @@ def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users
 
 def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
     counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
-    drawn = gradients.users_of_steps(counts, 5, seed=0)
+    drawn = users_of_steps(counts, 5, seed=0)
     for _ in range(2):
         parts = [next(drawn) for _ in range(5)]
         assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
         assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
-    assert gradients.chunks(np.array([9]), 4) == [slice(0, 1)]
+    assert chunks(np.array([9]), 4) == [slice(0, 1)]

@@ -9,6 +9,7 @@ from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model import gradients, training_step
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
+from cofi_jobs.model.shards import Shard, Totals
 from cofi_jobs.model.user_ratings import by_user
 from tests.support.ratings_matrix import planted
 
@@ -21,7 +22,9 @@ def test_with_exact_users_the_first_step_follows_the_gradient():
         initial_factors(60, 80, 3, seed=0),
     )
     ratings = by_user(user, item, truth[seen], n_users=80)
-    projected = gradients.ProjectedGradient(objective, ratings, np.bincount(item), seed=0)
+    totals = Totals.of(objective, ratings.counts, np.bincount(item))
+    shard = Shard(objective, ratings, totals)
+    projected = gradients.ProjectedGradient(objective, shard, seed=0)
     _, [gradient] = projected.next_step({"X": tf.constant(start.X)})
     size, usual = np.sqrt(0.001) * np.abs(gradient), np.sqrt(np.mean(np.square(gradient)))
     # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet

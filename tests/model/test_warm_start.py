@@ -12,8 +12,9 @@ from cofi_jobs.core.factors import (
 )
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model.item_means import item_means, mean_normalised
+from cofi_jobs.model.item_means import item_means
 from cofi_jobs.model.models import fit_both
+from cofi_jobs.model.observations import Observations
 from cofi_jobs.model.warm_start import Start, carry_over
 from cofi_jobs.settings.resolve import load_settings
 
@@ -63,8 +64,7 @@ def test_a_third_of_the_steps_from_last_nights_factors_is_as_good_as_all_from_th
         chosen = settings.model_copy(
             update={"rating_steps": 50, "ranking_steps": 50} if third else {}
         )
-        y_norm = mean_normalised(ratings, means)
-        model = fit_both(ratings, y_norm, means, chosen, Scale(1, 5), start)
+        model = fit_both(Observations(ratings, means, Scale(1, 5)), chosen, start)
         assert model.rating is not None
         at_user, at_item = np.nonzero(hidden)
         error = predict(model.rating.factors, at_user, at_item) + means[at_item] - stars[hidden]

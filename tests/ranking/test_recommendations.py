@@ -25,6 +25,7 @@ def scores_after_a_refit(X, y, weights, rated, keep, alpha, penalty, prior_penal
     return X @ np.linalg.solve(A, right + prior_penalty * prior)
 
 
+@pytest.mark.slow
 def test_without_the_reason_a_recommended_item_loses_most(store):
     write_ratings(store.landing / "ratings.csv", random_ratings(n_items=40))
     settings = load_settings([*QUICK, "ranking_steps=20"])

@@ -8,6 +8,7 @@ import pytest
 
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks import first_settings
 from cofi_jobs.tasks.first_settings import why_not
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning.comparison import Change
@@ -33,7 +34,10 @@ def trained(store: Store, run_key: str, settings: list[str]) -> dict:
 
 
 @pytest.mark.slow
-def test_the_first_run_finds_settings_and_later_runs_use_them(store: Store) -> None:
+def test_the_first_run_finds_settings_and_later_runs_use_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_settings, "LEAST_SECONDS", 4.0)
     write_ratings(store.landing / "ratings.csv", two_tastes(120))
     outcome = trained(store, "n1", [*SEARCH, "n_factors=8"])
     record = store.records.tuned()
@@ -55,6 +59,7 @@ def test_the_first_run_finds_settings_and_later_runs_use_them(store: Store) -> N
     assert {name: again["settings"][name] for name in record["settings"]} == record["settings"]
 
 
+@pytest.mark.slow
 def test_few_users_say_nothing_about_settings(store: Store) -> None:
     write_ratings(store.landing / "ratings.csv", two_tastes(20))
     outcome = trained(store, "n1", [*SEARCH, "ranking_steps=2", "rating_steps=2"])
@@ -62,6 +67,7 @@ def test_few_users_say_nothing_about_settings(store: Store) -> None:
     assert outcome["first_search"] is None
 
 
+@pytest.mark.slow
 def test_a_search_can_be_turned_off(store: Store) -> None:
     write_ratings(store.landing / "ratings.csv", two_tastes(120))
     trained(store, "n1", ["first_tuning_minutes=0", "ranking_steps=2", "rating_steps=2"])
@@ -96,3 +102,33 @@ def test_settings_are_used_if_none_is_worse_and_one_clearly_better(
     # A measure that nobody searched for decides nothing.
     why = why_not({**changes, "recall@20": HIGHER}, changes)
     assert (objection in why) if objection and why else why is objection
+
+
+@pytest.mark.parametrize(
+    ("n_ratings", "seconds"),
+    [
+        (1, 30),
+        (100_000, 30),
+        (500_000, 150),
+        (1_000_000, 300),
+        (20_000_000, 300),
+        (100_000_000, 60),
+        (10**10, 30),
+    ],
+)
+def test_the_time_of_a_search_follows_from_the_ratings(n_ratings: int, seconds: float) -> None:
+    assert first_settings.search_seconds(5, n_ratings) == seconds
+
+
+@pytest.mark.slow
+def test_a_search_sees_a_sample_of_many_ratings(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ratings(store.landing / "ratings.csv", two_tastes(200))
+    for task in ("ingest", "normalize"):
+        run_task(task, store, load_settings(), "n1")
+    n_ratings = store.required_outcome("n1", "normalize")["n_ratings"]
+    monkeypatch.setattr(first_settings, "MOST_RATINGS", n_ratings // 2)
+    parts = first_settings.measurable_parts(store, load_settings(), "n1")
+    assert parts is not None
+    assert parts[1].train.n_users == 100

@@ -187,10 +187,7 @@ def test_no_warm_start_from_another_cost_or_split(
     prepared: Store, change: str, reason: str, caplog
 ):
     if not change:
-        shutil.copytree(prepared.table("n1", "trial"), prepared.table("n1", "kept"))
-        (prepared.table("n1", "trial") / "user_factors.parquet").rename(
-            prepared.table("n1", "kept") / "moved.parquet"
-        )
+        shutil.rmtree(prepared.table("n1", "trial"))
     with caplog.at_level(logging.INFO):
         write_ratings(prepared.landing / "second.csv", SECOND)
         settings = load_settings([*QUICK, "rating_low=1", "rating_high=5", *filter(None, [change])])

@@ -6,12 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -26,6 +29,7 @@ from cofi_jobs.tasks.declaration import before
 from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.kills import die_before
 from tests.support.nights import run_night
 from tests.support.processes import exit_code
 from tests.support.repository import ROOT
@@ -66,18 +70,32 @@ def one_night(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def night(one_night: Store, tmp_path: Path) -> Store:
     """A copy of that store."""
-    return Store(shutil.copytree(one_night.root, tmp_path / "night", symlinks=True))
+    return copied(one_night, tmp_path / "night")
+
+
+@dataclass(frozen=True)
+class SecondNight:
+    """A second night that nothing disturbed: copies of the store from before each of its tasks."""
+
+    before: dict[str, Store]
+    end: Store
 
 
 @pytest.fixture(scope="module")
-def two_nights(one_night: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store after a second night that nothing disturbed; not to be changed."""
-    store = Store(
-        shutil.copytree(one_night.root, tmp_path_factory.mktemp("two") / "store", symlinks=True)
-    )
+def second_night(one_night: Store, tmp_path_factory: pytest.TempPathFactory) -> SecondNight:
+    """The second night of the store; not to be changed."""
+    folder, before = tmp_path_factory.mktemp("second"), {}
+    store = copied(one_night, folder / "store")
     write_ratings(store.landing / "more.csv", random_ratings(seed=9))
-    run_night(store, load_settings(QUICK), "night-2")
-    return store
+    for task in TASKS:
+        before[task] = copied(store, folder / task)
+        if task != "report":  # slow, and nothing reads it
+            run_task(task, store, load_settings(QUICK), "night-2")
+    return SecondNight(before, store)
+
+
+def copied(store: Store, root: Path) -> Store:
+    return Store(shutil.copytree(store.root, root, symlinks=True))
 
 
 def read_with(reader: str, folder: Path) -> pd.DataFrame:
@@ -239,35 +257,40 @@ def test_a_second_night_adds_its_ratings_and_leaves_the_first_as_it_was(night: S
     assert newest[index[changed["movieId"][0]]] == changed["rating"][0]
 
 
-def test_an_older_run_that_is_published_later_does_not_take_readers_back(night: Store, quick):
+def test_a_run_that_begins_later_is_the_newest_whatever_its_key(night: Store, quick):
     run_night(night, quick, "night-2")
     write_ratings(night.landing / "old.csv", random_ratings(seed=3))
     run_night(night, quick, "night-0")
+    assert night.current() == "night-0"
+    batches = ["night-1", "night-2", "night-0"]
+    assert night.required_outcome("night-0", "normalize")["batches"] == batches
+    assert night.published() == batches
+
+
+def test_a_run_that_began_earlier_and_is_published_later_does_not_take_readers_back(
+    night: Store, quick
+):
+    write_ratings(night.landing / "more.csv", random_ratings(seed=3))
+    run_task("ingest", night, quick, "night-3")
+    run_night(night, quick, "night-2")
+    run_night(night, quick, "night-3")
     assert night.current() == "night-2"
-    assert night.required_outcome("night-0", "normalize")["batches"] == ["night-0"]
-    assert night.published() == ["night-0", "night-1", "night-2"]
+    assert night.published() == ["night-1", "night-3", "night-2"]
 
 
 def run_and_die(task: str, root: str) -> None:
     """Run a task of night-2, killed outright when it renames or has written what counts."""
-
-    def die(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    files.sync = die  # type: ignore[assignment]
-    Path.rename = die  # type: ignore[assignment,method-assign]
+    die_before(1, [(files, "sync"), (Path, "rename")])
     run_task(task, Store(root), load_settings(), "night-2")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(
-    night: Store, two_nights: Store, quick, task
+    second_night: SecondNight, tmp_path: Path, quick, task
 ):
     """Kill the task as it puts its first table in place, then rerun: as if nothing had happened."""
-    write_ratings(night.landing / "more.csv", random_ratings(seed=9))
-    for name in list(TASKS)[: list(TASKS).index(task)]:
-        run_task(name, night, quick, "night-2")
+    night = copied(second_night.before[task], tmp_path / "night")
     yesterday = digests(night, "night-1")
 
     environment = {**os.environ, **to_environment(quick.model_dump())}
@@ -282,7 +305,7 @@ def test_a_run_killed_in_a_task_leaves_yesterday_and_can_be_resumed(
     found = {
         path: digest for path, digest in digests(night, "night-2").items() if "/report/" not in path
     }
-    assert found == digests(two_nights, "night-2")
+    assert found == digests(second_night.end, "night-2")
     leftovers = [path for path in night.root.rglob(".tmp-*") if "CURRENT" not in path.name]
     assert leftovers == []
 
@@ -400,11 +423,52 @@ def test_one_file_for_each_user_keeps_the_type_of_ids(store: Store, id_type: str
     assert own["user_id"].to_pylist() == [expected] * 5
 
 
-def test_a_user_id_too_long_for_a_folder_is_named(store: Store):
-    ratings = random_ratings().assign(userId=lambda frame: "u" * 300 + frame["userId"].astype(str))
+@pytest.mark.parametrize(
+    ("user", "problem"),
+    [
+        ("u" * 300, "is too long for the name of a folder"),
+        ("__HIVE_DEFAULT_PARTITION__", "means no value as the name of a folder"),
+    ],
+)
+def test_a_user_id_that_no_folder_can_have_is_named(store: Store, user: str, problem: str):
+    ratings = random_ratings().replace({"userId": {10: user}})
     write_ratings(store.landing / "ratings.csv", ratings)
-    with pytest.raises(DataError, match="too long for the name of a folder"):
-        run_night(store, load_settings([*QUICK, "recommendation_files=per-user"]), "n")
+    settings = load_settings([*QUICK, "id_type=string", "recommendation_files=per-user"])
+    with pytest.raises(DataError, match=f"'{user}', which {problem}; expected .* = whole"):
+        run_night(store, settings, "n")
+    run_night(store, load_settings([*QUICK, "id_type=string"]), "n")
+    assert len(current_run(store).recommendations(user)) == 5
+
+
+# Names of folders that some reader takes for a number, a date, no value, a file or a pattern.
+ODD_USERS = [
+    *("007", "7", "1.50", "1e3", "true", "2024-01-01", "null", "NULL", "None", "nan"),
+    *("__hive_default_partition__", "a.parquet", "..", ".", "a=b", "%41", "a%2Fb", "a/b", "é*[0]"),
+]
+
+
+def test_every_reader_of_folders_gets_the_ids_as_text(store: Store):
+    """By the ways that docs/outputs.md names."""
+    ratings = random_ratings()
+    ids = dict(zip(ratings["userId"].unique(), ODD_USERS, strict=False))
+    ratings["userId"] = ratings["userId"].map(ids)
+    write_ratings(store.landing / "ratings.csv", ratings.dropna())
+    words = ["missing=-", "id_type=string", "recommendation_files=per-user"]
+    run_night(store, load_settings([*QUICK, *words]), "n")
+    folder = store.table("n", "recommendations")
+    kind = pa.schema([("user_id", pa.string())])
+    by_pandas = pd.read_parquet(folder, partitioning=ds.partitioning(kind, flavor="hive"))
+    by_polars = pl.scan_parquet(folder, hive_partitioning=True, hive_schema={"user_id": pl.String})
+    by_duckdb = duckdb.execute(
+        "SELECT user_id FROM read_parquet($files, hive_types = {'user_id': VARCHAR})",
+        {"files": f"{folder}/*/*.parquet"},
+    ).fetchall()
+    expected = sorted(ODD_USERS * 5)
+    assert sorted(by_pandas["user_id"]) == expected
+    assert sorted(by_polars.collect()["user_id"]) == expected
+    assert sorted(user for (user,) in by_duckdb) == expected
+    for user in ODD_USERS:
+        assert len(current_run(store).recommendations(user)) == 5
 
 
 def test_a_user_who_rated_nearly_everything_gets_a_shorter_list(store: Store, quick):
@@ -446,22 +510,37 @@ def test_distance_is_the_textbooks_measure(store: Store):
     )
 
 
-def leave_whether_tensorflow_comes_with(module: str) -> None:
-    importlib.import_module(module)
-    sys.exit(int("tensorflow" in sys.modules))
+# Imports each module in a fork of a process without the project, and names those that ask for
+# TensorFlow, which would take seconds to come.
+WITH_TENSORFLOW = """
+import importlib, os, sys
+import duckdb, pandas, pyarrow, typer  # once for all
+
+class EndBeforeTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            print(module, flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, EndBeforeTensorFlow())
+for module in sys.argv[1:]:
+    if not os.fork():
+        importlib.import_module(module)
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(f"{module} cannot be imported")
+"""
 
 
 @pytest.mark.slow
 def test_only_tasks_that_learn_import_tensorflow():
-    def imports_it(module: str) -> bool:
-        return bool(exit_code(leave_whether_tensorflow_comes_with, f"cofi_jobs.{module}"))
-
-    assert {name for name in DECLARED if imports_it(f"tasks.{name}")} == {
-        task.name for task in DECLARED.values() if task.learns
+    tasks = [f"cofi_jobs.tasks.{name}" for name in DECLARED]
+    looks = ["cofi_jobs.cli.app", "cofi_jobs.cli.show.run", "cofi_jobs.cli.show.explanation"]
+    command = [sys.executable, "-c", WITH_TENSORFLOW, *looks, *tasks]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(shown.stdout.split()) == {
+        f"cofi_jobs.tasks.{task.name}" for task in DECLARED.values() if task.learns
     }
-    assert not imports_it("cli.app")
-    assert not imports_it("cli.show.run")
-    assert not imports_it("cli.show.explanation")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Normalize: the newest rating of each (user, item), item means, row numbers; pandas as oracle."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,20 @@ SCALE = ["rating_low=1", "rating_high=5"]
 Tables = dict[str, pd.DataFrame]
 
 
-@pytest.fixture(
-    scope="module",
-    autouse=True,
-    params=[current_ratings.FEW, 2.0],
-    ids=["as it is", "as if few repeat"],
-)
-def _way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both ways to the newest rows: batches here repeat many pairs, so all would be compared."""
+# Both ways to the newest rows: batches here repeat many pairs, so all would be compared.
+WAYS = {"as it is": current_ratings.FEW, "as if few repeat": 2.0}
+
+
+@contextmanager
+def way_of(few: float) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(current_ratings, "FEW", request.param)
+        patch.setattr(current_ratings, "FEW", few)
+        yield
+
+
+@pytest.fixture(params=[*WAYS.values()], ids=[*WAYS])
+def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    with way_of(request.param):
         yield
 
 
@@ -133,6 +138,7 @@ NIGHTS = [
 ]
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("damping", [0, 5, 0.5, 1e6])
 @pytest.mark.parametrize("ids", ["integers", "strings"])
 def test_three_nights_give_what_pandas_gives(ids: str, damping: float, store: Store) -> None:
@@ -170,31 +176,32 @@ def all_differ(nights: list[list[pd.DataFrame]]) -> bool:
     return len(set(contents)) == len(contents)  # ingest takes each content once
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("users", "items"),
-    [
-        (st.sampled_from([-7, 3, 20, 10**15]), st.integers(1, 3)),
-        (st.sampled_from(["B", "a", "É", "10", "9"]), st.sampled_from(["x y", "x,y", "007"])),
-    ],
-    ids=["integers", "strings"],
+OF_INTEGERS = files_of(st.sampled_from([-7, 3, 20, 10**15]), st.integers(1, 3))
+OF_STRINGS = files_of(
+    st.sampled_from(["B", "a", "É", "10", "9"]), st.sampled_from(["x y", "x,y", "007"])
 )
-@given(data=st.data(), damping=st.sampled_from([0, 1, 5]))
-@settings(max_examples=12, deadline=None)
+
+
+@pytest.mark.slow
+@given(
+    nights=OF_INTEGERS | OF_STRINGS,
+    damping=st.sampled_from([0, 1, 5]),
+    few=st.sampled_from([*WAYS.values()]),
+)
+@settings(max_examples=24, deadline=None)
 def test_any_small_batches_give_what_pandas_gives(
-    users: st.SearchStrategy,
-    items: st.SearchStrategy,
-    data: st.DataObject,
+    nights: list[list[pd.DataFrame]],
     damping: float,
+    few: float,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    nights = data.draw(files_of(users, items))
     kind = "string" if isinstance(nights[0][0]["userId"][0], str) else "integer"
     store = Store(tmp_path_factory.mktemp("store")).create()
     for number, night in enumerate(nights):
         ingest_night(store, f"night-{number}", *night, id_type=kind)
     last = f"night-{len(nights) - 1}"
-    normalize(store, last, f"damping={damping}")
+    with way_of(few):
+        normalize(store, last, f"damping={damping}")
     check(tables(store, last), [file for night in nights for file in night], damping)
 
 
@@ -232,6 +239,7 @@ def test_any_small_batches_give_what_pandas_gives(
         "fractions of a second",
     ],
 )
+@pytest.mark.usefixtures("both_ways")
 def test_the_newest_rating_of_a_pair_counts(
     nights: list[list[pd.DataFrame]], newest: float, store: Store
 ) -> None:
@@ -241,6 +249,7 @@ def test_the_newest_rating_of_a_pair_counts(
     assert ratings_by_id(tables(store, f"night-{len(nights) - 1}")) == [(1, 9, newest)]
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_batches_without_new_files_between_others_change_nothing(store: Store) -> None:
     first, last = random_ratings(seed=1), random_ratings(seed=2)
     ingest_night(store, "night-0", first)
@@ -250,6 +259,7 @@ def test_batches_without_new_files_between_others_change_nothing(store: Store) -
     check(tables(store, "night-2"), [first, last], damping=5)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_run_reads_its_own_batch_and_those_before_it_but_no_later_one(store: Store) -> None:
     nights = [random_ratings(seed=seed) for seed in range(3)]
     for number, ratings in enumerate(nights):
@@ -268,6 +278,7 @@ def test_a_batch_whose_ingest_did_not_end_does_not_count(store: Store) -> None:
     check(tables(store, "night-1"), [ratings], damping=5)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_same_run_again_gives_the_same_bytes(store: Store) -> None:
     ingest_night(store, "night-0", random_ratings(seed=1), random_ratings(seed=2))
     normalize(store, "night-0")
@@ -278,6 +289,7 @@ def test_the_same_run_again_gives_the_same_bytes(store: Store) -> None:
     assert set(before) == {"ratings.parquet", "users.parquet", "items.parquet"}
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_order_of_the_rows_of_a_file_does_not_show_if_times_differ(
     store: Store, tmp_path: Path
 ) -> None:
@@ -303,6 +315,7 @@ def test_a_night_whose_rows_were_all_refused_is_an_error(store: Store) -> None:
 # ---- types
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(("user", "item"), [(1, 2), ("anna", "film")])
 def test_the_tables_have_the_types_that_later_tasks_rely_on(
     user: Any, item: Any, store: Store
@@ -321,12 +334,13 @@ def test_the_tables_have_the_types_that_later_tasks_rely_on(
     kinds = [str(kind) for kind in found["ratings"].dtypes]
     assert kinds[:4] == ["int32", "int32", "float32", "float32"]
     assert kinds[4].startswith("datetime64")
-    assert list(found["users"].columns) == ["user_index", "user_id", "n_ratings"]
+    assert list(found["users"].columns) == ["user_index", "user_id", "n_ratings", "trust"]
     assert list(found["items"].columns) == [
         "item_index",
         "item_id",
         "mean",
         "n_ratings",
+        "n_trusted",
         "title",
         "groups",
         "mean_rating",
@@ -451,10 +465,13 @@ def withdrawals_of(
 
 
 @pytest.mark.slow
-@given(withdrawals_of(st.integers(1, 2), st.integers(10, 12)))
-@settings(max_examples=12, deadline=None)
+@given(
+    nights=withdrawals_of(st.integers(1, 2), st.integers(10, 12)),
+    few=st.sampled_from([*WAYS.values()]),
+)
+@settings(max_examples=16, deadline=None)
 def test_a_withdrawal_counts_until_a_newer_rating_comes(
-    tmp_path_factory: pytest.TempPathFactory, nights: Any
+    tmp_path_factory: pytest.TempPathFactory, nights: Any, few: float
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store")).create()
     state: dict[tuple[int, int], tuple[int, Any]] = {}
@@ -473,7 +490,8 @@ def test_a_withdrawal_counts_until_a_newer_rating_comes(
         for user, item, stars, time in night:
             if time >= state.get((user, item), (-1, None))[0]:
                 state[user, item] = (time, stars)
-    outcome = normalize(store, f"night-{len(nights)}")
+    with way_of(few):
+        outcome = normalize(store, f"night-{len(nights)}")
     current = {pair: stars for pair, (_, stars) in state.items() if stars is not None}
     assert {
         (u, i): s for u, i, s in ratings_by_id(tables(store, f"night-{len(nights)}"))
@@ -482,6 +500,7 @@ def test_a_withdrawal_counts_until_a_newer_rating_comes(
     assert counts == [n_rows, n_rows - len(state), len(state) - len(current), len(current)]
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_what_became_of_each_row_that_was_read_is_counted(store: Store) -> None:
     (store.landing / "a.csv").write_text(
         "userId,movieId,rating,timestamp,op\n1,10,5,1,\n1,10,4,2,\n1,11,3,1,\n"
@@ -508,6 +527,20 @@ def test_a_batch_that_lost_rows_is_noticed(store: Store) -> None:
     ingest_night(store, "night-0", random_ratings())
     [part] = store.ratings("night-0").iterdir()
     pd.read_parquet(part)[1:].to_parquet(part, index=False)
+    with pytest.raises(StoreError, match=r"is damaged: it has .* restore it from a backup"):
+        normalize(store, "night-0")
+    part.unlink()
+    with pytest.raises(StoreError, match="is missing; restore it from a backup"):
+        normalize(store, "night-0")
+
+
+def test_a_batch_of_an_older_version_that_lost_rows_is_noticed(store: Store) -> None:
+    ingest_night(store, "night-0", random_ratings())
+    [part] = store.ratings("night-0").iterdir()
+    pd.read_parquet(part)[1:].to_parquet(part, index=False)
+    record = store.required_outcome("night-0", "ingest")
+    del record["digests"]
+    store.records.write_outcome("night-0", "ingest", record)
     n = len(random_ratings())
     with pytest.raises(
         StoreError, match=f"found {n - 1} rows in .*, expected the {n} that were put there"

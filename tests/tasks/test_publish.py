@@ -1,8 +1,14 @@
 """Which runs publish removes."""
 
 import os
+import shutil
 import time
 
+import pytest
+
+from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store.removal import half_removed
+from cofi_jobs.store.status import state_of
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
 from tests.support.published import publish
@@ -42,3 +48,46 @@ def test_pruning_waits_for_readers_of_runs_that_were_current_until_recently(stor
     assert prune(store, keep_runs=2, run_key="e", grace_hours=2) == ["c"]
     assert prune(store, keep_runs=2, run_key="e", grace_hours=0) == ["b"]
     assert sorted(path.name for path in left.iterdir()) == ["d.json", "d.left", "e.json", "e.left"]
+
+
+def test_what_a_person_put_beside_the_runs_stays(store: Store):
+    publish(store, "a")
+    (store.root / "runs" / "backup").mkdir()
+    (store.root / "runs" / "my notes").mkdir()
+    (store.root / "manifests" / ".tmp-a.json").write_text("{")  # of a killed process
+    assert store.published() == ["a"]
+    assert prune(store, keep_runs=1, run_key="a") == []
+    assert sorted(path.name for path in (store.root / "runs").iterdir()) == [
+        *("a", "backup", "my notes")
+    ]
+
+
+def test_a_run_whose_removal_is_refused_is_removed_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    for key in "ab":
+        publish(store, key)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "runs/a")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", refuse)
+        assert prune(store, keep_runs=1, run_key="b") == []
+    assert "run a is not removed yet" in caplog.text
+    assert half_removed(store) == ["a"]
+    assert state_of(store, "a", []) == ("half removed", "")
+    with pytest.raises(StoreError, match="run a is not published"):
+        store.set_current("a")
+    assert prune(store, keep_runs=1, run_key="b") == ["a"]
+    assert half_removed(store) == []
+    assert store.run_keys() == ["b"]
+
+
+def test_the_run_that_readers_use_is_never_taken_for_half_removed(store: Store):
+    publish(store, "a")
+    publish(store, "b")
+    store.set_current("a")  # a was left once
+    (store.root / "manifests" / "a.json").unlink()
+    assert prune(store, keep_runs=1, run_key="b") == []
+    assert store.table("a", "").is_dir()

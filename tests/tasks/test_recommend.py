@@ -14,6 +14,7 @@ from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
 
 
+@pytest.mark.slow
 def test_excluded_items_are_never_shown_and_every_list_is_full(store):
     ratings = random_ratings(n_items=40)
     write_ratings(store.landing / "ratings.csv", ratings)
@@ -53,6 +54,7 @@ def test_excluded_items_are_never_shown_and_every_list_is_full(store):
     assert current_run(store).manifest["counts"]["recommend"]["barred_items"] == len(excluded)
 
 
+@pytest.mark.slow
 def test_settings_that_leave_nothing_or_limit_nothing_are_named(store, quick, caplog):
     write_ratings(store.landing / "ratings.csv", random_ratings())
     run_night(store, quick, "n1")

@@ -90,6 +90,7 @@ def test_rows_in_another_order_give_the_same_lists(
     assert f"Warning: {said}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_test_ratings_are_drawn_alike_on_all_nights(tmp_path: Path) -> None:
     """Hardly a rating without a time is trained on one night and tested on the next."""
     ratings = random_ratings(n_users=200, n_items=100).drop(columns="timestamp")

@@ -1,5 +1,6 @@
 """Tuning: no trial sees the test ratings, a killed tuning goes on, only better settings stay."""
 
+import functools
 import os
 import shutil
 import signal
@@ -15,10 +16,11 @@ from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import tune
 from cofi_jobs.tasks.runner import run_task
-from cofi_jobs.tuning import comparison, search, study
+from cofi_jobs.tuning import search, study
 from cofi_jobs.tuning.space import SPACE
 from cofi_jobs.tuning.study import open_study
 from cofi_jobs.tuning.tuned import in_use
+from tests.support.command_line import cofi
 from tests.support.data import tasteful_ratings, write_ratings
 from tests.support.repository import ROOT
 from tests.support.tuning import EXPLICIT, prepared, write_tuned
@@ -29,7 +31,7 @@ def few_fits_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "FINALISTS", 1)
     monkeypatch.setattr(search, "TRIALS_A_FINALIST", 1)
     monkeypatch.setattr(search, "SEEDS", 1)
-    monkeypatch.setattr(comparison, "SEEDS", 1)
+    monkeypatch.setattr(tune, "compare", functools.partial(tune.compare, n_seeds=1))
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +137,12 @@ def test_a_new_week_begins_with_what_is_in_use_and_last_weeks_best(store_: Store
 
 
 def test_tune_on_the_command_line(store_: Store):
-    command = [sys.executable, "-m", "cofi_jobs", "tune", "--store", str(store_.root)]
+    command = ["tune", "--store", store_.root]
     words = [word for text in [*EXPLICIT, "tune_minutes=0.001"] for word in ("--set", text)]
-    none = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+    none = cofi(*command, *words)
     assert none.returncode == 1
     assert f"error: found no published run in {store_.root}, expected one to tune on" in none.stderr
-    ended = subprocess.run(
-        [*command, *words, "--run-key", "n1"], cwd=ROOT, capture_output=True, text=True
-    )
+    ended = cofi(*command, *words, "--run-key", "n1")
     assert ended.returncode == 0, ended.stderr
     for expected in (
         "1 trials of the ranking model",
@@ -216,6 +216,10 @@ def test_of_ratings_no_confidence_is_tuned(store_: Store, monkeypatch):
 
 def test_old_studies_are_removed(store_: Store, monkeypatch):
     stop_after(monkeypatch, 1)
-    for seed in range(6):
-        run_task("tune", store_, load_settings([*EXPLICIT, f"seed={seed}"]), "n1")
-    assert len(studies(store_)) == tune.KEPT_STUDIES
+    monkeypatch.setattr(tune, "KEPT_STUDIES", 3)
+    run_task("tune", store_, load_settings(EXPLICIT), "n1")
+    ranking, rating = sorted(studies(store_))
+    run_task("tune", store_, load_settings([*EXPLICIT, "seed=1"]), "n1")
+    assert len(studies(store_)) == 3
+    assert ranking not in studies(store_), "the oldest"
+    assert rating in studies(store_)

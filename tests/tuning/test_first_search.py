@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.settings.schema import bounds
+from cofi_jobs.tuning import first_search
 from cofi_jobs.tuning.first_search import FirstSearch, Trial, moved
+from cofi_jobs.tuning.measure import measure
 from cofi_jobs.tuning.parts import Part, parts
 from cofi_jobs.tuning.portfolio import PORTFOLIO
 from cofi_jobs.tuning.space import NAMES, SPACE, ModelName
@@ -43,10 +47,25 @@ def search(part: Part, seconds: float, *names: str, model: ModelName = "ranking"
     return FirstSearch(model, part, settings, seconds)
 
 
+@pytest.fixture
+def a_trial_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the search's clock, whatever the machine is doing."""
+    trials = []
+
+    def measured(*arguments: Any) -> Any:
+        trials.append(arguments)
+        return measure(*arguments)
+
+    monkeypatch.setattr(first_search, "measure", measured)
+    clock = SimpleNamespace(monotonic=lambda: float(len(trials)))
+    monkeypatch.setattr(first_search, "time", clock)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("a_trial_takes_a_second")
 @pytest.mark.parametrize("model", ["ranking", "rating"])
 def test_what_is_found_is_the_best_trial_with_all_steps(part: Part, model: ModelName) -> None:
-    first = search(part, 12.0, model=model)
+    first = search(part, len(PORTFOLIO[model]) + 12.0, model=model)
     values = first.run()
     assert {} in [trial.values for trial in first.trials], "the settings in use are always tried"
     steps = getattr(first.settings, f"{model}_steps")
@@ -65,11 +84,12 @@ def test_without_time_only_the_settings_in_use_are_tried(part: Part) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("a_trial_takes_a_second")
 def test_explicit_settings_stay(part: Part) -> None:
     explicit = ("n_factors=8", "ranking_alpha=25", "ranking_steps=6", "recency=0.5")
-    first = search(part, 8.0, *explicit)
+    first = search(part, len(PORTFOLIO["ranking"]) + 8.0, *explicit)
     first.run()
-    assert len(first.trials) > 5
+    assert len(first.trials) > len(PORTFOLIO["ranking"]) + 5
     names = {name for trial in first.trials for name in trial.values}
     assert names.isdisjoint({"n_factors", "ranking_alpha", "ranking_steps", "recency"})
 

@@ -1,5 +1,8 @@
 """The split of tuning: no trial sees the ratings that the result is measured on."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from cofi_jobs.core.errors import DataError
@@ -30,6 +33,7 @@ def test_the_split_is_that_of_train_within_that_of_train(ratings: Ratings):
 
 def test_of_many_users_some_are_drawn(ratings: Ratings):
     hidden = holdout_mask(ratings, None, load_settings())
+    ratings = replace(ratings, trust=1 / np.bincount(ratings.user_index).astype(np.float32))
     few, all_ = (
         parts(ratings, hidden, None, load_settings([f"tune_users={n}"]), Scale(1, 5), 5)[1]
         for n in (50, 150)
@@ -37,6 +41,9 @@ def test_of_many_users_some_are_drawn(ratings: Ratings):
     assert few.train.n_users == 50
     assert set(few.train.user_index) == set(range(50))
     assert few.train.n_items == all_.train.n_items
+    both = np.append(few.train.user_index, few.test.user_index)
+    assert few.train.trust is not None
+    assert few.train.trust.tolist() == (1 / np.bincount(both).astype(np.float32)).tolist()
     assert len(few.train.rating) < len(all_.train.rating) / 2
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 import pytest
 
+from cofi_jobs.core.errors import StoreError
 from cofi_jobs.tuning import study
 
 
@@ -37,3 +38,36 @@ def test_settings_with_which_learning_fails_are_tried_once_and_never_chosen(tmp_
     assert len({trial.params["x"] for trial in trials.trials}) == 30
     assert trials.trials[0].value is None
     assert 0.4 < study.best(trials)[0].params["x"] <= 0.5
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"null\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"op_code": 5, "trial_id": 13}\n',
+        b'{"op_code": 99}\n',
+        b'{"op_code": 0, "worker_id": "w", "study_name": "s", "directions": ["x"]}\n',
+        b"{\n{\n",
+        b"\xff\xfe\n",
+    ],
+)
+def test_a_damaged_journal_names_its_file(tmp_path: Path, lines: bytes):
+    path = tmp_path / "s.journal"
+    path.write_bytes(lines)
+    with pytest.raises(StoreError) as error:
+        study.open_study(path, "minimize")
+    assert str(error.value).startswith(f"{path}: found ")
+    assert "expected a journal of trials" in str(error.value)
+    assert "remove it, and tuning starts anew" in str(error.value)
+
+
+def test_a_trial_without_its_seconds_is_damage(tmp_path: Path):
+    path = tmp_path / "s.journal"
+    trials = study.open_study(path, "minimize")
+    trials.add_trial(optuna.create_trial(value=1.0, user_attrs={"seconds": 1.0}))
+    study.open_study(path, "minimize")
+    path.write_bytes(path.read_bytes().replace(b"seconds", b"minutes"))
+    with pytest.raises(StoreError, match=r"s\.journal: found KeyError"):
+        study.open_study(path, "minimize")

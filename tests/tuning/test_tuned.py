@@ -52,7 +52,7 @@ def test_an_old_name_in_the_file_is_understood_with_a_warning(store: Store, capl
     ("text", "message"),
     [
         ("{", "settings.json is not valid JSON"),
-        ("[]", 'settings.json: found no object "settings", expected {"settings": '),
+        ("[]", 'settings.json: found [], expected an object; it must be {"settings": '),
         ('{"settings": 3}', 'settings.json: found no object "settings"'),
         (
             '{"settings": {"top_n": 3}}',
