@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
@@ -15,9 +14,11 @@ from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.plots import Dot
 from cofi_jobs.report.reported_run import NAMES, ReportedRun
 from cofi_jobs.report.section import Section
+from cofi_jobs.store import parquet
 from cofi_jobs.store.status import measure_names
 
 FEW_RATINGS = 20  # users with up to so many train ratings are shown number by number
+FEWEST_NUMBERS = 4  # of these numbers: fewer make no curve
 
 
 def activity_section(run: ReportedRun) -> Section:
@@ -26,7 +27,7 @@ def activity_section(run: ReportedRun) -> Section:
     metrics = run.evaluation["metrics"]
     ndcg, groups = measure_names(metrics)["ndcg"], metrics["by_activity"]
     columns = ["n_known", "n_held_out", *(f"{model}_ndcg" for model in RANKINGS)]
-    users = to_frame(pq.read_table(run.file("evaluation", "users.parquet"), columns=columns))
+    users = to_frame(parquet.read_table(run.file("evaluation", "users.parquet"), columns=columns))
     section = Section("activity", f"Users with few and with many {run.feedback}")
     section.notes.append(
         f"Users in three groups of about the same size, by how many of their {run.feedback} the "
@@ -36,8 +37,16 @@ def activity_section(run: ReportedRun) -> Section:
     dots = {
         NAMES[model]: [_dot(model, group, ndcg, users) for group in groups] for model in RANKINGS
     }
-    if any(any(of_model) for of_model in dots.values()):
-        section.plots.append(_by_group(groups, dots, ndcg, run.feedback))
+    judged = [place for place, dot in enumerate(dots[NAMES["ranking"]]) if dot]
+    if len(judged) >= 2:
+        kept = {name: [of_model[place] for place in judged] for name, of_model in dots.items()}
+        plot = _by_group([groups[place] for place in judged], kept, ndcg, run.feedback)
+        section.plots.append(plot)
+    if few := [group["ratings"] for place, group in enumerate(groups) if place not in judged]:
+        section.notes.append(
+            f"Too few users to say how good the lists are with {' and '.join(few)} {run.feedback}: "
+            f"fewer than {FEWEST_USERS} of them could be measured."
+        )
     section.plots += _few_ratings(users, ndcg, run.feedback)
     return section
 
@@ -46,7 +55,7 @@ def _by_group(
     groups: list[dict[str, Any]], dots: dict[str, list[Dot | None]], ndcg: str, feedback: Feedback
 ) -> Plot:
     labels = [
-        f"{g['ratings']}: {g['from']:,} to {g['to']:,}\n{feedback},\n{g['users']:,} users"
+        f"{g['ratings']}: {g['from']:,} to {g['to']:,} {feedback}, {g['users']:,} users"
         for g in groups
     ]
     measured = "much users have rated" if feedback == "ratings" else "many events users have"
@@ -61,7 +70,10 @@ def _by_group(
 
 
 def _dot(model: str, group: dict[str, Any], ndcg: str, users: pd.DataFrame) -> Dot | None:
-    """A model's mean over a group of users, with its 95 % interval by Student's t."""
+    """A model's mean over a group of users, with its 95 % interval by Student's t.
+
+    None of fewer than `FEWEST_USERS` users: their mean says nothing.
+    """
     mean = group[model][ndcg]
     if mean is None:
         return None
@@ -69,15 +81,20 @@ def _dot(model: str, group: dict[str, Any], ndcg: str, users: pd.DataFrame) -> D
     values = users.loc[in_group, f"{model}_ndcg"].dropna()
     n = len(values)
     if n < FEWEST_USERS:
-        return Dot(group["ratings"], mean, None, mean)
+        return None
     margin = widening(n) * NORMAL * float(values.std(ddof=0)) / math.sqrt(n)
     return Dot(group["ratings"], mean, mean - margin, mean + margin)
 
 
 def _few_ratings(users: pd.DataFrame, ndcg: str, feedback: Feedback) -> list[Plot]:
-    """NDCG and number of users by the exact number of train ratings, where users have so few."""
+    """NDCG and number of users by the exact number of train ratings, where users have so few.
+
+    Only numbers of ratings that enough users have, and nothing where these are few.
+    """
     few = users[users["n_known"].between(1, FEW_RATINGS) & users["ranking_ndcg"].notna()]
-    if few.empty:
+    sizes = few.groupby("n_known").size()
+    few = few[few["n_known"].isin(sizes.index[sizes >= FEWEST_USERS])]
+    if few["n_known"].nunique() < FEWEST_NUMBERS:
         return []
     by_number = few.fillna(0).groupby("n_known")
     counts = by_number.size()
@@ -92,7 +109,7 @@ def _few_ratings(users: pd.DataFrame, ndcg: str, feedback: Feedback) -> list[Plo
             means,
             f"train {feedback} of a user",
             f"{ndcg.upper()} (0 to 1, mean over users)",
-            "Compare with the number of users beside it: few users say little.",
+            f"Only numbers of {feedback} that at least {FEWEST_USERS} users have.",
         ),
         plots.columns(
             f"How many measured users have up to {FEW_RATINGS} train {feedback}",

@@ -10,7 +10,7 @@ from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
 from cofi_jobs.report.plots import Dot
-from cofi_jobs.report.reported_run import NAMES, ReportedRun, parquet_below
+from cofi_jobs.report.reported_run import FEW_USERS, NAMES, ReportedRun, parquet_below
 from cofi_jobs.report.section import Section
 from cofi_jobs.store import sql
 from cofi_jobs.store.status import measure_names
@@ -26,6 +26,9 @@ def coverage_section(run: ReportedRun) -> Section:
     section.notes.append(
         f"{n_listed:,} of {len(items):,} items ({n_listed / len(items):.1%}) are in someone's list."
     )
+    if run.has_few_users:
+        section.notes.append(FEW_USERS)
+        return section
     section.plots.append(_reach(items, run.feedback))
     section.plots.append(_most_listed(items, run.outcomes["normalize"]["n_users"]))
     if run.evaluation:
@@ -37,7 +40,7 @@ def coverage_section(run: ReportedRun) -> Section:
 
 def _listed_items(run: ReportedRun) -> pd.DataFrame:
     """Each item's title, its number of ratings and in how many lists it is."""
-    lists = parquet_below(run.store.table(run.key, "recommendations"))
+    lists = parquet_below(run.store.checked_table(run.key, "recommendations"))
     items = sql.parquet([run.file("normalized", "items.parquet")])
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
         frame = connection.execute(
@@ -108,7 +111,8 @@ def _recall_by_popularity(groups: list[dict[str, Any]], feedback: Feedback) -> l
     if not groups:
         return []
     labels = [
-        f"{g['items']}:\n{g['n_items']:,} items\nof {g['from']:,} to {g['to']:,}" for g in groups
+        f"{g['items']}: {g['n_items']:,} items of {g['from']:,} to {g['to']:,} {feedback}"
+        for g in groups
     ]
     recall = {
         NAMES[model]: [

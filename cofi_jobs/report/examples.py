@@ -8,20 +8,32 @@ import pandas as pd
 from cofi_jobs.read import Run, shown_mean
 from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Card, Entry, Section
+from cofi_jobs.report.words import counted, with_minus
 
-N_CARDS = 10
+N_CARDS = 10  # that everybody sees
+N_SAMPLE = 30  # that can be looked up in the page
 
 
 def people_section(run: ReportedRun) -> Section:
     """Ten users as a person would look at them."""
     cards = user_cards(run.tables, run.titles)
-    return Section("users", f"Ten users, from few {run.feedback} to many", cards=cards)
+    title = f"{_number(N_CARDS, cards)} users, from few {run.feedback} to many"
+    search = f"Look up one of {len(cards)} users by id"
+    return Section("users", title, cards=cards, search=search)
 
 
 def items_section(run: ReportedRun) -> Section:
     """Ten items with their similar items."""
     cards = item_cards(run.tables, run.titles)
-    return Section("items", "Ten items, from the most popular to rare ones", cards=cards)
+    title = f"{_number(N_CARDS, cards)} items, from the most popular to rare ones"
+    search = f"Look up one of {len(cards)} items by title or id"
+    return Section("items", title, cards=cards, search=search)
+
+
+def sample(n: int, logarithmic: bool = False) -> dict[int, bool]:
+    """Places among n that are shown (False), and more that can be looked up (True), in order."""
+    shown = spread(n, N_CARDS, logarithmic)
+    return {place: place not in shown for place in sorted({*shown, *spread(n, N_SAMPLE)})}
 
 
 def spread(n: int, most: int, logarithmic: bool = False) -> list[int]:
@@ -36,11 +48,26 @@ def user_cards(run: Run, titles: Sequence[str]) -> list[Card]:
     """Users from few ratings to many, with what they liked most and what they get."""
     by_index, by_id = pd.Series(titles), pd.Series(titles, index=run.items()["item_id"])
     users = run.users().sort_values(["n_ratings", "user_id"])["user_id"]
-    chosen = users.iloc[spread(len(users), N_CARDS)]
-    return [_user_card(run, str(user_id), by_index, by_id) for user_id in chosen]
+    return [
+        _user_card(run, str(users.iloc[place]), by_index, by_id, is_extra)
+        for place, is_extra in sample(len(users)).items()
+    ]
 
 
-def _user_card(run: Run, user_id: str, by_index: pd.Series, by_id: pd.Series, n: int = 5) -> Card:
+def user_card(run: Run, titles: Sequence[str], user_id: str) -> Card:
+    """One user."""
+    by_index, by_id = pd.Series(titles), pd.Series(titles, index=run.items()["item_id"])
+    return _user_card(run, user_id, by_index, by_id)
+
+
+def _user_card(
+    run: Run,
+    user_id: str,
+    by_index: pd.Series,
+    by_id: pd.Series,
+    is_extra: bool = False,
+    n: int = 5,
+) -> Card:
     """The n best-rated items of a user, of equal ratings the newest first, beside the list's n."""
     rated, listed = run.rated(user_id), run.recommendations(user_id).head(n)
     liked = rated.sort_values("rating", ascending=False, kind="stable").head(n)
@@ -55,13 +82,15 @@ def _user_card(run: Run, user_id: str, by_index: pd.Series, by_id: pd.Series, n:
         strict=True,
     )
     return Card(
-        f"User {user_id}, {_counted(len(rated), 'rating' if is_rated else 'item')}",
+        f"User {user_id}, {counted(len(rated), 'rating' if is_rated else 'item')}",
         {
             "liked most" if is_rated else "most often (count)": [Entry(*cells) for cells in likes],
             f"is recommended ({'predicted rating' if is_rated else 'rank'})": [
                 Entry(*cells) for cells in gets
             ],
         },
+        user_id,
+        is_extra,
     )
 
 
@@ -70,16 +99,21 @@ def item_cards(run: Run, titles: Sequence[str]) -> list[Card]:
     items = run.items().assign(name=list(titles))
     by_id = items.set_index("item_id")["name"]
     ordered = items.sort_values(["n_ratings", "item_id"], ascending=[False, True])
-    chosen = ordered.iloc[spread(len(ordered), N_CARDS, logarithmic=True)]
-    return [_item_card(run, item, by_id) for _, item in chosen.iterrows()]
+    return [
+        item_card(run, ordered.iloc[place], by_id, is_extra)
+        for place, is_extra in sample(len(ordered), logarithmic=True).items()
+    ]
 
 
-def _item_card(run: Run, item: pd.Series, by_id: pd.Series, n: int = 6) -> Card:
+def item_card(
+    run: Run, item: pd.Series, by_id: pd.Series, is_extra: bool = False, n: int = 6
+) -> Card:
+    """One item, a row of the run's items with its name; `by_id` has the names of all."""
     similar = run.similar_items(str(item["item_id"])).head(n)
     measure = similar.columns[-1]
-    names, numbers = similar["similar_item_id"].map(by_id), similar[measure].map("{:.2f}".format)
+    names, numbers = similar["similar_item_id"].map(by_id), similar[measure].map(_similarity)
     groups = "" if pd.isna(item["groups"]) else str(item["groups"])
-    users = _counted(item["n_ratings"], "rating" if run.feedback == "ratings" else "user")
+    users = counted(item["n_ratings"], "rating" if run.feedback == "ratings" else "user")
     described = ", ".join(filter(None, (users, shown_mean(item))))
     return Card(
         f"{item['name']}: {described}" + (f" · {groups.replace('|', ', ')}" if groups else ""),
@@ -88,8 +122,15 @@ def _item_card(run: Run, item: pd.Series, by_id: pd.Series, n: int = 6) -> Card:
                 Entry(*cells) for cells in zip(names, numbers, strict=True)
             ]
         },
+        str(item["item_id"]),
+        is_extra,
     )
 
 
-def _counted(n: int, word: str) -> str:
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+def _number(most: int, cards: Sequence[Card]) -> str:
+    n = min(most, len(cards))
+    return "Ten" if n == 10 else str(n)
+
+
+def _similarity(value: float) -> str:
+    return with_minus(f"{value:z.2f}")  # z: never "-0.00"

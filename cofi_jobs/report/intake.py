@@ -7,9 +7,11 @@ import pandas as pd
 from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot, short
-from cofi_jobs.report.reported_run import MOST_RUNS, ReportedRun, parquet_below, run_label
+from cofi_jobs.report.nights import FEWEST_NIGHTS, MOST_NIGHTS
+from cofi_jobs.report.reported_run import ReportedRun, parquet_below, run_label
 from cofi_jobs.report.section import Section, Table
-from cofi_jobs.store import sql
+from cofi_jobs.store import layout, sql
+from cofi_jobs.store.digests import files_in
 
 MOST_ROWS = 12  # of reasons and of files
 EXAMPLES = 8  # of rejected rows
@@ -24,7 +26,7 @@ def input_section(run: ReportedRun) -> Section:
         f"{outcome['rows_refused']:,} rejected. The model learns from "
         f"{run.outcomes['normalize']['n_ratings']:,} {run.observations}."
     )
-    section.plots.append(_by_run(run))
+    section.plots += _by_run(run)
     if outcome["reasons"]:
         section.plots.append(_reasons(outcome["reasons"]))
     if outcome["files"]:
@@ -34,17 +36,22 @@ def input_section(run: ReportedRun) -> Section:
     return section
 
 
-def _by_run(run: ReportedRun) -> Plot:
-    keys = run.store.batches(run.key)[-MOST_RUNS:]
+def _by_run(run: ReportedRun) -> list[Plot]:
+    """How many came in run by run; the table of runs has the numbers where there are few runs."""
+    keys = run.store.batches(run.key)[-MOST_NIGHTS:]
+    if len(keys) < FEWEST_NIGHTS:
+        return []
     batches = pd.DataFrame([run.store.required_outcome(key, "ingest") for key in keys])
-    return plots.runs(
-        f"New {run.feedback} taken and rejected, run by run",
-        [run_label(key) for key in keys],
-        {"taken": batches["rows_taken"].tolist(), "rejected": batches["rows_refused"].tolist()},
-        "rows (logarithmic)",
-        "A run without a point had none.",
-        log=True,
-    )
+    return [
+        plots.runs(
+            f"New {run.feedback} taken and rejected, run by run",
+            [run_label(key) for key in keys],
+            {"taken": batches["rows_taken"].tolist(), "rejected": batches["rows_refused"].tolist()},
+            "rows (logarithmic)",
+            "A run without a point had none.",
+            log=True,
+        )
+    ]
 
 
 def _reasons(reasons: dict[str, int]) -> Plot:
@@ -70,10 +77,11 @@ def _files(files: list[dict[str, Any]]) -> Table:
     for name in ("rows read", "taken", "rejected"):
         frame[name] = frame[name].map("{:,}".format)
     rest = f", the largest {MOST_ROWS} of {len(files)}" if len(files) > MOST_ROWS else ""
-    return Table(f"Files of this run{rest}", frame)
+    return Table(f"Files of this run{rest}", frame, numbers=("rows read", "taken", "rejected"))
 
 
 def _rejected_rows(run: ReportedRun, n_rejected: int) -> Table:
+    run.store.check(files_in(run.store.records, run.key, layout.rejected(run.key)))
     folder = run.store.rejected(run.key)
     with sql.connect(run.settings, folder.parent) as connection:
         rows = connection.sql(

@@ -1,37 +1,26 @@
 """The report's kinds of plots.
 
-Each takes numbers and says what they are: title, axes with units, and a note.
+Each takes numbers and says what they are: title, axes with units, and a note. Texts are HTML beside
+the drawing, so they are as large as the page's other texts at any width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
-from matplotlib.transforms import Bbox
+from markupsafe import Markup
 
-from cofi_jobs.report.drawing import (
-    DASHES,
-    INK,
-    MARKERS,
-    MUTED,
-    N_COLOURS,
-    SERIES,
-    Plot,
-    draw_plot,
-    lay_out,
-    legend,
-    short,
-    two_lines,
-)
+from cofi_jobs.report import axes
+from cofi_jobs.report.axes import Axis
+from cofi_jobs.report.drawing import Plot, short
+from cofi_jobs.report.template import fill
+from cofi_jobs.report.words import with_minus
 
 Values = Sequence[float | None]
-Point = tuple[float, float]
-UNIT_SQUARE = (np.zeros(2), np.ones(2))
 Interval = tuple[float | None, float | None]
+LABEL = 80  # letters of the label of a line
+MOST_DOTTED = 40  # points of a curve that are marked one by one
 
 
 @dataclass(frozen=True)
@@ -43,36 +32,56 @@ class Dot:
     low: float | None = None
     high: float | None = None
 
+    def ends(self) -> list[float]:
+        """The value, and the ends of its interval."""
+        return [end for end in (self.value, self.low, self.high) if end is not None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a plot: places in percent."""
+
+    label: str
+    text: str
+    tone: str  # a class of the style sheet
+    start: float  # of the bar
+    end: float
+    low: float | None = None  # of the interval
+    high: float | None = None
+    heading: str = ""  # above the line
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A series of a plot over two axes: places in percent, x from the left and y from below."""
+
+    name: str
+    number: int
+    pieces: Sequence[Sequence[tuple[float, float]]]  # without the points that are missing
+    dotted: bool
+    whiskers: Sequence[tuple[float, float, float]] = ()  # x, and an interval of y
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns over the horizontal axis, their places in percent: left, width, height."""
+
+    name: str
+    boxes: Sequence[tuple[float, float, float]]
+
 
 def dots(
     title: str, rows: Sequence[Dot], xlabel: str, ylabel: str, note: str = "", zero: bool = False
 ) -> Plot:
     """One value a line. The first is on top and in colour; with `zero` each that is not 0 is."""
-
-    def draw(ax: Axes) -> None:
-        for place, row in enumerate(rows):
-            colour = _colour_by_sign(row) if zero else SERIES[0] if place == 0 else MUTED
-            if row.low is not None and row.high is not None:
-                ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.2, alpha=0.6)
-            ax.plot(row.value, place, "o", color=colour, markersize=7)
-            text = f"{row.value:+.1f}" if zero else f"{row.value:.4f}"
-            _write(ax, text, (row.value, place), (0, 6), ha="center")
-        if zero:
-            ax.axvline(0, color=INK, linewidth=1)
-        ax.set_yticks(range(len(rows)), [two_lines(row.label) for row in rows], color=INK)
-        ax.set_ylim(len(rows) - 0.5, -0.75)
-        ax.margins(x=0.12)
-        ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.grid(axis="y", visible=False)
-
-    return draw_plot(title, draw, xlabel, ylabel, 0.95 + 0.36 * len(rows), note)
-
-
-def _colour_by_sign(row: Dot) -> str:
-    """Grey where 0 is possible."""
-    if row.low is None or row.high is None or row.low <= 0 <= row.high:
-        return MUTED
-    return SERIES[2] if row.value > 0 else SERIES[1]
+    ends = [end for row in rows for end in row.ends()]
+    axis = axes.signed_logarithmic(ends) if zero else replace(axes.linear(ends), ticks=())
+    form = "{:+.1f}" if zero else "{:.4f}"
+    lines = []
+    for place, row in enumerate(rows):
+        tone = _tone_by_sign(row) if zero else "own" if place == 0 else "other"
+        lines.append(_row(row, axis, tone, form, start=axis.at(0) if zero else None))
+    return _bars(title, lines, axis, xlabel, ylabel, note)
 
 
 def bars(
@@ -85,113 +94,12 @@ def bars(
     form: str = "{:,.0f}",
 ) -> Plot:
     """Lengths from zero, one a line, the first on top."""
-
-    def draw(ax: Axes) -> None:
-        drawn = ax.barh(range(len(values)), values, color=SERIES[0], height=0.6)
-        ax.bar_label(
-            drawn, [form.format(value) for value in values], padding=4, fontsize=9, color=INK
-        )
-        ax.set_yticks(range(len(labels)), [two_lines(label) for label in labels], color=INK)
-        ax.set_ylim(len(values) - 0.5, -0.5)
-        ax.set_xlim(0, max([*values, 0]) * 1.2 or 1)
-        ax.grid(axis="y", visible=False)
-
-    return draw_plot(title, draw, xlabel, ylabel, 0.95 + 0.3 * len(values), note)
-
-
-def columns(
-    title: str,
-    centres: np.ndarray,
-    width: float,
-    series: Mapping[str, np.ndarray],
-    xlabel: str,
-    ylabel: str,
-    note: str = "",
-) -> Plot:
-    """Distributions over the same bins: the first as columns, the others as lines over them."""
-
-    def draw(ax: Axes) -> None:
-        for number, (name, heights) in enumerate(series.items()):
-            if number == 0:
-                ax.bar(centres, heights, width * 0.92, color=SERIES[0], alpha=0.55, label=name)
-            else:
-                ax.plot(
-                    centres,
-                    heights,
-                    DASHES[number - 1],
-                    color=SERIES[number],
-                    linewidth=2,
-                    label=name,
-                )
-        if len(series) > 1:
-            legend(ax, 1)
-
-    return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
-
-
-def lines(
-    title: str,
-    series: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    xlabel: str,
-    ylabel: str,
-    note: str = "",
-    percent: bool = False,
-) -> Plot:
-    """Curves over a common axis. With `percent` both axes are shares."""
-
-    def draw(ax: Axes) -> None:
-        for number, (name, (x, y)) in enumerate(series.items()):
-            few: Any = {"marker": MARKERS[number], "markersize": 4} if len(x) <= 40 else {}
-            ax.plot(
-                x,
-                y,
-                DASHES[number % 4],
-                color=SERIES[number % N_COLOURS],
-                linewidth=2,
-                label=name,
-                **few,
-            )
-        if percent:
-            for axis in (ax.xaxis, ax.yaxis):
-                axis.set_major_formatter(PercentFormatter(1, 0))
-        else:
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend(ax)
-
-    return draw_plot(title, draw, xlabel, ylabel, 3.2, note)
-
-
-def runs(
-    title: str,
-    labels: Sequence[str],
-    series: Mapping[str, Values],
-    ylabel: str,
-    note: str = "",
-    intervals: Mapping[str, Sequence[Interval]] | None = None,
-    log: bool = False,
-) -> Plot:
-    """Values run by run, the oldest on the left. Without missing ones and, if `log`, without 0."""
-
-    def draw(ax: Axes) -> None:
-        x = np.arange(len(labels))
-        for number, (name, values) in enumerate(series.items()):
-            shown = [np.nan if value is None or (log and not value) else value for value in values]
-            for place, (low, high) in enumerate((intervals or {}).get(name, [])):
-                if low is not None and high is not None:
-                    wide: Any = {"linewidth": 5, "alpha": 0.3}
-                    ax.plot([place, place], [low, high], color=SERIES[number], **wide)
-            style: Any = {"marker": MARKERS[number], "color": SERIES[number], "linewidth": 1.6}
-            ax.plot(x, np.array(shown, float), DASHES[number % 4], label=name, **style)
-        if log:
-            ax.set_yscale("log")
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-            ax.yaxis.set_minor_formatter(NullFormatter())
-        every = -(-len(labels) // 6)
-        ax.set_xticks(x[::-1][::every], labels[::-1][::every])
-        ax.set_xlim(-0.5, len(labels) - 0.5)
-        legend(ax)
-
-    return draw_plot(title, draw, "run (UTC)", ylabel, 3.1, note)
+    axis = Axis(0, max([*values, 0]) or 1)
+    rows = [
+        _row(Dot(label, value), axis, "own", form, start=0.0)
+        for label, value in zip(labels, values, strict=True)
+    ]
+    return _bars(title, rows, axis, xlabel, ylabel, note)
 
 
 def groups(
@@ -204,95 +112,162 @@ def groups(
     form: str = "{:.3f}",
 ) -> Plot:
     """Bars below each other for each group, with intervals."""
-
-    def draw(ax: Axes) -> None:
-        height = 0.8 / len(series)
+    ends = [end for dots in series.values() for dot in dots if dot for end in dot.ends()]
+    axis = Axis(0, max([*ends, 0]) or 1)
+    rows = []
+    for place, label in enumerate(labels):
+        heading = label
         for number, (name, dots) in enumerate(series.items()):
-            offset = (number - (len(series) - 1) / 2) * height
-            bars = {place + offset: dot for place, dot in enumerate(dots) if dot is not None}
-            for y, dot in bars.items():
-                label = name if y == min(bars) else None  # a name once in the legend
-                _bar(ax, dot, y, height * 0.9, SERIES[number], label, form)
-        ax.set_yticks(range(len(labels)), labels, color=INK)
-        ax.set_ylim(len(labels) - 0.5, -0.5)
-        ax.margins(x=0.15)
-        ax.grid(axis="y", visible=False)
-        legend(ax)
-
-    return draw_plot(title, draw, xlabel, ylabel, 1 + 0.24 * len(labels) * len(series), note)
+            if (dot := dots[place]) is None:
+                continue
+            tone = "own" if number == 0 else "other"
+            row = _row(replace(dot, label=name), axis, tone, form, start=0.0)
+            rows.append(replace(row, heading=heading))
+            heading = ""
+    return _bars(title, rows, axis, xlabel, ylabel, note)
 
 
-def _bar(
-    ax: Axes, dot: Dot, y: float, height: float, colour: str, label: str | None, form: str
-) -> None:
-    """A bar with its interval, and its value behind both."""
-    ax.barh(y, dot.value, height, color=colour, alpha=0.75, label=label)
-    if dot.low is not None and dot.high is not None:
-        ax.plot([dot.low, dot.high], [y, y], color=INK, linewidth=1.2)
-    end = max(dot.value, dot.high or 0)
-    _write(ax, form.format(dot.value), (end, y), (4, 0), va="center")
-
-
-def _write(ax: Axes, text: str, point: Point, offset: Point, **alignment: str) -> Annotation:
-    """Write beside a point, `offset` units away."""
-    style: Any = {"textcoords": "offset points", "fontsize": 9, "color": INK, **alignment}
-    return ax.annotate(text, point, offset, **style)
-
-
-def scatter(
+def lines(
     title: str,
-    points: np.ndarray,
-    sizes: np.ndarray,
-    colour: np.ndarray,
-    names: Sequence[str],
-    titles: Sequence[str],
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]],
     xlabel: str,
     ylabel: str,
-    n_labels: int = 12,
+    note: str = "",
+    percent: bool = False,
+) -> Plot:
+    """Curves over a common axis. With `percent` both axes are shares."""
+    if percent:
+        x_axis = y_axis = Axis(0, 1).with_ticks([0, 0.25, 0.5, 0.75, 1], "{:.0%}")
+    else:
+        x_axis, y_axis = (
+            axes.linear([float(v) for points in series.values() for v in points[side]])
+            for side in (0, 1)
+        )
+    curves = [
+        _curve(name, number, x.tolist(), y.tolist(), x_axis, y_axis)
+        for number, (name, (x, y)) in enumerate(series.items())
+    ]
+    return _plane(title, x_axis, y_axis, xlabel, ylabel, note, curves=curves)
+
+
+def columns(
+    title: str,
+    centres: np.ndarray,
+    width: float,
+    series: Mapping[str, np.ndarray],
+    xlabel: str,
+    ylabel: str,
     note: str = "",
 ) -> Plot:
-    """Points (n, 2) coloured by group, with as many of the titles as fit, the first first.
-
-    `colour` (n,) is the place of a point's group in `names`.
-    """
-
-    def draw(ax: Axes) -> None:
-        for number, name in enumerate(names):
-            in_group = colour == number
-            style: Any = {"alpha": 0.55, "linewidths": 0, "marker": MARKERS[number]}
-            style |= {"s": sizes[in_group], "c": SERIES[number]}
-            ax.scatter(*points[in_group].T, label=name, **style)
-        if len(names) > 1:
-            for handle in legend(ax, 3).legend_handles:
-                handle.set(sizes=[36])  # type: ignore[union-attr]
-        low, high = np.percentile(points, (0.5, 99.5), axis=0) if len(points) else UNIT_SQUARE
-        pad = np.maximum(high - low, 1e-6) * 0.08
-        ax.set_xlim(low[0] - pad[0], high[0] + pad[0])
-        ax.set_ylim(low[1] - pad[1], high[1] + pad[1])
-        _place_titles(ax, points, titles, n_labels)
-
-    return draw_plot(title, draw, xlabel, ylabel, 5.6, note)
+    """Distributions over the same bins: the first as columns, the others as lines over them."""
+    x_axis = Axis(float(centres[0] - width / 2), float(centres[-1] + width / 2))
+    x_axis = x_axis.with_ticks(axes.round_values(x_axis.low, x_axis.high))
+    y_axis = axes.linear([float(v) for heights in series.values() for v in heights], zero=True)
+    (first, heights), *others = series.items()
+    boxes = [
+        (x_axis.at(x - width * 0.46), round(92 / len(centres), 2), y_axis.at(y))
+        for x, y in zip(centres.tolist(), heights.tolist(), strict=True)
+    ]
+    curves = [
+        _curve(name, number, centres.tolist(), values.tolist(), x_axis, y_axis)
+        for number, (name, values) in enumerate(others, 1)
+    ]
+    return _plane(title, x_axis, y_axis, xlabel, ylabel, note, Columns(first, boxes), curves)
 
 
-def _place_titles(ax: Axes, points: np.ndarray, titles: Sequence[str], n: int) -> None:
-    """Write titles beside their points where they meet neither each other nor the border."""
-    lay_out(ax.get_figure(root=True))
-    frame, taken = ax.get_window_extent(), list[Bbox]()
-    for point, title in zip(points, titles, strict=False):
-        if len(taken) == n:
-            return
-        for dx, dy, side in ((6, 0, "left"), (-6, 0, "right"), (0, 8, "center"), (0, -8, "center")):
-            text = _write(ax, short(title, 26), point, (dx, dy), ha=side, va="center")
-            text.set_in_layout(False)
-            box = text.get_window_extent()
-            if _is_inside(box, frame) and not any(box.padded(2).overlaps(other) for other in taken):
-                ax.plot(*point, "o", color=INK, markersize=3)
-                taken.append(box)
-                break
-            text.remove()
+def runs(
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Values],
+    ylabel: str,
+    note: str = "",
+    intervals: Mapping[str, Sequence[Interval]] | None = None,
+    log: bool = False,
+) -> Plot:
+    """Values run by run, the oldest on the left. Without missing ones and, if `log`, without 0."""
+    x_axis = Axis(-0.5, len(labels) - 0.5)
+    every = -(-len(labels) // 6)
+    ticks = [axes.Tick(x_axis.at(x), labels[x]) for x in range(len(labels) - 1, -1, -every)]
+    shown = {
+        name: [None if value is None or (log and not value) else float(value) for value in values]
+        for name, values in series.items()
+    }
+    ends = [value for values in shown.values() for value in values if value is not None]
+    ends += [end for rows in (intervals or {}).values() for row in rows for end in row if end]
+    y_axis = axes.logarithmic(ends) if log else axes.linear(ends)
+    x = [float(place) for place in range(len(labels))]
+    curves = [
+        _curve(name, number, x, values, x_axis, y_axis, (intervals or {}).get(name, ()))
+        for number, (name, values) in enumerate(shown.items())
+    ]
+    x_axis = replace(x_axis, ticks=ticks[::-1])
+    return _plane(title, x_axis, y_axis, "run (UTC)", ylabel, note, curves=curves)
 
 
-def _is_inside(box: Bbox, frame: Bbox) -> bool:
-    return bool(
-        frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+def _row(dot: Dot, axis: Axis, tone: str, form: str, start: float | None) -> Row:
+    """A line; without `start` the value is a dot."""
+    at = axis.at(dot.value)
+    first = at if start is None else start
+    low, high = (None if end is None else axis.at(end) for end in (dot.low, dot.high))
+    if low is None or high is None:
+        low = high = None
+    text = with_minus(form.format(dot.value))
+    return Row(short(dot.label, LABEL), text, tone, min(first, at), max(first, at), low, high)
+
+
+def _tone_by_sign(row: Dot) -> str:
+    """Grey where 0 is possible."""
+    if row.low is None or row.high is None or row.low <= 0 <= row.high:
+        return "unsure"
+    return "good" if row.value > 0 else "bad"
+
+
+def _curve(
+    name: str,
+    number: int,
+    x: Sequence[float],
+    y: Values,
+    x_axis: Axis,
+    y_axis: Axis,
+    intervals: Sequence[Interval] = (),
+) -> Curve:
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for place, value in zip(x, y, strict=True):
+        if value is None or not np.isfinite(value):
+            pieces.append([])
+        else:
+            pieces[-1].append((x_axis.at(place), y_axis.at(value)))
+    whiskers = [
+        (x_axis.at(place), y_axis.at(low), y_axis.at(high))
+        for place, (low, high) in zip(x, intervals, strict=False)
+        if low is not None and high is not None
+    ]
+    kept = [piece for piece in pieces if piece]
+    return Curve(short(name, 40), number, kept, len(x) <= MOST_DOTTED, whiskers)
+
+
+def _bars(title: str, rows: Sequence[Row], axis: Axis, xlabel: str, ylabel: str, note: str) -> Plot:
+    return make_plot(title, "bars.html", xlabel, ylabel, note, rows=rows, ticks=axis.ticks)
+
+
+def _plane(
+    title: str,
+    x_axis: Axis,
+    y_axis: Axis,
+    xlabel: str,
+    ylabel: str,
+    note: str,
+    columns: Columns | None = None,
+    curves: Sequence[Curve] = (),
+) -> Plot:
+    shown: dict[str, Any] = {"x_ticks": x_axis.ticks, "y_ticks": y_axis.ticks}
+    return make_plot(
+        title, "plane.html", xlabel, ylabel, note, columns=columns, curves=curves, **shown
     )
+
+
+def make_plot(
+    title: str, template: str, xlabel: str, ylabel: str, note: str, **values: Any
+) -> Plot:
+    """A plot whose drawing is a filled template."""
+    return Plot(title, Markup(fill(template, xlabel=xlabel, ylabel=ylabel, **values)), note)

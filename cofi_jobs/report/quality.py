@@ -1,4 +1,4 @@
-"""How good the model is, beside baselines and over the last runs, and what the gate says."""
+"""How good the model is, beside baselines, and what the gate checked."""
 
 from typing import Any, NamedTuple
 
@@ -10,10 +10,13 @@ from cofi_jobs.evaluation.similar_items import SAME_GROUP, SIMILAR_HIT_RATE
 from cofi_jobs.evaluation.split_order import split_sentences
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
+from cofi_jobs.report.gate import gate_part
 from cofi_jobs.report.plots import Dot
-from cofi_jobs.report.reported_run import MOST_RUNS, NAMES, ReportedRun, measure_label, run_label
-from cofi_jobs.report.section import Section, Table
-from cofi_jobs.store.status import evaluation_of, feedback_in, measure_names
+from cofi_jobs.report.reported_run import NAMES, ReportedRun, measure_label
+from cofi_jobs.report.section import Section
+from cofi_jobs.store.status import feedback_in, measure_names
+
+WEAK = ("global_mean", "item_means")  # they would crush the differences that matter
 
 
 class Measure(NamedTuple):
@@ -26,7 +29,7 @@ class Measure(NamedTuple):
 
 
 def quality_section(run: ReportedRun) -> Section:
-    """Metrics beside baselines and over the last runs, and the gate."""
+    """Metrics beside baselines."""
     assert run.evaluation is not None
     metrics = run.evaluation["metrics"]
     comparisons = pd.DataFrame(run.evaluation["comparisons"])
@@ -40,6 +43,9 @@ def quality_section(run: ReportedRun) -> Section:
     for measure in _measures(metrics):
         if dots := _beside_baselines(measure, metrics, comparisons):
             section.plots.append(plots.dots(measure.title, dots, measure.unit, "model"))
+    if not section.plots:
+        section.notes.append("Too few users were measured to compare models: look at the lists.")
+        return section
     section.plots += _same_group(metrics)
     if better := improvements(comparisons, measure_names(metrics)):
         section.plots.append(
@@ -52,10 +58,15 @@ def quality_section(run: ReportedRun) -> Section:
                 zero=True,
             )
         )
-    section.plots += _history(run)
-    if checks := run.evaluation["gate"]["checks"]:
-        section.tables.append(_checks(checks))
     return section
+
+
+def gate_section(run: ReportedRun) -> Section:
+    """What the gate checked."""
+    assert run.evaluation is not None
+    gate = run.evaluation["gate"]
+    part = gate_part(gate, run.evaluation["comparisons"])
+    return Section("gate", "What the gate checked", parts=[part])
 
 
 def _measures(metrics: dict[str, Any]) -> list[Measure]:
@@ -106,13 +117,20 @@ def _same_group(metrics: dict[str, Any]) -> list[Plot]:
 def _beside_baselines(
     measure: Measure, metrics: dict[str, Any], comparisons: pd.DataFrame
 ) -> list[Dot]:
-    """Our value with its interval, each baseline, and the published model on the common users."""
-    interval = metrics["intervals"][measure.model][measure.name]
+    """Our value with its interval, each baseline, and the published model on the common users.
+
+    Nothing where too few users were measured for an interval.
+    """
+    interval = metrics["intervals"][measure.model].get(measure.name) or (None, None)
+    if interval[0] is None:
+        return []
     values = [(NAMES[measure.model], metrics[measure.model][measure.name], *interval)]
     published = []
     if not comparisons.empty:
         same = (comparisons["head"] == measure.model) & (comparisons["measure"] == measure.name)
         for c in comparisons[same].itertuples():
+            if c.against in WEAK:
+                continue
             if c.against != "published":
                 values.append((NAMES[str(c.against)], c.other, None, None))
                 continue
@@ -144,63 +162,3 @@ def improvements(comparisons: pd.DataFrame, names: dict[str, str]) -> list[Dot]:
         Dot(label, difference, min(ends), max(ends))
         for label, (difference, *ends) in zip(labels, percent.to_numpy().tolist(), strict=True)
     ]
-
-
-def _history(run: ReportedRun) -> list[Plot]:
-    """RMSE and NDCG of the last runs, beside the baselines that the gate looks at."""
-    keys = [key for key in run.store.run_keys() if key <= run.key]
-    evaluations = {key: record for key in keys if (record := evaluation_of(run.store, key))}
-    evaluations = dict(list(evaluations.items())[-MOST_RUNS:])
-    labels = [run_label(key) + (" ✗" if _refused(e) else "") for key, e in evaluations.items()]
-    note = "✗: the gate refused that run." if any(map(_refused, evaluations.values())) else ""
-    metrics = [evaluation["metrics"] for evaluation in evaluations.values()]
-    return [
-        _course(model, baseline, measure, unit, metrics, labels, note)
-        for model, baseline, measure, unit in (
-            ("rating", "damped_means", "rmse", "units of the rating"),
-            ("ranking", "popularity", "ndcg", "0 to 1"),
-        )
-        if all(model in of_run for of_run in metrics)
-    ]
-
-
-def _course(
-    model: str,
-    baseline: str,
-    measure: str,
-    unit: str,
-    metrics: list[dict[str, Any]],
-    labels: list[str],
-    note: str,
-) -> Plot:
-    """A measure of a model and of a baseline run by run; runs may have measured at other depths."""
-    names = [measure_names(of_run).get(measure, measure) for of_run in metrics]
-    title = names[-1].upper()
-    runs = list(zip(metrics, names, strict=True))
-    return plots.runs(
-        f"Test {title} of the last runs",
-        labels,
-        {NAMES[name]: [m[name][measured] for m, measured in runs] for name in (model, baseline)},
-        f"{title} ({unit})",
-        note,
-        {NAMES[model]: [m["intervals"][model][measured] for m, measured in runs]},
-    )
-
-
-def _checks(checks: list[dict[str, Any]]) -> Table:
-    frame = pd.DataFrame(checks)
-    return Table(
-        "The gate's checks",
-        pd.DataFrame(
-            {
-                "": frame["passed"].map({True: "passed", False: "REFUSED"}),
-                "measure": frame["name"],
-                "value": frame["value"].map("{:.4g}".format),
-                "bound": frame["bound"].map("{:.4g}".format),
-            }
-        ),
-    )
-
-
-def _refused(evaluation: dict[str, Any]) -> bool:
-    return not evaluation["gate"]["passed"] and not evaluation["gate"]["forced"]

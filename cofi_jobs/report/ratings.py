@@ -2,13 +2,12 @@
 
 import duckdb
 import numpy as np
-import pyarrow.parquet as pq
 
 from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.report import plots
-from cofi_jobs.report.reported_run import ReportedRun, parquet_below
+from cofi_jobs.report.reported_run import FEW_USERS, ReportedRun, parquet_below
 from cofi_jobs.report.section import Section
-from cofi_jobs.store import sql
+from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.vectors import from_column
 
 SAMPLE = 100_000  # pairs of which stars are predicted
@@ -18,6 +17,10 @@ N_BINS = 25
 
 def distribution_section(run: ReportedRun) -> Section:
     """Ratings as given, and as predicted."""
+    section = Section("ratings", "Ratings, given and predicted")
+    if run.has_few_users:
+        section.notes.append(FEW_USERS)
+        return section
     low, high = run.scale
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
         path = sql.parquet([run.file("normalized", "ratings.parquet")])
@@ -29,7 +32,6 @@ def distribution_section(run: ReportedRun) -> Section:
             counts["predicted, users and items at random"] = predicted
         if "recommend" in run.outcomes:
             counts["predicted, in users' lists"] = _listed(connection, run, edges)
-    section = Section("ratings", "Ratings, given and predicted")
     section.plots.append(
         plots.columns(
             "Ratings as users gave them, and as the model predicts them",
@@ -60,7 +62,7 @@ def _listed(
 ) -> np.ndarray:
     """How many predicted ratings of the lists are in each bin; values at the ends are clipped."""
     step, last = edges[1] - edges[0], len(edges) - 2
-    lists = parquet_below(run.store.table(run.key, "recommendations"))
+    lists = parquet_below(run.store.checked_table(run.key, "recommendations"))
     listed = connection.execute(
         f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS bin, "
         f"count(*) AS n FROM {lists} GROUP BY bin"
@@ -73,10 +75,10 @@ def _listed(
 def _predicted(run: ReportedRun) -> np.ndarray:
     """Stars that the final model predicts for users and items drawn at random, clipped."""
     rng = np.random.default_rng(0)
-    items = pq.read_table(
+    items = parquet.read_table(
         run.file("model", "item_factors.parquet"), columns=["rating_factors", "mean"]
     )
-    file = pq.ParquetFile(run.file("model", "user_factors.parquet"))
+    file = parquet.open_file(run.file("model", "user_factors.parquet"))
     W, b = [], []
     for number in range(file.num_row_groups):  # a block of users at a time
         block = file.read_row_group(number, columns=["rating_factors", "bias"])

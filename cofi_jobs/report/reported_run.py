@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.intervals import FEWEST_USERS
 from cofi_jobs.read import Run, item_names, to_frame
+from cofi_jobs.report.changes import Changes, changes
 from cofi_jobs.report.drawing import short
+from cofi_jobs.report.nights import Night, nights
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import sql
+from cofi_jobs.store import parquet, sql
+from cofi_jobs.store.files import parquet_files
 from cofi_jobs.store.reader import ArrowRun
+from cofi_jobs.store.records import Outcome
 from cofi_jobs.store.run_keys import run_time
-from cofi_jobs.store.status import evaluation_of
 from cofi_jobs.store.store import Store
 
-MOST_RUNS = 14  # so many stand beside each other
 NAMES = {
     "rating": "CoFi",
     "ranking": "CoFi",
@@ -30,6 +31,7 @@ NAMES = {
     "published": "published before",
     "popularity": "popularity",
 }
+FEW_USERS = f"Plots of fewer than {FEWEST_USERS} users say nothing."
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,37 @@ class ReportedRun:
     store: Store
     settings: Settings
     key: str
-    outcomes: dict[str, dict[str, Any]]  # of the tasks that succeeded
-    evaluation: dict[str, Any] | None  # metrics, comparisons and gate, also of a refused run
+    nights: list[Night]  # this run, and those before it; this is the last
+    earlier: str | None  # key of the run that readers had before
     failures: dict[str, str]  # why tasks failed
     titles: list[str]  # of the items, in the order of their row numbers
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """Of the tasks that succeeded."""
+        return self.nights[-1].outcomes
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """Metrics, comparisons and gate, also of a refused run."""
+        return self.nights[-1].evaluation
+
+    @property
+    def earlier_night(self) -> Night | None:
+        """The run that readers had before, if it is one of the last ones."""
+        return next((night for night in self.nights if night.key == self.earlier), None)
+
+    @functools.cached_property
+    def changes(self) -> Changes | None:
+        """What changed in the lists since the run that readers had before, if both have lists."""
+        if self.earlier is None or "recommend" not in self.outcomes:
+            return None
+        return changes(self.store, self.settings, self.key, self.earlier)
+
+    @functools.cached_property
+    def titles_by_id(self) -> dict[Any, str]:
+        """The items' titles by their ids."""
+        return dict(zip(self.tables.items()["item_id"].tolist(), self.titles, strict=True))
 
     @functools.cached_property
     def tables(self) -> Run:
@@ -51,9 +80,9 @@ class ReportedRun:
         paths = (
             path
             for table in ("recommendations", "similar_items")
-            for path in (root / table).rglob("*.parquet")
+            for path in parquet_files(self.store.checked_table(self.key, table))
         )
-        files = [{"path": str(path.relative_to(root))} for path in sorted(paths)]
+        files = [{"path": str(path.relative_to(root))} for path in paths]
         ingested = self.outcomes["ingest"]
         manifest = {"id_types": ingested["id_types"], "feedback": self.feedback, "files": files}
         return Run(ArrowRun(self.store, self.key, manifest))
@@ -63,6 +92,11 @@ class ReportedRun:
         """What users gave: ratings, or events."""
         feedback: Feedback = self.outcomes["ingest"].get("feedback", "ratings")
         return feedback
+
+    @property
+    def has_few_users(self) -> bool:
+        """Whether plots over its users would say nothing."""
+        return bool(self.outcomes["normalize"]["n_users"] < FEWEST_USERS)
 
     @property
     def observations(self) -> str:
@@ -75,25 +109,28 @@ class ReportedRun:
         return Scale(*self.outcomes["ingest"]["scale"])
 
     def file(self, table: str, name: str) -> Path:
-        """A file of a table of the run."""
-        return self.store.table(self.key, table) / name
+        """A file of a table of the run, as it was written."""
+        return self.store.checked_table(self.key, table, name) / name
 
 
 def read_run(store: Store, settings: Settings, run_key: str, tasks: Sequence[str]) -> ReportedRun:
     """What a run has recorded so far; `tasks` are those before the report, in their order."""
-    outcomes = {task: outcome for task in tasks if (outcome := store.outcome(run_key, task))}
     failures = {
         task: failure["error"] for task in tasks if (failure := store.failure(run_key, task))
     }
-    path = store.table(run_key, "normalized") / "items.parquet"
-    titles = item_names(to_frame(pq.read_table(path, columns=["item_id", "title"]))).tolist()
-    evaluation = evaluation_of(store, run_key)
-    return ReportedRun(store, settings, run_key, outcomes, evaluation, failures, titles)
+    path = store.checked_table(run_key, "normalized", "items.parquet") / "items.parquet"
+    titles = item_names(to_frame(parquet.read_table(path, columns=["item_id", "title"]))).tolist()
+    last = nights(store, run_key, tasks)
+    compared = ((last[-1].evaluation or {}).get("metrics", {}).get("published") or {}).get(
+        "run_key"
+    )
+    earlier = compared or next(reversed(store.published_before(run_key)), None)
+    return ReportedRun(store, settings, run_key, last, earlier, failures, titles)
 
 
 def parquet_below(folder: Path) -> str:
     """All Parquet files below a folder, as a table in SQL."""
-    return sql.parquet(sorted(folder.rglob("*.parquet")))
+    return sql.parquet(parquet_files(folder))
 
 
 def run_label(run_key: str) -> str:

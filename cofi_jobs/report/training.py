@@ -1,12 +1,13 @@
 """How training went."""
 
+import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from cofi_jobs.read import to_frame
 from cofi_jobs.report import plots
 from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Section
+from cofi_jobs.store import parquet
 
 FITS = {
     "held-out": "holdout model",
@@ -17,14 +18,14 @@ FITS = {
 def training_section(run: ReportedRun) -> Section:
     """The cost of the rating model and the ranking model, step by step."""
     section = Section("training", "Training")
-    losses = to_frame(pq.read_table(run.file("training", "losses.parquet")))
+    losses = to_frame(parquet.read_table(run.file("training", "losses.parquet")))
     for model, task in (("rating", "predicts stars"), ("ranking", "orders items")):
         of_model = losses[losses["head"] == model]
         if of_model.empty:  # events have no rating model
             continue
         fits = course(of_model).groupby("fit", sort=False)
         curves = {
-            FITS.get(str(fit), str(fit)): (rows["step"].to_numpy(int), rows["J"].to_numpy(float))
+            FITS.get(str(fit), str(fit)): (rows["step"].to_numpy(int), of_first(rows["J"]))
             for fit, rows in fits
         }
         section.plots.append(
@@ -32,12 +33,18 @@ def training_section(run: ReportedRun) -> Section:
                 f"Cost of the {model} model, which {task}: it should fall, then flatten",
                 curves,
                 "step of Adam",
-                "cost J (no unit)",
+                "cost J (% of that of the first step)",
                 "J is that of the same users throughout, scaled to all. "
                 f"The final model has more {run.feedback} and starts from the holdout model.",
             )
         )
     return section
+
+
+def of_first(J: pd.Series) -> np.ndarray:
+    """The cost in percent of that of the first step: fits to few and many ratings compare."""
+    values = J.to_numpy(float)
+    return 100 * values / values[0] if len(values) and values[0] else values
 
 
 def course(losses: pd.DataFrame) -> pd.DataFrame:

@@ -5,19 +5,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cofi_jobs.core.errors import DamageError
 from cofi_jobs.report.activity import activity_section
 from cofi_jobs.report.configuration import settings_section
 from cofi_jobs.report.coverage import coverage_section
+from cofi_jobs.report.durations import durations_section
 from cofi_jobs.report.examples import items_section, people_section
-from cofi_jobs.report.first_search import search_section
 from cofi_jobs.report.intake import input_section
 from cofi_jobs.report.item_map import map_section
 from cofi_jobs.report.page import render
-from cofi_jobs.report.quality import quality_section
+from cofi_jobs.report.quality import gate_section, quality_section
 from cofi_jobs.report.ratings import distribution_section
+from cofi_jobs.report.recent import recent_section
 from cofi_jobs.report.reported_run import ReportedRun, read_run
 from cofi_jobs.report.section import Section
 from cofi_jobs.report.training import training_section
+from cofi_jobs.report.tuning import tuning_section, was_tuned
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store
 
@@ -30,7 +33,7 @@ class Part:
 
     make: Callable[[ReportedRun], Section]
     task: str | None = None  # that must have succeeded
-    record: str | None = None  # of that task's outcome, that must be there
+    tuned: bool = False  # whether it must use settings that a search found
     evaluated: bool = False  # whether the run must have been evaluated, refused or not
     rated: bool = False  # whether the store must have ratings, not events
 
@@ -38,23 +41,26 @@ class Part:
         """Whether the run has what the section shows."""
         return (
             (self.task is None or self.task in run.outcomes)
-            and (self.record is None or bool(run.outcomes[self.task or ""].get(self.record)))
+            and (not self.tuned or was_tuned(run.outcomes))
             and (run.evaluation is not None or not self.evaluated)
             and (run.feedback == "ratings" or not self.rated)
         )
 
 
 PARTS = (
+    Part(gate_section, evaluated=True),
     Part(quality_section, evaluated=True),
+    Part(recent_section),
     Part(input_section),
-    Part(activity_section, evaluated=True),
     Part(people_section, "recommend"),
     Part(items_section, "similar_items"),
+    Part(activity_section, evaluated=True),
     Part(coverage_section, "recommend"),
     Part(map_section, "train"),
     Part(distribution_section, rated=True),
     Part(training_section, "train"),
-    Part(search_section, "train", record="first_search"),
+    Part(tuning_section, "train", tuned=True),
+    Part(durations_section),
     Part(settings_section),
 )
 
@@ -73,6 +79,8 @@ def write_report(
             continue
         try:
             sections.append(part.make(run))
+        except DamageError:  # what the page showed would be wrong, and so would what readers get
+            raise
         except Exception as error:
             log.exception("the section %s of the report could not be made", part.make.__name__)
             n_broken += 1

@@ -1,0 +1,138 @@
+"""What changed in the lists since the run that readers had before."""
+
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import duckdb
+
+from cofi_jobs.core.errors import CofiError
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import sql
+from cofi_jobs.store.files import parquet_files
+from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+COMPARED_USERS = 20_000  # about so many: a share of more would not be more exact
+MOST_MOVED = 3  # items that rose, and that fell
+LEAST_MOVED = 0.01  # share of the users in whose lists an item is new, or no longer is
+
+
+class Moved(NamedTuple):
+    """An item that is in more or fewer lists than before: shares of the users with a list."""
+
+    item_id: int | str
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Tonight's lists beside those of an earlier run."""
+
+    since: str  # key of the earlier run
+    new_users: int
+    new_items: int
+    new_places: float | None  # share of the places of users who had a list; None: not counted
+    rose: list[Moved]
+    fell: list[Moved]
+
+
+def changes(store: Store, settings: Settings, run_key: str, earlier: str) -> Changes | None:
+    """How the lists of a run differ from those of an earlier run; None if those are not to be had.
+
+    Memory is bounded by `memory_limit_mb`: DuckDB joins, and beyond it spills. Raises DamageError
+    for a damaged file of the run itself.
+    """
+    now = _Tables.of(store, run_key)
+    try:
+        before = _Tables.of(store, earlier)
+        if not (now.is_whole and before.is_whole):
+            return None
+        with sql.connect(settings, store.table(run_key, "")) as connection:
+            rose, fell = _moved(connection, now, before)
+            return Changes(
+                earlier,
+                _new(connection, "user_id", now.users, before.users),
+                _new(connection, "item_id", now.items, before.items),
+                _new_places(connection, now, before),
+                rose,
+                fell,
+            )
+    except (CofiError, duckdb.Error) as error:  # of the earlier run: it is no part of this one
+        log.warning("the lists are not compared with those of run %s: %s", earlier, error)
+        return None
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of a run in SQL; empty where the run has none."""
+
+    lists: str
+    users: str
+    items: str
+    has_user_id: bool  # in the lists: with a file a user, it is in the folder's name
+
+    @staticmethod
+    def of(store: Store, run_key: str) -> "_Tables":
+        lists = parquet_files(store.checked_table(run_key, "recommendations"))
+        normalized = store.checked_table(run_key, "normalized", "users.parquet", "items.parquet")
+        users, items = (
+            sql.parquet([path]) if (path := normalized / f"{name}.parquet").is_file() else ""
+            for name in ("users", "items")
+        )
+        in_folders = any("=" in path.parent.name for path in lists)
+        return _Tables(sql.parquet(lists) if lists else "", users, items, not in_folders)
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.lists and self.users and self.items)
+
+
+def _new(connection: duckdb.DuckDBPyConnection, column: str, now: str, before: str) -> int:
+    """How many ids are in one table and not in another."""
+    return _number(connection, f"SELECT count(*) FROM {now} ANTI JOIN {before} USING ({column})")
+
+
+def _new_places(
+    connection: duckdb.DuckDBPyConnection, now: _Tables, before: _Tables
+) -> float | None:
+    """The share of places with an item that the user's list did not have; of a sample of users."""
+    if not (now.has_user_id and before.has_user_id):
+        return None
+    n_users = _number(connection, f"SELECT count(*) FROM {now.users}")
+    sample = f"hash(user_id) % {max(1, n_users // COMPARED_USERS)} = 0"
+    share = connection.execute(
+        f"""WITH earlier AS (SELECT user_id, item_id FROM {before.lists} WHERE {sample}),
+        later AS (SELECT user_id, item_id FROM {now.lists} WHERE {sample}
+        AND user_id IN (SELECT user_id FROM earlier))
+        SELECT 1 - count(earlier.item_id) / count(*) FROM later
+        LEFT JOIN earlier USING (user_id, item_id)"""
+    ).fetchall()[0][0]
+    return None if share is None else float(share)
+
+
+def _moved(
+    connection: duckdb.DuckDBPyConnection, now: _Tables, before: _Tables
+) -> tuple[list[Moved], list[Moved]]:
+    """The items that rose most, and that fell most."""
+    counted = "SELECT item_id, count(*) / {n} AS share FROM {lists} GROUP BY item_id"
+    n_now, n_before = (
+        max(1, _number(connection, f"SELECT count(*) FROM {tables.users}"))
+        for tables in (now, before)
+    )
+    rows = connection.execute(
+        f"""SELECT item_id, coalesce(before.share, 0), coalesce(now.share, 0)
+        FROM ({counted.format(n=n_now, lists=now.lists)}) AS now
+        FULL JOIN ({counted.format(n=n_before, lists=before.lists)}) AS before USING (item_id)
+        WHERE abs(coalesce(now.share, 0) - coalesce(before.share, 0)) >= {LEAST_MOVED}
+        ORDER BY coalesce(now.share, 0) - coalesce(before.share, 0), item_id"""
+    ).fetchall()
+    moved = [Moved(*row) for row in rows]
+    rose = [item for item in moved[::-1] if item.now > item.before][:MOST_MOVED]
+    return rose, [item for item in moved if item.now < item.before][:MOST_MOVED]
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    return int(connection.execute(query).fetchall()[0][0])
