@@ -1,9 +1,14 @@
-"""Example of a downstream DAG: it runs when cofi_nightly has published, and reads that very run."""
+"""Example of a downstream DAG: it runs when cofi_nightly has published, and reads that very run.
+
+It never goes back: if readers are on another run by then, whose own event has started a run of this
+DAG, it is skipped.
+"""
 
 import logging
 from typing import Any
 
 from airflow.sdk import Asset, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +24,13 @@ def cofi_reader_example() -> None:
         """Count the users of the newest publication among those that started this run."""
         import duckdb
 
+        from cofi_jobs.read import current_run
+
         event = context["triggering_asset_events"][RECOMMENDATIONS][-1]
         path, run_key = event.extra["path"], event.extra["run_key"]
+        current = current_run(event.extra["store"]).key
+        if current != run_key:
+            raise AirflowSkipException(f"readers are on run {current}, not on {run_key}")
         query = """
             SELECT count(DISTINCT user_id), count(*)
             FROM read_parquet($files, hive_partitioning = false)"""

@@ -43,6 +43,7 @@ def main() -> None:
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done after {SECONDS} seconds"))
         signal.alarm(SECONDS)
         with stack(Path(folder)) as (compose, environment):
+            check_rights(compose)
             nights(Path(folder), compose, Airflow(environment))
     say("done")
 
@@ -172,6 +173,23 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
 
 
 # ---- what is tested
+
+
+def check_rights(compose: list[str]) -> None:
+    """What a service may not do, tried in its container."""
+    refused = {
+        "airflow-worker": ("touch /opt/cofi/dags/x.py", "touch /home/airflow/x"),
+        "airflow-scheduler": (f"touch {STORE}/x",),
+        "airflow-api-server": (f"touch {STORE}/landing/x", "touch /opt/cofi/x"),
+        "airflow-dag-processor": (f"ls {STORE}/landing",),
+        "postgres": ("touch /usr/x",),
+        "redis": ("touch /usr/x", "env -u REDISCLI_AUTH redis-cli ping | grep PONG"),
+    }
+    for service, commands in refused.items():
+        for command in commands:
+            tried = [*compose, "exec", "-T", service, "sh", "-c", command]
+            ended = subprocess.run(tried, capture_output=True).returncode
+            check(ended not in (0, 126, 127), f"{service} cannot do {command!r}")
 
 
 def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:

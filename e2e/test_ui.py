@@ -5,7 +5,6 @@ screenshots/.
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +17,6 @@ from playwright.sync_api import (
     Page,
     ViewportSize,
     expect,
-    sync_playwright,
 )
 
 from cofi_jobs.settings.form import form_fields
@@ -26,16 +24,12 @@ from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from deploy.trigger import DAG, Airflow
+from tests.support.browser import chromium
 from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
 from tests.support.live import PASSWORD, ROOT, live_airflow
 
 PICTURES = ROOT / "screenshots"
 DESKTOP = ViewportSize(width=1400, height=900)
-# Without a sandbox, for tests often run as root; without the services that look for the internet.
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 
 @dataclass
@@ -68,26 +62,20 @@ class Ui:
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    chromium = shutil.which("chromium")
-    assert chromium, (
-        "found no Chromium, expected one on the path (Debian: apt-get install chromium)"
-    )
     home = tmp_path_factory.mktemp("ui")
     store = Store(home / "store").create()
     write_ratings(store.landing / "ratings.csv", random_ratings())
     PICTURES.mkdir(exist_ok=True)
     with (
         live_airflow(home, **to_environment(QUICK_VALUES)) as airflow,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page(viewport=DESKTOP)
         page.set_default_timeout(180_000)
         expect.set_options(timeout=180_000)
         ui = Ui(page, airflow, store)
         log_in(ui)
         yield ui
-        browser.close()
 
 
 def log_in(ui: Ui) -> None:
@@ -260,6 +248,19 @@ def test_reports_are_in_the_menu(ui: Ui) -> None:
             "heading", name="All runs of CoFi"
         )
     ).to_be_visible()
+
+
+def test_look_ups_and_links_from_the_list_of_runs(ui: Ui, run_id: str) -> None:
+    user = int(random_ratings()["userId"].iloc[0])
+    ui.open("/plugin/cofi-reports")
+    frame = ui.page.frame_locator("iframe[title='CoFi']")
+    frame.get_by_label("user id, item id or title").fill(str(user))
+    frame.get_by_role("button", name="Look up").click()
+    expect(frame.get_by_role("heading", name=f"User {user},")).to_be_visible()
+    ui.picture("9-look-up")
+    frame.get_by_role("link", name="All runs").click()
+    frame.get_by_role("link", name="DAG run").first.click()  # leaves the frame
+    ui.page.wait_for_url(f"**/dags/cofi_nightly/runs/{run_id}")
 
 
 @pytest.mark.usefixtures("run_id")

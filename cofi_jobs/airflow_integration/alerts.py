@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from airflow.sdk import Connection
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowTaskTimeout
 from asgiref.sync import sync_to_async
 
 log = logging.getLogger(__name__)
@@ -22,25 +22,31 @@ MAIL = "cofi_mail"  # a connection of type "SMTP"; {"to": ...} in its extra
 
 def task_failed(context: Any) -> None:
     """Send an alert that a task has failed for good: run, task, reason, and where its log is."""
-    ti = context["ti"]
-    reason = (
-        context.get("exception") or "it ended without an error of its own, as when it is killed"
-    )
-    _alert(f"{ti.dag_id}: {ti.task_id} failed in run {ti.run_id}", str(reason), ti.log_url)
+    ti, reason = context["ti"], reason_of(context.get("exception"))
+    _alert(f"{ti.dag_id}: {ti.task_id} failed in run {ti.run_id}", reason, ti.log_url)
+
+
+def reason_of(error: BaseException | str | None) -> str:
+    """Why a task has failed, in words."""
+    if isinstance(error, AirflowTaskTimeout):
+        return "it took longer than its execution_timeout"
+    return str(error or "it ended without an error of its own, as when it is killed")
 
 
 async def run_late(context: Any, minutes: float) -> None:
     """Send an alert that a run has not ended in time. The run goes on.
 
-    This runs in the triggerer: of the two places where Airflow 3.3 can run it, only the triggerer
-    may read connections.
+    A deadline also passes for runs that have failed, and for runs that wait for another one, of
+    which its own alert tells. This runs in the triggerer: of the two places where Airflow 3.3 can
+    run it, only the triggerer may read connections.
     """
     run = context["dag_run"]
+    if run["state"] != "running":
+        log.info("run %s is %s, so it is not late", run["dag_run_id"], run["state"])
+        return
     base_url = conf.get("api", "base_url", fallback="").rstrip("/")
     url = f"{base_url}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
-    reason = (
-        f"it is {run['state']}, expected its end within {minutes:g} minutes of {run['queued_at']}"
-    )
+    reason = f"it is running, expected its end within {minutes:g} minutes of {run['queued_at']}"
     await sync_to_async(_alert)(f"{run['dag_id']}: run {run['dag_run_id']} is late", reason, url)
 
 

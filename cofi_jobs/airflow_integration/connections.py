@@ -5,6 +5,7 @@ The task that needs a connection looks it up in its own process, never while a D
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,6 +13,7 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.store.open import scheme_of
 from cofi_jobs.tasks.declaration import Credential, Task
 
 PREFIX = "connection:"
@@ -61,9 +63,10 @@ NOT_LIBPQ = (
 def resolve(store: str) -> tuple[str, dict[str, Any]]:
     """Location of a store, and the options of its file system, from a folder or "connection:<id>".
 
-    Raises SettingsError if there is no such connection or it names no store that CoFi can use. The
-    message shows nothing of the connection but its type.
+    Raises SettingsError for a relative path, and if there is no such connection or it names no
+    store that CoFi can use. The message shows nothing of the connection but its type.
     """
+    check_store(store)
     if not store.startswith(PREFIX):
         return store, {}
     name = store.removeprefix(PREFIX)
@@ -79,6 +82,18 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
             "gs://<bucket>/<folder>"
         )
     return path, options
+
+
+def check_store(store: str) -> None:
+    """Raises SettingsError for a relative path, and for an address that cannot be a store."""
+    if store.startswith(PREFIX):
+        return
+    if scheme_of(store) is None and not Path(store).is_absolute():
+        raise SettingsError(
+            f"found the store {store!r}, expected an absolute path, s3://<bucket>/<folder>, "
+            f"gs://<bucket>/<folder> or {PREFIX}<id>: each process of Airflow would take a "
+            "relative path from a folder of its own"
+        )
 
 
 def variables(task: Task, params: Mapping[str, Any]) -> dict[str, str]:

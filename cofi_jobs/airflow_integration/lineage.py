@@ -3,9 +3,10 @@
 `*` in a name stands for the run: in a catalogue a table keeps its name from run to run.
 """
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from cofi_jobs.tasks.declaration import Task
 
@@ -35,7 +36,15 @@ def outputs(task: Task, store: str, outcome: Mapping[str, Any]) -> list[str]:
     return [*(_uri(store, folder) for folder in task.writes), *outcome.get("writes", ())]
 
 
+def store_uri(store: str) -> str:
+    """The name that AIP-60 gives a store, in ASCII, the same for all spellings of a folder."""
+    scheme, separator, place = store.rpartition("://")
+    if separator and scheme != "file":
+        return f"{scheme}://{quote(place.rstrip('/'))}"
+    folder = unquote(urlsplit(store).path) if separator else store
+    return "file://" + quote(posixpath.normpath(folder))
+
+
 def _uri(store: str, folder: str) -> str:
-    """The name that AIP-60 gives a file or an object, in ASCII, which MySQL asks for."""
-    scheme, _, place = store.rpartition("://")
-    return f"{scheme or 'file'}://" + quote(f"{place.rstrip('/')}/{folder}", safe="/*")
+    """The name of a folder of the store, in ASCII, which MySQL asks for."""
+    return f"{store_uri(store)}/{quote(folder, safe='/*')}"

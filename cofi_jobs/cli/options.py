@@ -14,7 +14,7 @@ StoreOption = Annotated[
     ),
 ]
 KeyOption = Annotated[
-    str, typer.Option("--run-key", help="Name of the run. Runs are ordered by it, as text.")
+    str, typer.Option("--run-key", help="Name of the run; the tasks of a run have the same.")
 ]
 NewKeyOption = Annotated[
     str, typer.Option("--run-key", help="Name of the run; the time in UTC if left out.")
@@ -24,6 +24,9 @@ PublishedOption = Annotated[
 ]
 EvaluatedOption = Annotated[
     str, typer.Option("--run-key", help="A run to evaluate now; the newest table if left out.")
+]
+LatestOption = Annotated[
+    str, typer.Option("--run-key", help="The run whose task this is; the current one if left out.")
 ]
 NightOption = Annotated[
     str,

@@ -23,8 +23,8 @@ def rollback(run_key: str, store: StoreOption) -> None:
     from cofi_jobs.store.reader import current_run
 
     target = open_store(store)
-    current_run(target, run_key)
-    with target.lock("rollback", run_key, needs=()) as locked:
+    current_run(target, run_key)  # an error need not wait for the lock
+    with target.lock("publish", run_key, needs=(), by="rollback") as locked:
         locked.set_current(run_key)
     Console().print(f"readers of {target.location} now use run {run_key}", soft_wrap=True)
 

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import typer
+from rich.console import Console
 
 from cofi_jobs.cli.options import (
     EvaluatedOption,
     ItemsOption,
     KeyOption,
+    LatestOption,
     MoreRatings,
     NewKeyOption,
     NightOption,
@@ -20,7 +22,8 @@ from cofi_jobs.cli.options import (
 from cofi_jobs.core.errors import QualityError, StoreError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.open import open_store
-from cofi_jobs.store.run_keys import run_key_at
+from cofi_jobs.store.run_keys import check_run_key, run_key_at
+from cofi_jobs.store.status import latest_run
 from cofi_jobs.tasks.registry import DECLARED
 from cofi_jobs.tasks.runner import run_all, run_task
 
@@ -55,7 +58,7 @@ def run(
     from cofi_jobs.read import current_run
 
     target, chosen = open_store(store).create(), load_settings(settings or ())
-    key = run_key or run_key_at(datetime.now(UTC))
+    key = check_run_key(run_key or run_key_at(datetime.now(UTC)))
     if items:
         with target.lock("catalogue", key, needs=()) as locked:
             locked.add_to_catalogue(items)
@@ -114,10 +117,19 @@ def deliver(store: StoreOption, run_key: NightOption = "", settings: SetOption =
     run_task("deliver", target, chosen, run_key or current_run(target).key)
 
 
+def verify(store: StoreOption, run_key: LatestOption = "", settings: SetOption = None) -> None:
+    """Compare the files of the store with the SHA-256 in the records; name the damaged ones."""
+    target = open_store(store)
+    key = run_key or latest_run(target)
+    outcome = run_task("verify", target, load_settings(settings or ()), key)
+    Console().print(outcome["summary"], soft_wrap=True)
+
+
 # Commands with options of their own, or that print what the task found.
 OWN_COMMANDS: dict[str, Callable[..., None]] = {
     "ingest": ingest,
     "evaluate": evaluate,
     "tune": tune,
     "deliver": deliver,
+    "verify": verify,
 }

@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
+from cofi_jobs.store import parquet
 from cofi_jobs.store import schemas as published
+from cofi_jobs.store.files import parquet_files
 from cofi_jobs.store.store import Store
 
 KEYS = {  # each table's primary key
@@ -47,11 +48,14 @@ def published_rows(manifest: Mapping[str, Any], table: str) -> int:
 
 
 def rows(store: Store, manifest: Mapping[str, Any], table: str) -> pa.RecordBatchReader:
-    """A table of a run, in the contract's columns; one block of rows at a time is in memory."""
-    schema, folder = schemas(manifest)[table], store.table(manifest["run_key"], table)
+    """A table of a run, in the contract's columns; one block of rows at a time is in memory.
+
+    Raises DamageError if a file is not as it was written.
+    """
+    schema, folder = schemas(manifest)[table], store.checked_table(manifest["run_key"], table)
     blocks = (
         block
-        for path in sorted(folder.rglob("*.parquet"))
+        for path in parquet_files(folder)
         for block in _blocks(path, folder, schema, users_in_names=table == "recommendations")
     )
     return pa.RecordBatchReader.from_batches(schema, blocks)
@@ -66,7 +70,7 @@ def _blocks(
         folder_names = ds.partitioning(pa.schema([schema.field("user_id")]), flavor="hive")
         in_name = ds.get_partition_keys(folder_names.parse(str(path.relative_to(folder))))
     # A scanner of the dataset would read ahead of the database as far as memory allows.
-    for block in pq.ParquetFile(path, pre_buffer=False).iter_batches(BLOCK_ROWS):
+    for block in parquet.open_file(path).iter_batches(BLOCK_ROWS):
         for name, value in in_name.items():
             constant = pa.repeat(pa.scalar(value, schema.field(name).type), len(block))
             block = block.append_column(name, constant)

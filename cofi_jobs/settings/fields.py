@@ -44,6 +44,21 @@ class Settings(InputSettings):
         le=1e6,
     )
 
+    new_account_weight: float = normalize(
+        1.0,
+        "Weight of a new account's ratings, and of an account's only rating, in what others see. "
+        "1: the same as of all others.",
+        gt=0,
+        le=1,
+    )
+    new_account_days: float = normalize(
+        30.0,
+        "Days after its first rating for which an account is new, but at most a tenth of the time "
+        "that all ratings span.",
+        ge=0,
+        le=1e5,
+    )
+
     n_factors: int = train(64, "Number of factors that describe an item or a user.", ge=1, le=1024)
     ratings_per_step: int | None = train(
         None,
@@ -255,8 +270,8 @@ class Settings(InputSettings):
     tune_minutes: float = tune(20.0, "Minutes of trials, for both models together.", gt=0, le=600)
     first_tuning_minutes: float = train(
         5.0,
-        "Minutes for which a store's first run searches for settings, if it has a million ratings. "
-        "Fewer get their share, at least half a minute. 0: none.",
+        "Minutes for which a store's first run searches for settings, if it has 1 to 20 million "
+        "ratings. Fewer or more get less, at least half a minute. 0: none.",
         ge=0,
         le=600,
     )
@@ -285,6 +300,21 @@ class Settings(InputSettings):
         "What train and tune compute on. auto: a GPU if TensorFlow can use one, else the CPU.",
     )
 
+    engine: Literal["local", "ray"] = machine(
+        "local", "Where models are fitted and lists are made: on this machine, or on a Ray cluster."
+    )
+    ray_address: str | None = machine(
+        None,
+        "Address of the Ray cluster, such as head:6379. Empty: that in RAY_ADDRESS, else a cluster "
+        "of this machine's cores for the task alone.",
+    )
+    ray_workers: int = machine(
+        0,
+        "Workers among which train shares the users on a Ray cluster. 0: one for each node.",
+        ge=0,
+        le=10_000,
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _empty_is_none(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -296,6 +326,14 @@ class Settings(InputSettings):
         if low is not None and high is not None and low >= high:
             raise ValueError(
                 f"rating_low is {low:g} and rating_high is {high:g}; rating_low must be the smaller"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ray_solves_rows(self) -> "Settings":
+        if self.engine == "ray" and not self.exact_users:
+            raise ValueError(
+                "engine is ray and exact_users is false; with ray exact_users must be true"
             )
         return self
 

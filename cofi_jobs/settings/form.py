@@ -1,12 +1,20 @@
 """The settings as fields of Airflow's trigger form, and what somebody filled in there."""
 
-from collections.abc import Mapping
+import difflib
+import logging
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.settings.renames import current_names_warned
-from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.settings.renames import RENAMED, current_names_warned
+from cofi_jobs.settings.resolve import from_environment, load_settings, validated
 from cofi_jobs.settings.schema import allowed, schema
+
+log = logging.getLogger(__name__)
+
+ALIKE = 0.8  # how alike two names are of which one is taken for a misspelt other, from 0 to 1
 
 
 def form_fields() -> dict[str, dict[str, Any]]:
@@ -27,13 +35,31 @@ def explicit_values(conf: Mapping[str, Any], defaults: Mapping[str, Any]) -> dic
 
     `defaults` has the fields of the DAG's form. The form sends them all, most of them as they were:
     if all are in `conf`, those that differ from their defaults count. The API sends what somebody
-    gave: there each one counts, also one that is equal to its default.
+    gave: there each one counts, also one that is equal to its default. Raises SettingsError for a
+    value that is not allowed: Airflow checks those of the form alone.
     """
     given = {
         name: value
         for name, value in current_names_warned(conf, "configuration of the run").items()
         if name in Settings.model_fields
     }
+    validated(from_environment() | given)
     if defaults.keys() <= conf.keys():
         return {n: value for n, value in given.items() if n not in defaults or value != defaults[n]}
     return given
+
+
+def check_names(conf: Mapping[str, Any], params: Collection[str]) -> None:
+    """Raise SettingsError for a name in a run's configuration that looks like a misspelt one.
+
+    Airflow takes any name. Others than settings and `params` are for somebody else, as a note on
+    who asked for the run; the log says that nothing here uses them.
+    """
+    names = {*params, *Settings.model_fields, *RENAMED}
+    for name in sorted(conf.keys() - names):
+        simple = re.sub(r"\W", "_", name.lower()).removeprefix("cofi_")
+        if meant := difflib.get_close_matches(simple, names, n=1, cutoff=ALIKE):
+            raise SettingsError(
+                f"configuration of the run: unknown setting {name!r}; did you mean {meant[0]}?"
+            )
+        log.info("configuration of the run: %r is no setting, nothing here uses it", name)

@@ -98,7 +98,9 @@ class InputSettings(BaseModel):
         "Empty: none.",
     )
     source_query: str | None = ingest(
-        None, "SQL query that returns the ratings: the columns of a rating file, and the watermark."
+        None,
+        "SQL query that returns the ratings: the columns of a rating file, and the watermark.",
+        multiline=True,
     )
     source_watermark: str = ingest(
         "updated_at",
@@ -114,7 +116,7 @@ class InputSettings(BaseModel):
     source_files: str | None = ingest(
         None,
         "Folder or pattern of rating files elsewhere: s3://bucket/drop/, gs://..., "
-        "file:///drop/*.csv. Empty: none.",
+        "file:///drop/*.csv, in the places that COFI_SOURCE_ROOTS names. Empty: none.",
     )
     source_files_connection: str | None = ingest(
         None, "Airflow connection with the credentials for source_files. Empty: the worker's own."

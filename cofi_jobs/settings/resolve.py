@@ -18,7 +18,7 @@ from cofi_jobs.settings.schema import allowed
 PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where store and databases are and how to
 # log in there, train's pool and the DAG's deadline, whether errors show a traceback, whom to erase,
-# and how a store in a bucket is worked on.
+# how a store in a bucket is worked on, where sources may be, and who may read the store.
 NOT_SETTINGS = {
     *(
         "COFI_STORE",
@@ -28,7 +28,7 @@ NOT_SETTINGS = {
         "COFI_SOURCE_FILES_OPTIONS",
     ),
     *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
-    *("COFI_CACHE", "COFI_LEASE_SECONDS"),
+    *("COFI_CACHE", "COFI_LEASE_SECONDS", "COFI_SOURCE_ROOTS", "COFI_UMASK"),
 }
 
 
@@ -56,6 +56,16 @@ def from_environment() -> dict[str, str]:
     return current_names_warned(values, "environment (COFI_<NAME>)")
 
 
+def named(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Settings by their current names. Raises SettingsError for a name that is no setting."""
+    for name in values:
+        if name not in Settings.model_fields and name not in RENAMED:
+            raise SettingsError(
+                f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}"
+            )
+    return current_names_warned(values, source)
+
+
 def validated(values: Mapping[str, Any]) -> Settings:
     """Settings with exactly these values set. Raises SettingsError as `load_settings` does."""
     try:
@@ -67,10 +77,10 @@ def validated(values: Mapping[str, Any]) -> Settings:
 def from_record(values: Mapping[str, Any]) -> Settings:
     """The settings that a run was made with, from its records alone.
 
-    Settings that no longer exist are left out.
+    Settings that no longer exist are left out. Raises SettingsError as `load_settings` does.
     """
     known = current_names(values)
-    return Settings(**{name: known[name] for name in Settings.model_fields if name in known})
+    return validated({name: known[name] for name in Settings.model_fields if name in known})
 
 
 def to_environment(values: Mapping[str, Any]) -> dict[str, str]:
@@ -88,12 +98,8 @@ def _parsed(overrides: Iterable[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise SettingsError(f"found {text!r}, expected a setting as name=value")
-        if name not in Settings.model_fields and name not in RENAMED:
-            raise SettingsError(
-                f"unknown setting {name!r}{_did_you_mean(name, Settings.model_fields)}"
-            )
         values[name] = value
-    return current_names_warned(values, "--set")
+    return named(values, "--set")
 
 
 def _explain(error: Any) -> str:

@@ -1,6 +1,7 @@
 """A task in its child process: its result, its kinds of failure, that it dies with its task."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -11,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs.airflow_integration.child import ROOT, run_in_child
+from cofi_jobs.airflow_integration.child import ROOT, call_in_child, run_in_child
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
-from tests.support.tuning import WITHOUT_SEARCH
 
 KEY = "night-1"
 # As a task of Airflow is run: SIGTERM becomes an exception, and SIGKILL can be met by nothing.
@@ -96,7 +97,9 @@ def test_bad_data_is_not_to_be_retried(store: Store) -> None:
 
 def test_bad_settings_are_not_to_be_retried(store: Store) -> None:
     lines: list[str] = []
-    with pytest.raises(CofiError, match="ingest"):
+    with pytest.raises(
+        CofiError, match=r"^setting top_n: found '0', allowed is: integer, at least 1"
+    ):
         in_child("ingest", store, lines.append, top_n=0)
     assert any("top_n" in line and "at least 1" in line for line in lines)
 
@@ -107,7 +110,9 @@ def test_missing_task_is_not_to_be_retried(store: Store) -> None:
 
 
 def test_unusable_store_is_to_be_retried() -> None:
-    with pytest.raises(RuntimeError, match="ingest ended with exit code 1"):
+    with pytest.raises(
+        RuntimeError, match=r"ingest ended with exit code 1: FileNotFoundError: .*cofi"
+    ):
         in_child("ingest", "/proc/cofi-store")  # where not even root can write
 
 
@@ -115,7 +120,7 @@ def test_crash_is_not_taken_for_an_earlier_failure(store: Store) -> None:
     store.records.write_failure(KEY, "ingest", {"error": "bad data of long ago", "permanent": True})
     store.landing.rmdir()
     store.landing.write_text("in the way of the folder")
-    with pytest.raises(RuntimeError, match=r"exit code 1$"):
+    with pytest.raises(RuntimeError, match=r"exit code 1: FileExistsError: .*landing"):
         in_child("ingest", store)
 
 
@@ -136,7 +141,7 @@ def test_killed_child_is_to_be_retried(endless: Store) -> None:
             killed.append(only_child())
             killed[0].kill()
 
-    with pytest.raises(RuntimeError, match=r"ingest ended with exit code -9$"):
+    with pytest.raises(RuntimeError, match=r"ingest ended with exit code -9: it was killed, as"):
         in_child("ingest", endless, kill)
 
 
@@ -155,11 +160,9 @@ def test_child_dies_when_the_task_raises(endless: Store) -> None:
 def test_settings_and_store_are_not_on_the_command_line(endless: Store) -> None:
     """There every user of the machine would see them."""
     commands: list[list[str]] = []
-    environments: list[dict[str, str]] = []
 
     def look(_: str) -> None:
         commands.append(only_child().cmdline())
-        environments.append(only_child().environ())
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
@@ -168,21 +171,70 @@ def test_settings_and_store_are_not_on_the_command_line(endless: Store) -> None:
         *("-m", "cofi_jobs.airflow_integration.child", "ingest"),
         *("--run-key", KEY),
     ]
-    sent = {name: value for name, value in environments[0].items() if name.startswith("COFI_")}
-    del sent[WITHOUT_SEARCH]  # of all tests
+
+
+# The child of these tests tells which variables it was given.
+TELLS = """
+import os, sys
+def tell(event, arguments):
+    if event == "os.putenv" and arguments[0].startswith(b"COFI_"):
+        print("given", *(os.fsdecode(argument) for argument in arguments), flush=True)
+sys.addaudithook(tell)
+"""
+
+
+@pytest.fixture
+def telling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TELLS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("telling")
+def test_settings_and_store_reach_the_child(store: Store) -> None:
+    lines: list[str] = []
+    with pytest.raises(CofiError):
+        in_child("normalize", store, lines.append, rating_high=None)
+    told = [line.removeprefix("given ") for line in lines if line.startswith("given ")]
+    sent = {name: value for name, _, value in (line.partition(" ") for line in told)}
+    sent.pop("COFI_TRACEBACK")  # of the command line itself
     expected = dict(text.split("=") for text in [*QUICK, "rating_high=null"])
-    store = {"COFI_STORE": str(endless.root), "COFI_STORE_OPTIONS": "{}"}
-    assert sent == {"COFI_" + name.upper(): value for name, value in expected.items()} | store
+    places = {"COFI_STORE": str(store.root), "COFI_STORE_OPTIONS": "{}"}
+    assert sent == {"COFI_" + name.upper(): value for name, value in expected.items()} | places
 
 
+@pytest.mark.parametrize("n_letters", [10, 1 << 17, 1 << 20])
+def test_settings_may_be_long(store: Store, n_letters: int) -> None:
+    """The environment of a new process holds 128 KB a variable."""
+    write_ratings(store.landing / "ratings.csv", random_ratings())
+    outcome = in_child("ingest", store, missing="NULL, " + "x" * n_letters)
+    assert len(outcome["settings"]["missing"]) == n_letters + 6
+
+
+def test_the_form_of_cofi_erase_takes_thousands_of_users(store: Store, quick: Settings) -> None:
+    """Thirteen letters each, as ids of customers are."""
+    frame = random_ratings().astype({"userId": str})
+    frame["userId"] = "customer-" + frame["userId"].str.zfill(4)
+    write_ratings(store.landing / "ratings.csv", frame)
+    run_task("ingest", store, quick, KEY)
+    users = [f"customer-{number:04d}" for number in range(20, 20_020)]
+    lines: list[str] = []
+    variables = {"COFI_ERASE": json.dumps(users)}
+    call_in_child(["erase"], str(store.root), variables, lines.append)
+    taken = pq.read_table(store.ratings(KEY)).column("user_id").to_pylist()
+    assert set(taken) == set(frame["userId"]) - set(users)
+    assert taken
+
+
+def test_a_character_that_no_environment_holds_is_refused(store: Store) -> None:
+    with pytest.raises(CofiError, match="found a NUL character in COFI_SOURCE_QUERY, expected"):
+        in_child("ingest", store, source_query="SELECT 1\0")
+
+
+@pytest.mark.usefixtures("telling")
 def test_credentials_reach_the_child_and_nothing_else(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This child tells all that it was given, in its lines and in the error that it leaves."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os; print('given', os.environ['COFI_STORE_OPTIONS'])"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("COFI_STORE_OPTIONS", '{"password": "of another store"}')
     options = {
         "username": "night",
@@ -194,7 +246,7 @@ def test_credentials_reach_the_child_and_nothing_else(
     lines: list[str] = []
     with pytest.raises(CofiError, match=r"'\*\*\*', '\*\*\*', '\*\*\*'") as raised:
         run_in_child("ingest", str(store.root), {}, KEY, lines.append, options)
-    [given] = (line for line in lines if line.startswith("given"))
+    [given] = (line for line in lines if line.startswith("given COFI_STORE_OPTIONS"))
     assert '"night"' in given
     assert '"north-1"' in given
     assert given.count("***") == 4

@@ -6,16 +6,12 @@ As in test_dag.py, Airflow runs in a process of its own: this file run as a scri
 import json
 import sqlite3
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import psutil
 import pytest
 
 from cofi_jobs.store.store import Store
@@ -35,6 +31,22 @@ GIVEN = (
     "COFI_SOURCE_DATABASE",
     "COFI_SOURCE_FILES_OPTIONS",
 )
+# A child tells all that it is given, in its log and in a file.
+TELL = """
+import json, os, sys
+given = {{}}
+def tell(event, arguments):
+    if event != "os.putenv":
+        return
+    name, value = map(os.fsdecode, arguments)
+    if name in {0}:
+        given[name] = value
+        if name != "COFI_STORE":
+            print("given" if name == "COFI_STORE_OPTIONS" else "address", value)
+        with open(f"{1}/{{os.getpid()}}.json", "w") as file:
+            json.dump({{"command": sys.orig_argv, "given": given}}, file)
+sys.addaudithook(tell)
+"""
 FOLDER = "night's store"  # what needs quoting in a URI
 BUCKETS = {
     "amazon": {
@@ -93,7 +105,6 @@ def nights(home: Path) -> dict[str, Any]:
 
     db.initdb()
     nightly: Any = DagBag(DAGS).dags["cofi_nightly"]
-    nightly.deadline = None  # dag.test stumbles over deadlines
     for task in (
         nightly.tasks
     ):  # each has a process of its own elsewhere than in dag.test, and so its own lineage
@@ -108,12 +119,11 @@ def nights(home: Path) -> dict[str, Any]:
     }
     (home / "drop").mkdir()
     write_ratings(home / "drop" / "more.csv", random_ratings().head(3).assign(userId=8888))
-    with children() as seen["children"]:
-        run = nightly.test(
-            run_conf={"store": "connection:cofi_store", **databases, **QUICK_VALUES},
-            logical_date=None,
-        )
-    seen["good"] = run.run_id
+    run = nightly.test(
+        run_conf={"store": "connection:cofi_store", **databases, **QUICK_VALUES},
+        logical_date=None,
+    )
+    seen["good"], seen["children"] = run.run_id, children(home)
 
     bad = Store(home / "bad").create()
     (bad.landing / "bad.csv").write_text(f"{SECRETS[0]},price\n1,2\n")
@@ -150,30 +160,13 @@ def nights(home: Path) -> dict[str, Any]:
     return seen
 
 
-@contextmanager
-def children() -> Iterator[dict[str, Any]]:
-    """Command line and environment of each child that ran meanwhile, from /proc, by task."""
-    seen: dict[str, Any] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.1):  # a child lives longer than that
-            for process in psutil.Process().children(recursive=True):
-                try:
-                    command, environment = process.cmdline(), process.environ()
-                except psutil.Error:
-                    continue
-                if "cofi_jobs.airflow_integration.child" in command:
-                    given = {name: value for name, value in environment.items() if name in GIVEN}
-                    seen[command[3]] = {"command": command, "given": given}
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watcher.join()
+def children(home: Path) -> dict[str, Any]:
+    """Command line and variables of each child that ended so far, by task."""
+    told = sorted((home / "told").iterdir())
+    seen = {child["command"][3]: child for child in map(json.loads, map(Path.read_text, told))}
+    for path in told:
+        path.unlink()  # it has the secrets
+    return seen
 
 
 # ---- what they left
@@ -221,12 +214,9 @@ def lists(postgres: str) -> str:
 @pytest.fixture(scope="module")
 def after(tmp_path_factory: pytest.TempPathFactory, lists: str) -> After:
     home = tmp_path_factory.mktemp("connection")
-    (home / "site").mkdir()  # a child tells all that it was given
-    tell = (
-        "import os; given = os.environ.get('COFI_STORE_OPTIONS'); given and print('given', given)"
-    )
-    tell += f"; [print('address', os.environ[name]) for name in {GIVEN[2:]} if name in os.environ]"
-    (home / "site" / "sitecustomize.py").write_text(tell)
+    for folder in ("site", "told"):
+        (home / folder).mkdir()
+    (home / "site" / "sitecustomize.py").write_text(TELL.format(GIVEN, str(home / "told")))
     extra = {"path": str(home / FOLDER), "token": SECRETS[1]}
     connection = {"conn_type": "fs", "login": "night", "password": SECRETS[0], "extra": extra}
     login = {"login": "postgres", "password": DATABASE_PASSWORD}
@@ -243,6 +233,7 @@ def after(tmp_path_factory: pytest.TempPathFactory, lists: str) -> After:
         AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
             {"type": "file", "log_file_path": str(home / "lineage.jsonl"), "append": True}
         ),
+        COFI_SOURCE_ROOTS=str(home / "drop"),
         PYTHONPATH=f"{ROOT}:{home / 'site'}",
     )
     return After(home, seen, Store(home / FOLDER))
@@ -308,7 +299,9 @@ def test_credentials_are_in_no_log_and_no_file(after: After) -> None:
     files = [
         path
         for path in after.home.rglob("*")
-        if path.is_file() and path.name not in ("bad.csv", "result.json")
+        if path.is_file()
+        and path.name not in ("bad.csv", "result.json")
+        and path.parent.name != "told"
     ]
     assert {"log", "lineage.jsonl", "CURRENT.json", "ingest.failed.json"} <= {
         path.name for path in files

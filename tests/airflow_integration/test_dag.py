@@ -1,11 +1,11 @@
 """The DAGs as Airflow sees and runs them, on a fresh SQLite database.
 
-Airflow's configuration is fixed by its first import, so Airflow runs in processes of their own:
-this file run as a script (`examine`, `nights`). They leave JSON, a log and Airflow's database for
-the tests to look at.
+Airflow's configuration is fixed by its first import, so Airflow runs in a process of its own: this
+file run as a script. It leaves JSON, a log and Airflow's database for the tests to look at.
 """
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -76,11 +76,18 @@ with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
 # ---- what runs inside Airflow
 
 
-def examine(home: Path) -> dict[str, Any]:
-    """All that the tests want to know of the DAGs, as JSON."""
+def in_one_process(home: Path) -> dict[str, Any]:
+    """What the tests want to know of the DAGs and of their runs, as JSON."""
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.utils import db
 
+    db.initdb()
     bag = DagBag(DAGS)
+    return {"dags": examine(bag), "nights": nights(bag, home), "tuning": tuning(bag, home)}
+
+
+def examine(bag: Any) -> dict[str, Any]:
+    """All that the tests want to know of the DAGs."""
     nightly: Any = bag.dags["cofi_nightly"]
     reader: Any = bag.dags["cofi_reader_example"]
     weekly: Any = bag.dags["cofi_tune"]
@@ -98,6 +105,7 @@ def examine(home: Path) -> dict[str, Any]:
                 "retries": task.retries,
                 "backoff": task.retry_exponential_backoff,
                 "seconds": task.execution_timeout and task.execution_timeout.total_seconds(),
+                "inlets": [asset.name for asset in task.inlets],
                 "outlets": [asset.name for asset in task.outlets],
                 "pool": task.pool,
             }
@@ -119,16 +127,12 @@ def examine(home: Path) -> dict[str, Any]:
     }
 
 
-def nights(home: Path) -> dict[str, Any]:
+def nights(bag: Any, home: Path) -> dict[str, Any]:
     """A good run and the reader's run it sets off; runs with bad data, refused, hung, misset."""
-    from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import ParamValidationError
-    from airflow.utils import db
 
-    db.initdb()
-    bag, store = DagBag(DAGS), Store(home / "store").create()
+    store = Store(home / "store").create()
     nightly = bag.dags["cofi_nightly"]
-    nightly.deadline = None  # dag.test stumbles over deadlines
     default = Settings().ranking_nu  # set by the API, though it is the default
     conf = {"store": str(store.root), **QUICK_VALUES, "ranking_nu": default}
     tuned = {"n_factors": 8, "recency": 0.25, "ranking_nu": 0.9}
@@ -184,19 +188,16 @@ def nights(home: Path) -> dict[str, Any]:
     return seen
 
 
-def tuning(home: Path) -> dict[str, Any]:
+def tuning(bag: Any, home: Path) -> dict[str, Any]:
     """The tuning DAG on a store without a published run, then on one with."""
-    from airflow.dag_processing.dagbag import DagBag
-    from airflow.utils import db
-
-    db.initdb()
-    weekly, store = DagBag(DAGS).dags["cofi_tune"], Store(home / "store").create()
+    weekly, store = bag.dags["cofi_tune"], Store(home / "tuning" / "store").create()
+    os.environ |= {"COFI_RANKING_STEPS": "2", "COFI_RATING_STEPS": "2", "COFI_N_FACTORS": "4"}
     conf = {"store": str(store.root), "tune_minutes": 0.001}
     seen = {"too early": {"run_id": weekly.test(run_conf=conf, logical_date=None).run_id}}
     write_ratings(store.landing / "ratings.csv", random_ratings())
     for task in ("ingest", "normalize"):
         run_task(task, store, Settings(), "night-1")
-    store.records.write_manifest("night-1", {})
+    store.records.write_manifest("night-1", {"run_key": "night-1"})
     store.set_current("night-1")
     run = weekly.test(run_conf=conf, logical_date=datetime(2026, 1, 4, tzinfo=UTC))
     seen["good"] = {"run_id": run.run_id}
@@ -228,15 +229,31 @@ def _run_on_asset(dag: Any) -> str:
 # ---- the graph
 
 
+@dataclass(frozen=True)
+class Remains:
+    """What `in_one_process` left: its result, and the home of its Airflow."""
+
+    seen: dict[str, Any]
+    home: Path
+
+
 @pytest.fixture(scope="module")
-def dags(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    home = tmp_path_factory.mktemp("examine")
-    return in_airflow(home, "-m", "tests.airflow_integration.test_dag", "examine", str(home))
+def remains(tmp_path_factory: pytest.TempPathFactory) -> Remains:
+    home = tmp_path_factory.mktemp("airflow")
+    command = ["-m", "tests.airflow_integration.test_dag", str(home)]
+    return Remains(in_airflow(home, *command, COFI_STORE=str(home / "store")), home)
+
+
+@pytest.fixture(scope="module")
+def dags(remains: Remains) -> Any:
+    return remains.seen["dags"]
 
 
 def test_no_import_errors(dags: Any) -> None:
     assert dags["errors"] == {}
-    assert set(dags["dags"]) == {"cofi_nightly", "cofi_erase", "cofi_reader_example", "cofi_tune"}
+    assert set(dags["dags"]) == {
+        *("cofi_nightly", "cofi_erase", "cofi_reader_example", "cofi_tune", "cofi_verify")
+    }
 
 
 def test_edges(dags: Any) -> None:
@@ -282,9 +299,11 @@ def test_no_pool_must_exist(dags: Any) -> None:
 
 
 def test_asset(dags: Any) -> None:
-    assert {name: task["outlets"] for name, task in dags["tasks"].items() if task["outlets"]} == {
-        "publish": ["cofi_recommendations"]
-    }
+    def named(kind: str) -> dict[str, Any]:
+        return {name: task[kind] for name, task in dags["tasks"].items() if task[kind]}
+
+    assert named("inlets") == {"ingest": ["store of cofi_nightly"]}
+    assert named("outlets") == {"publish": ["cofi_nightly"]}, "the alias of what is published"
     assert dags["reader_schedule"] == ["cofi_recommendations"]
 
 
@@ -340,21 +359,20 @@ class Nights:
         return self.database.execute(query, (self.seen[night]["run_id"],)).fetchall()
 
 
-def nights_in(home: Path, what: str) -> Iterator[Nights]:
-    seen = in_airflow(home, "-m", "tests.airflow_integration.test_dag", what, str(home))
-    database = sqlite3.connect(home / "airflow.db")
-    yield Nights(seen, (home / "log").read_text(), Store(home / "store"), database)
+def nights_in(remains: Remains, what: str, store: str) -> Iterator[Nights]:
+    database, log = sqlite3.connect(remains.home / "airflow.db"), (remains.home / "log").read_text()
+    yield Nights(remains.seen[what], log, Store(remains.home / store), database)
     database.close()
 
 
 @pytest.fixture(scope="module")
-def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    yield from nights_in(tmp_path_factory.mktemp("nights"), "nights")
+def after(remains: Remains) -> Iterator[Nights]:
+    yield from nights_in(remains, "nights", "store")
 
 
 @pytest.fixture(scope="module")
-def after_tuning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    yield from nights_in(tmp_path_factory.mktemp("tuning"), "tuning")
+def after_tuning(remains: Remains) -> Iterator[Nights]:
+    yield from nights_in(remains, "tuning", "tuning/store")
 
 
 def rows(store: Store, run_key: str, table: str) -> Any:
@@ -410,14 +428,24 @@ def test_xcoms_carry_run_key_and_counts(after: Nights) -> None:
 
 
 def test_lines_of_the_job_are_in_the_tasks_log(after: Nights) -> None:
-    assert f"INFO cofi_jobs.tasks.normalize: {len(random_ratings())} current ratings" in after.log
-    assert "INFO cofi_jobs.tasks.evaluate: test rmse" in after.log
+    """With the level and the logger that they have on the command line."""
+    for level, text, task in (
+        ("info", f"{len(random_ratings())} current ratings", "normalize"),
+        ("info", "test rmse", "evaluate"),
+        ("warning", "too few users to judge", "evaluate"),
+    ):
+        line = rf"\[{level} +\] {text}.*\[cofi_jobs\.tasks\.{task}\]"
+        assert re.search(line, after.log)
 
 
 def test_asset_event_tells_run_path_and_counts(after: Nights) -> None:
-    [(extra, task, run_id)] = after.database.execute(
-        "SELECT extra, source_task_id, source_run_id FROM asset_event"
-    )
+    rows_of_events = after.database.execute(
+        "SELECT name, uri, asset_event.extra, source_task_id, source_run_id FROM asset_event "
+        "JOIN asset ON asset.id = asset_id ORDER BY uri"
+    ).fetchall()
+    earlier, uri = "cofi_recommendations", f"file://{after.store.root}"
+    assert [row[:2] for row in rows_of_events] == [(earlier, earlier), (uri, uri)]
+    [(extra, task, run_id)] = {row[2:] for row in rows_of_events}
     assert (task, run_id) == ("publish", after.seen["good"]["run_id"]), "of the good night only"
     extra, key = json.loads(extra), after.store.current()
     assert key is not None
@@ -485,6 +513,5 @@ def test_the_form_of_cofi_erase_erases(after: Nights) -> None:
 
 
 if __name__ == "__main__":
-    what, where = sys.argv[1], Path(sys.argv[2])
-    result = {"examine": examine, "nights": nights, "tuning": tuning}[what](where)
-    (where / "result.json").write_text(json.dumps(result))
+    where = Path(sys.argv[1])
+    (where / "result.json").write_text(json.dumps(in_one_process(where)))

@@ -1,12 +1,15 @@
 """The reports in Airflow: light to load, and links that lead to pages behind the login."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from cofi_jobs.store.store import Store
 from tests.support.repository import ROOT
 
 
@@ -18,7 +21,7 @@ def last_words(script: str, **variables: str) -> list[str]:
         shown = subprocess.run(
             [sys.executable, "-c", script],
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
             cwd=root,
@@ -72,3 +75,93 @@ def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
     )
     assert statuses == ["2", "401", "401"]
+
+
+@pytest.mark.slow
+def test_the_page_of_all_runs_has_every_store_that_a_run_has_named(tmp_path: Path):
+    """Also one whose first night failed, one that is damaged, and one in a bucket."""
+    stores = {name: Store(tmp_path / name).create() for name in ("failed", "damaged", "foreign")}
+    failure = {"error": "no such column", "permanent": True}
+    stores["failed"].records.write_failure("2026-03-01T02-00-00.000000Z", "ingest", failure)
+    (stores["damaged"].root / "order.json").write_text("{")
+    named = [str(stores["failed"].root), str(stores["damaged"].root), "s3://bucket/books"]
+    script = """if True:
+        import json
+        from datetime import UTC, datetime
+        from airflow import settings
+        from airflow.models import import_all_models
+        from airflow.models.base import Base
+        from airflow.models.dagrun import DagRun
+        from airflow.models.xcom import XComModel
+        from sqlalchemy import text
+        from cofi_jobs.airflow_integration import STORE_KEY
+        from cofi_jobs.airflow_integration.report_pages import all_runs
+        import_all_models()
+        Base.metadata.create_all(settings.engine)
+        time = datetime(2026, 3, 1, 2, tzinfo=UTC)
+        with settings.Session() as session:  # nothing is committed: the runs have no DAG, no task
+            session.execute(text("PRAGMA defer_foreign_keys = ON"))
+            for n, store in enumerate(STORES):
+                session.add(DagRun(dag_id="books", run_id=f"r{n}", run_type="manual",
+                                   run_after=time.replace(minute=n), state="failed"))
+                session.flush()
+                XComModel.set(STORE_KEY, store, dag_id="books", task_id="ingest", run_id=f"r{n}",
+                              serialize=False, session=session)
+            print(json.dumps(all_runs(session, ["books"]).body.decode()))
+        """
+    page = json.loads(" ".join(last_words(script.replace("STORES", repr(named)))))
+    for store in named:
+        assert f"Store {store}</h2>" in page
+    assert str(stores["foreign"].root) not in page
+    assert "failed in ingest" in page
+    assert "no such column" in page
+    assert '<a data-outer href="../dags/books/runs/r0">' in page
+    assert "The store cannot be read: " in page
+    assert "cofi runs --store &#39;s3://bucket/books&#39;" in page
+
+
+@pytest.mark.slow
+def test_reports_are_for_those_who_may_read_the_runs_of_the_dag():
+    """Who may see plugins and another DAG gets none of them; each user those of their own DAGs."""
+    script = """if True:
+        from airflow import settings
+        from airflow.api_fastapi.app import create_app, get_auth_manager
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+        from airflow.models.base import Base
+        from airflow.models.dag import DagModel, DagTag
+        from airflow.models.dagbundle import DagBundleModel
+        from airflow.utils.session import create_session
+        from starlette.testclient import TestClient
+        client = TestClient(create_app(apps="all"), base_url="http://host")
+        Base.metadata.create_all(settings.engine)
+        with create_session() as session:
+            session.add(DagBundleModel(name="b"))
+            session.flush()
+            for dag_id, tag in (("cofi_nightly", "cofi"), ("books", "cofi"), ("other", "mine")):
+                session.add(DagModel(dag_id=dag_id, bundle_name="b"))
+                session.flush()
+                session.add(DagTag(name=tag, dag_id=dag_id))
+        pages = ["run?run_id=x", "run?run_id=x&dag_id=other", "run?run_id=x&dag_id=books", "runs",
+                 "report?store=/x&run_key=k", "look-up?store=/x&id=1"]
+        words = []
+        for name in ("other", "cofi_nightly", "books", "other-and-cofi_nightly"):
+            user = SimpleAuthManagerUser(username=name, role="viewer")
+            headers = {"Authorization": "Bearer " + get_auth_manager().generate_jwt(user)}
+            plugins = client.get("/api/v2/plugins", headers=headers).status_code
+            codes = [client.get("/cofi/" + page, headers=headers).status_code for page in pages]
+            words += [name, plugins, *codes]
+        print(*words)
+        """
+    statuses = last_words(
+        script,
+        AIRFLOW__API__BASE_URL="http://host",
+        AIRFLOW__API_AUTH__JWT_SECRET="for this test only, and long enough",
+        AIRFLOW__CORE__AUTH_MANAGER="tests.support.auth_manager.ByDag",
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    )
+    assert statuses == [
+        *("other", "200", "403", "403", "403", "403", "403", "403"),
+        *("cofi_nightly", "200", "404", "403", "403", "200", "404", "404"),
+        *("books", "200", "403", "403", "404", "200", "404", "404"),
+        *("other-and-cofi_nightly", "200", "404", "404", "403", "200", "404", "404"),
+    ]

@@ -45,7 +45,7 @@ def test_run_does_the_whole_night_and_ends_with_a_summary(
     assert f"{n[1]} rejected: rating is outside the scale 1 to 5" in ended.stdout
     for expected in (
         "RMSE",
-        "item means",
+        "damped means",
         "ndcg@10",
         "popularity",
         "Film, the 107th",
@@ -204,7 +204,7 @@ def test_a_traceback_is_shown_when_asked_for(store: Store):
     ended = cofi("--traceback", "run", "--store", store.root)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
-    assert "DataError" in ended.stderr
+    assert "NoInputError" in ended.stderr
 
 
 def test_an_unexpected_error_is_a_failed_run_too(tmp_path: Path):
@@ -315,6 +315,12 @@ def test_erase(store: Store, ratings: Path):
     ended = cofi("erase", "10", "--now", "--store", store.root)
     assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "found no trace")
     assert 10 not in current_run(store).users()["user_id"].to_pylist()
+    for words in (["--check"], [], ["--now"]):
+        ended = cofi("erase", "10", "no-such-user", *words, "--store", store.root)
+        known = words == ["--now"]  # the erasure before has left a tombstone
+        assert (ended.returncode, "found no trace" in ended.stdout) == (0, known)
+        assert ("nobody with 1 of the ids (no. 2)" in ended.stdout) != known
+        assert "no-such-user" not in ended.stdout + ended.stderr
     (store.root / "notes.txt").write_text("of 10 and 16")
     ended = cofi("erase", "--check", "16", "--store", store.root)
     assert ended.returncode == 1

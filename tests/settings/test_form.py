@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cofi_jobs.settings.form import explicit_values, form_fields
+from cofi_jobs.core.errors import SettingsError
+from cofi_jobs.settings.form import check_names, explicit_values, form_fields
 
 DEFAULTS = {name: field["default"] for name, field in form_fields().items()}
 STORE = {"store": "/srv/store"}
@@ -45,3 +46,36 @@ def test_the_form_of_a_dag_with_some_of_the_settings_is_recognised() -> None:
     conf = {**STORE, "tune_minutes": 20.0}
     assert explicit_values(conf, defaults) == {}
     assert explicit_values(conf | {"seed": 0}, defaults) == {"seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("top_N", "top_n"), ("TOP_N", "top_n"), ("topn", "top_n"), ("top-n", "top_n")),
+        *(("COFI_TOP_N", "top_n"), ("n_factor", "n_factors"), ("Store", "store")),
+        ("rating_step", "rating_steps"),
+    ],
+)
+def test_a_misspelt_name_is_an_error(name: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=f"unknown setting '{name}'; did you mean {meant}?"):
+        check_names({"n_factors": 8, name: 50}, ["store"])
+
+
+def test_names_that_are_no_settings_are_let_through_with_a_line(caplog) -> None:
+    caplog.set_level("INFO")
+    others = ["dag_id", "date", "env", "reason", "requested_by", "source", "ticket", "user"]
+    known = {"store": "/srv/store", "top_n": 5, "n_features": 8}  # one by its old name
+    check_names({**known, **dict.fromkeys(others)}, ["store"])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"configuration of the run: '{name}' is no setting, nothing here uses it" for name in others
+    ]
+
+
+@pytest.mark.parametrize("values", [{"n_features": 0}, {"tune_minutes": "soon"}, {"top_n": "x"}])
+def test_a_value_that_airflow_does_not_check_is_an_error(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"^setting .* found .*, allowed is: "):
+        explicit_values(values, {})
+
+
+def test_sql_has_a_field_of_several_lines() -> None:
+    assert form_fields()["source_query"]["format"] == "multiline"

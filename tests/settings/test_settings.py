@@ -27,6 +27,7 @@ OPTIONAL = {
     *("rating_low", "rating_high", "liked_from", "ratings_per_step", "test_days"),
     *("count_column", "event_half_life_days"),
     *("source_connection", "source_query", "source_files", "source_files_connection", "deliver_to"),
+    "ray_address",
 }
 TEXTS = {
     name
@@ -300,14 +301,16 @@ def any_value(field: dict[str, Any]) -> st.SearchStrategy:
     return st.none() | values if "null" in field["type"] else values
 
 
-def has_two_ends(values: dict[str, Any]) -> bool:
+def fit_together(values: dict[str, Any]) -> bool:
     low, high = values["rating_low"], values["rating_high"]
-    return low is None or high is None or low < high
+    has_two_ends = low is None or high is None or low < high
+    return has_two_ends and (values["engine"] == "local" or values["exact_users"])
 
 
+@pytest.mark.slow
 @given(
     st.fixed_dictionaries({name: any_value(field) for name, field in FIELDS.items()}).filter(
-        has_two_ends
+        fit_together
     )
 )
 @settings(deadline=None)

@@ -33,7 +33,7 @@ def in_airflow(home: Path, *command: str, **settings: str) -> Any:
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
-            timeout=800,
+            timeout=1400,
         )
     assert ended.returncode == 0, (home / "log").read_text()[-4000:]
     return json.loads((home / "result.json").read_text())

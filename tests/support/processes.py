@@ -1,6 +1,7 @@
 """Processes of their own that need not import again: a server that has imported forks them.
 
-Nothing that starts threads is imported there, so not TensorFlow.
+TensorFlow is imported there, too. Its own threads start with its first operation, so a fork has
+none to miss.
 """
 
 import multiprocessing
@@ -18,6 +19,7 @@ PRELOADED = (
     "cofi_jobs.tasks.normalize",
     "cofi_jobs.tasks.publish",
     "cofi_jobs.tasks.recommend",
+    "cofi_jobs.tasks.train",
     "pandas",
     "pytest",
     "s3fs",

@@ -1,5 +1,6 @@
 """What an erasure left."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cofi_jobs.cli.show.tables import new_console
@@ -9,6 +10,8 @@ from cofi_jobs.store.store import Store
 if TYPE_CHECKING:
     from cofi_jobs.erasure.scan import Traces
 
+SHOWN_NUMBERS = 20
+
 
 def erased(store: Store, traces: "Traces") -> None:
     """Say where a scan looked for erased users. Raises StoreError naming files that hold one."""
@@ -17,7 +20,7 @@ def erased(store: Store, traces: "Traces") -> None:
         f"searched {traces.files} files of {store.location}, save catalogue/, lists/ and tune/"
     )
     for name in traces.skipped:
-        console.print(f"not searched, as it is no text: {name}")
+        console.print(f"not searched, as it is no text, or a link out of the store: {name}")
     for name in traces.waiting:
         console.print(f"found, gone with the next publication: {name}")
     if traces.delivered:
@@ -30,4 +33,19 @@ def erased(store: Store, traces: "Traces") -> None:
             f"found the users in {', '.join(traces.remaining)}; "
             "run erase again, or remove these files"
         )
-    console.print("found no other trace" if traces.waiting else "found no trace")
+    if traces.unknown:
+        console.print(_unknown(traces.unknown), soft_wrap=True)
+    if traces.waiting:
+        console.print("found no other trace")
+    elif not traces.unknown:
+        console.print("found no trace")
+
+
+def _unknown(numbers: Sequence[int]) -> str:
+    """What is said of ids that nobody has here. Not the ids: they would stay in Airflow's log."""
+    shown = ", ".join(map(str, numbers[:SHOWN_NUMBERS]))
+    more = ", ..." if len(numbers) > SHOWN_NUMBERS else ""
+    return (
+        f"nobody with {len(numbers)} of the ids (no. {shown}{more}) has a rating in this store or "
+        "was erased from it before; check how they are written"
+    )

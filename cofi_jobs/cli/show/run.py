@@ -108,16 +108,19 @@ def item_in(run: Run, items: pd.DataFrame, item_id: str) -> pd.Series:
 
 def _quality(metrics: dict) -> Table:
     names = measure_names(metrics)
-    compared = [
-        ("RMSE (stars, lower is better)", "rmse", "rating", "item_means", "item means"),
-    ]
+    # Manifests of the first release have item means alone.
+    means = "damped_means" if "damped_means" in metrics else "item_means"
+    compared = [("RMSE (stars, lower is better)", "rmse", "rating", means)]
     compared += [
-        (f"{names[name]} (higher is better)", names[name], "ranking", "popularity", "popularity")
+        (f"{names[name]} (higher is better)", names[name], "ranking", "popularity")
         for name in ("ndcg", "recall")
     ]
     rows = [
-        (title, number(metrics[model][measure]), number(metrics[baseline][measure]), name)
-        for title, measure, model, baseline, name in compared
+        (
+            *(title, number(metrics[model][measure]), number(metrics[baseline][measure])),
+            baseline.replace("_", " "),
+        )
+        for title, measure, model, baseline in compared
         if model in metrics
     ]
     table = pd.DataFrame(rows, columns=["", "model", "baseline", ""])
