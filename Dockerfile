@@ -4,13 +4,15 @@ FROM apache/airflow:3.3.2-python3.12
 COPY requirements.txt requirements/image.txt /opt/cofi/requirements/
 RUN cd /opt/cofi/requirements \
  && uv pip sync --no-cache --compile-bytecode --require-hashes requirements.txt image.txt \
- && mkdir /opt/airflow/store
+ && mkdir --mode 750 /opt/airflow/store /opt/airflow/cache
 
 # .dockerignore says what comes: cofi_jobs, its metadata, and dags.
 COPY --chown=airflow:0 . /opt/cofi/
 RUN uv pip install --no-cache --compile-bytecode --no-deps --no-build-isolation /opt/cofi \
  && python -m compileall -q /opt/cofi/dags
 
-# A volume mounted at the store takes over the folder's owner, the user airflow, as which the base image runs everything.
+# A volume mounted at store or cache takes over the folder's owner, the user airflow, as which the base image runs
+# everything. The rest may be read-only, as in docker-compose.yaml: what libraries keep goes into /tmp.
 ENV AIRFLOW__CORE__DAGS_FOLDER=/opt/cofi/dags \
-    COFI_STORE=/opt/airflow/store
+    COFI_STORE=/opt/airflow/store \
+    COFI_CACHE=/opt/airflow/cache

@@ -68,12 +68,12 @@ class Airflow:
 
 def put(compose: list[str], file: Path, folder: str) -> None:
     """Copy a file into a folder of the stack's store; it appears there once complete."""
-    script = 'mkdir -p "$1" && cat >"$1/.$2.part" && mv "$1/.$2.part" "$1/$2"'
+    script = 'umask 027 && mkdir -p "$1" && cat >"$1/.$2.part" && mv "$1/.$2.part" "$1/$2"'
     command = [
         *compose,
         "exec",
         "-T",
-        "airflow-scheduler",
+        "airflow-worker",  # which alone may write there
         "sh",
         "-ec",
         script,

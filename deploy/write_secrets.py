@@ -16,6 +16,7 @@ def main() -> None:
         "JWT_SECRET": secrets.token_hex(32),
         "API_SECRET_KEY": secrets.token_hex(32),
         "POSTGRES_PASSWORD": secrets.token_hex(16),  # stands in a URL: letters and digits only
+        "REDIS_PASSWORD": secrets.token_hex(16),  # as well
         "ADMIN_PASSWORD": secrets.token_hex(12),
     }
     try:

@@ -1,11 +1,13 @@
 """Shared by all tests: an environment without settings, a temporary store, meaningful ratings."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
@@ -17,27 +19,58 @@ from tests.support.postgres import new_database, server
 from tests.support.tuning import WITHOUT_SEARCH
 
 os.environ[WITHOUT_SEARCH] = "0"
+settings.register_profile("untimed", deadline=None)  # a busy machine takes seconds for anything
+settings.load_profile("untimed")
 
-# Files whose tests take longest, longest first: two processes then end at about the same time.
+# `make test` installs Ray. The environment of the other commands does not have it.
+collect_ignore = [] if importlib.util.find_spec("ray") else ["engine/test_on_ray.py"]
+
+# Files whose tests take longest, longest first: the processes then end at about the same time.
 LONGEST = [
     "test_live.py",
     "test_dag.py",
-    "test_demo.py",
     "test_connections.py",
-    "test_tune.py",
+    "test_factory.py",
+    "test_on_ray.py",
     "test_erase.py",
+    "test_tune.py",
+    "test_remote.py",
     "test_remote_kills.py",
+    "test_demo.py",
+    "test_job.py",
+    "test_normalize.py",
+    "test_cli.py",
+    "test_evaluate.py",
+    "test_report.py",
+    "test_names.py",
+    "test_lineage.py",
 ]
 # All tests of these files or folders are slow; single ones are marked where they are.
 SLOW = [
     "airflow_integration",
     "benchmarks",
+    "cli/test_cli.py",
+    "engine/test_on_ray.py",
+    "erasure/test_erase.py",
+    "ingestion/test_bucket_files.py",
+    "ingestion/test_names.py",
+    "ingestion/test_query_rows.py",
     "report/test_report.py",
     "repository/test_demo.py",
     "repository/test_wheel.py",
+    "store/test_compaction.py",
+    "store/test_event_sums.py",
+    "store/test_remote.py",
     "store/test_remote_kills.py",
+    "tasks/test_deliver.py",
+    "tasks/test_evaluate.py",
+    "tasks/test_events.py",
+    "tasks/test_holdout.py",
+    "tasks/test_job.py",
+    "tasks/test_normalize.py",
     "tasks/test_quality.py",
     "tasks/test_tune.py",
+    "test_serve.py",
 ]
 
 

@@ -159,7 +159,9 @@ def test_who_has_no_ratings_gets_the_popular_items(served: Served):
 def test_a_run_of_the_first_release_is_recommended_from(of_ratings: Served, tmp_path: Path):
     store = copied(of_ratings, tmp_path)
     first = json.loads((ROOT / "tests" / "data" / "first_manifest.json").read_text())
-    store.records.write_manifest("n1", first | {"run_key": "n1"})
+    now = store.records.manifest("n1")
+    assert now is not None
+    store.records.write_manifest("n1", first | {"run_key": "n1", "files": now["files"]})
     listed = recommend_for(store, {}, n=5, user_id=of_ratings.users[0])
     assert [row.rank for row in listed] == [1, 2, 3, 4, 5]
 

@@ -1,66 +1,31 @@
-"""`make run` from a checkout, on a user's own files; and `make help`."""
+"""`make run` and `make ui` from a checkout, on a user's own files; and `make help`."""
 
 import os
 import re
-import shutil
 import signal
+import socket
 import subprocess
-import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.store import Store
-from tests.support.data import QUICK_VALUES, random_ratings
+from tests.support.checkout import Api, Checkout, new_checkout
+from tests.support.data import random_ratings
+from tests.support.ports import free_port
 from tests.support.repository import ROOT
 
 BAD_LINES = "1\t107\tgood\t881250949\n\t107\t3\t881250949\n"
 
 
 @dataclass(frozen=True)
-class Checkout:
-    """A copy of this checkout, so that the developer's own .cofi is left alone."""
-
-    root: Path
-
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Make, with the environment that runs the tests instead of one that it would install."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AIRFLOW", "COFI_", "PYTHON"))
-        }
-        command = ["make", "-o", f"{sys.prefix}/.ready", f"VENV={sys.prefix}", *arguments]
-        with subprocess.Popen(
-            command,
-            cwd=self.root,
-            env={**kept, **to_environment(QUICK_VALUES)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=600)
-            except BaseException:  # nothing that make started may stay
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        return subprocess.CompletedProcess(command, process.returncode, output)
-
-
-def new_checkout(root: Path) -> Checkout:
-    for folder in ("cofi_jobs", "dags", "demo"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(ROOT / "Makefile", root / "Makefile")
-    return Checkout(root)
-
-
-@dataclass(frozen=True)
 class Runs:
     """A run on a file without ratings, and then one on the same store with the right files."""
 
+    checkout: Checkout
     store: Store
     failing: subprocess.CompletedProcess[str]
     good: subprocess.CompletedProcess[str]
@@ -81,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     (checkout.root / "movies.csv").write_text("movieId,title,genres\n" + titles)
     failing = checkout.make("run", "RATINGS=prices.csv", "STORE=my store")
     good = checkout.make("run", "RATINGS=u.data", "ITEMS=movies.csv", "STORE=my store")
-    return Runs(Store(checkout.root / "my store"), failing, good)
+    return Runs(checkout, Store(checkout.root / "my store"), failing, good)
 
 
 def test_run_ends_with_a_summary(runs: Runs) -> None:
@@ -91,7 +56,7 @@ def test_run_ends_with_a_summary(runs: Runs) -> None:
     assert f"train: learning from all {read - 2} ratings" in progress
     assert f"{read} ratings read, {read - 2} taken, 2 rejected" in summary
     assert "1 rejected: rating is not a number" in summary
-    for measure, baseline in (("RMSE", "item means"), ("ndcg@10", "popularity")):
+    for measure, baseline in (("RMSE", "damped means"), ("ndcg@10", "popularity")):
         assert re.search(
             rf"{measure} .* \d+\.\d{{4}} .* \d+\.\d{{4}} .* {baseline}", summary, re.IGNORECASE
         )
@@ -116,6 +81,57 @@ def test_failing_run_says_why(runs: Runs) -> None:
     )
     assert any("the DAG run failed; its log is" in line for line in lines[-3:])
     assert "Traceback" not in runs.failing.stdout, "one clear sentence"
+
+
+def test_ui_runs_on_any_port_until_ctrl_c(runs: Runs) -> None:
+    """Unpaused DAGs make up for no time that has passed: a newer run is published."""
+    port, [key] = free_port(), runs.store.published()
+    with runs.checkout.making("ui", f"PORT={port}", "STORE=my store") as process:
+        try:
+            assert process.stdout is not None
+            lines = iter(process.stdout)
+            address = f"Airflow: http://localhost:{port} (Ctrl-C ends it)\n"
+            said = [next(lines) for _ in range(3)]
+            assert said[-1] == address, said
+            api = Api(f"http://127.0.0.1:{port}")
+            # Of the weekly ones that whose day it is not: it may be its very hour.
+            weekly = "cofi_verify" if datetime.now(UTC).strftime("%a") == "Sun" else "cofi_tune"
+            for dag in ("cofi_nightly", weekly):
+                tasks = api.tasks(dag, api.scheduled(dag))
+                assert {state for state, _ in tasks.values()} == {"skipped"}
+            conf = {"top_N": 50, "requested_by": "ops"}
+            manual = {"logical_date": None, "conf": conf}
+            run = api.call("POST", "/api/v2/dags/cofi_nightly/dagRuns", manual)
+            tasks = api.tasks("cofi_nightly", run["dag_run_id"])
+            assert tasks["ingest"] == ("failed", 1), "no second try blocks the night"
+            assert runs.store.published() == [key]
+            assert runs.checkout.processes()
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to make as well
+            assert "ending Airflow\n" in [*lines]
+            process.wait(60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+    assert runs.checkout.processes() == []
+    assert [file.name for file in runs.store.landing.iterdir()] == ["u.data"], "no sample ratings"
+
+
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [
+        ("http", "found the port 'http', expected a number from 1 to 65535"),
+        ("70000", "found the port '70000', expected a number from 1 to 65535"),
+        ("TAKEN", "port TAKEN cannot be used: Address already in use; choose another: PORT=8090"),
+    ],
+)
+def test_a_port_that_cannot_be_used_is_named(tmp_path: Path, port: str, message: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1])
+        port, message = port.replace("TAKEN", number), message.replace("TAKEN", number)
+        ended = new_checkout(tmp_path).make("ui", f"PORT={port}")
+    assert ended.returncode != 0
+    assert message in ended.stdout
+    assert "Traceback" not in ended.stdout
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from cofi_jobs.tasks.declaration import table
+from cofi_jobs.tasks.declaration import table, table_of_needs
 from cofi_jobs.tasks.registry import DECLARED
 from tests.support.data import random_ratings, write_ratings
 from tests.support.nights import run_night
@@ -17,7 +17,7 @@ DOCUMENTS = [
     "CHANGELOG.md",
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
-FOLDERS = "benchmarks|cofi_jobs|dags|demo|deploy|docs|e2e|plugins|requirements|tests|\\.ci"
+FOLDERS = "benchmarks|cofi_jobs|dags|demo|deploy|docs|e2e|plugins|requirements|tests|torture|\\.ci"
 REPOSITORY_PATH = re.compile(
     rf"(?:{FOLDERS})/[\w./-]*|[\w-]+\.(?:toml|yaml|in)|Makefile|Dockerfile"
 )
@@ -41,6 +41,7 @@ def test_ways_to_read_the_outputs(file: str, store, quick, capsys):
     assert set(names["lists"]["user_id"]) == set(ratings["userId"])
 
 
+@pytest.mark.slow
 def test_the_textbooks_loop(capsys):
     [code] = blocks("docs/model.md")
     exec(code, {})
@@ -68,7 +69,8 @@ def test_links_of_documents_lead_somewhere(file: str):
             assert heading in anchors, f"{path}#{heading}"
 
 
-def test_the_table_of_tasks_is_what_they_declare():
+@pytest.mark.parametrize(("mark", "table"), [("tasks", table), ("needs", table_of_needs)])
+def test_the_tables_of_tasks_are_what_they_declare(mark: str, table: Any):
     text = (ROOT / "docs" / "operating.md").read_text()
-    written = text.partition("<!-- tasks -->\n")[2].partition("\n<!-- /tasks -->")[0]
+    written = text.partition(f"<!-- {mark} -->\n")[2].partition(f"\n<!-- /{mark} -->")[0]
     assert written == table(DECLARED), f"put this between the marks:\n{table(DECLARED)}"

@@ -6,7 +6,10 @@ from cofi_jobs.store import layout
 from tests.support.repository import ROOT
 
 FOLDERS = (layout.RATINGS, layout.REJECTED, layout.RUNS, layout.TASKS, layout.MANIFESTS)
-RECORDS = (layout.PROPERTIES, layout.TUNED, layout.COMPACTED, layout.CURRENT, layout.TOMBSTONES)
+RECORDS = (
+    *(layout.PROPERTIES, layout.ORDER, layout.TUNED, layout.COMPACTED),
+    *(layout.CURRENT, layout.TOMBSTONES),
+)
 
 
 MODULES = [path for path in (ROOT / "cofi_jobs").rglob("*.py") if path.parent.name != "store"]

@@ -46,6 +46,7 @@ def ask(address: str, question: Any) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_the_service_of_the_document(address: str, published: Store):
     listed = ask(address, {"ratings": {"107": 5, "121": 3.5, "5": 1}, "n": 3})
     assert listed == [vars(row) for row in recommend_for(published, {107: 5, 121: 3.5}, n=3)]
