@@ -114,6 +114,7 @@ def recommender_dag(
         dag_id,
         schedule=schedule,
         timezone=timezone,
+        makes_up=True,
         params=form(store, SECTIONS, defaults),
         execution_timeout=timedelta(hours=2),
         options=dag_options,

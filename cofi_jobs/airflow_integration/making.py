@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, BaseOperator, Param
+from airflow import settings as airflow_settings
+from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param
 
 from cofi_jobs.airflow_integration import TAG, connections
 from cofi_jobs.airflow_integration.alerts import task_failed
@@ -28,6 +29,10 @@ OURS = {
     *("self", "kwargs", "task_id", "dag", "task_group", "inlets", "outlets", "trigger_rule"),
     *("default_args", "params", "do_xcom_push", "multiple_outputs", "allow_nested_operators"),
 }
+# A DAG without a start begins with the next time of its schedule, or with one that is only this far
+# past: the scheduler may be busy at that time.
+JUST_PAST = timedelta(minutes=5)
+NO_CRON = {"@once", "@continuous"}
 TASK_OPTIONS = inspect.signature(BaseOperator.__init__).parameters.keys() - OURS
 
 
@@ -45,6 +50,7 @@ def make_dag(
     *,
     schedule: Any,
     timezone: str | None,
+    makes_up: bool = False,
     params: Mapping[str, Param],
     execution_timeout: timedelta,
     options: Options | None,
@@ -52,6 +58,7 @@ def make_dag(
 ) -> DAG:
     """A DAG with what all of them have in common.
 
+    `makes_up` says whether a DAG that is unpaused runs at once for the last time that has passed.
     `options` are those of airflow.sdk.DAG; they count before ours, but tags, params and default
     arguments come on top of ours. Raises SettingsError for an unknown time zone.
     """
@@ -67,15 +74,31 @@ def make_dag(
         "params": {**params, **given.get("params", {})},
         "tags": {TAG, *given.get("tags", ())},
     }
-    start = {"start_date": datetime(2026, 1, 1, tzinfo=_zone(timezone))}
-    ours = {"catchup": False, "max_active_runs": 1, **start, **others}
-    return _Dag(dag_id, schedule=schedule, **{**ours, **given, **merged})
+    zone = _zone(timezone)
+    ours = {"catchup": False, "max_active_runs": 1, **_start(schedule, zone, makes_up), **others}
+    dag = _Dag(dag_id, **{**ours, **given, **merged})
+    if dag.start_date is None:  # else Airflow takes the zone from it
+        dag.timezone = zone
+    return dag
 
 
-def _zone(name: str | None) -> pendulum.Timezone | None:
+def _start(
+    schedule: Any, zone: pendulum.Timezone | pendulum.FixedTimezone, makes_up: bool
+) -> Options:
+    """When a DAG runs, and from when on.
+
+    With a start in the past Airflow makes up for the last missed time, also without catchup.
+    Schedules other than cron texts need a start.
+    """
+    if makes_up or not isinstance(schedule, str) or schedule in NO_CRON:
+        return {"schedule": schedule, "start_date": datetime(2026, 1, 1, tzinfo=zone)}
+    return {"schedule": CronTriggerTimetable(schedule, timezone=zone, run_immediately=JUST_PAST)}
+
+
+def _zone(name: str | None) -> pendulum.Timezone | pendulum.FixedTimezone:
     """A time zone; None is that of Airflow's setting core.default_timezone."""
     if name is None:
-        return None
+        return airflow_settings.TIMEZONE
     try:
         return pendulum.timezone(name)
     except (ValueError, TypeError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pyarrow.dataset
@@ -35,6 +36,12 @@ LIGHT = {
     "cofi_jobs",
     "asgiref",
 }  # all that DAG files may import beyond Airflow's start
+# Of cofi_tune, by the time at which it is unpaused; 2026-03-01 is a Sunday.
+FIRST_RUNS = {
+    "2026-02-25T12:00:00+00:00": "2026-03-01T06:00:00+00:00",
+    "2026-03-01T06:00:20+00:00": "2026-03-01T06:00:00+00:00",  # the scheduler was busy
+    "2026-03-01T08:00:00+00:00": "2026-03-08T06:00:00+00:00",
+}
 EDGES = {
     "ingest": ["normalize"],
     "normalize": ["report", "train"],
@@ -116,7 +123,8 @@ def examine(bag: Any) -> dict[str, Any]:
             for name, param in ((name, nightly.params.get_param(name)) for name in nightly.params)
         },
         "tune": {
-            "schedule": weekly.schedule,
+            "schedule": weekly.schedule.expression,
+            "first runs": {now: first_run(weekly, now) for now in FIRST_RUNS},
             "catchup": weekly.catchup,
             "max_active_runs": weekly.max_active_runs,
             "params": {name: weekly.params[name] for name in weekly.params},
@@ -125,6 +133,20 @@ def examine(bag: Any) -> dict[str, Any]:
         },
         "reader_schedule": [asset.name for asset in reader.schedule],
     }
+
+
+def first_run(dag: Any, now: str) -> str:
+    """The time of the first run of a DAG that is unpaused at a time."""
+    from airflow.serialization.decoders import decode_timetable
+    from airflow.serialization.encoders import encode_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    timetable = decode_timetable(encode_timetable(dag.schedule))
+    with patch("airflow.timetables.trigger.utcnow", lambda: datetime.fromisoformat(now)):
+        any_time = TimeRestriction(dag.start_date, dag.end_date, catchup=dag.catchup)
+        info = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=any_time)
+    assert info is not None
+    return str(info.run_after.isoformat())
 
 
 def nights(bag: Any, home: Path) -> dict[str, Any]:
@@ -284,6 +306,7 @@ def test_tuning_once_a_week(dags: Any) -> None:
     _, hour, *rest = tune["schedule"].split()
     assert int(hour) > 3, "when the night is over"
     assert rest == ["*", "*", "0"]
+    assert tune["first runs"] == FIRST_RUNS, "what was missed before is not made up for"
     assert tune["catchup"] is False
     assert tune["max_active_runs"] == 1
     assert tune["retries"] >= 1

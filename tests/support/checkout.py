@@ -85,12 +85,20 @@ class Api:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
+    def unpause(self, dag: str) -> None:
+        """Let a DAG run as scheduled."""
+        self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+
+    def runs(self, dag: str, kind: str) -> list[str]:
+        """The ids of a DAG's runs of a kind."""
+        answer = self.call("GET", f"/api/v2/dags/{dag}/dagRuns?run_type={kind}")
+        return [run["dag_run_id"] for run in answer["dag_runs"]]
+
     def scheduled(self, dag: str) -> str:
         """Unpause a DAG; the id of the run that this starts."""
-        self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
-        query = f"/api/v2/dags/{dag}/dagRuns?run_type=scheduled"
-        [run] = wait_for(lambda: self.call("GET", query)["dag_runs"], f"the run of {dag}")
-        return str(run["dag_run_id"])
+        self.unpause(dag)
+        [run] = wait_for(lambda: self.runs(dag, "scheduled"), f"the run of {dag}")
+        return run
 
     def tasks(self, dag: str, run_id: str) -> dict[str, tuple[str, int]]:
         """State and number of tries of each task of a run, once the run has ended."""
