@@ -30,14 +30,12 @@ FREED, MOST_FREED = (
     140,
     700 * MB,
 )  # copies of X that are freed and not yet given back, and what that is at most
+MOST_FACTORS, MOST_RATINGS = 256, 2_000_000  # of the search of a first run
 SCORED, KEPT = (
     1.25,
     1,
 )  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
-LISTED, REPORTED = (
-    1150,
-    230,
-)  # bytes of a user: rows of lists on their way into files, and what plots show of users
+REPORTED = 230  # bytes of a user: what plots show of users
 USER_ROWS = 3 << 14  # rows of the users' factors, both models: row groups being read
 PAIR, COUNTED = (
     28,
@@ -67,26 +65,23 @@ def peaks(size: Size) -> dict[str, float]:
     users, items = (
         4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
     )  # blocks
-    chunk = min(n, CHUNK) * 4 * size.n_factors
-    fitted = (
-        TRAIN_ROW * n
-        + CHUNK_ROW * chunk
-        + TRAINED * factors
-        + LEARNED * X
-        + min(FREED * X, MOST_FREED)
-    )
+    fitted = _fitted(n, size.users, size.items, size.n_factors)
+    searched = 0.0
+    if not size.earlier:
+        tried = min(n, MOST_RATINGS)
+        searched = OWN_ROW * n + _fitted(tried, size.users * tried / n, size.items, MOST_FACTORS)
     measured = EVALUATE_ROW * n + threads * (
         PAIR * min(n, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items
     )
     compared = COMPARED_ROW * size.earlier
-    listed = USER_ROWS * 8 * size.n_factors + LISTED * size.users
+    read = USER_ROWS * 8 * size.n_factors
     bytes_of = {
         "ingest": PYTHON
         + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
         "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
-        "train": TENSORFLOW + max(fitted, OWN_ROW * n + compared + 4 * factors),
+        "train": TENSORFLOW + max(fitted, searched, OWN_ROW * n + compared + 4 * factors),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
-        "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + listed,
+        "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + read,
         "evaluate": PYTHON
         + max(measured, compared)
         + threads * (SCORED + KEPT) * users
@@ -95,3 +90,15 @@ def peaks(size: Size) -> dict[str, float]:
         "publish": PYTHON,
     }
     return {step: peak / MB for step, peak in bytes_of.items()}
+
+
+def _fitted(ratings: int, users: float, items: int, n_factors: int) -> float:
+    """Bytes of both models' fits to so many ratings."""
+    X = 4 * items * n_factors
+    return (
+        TRAIN_ROW * ratings
+        + CHUNK_ROW * min(ratings, CHUNK) * 4 * n_factors
+        + TRAINED * 4 * (users + items) * (n_factors + 1)
+        + LEARNED * X
+        + min(FREED * X, MOST_FREED)
+    )

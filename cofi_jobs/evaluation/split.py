@@ -84,9 +84,10 @@ def _drawn(
     put ratings of train to the test ratings each night. All arrays but the last two are (n_users,),
     `ends` is where each user's ratings end.
     """
-    starts = np.append(np.flatnonzero(~tied), len(tied))
-    tie = np.searchsorted(starts, ends - n_test, side="right") - 1
-    first, end = starts[tie], starts[tie + 1]
+    starts = np.flatnonzero(~tied)
+    following = np.searchsorted(starts, ends - n_test, side="right")
+    first = starts[following - 1]
+    end = np.where(following < len(starts), starts.take(following, mode="clip"), len(tied))
     n_newer = ends - end
     share = (expected - n_newer) / (end - first)
     threshold = np.ceil((1 - share) * DRAWS)

@@ -26,8 +26,13 @@ def read_table(source: Path | IO[bytes], columns: list[str] | None = None) -> pa
 
 
 def open_file(source: Path | IO[bytes]) -> ParquetFile:
-    """A file to read in parts."""
-    return ParquetFile(source, page_checksum_verification=True)
+    """A file to read in parts.
+
+    Not buffered in advance if it is here: Arrow would keep all that it has read until the end.
+    """
+    return ParquetFile(
+        source, page_checksum_verification=True, pre_buffer=not isinstance(source, Path)
+    )
 
 
 def read_rows(file: ParquetFile, columns: list[str], rows: slice) -> pa.Table:

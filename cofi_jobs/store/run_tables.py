@@ -15,6 +15,8 @@ from cofi_jobs.store.parquet import ParquetFile
 from cofi_jobs.store.schemas import prior_of
 from cofi_jobs.store.vectors import from_column
 
+ROWS_AT_ONCE = 1 << 20  # of a column, so that a copy of it takes little
+
 
 def read_ratings(normalized: Path) -> Ratings:
     """All current ratings of a run, by user, each user's newest last.
@@ -26,8 +28,11 @@ def read_ratings(normalized: Path) -> Ratings:
         for side in ("users", "items")
     )
     path = normalized / "ratings.parquet"
-    table = parquet.read_table(path, columns=["user_index", "item_index", "rating"])
-    user_index, item_index, rating = (column.to_numpy() for column in table.columns)
+    user_index, item_index, rating = (
+        # One after the other: Arrow's column is freed before the next one is read.
+        parquet.read_table(path, columns=[name])[name].to_numpy()
+        for name in ("user_index", "item_index", "rating")
+    )
     tied = None
     if "draw" in parquet.read_columns(path):
         tied = equal_times(user_index, parquet.read_table(path, columns=["timestamp"])["timestamp"])
@@ -102,9 +107,12 @@ def equal_times(user_index: np.ndarray, timestamp: pa.ChunkedArray) -> np.ndarra
     Ratings without a time are older than all others and count as given at the same time.
     """
     tied = np.zeros(len(user_index), bool)
-    time = timestamp.cast("int64").fill_null(np.iinfo(np.int64).min).to_numpy()
-    np.equal(time[1:], time[:-1], out=tied[1:])
-    tied[1:] &= user_index[1:] == user_index[:-1]
+    for start in range(1, len(tied), ROWS_AT_ONCE):
+        rows = timestamp.slice(start - 1, ROWS_AT_ONCE + 1).cast("int64")
+        time = rows.fill_null(np.iinfo(np.int64).min).to_numpy()
+        user = user_index[start - 1 : start + ROWS_AT_ONCE]
+        same = (time[1:] == time[:-1]) & (user[1:] == user[:-1])
+        tied[start : start + ROWS_AT_ONCE] = same
     return tied
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cofi_jobs.store import run_tables
 from cofi_jobs.store.run_tables import (
     count_ratings_from,
     has_model,
@@ -68,7 +69,11 @@ def test_ratings_times_and_counts(normalized: Path):
     assert count_ratings_from(normalized, 3, 4).tolist() == np.bincount(high, minlength=4).tolist()
 
 
-def test_ratings_of_a_user_at_equal_times_or_without_are_tied(normalized: Path):
+@pytest.mark.parametrize("rows_at_once", [1, 2, 3, 11, 1 << 20])
+def test_ratings_of_a_user_at_equal_times_or_without_are_tied(
+    normalized: Path, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_tables, "ROWS_AT_ONCE", rows_at_once)
     tied = read_ratings(normalized).tied
     assert tied is not None
     assert tied.tolist() == TIED
