@@ -7,8 +7,8 @@ from weakref import WeakValueDictionary
 
 from airflow.sdk import DAG, Asset
 
-from cofi_jobs.airflow_integration.connections import PREFIX
 from cofi_jobs.airflow_integration.lineage import store_uri
+from cofi_jobs.core.credentials import CONNECTION
 from cofi_jobs.core.errors import SettingsError
 
 # The DAG of each store, of those that this process has made and somebody still holds.
@@ -52,8 +52,8 @@ def _identity(store: str) -> str:
 
     Tasks alone resolve connections: there the name stands.
     """
-    if store.startswith(PREFIX):
-        return f"connection:{quote(store.removeprefix(PREFIX), safe='')}"
+    if store.startswith(CONNECTION):
+        return f"connection:{quote(store.removeprefix(CONNECTION), safe='')}"
     uri = store_uri(store)
     scheme, _, place = uri.partition("://")
     return store_uri(os.path.realpath(unquote(place))) if scheme == "file" else uri

@@ -1,4 +1,4 @@
-"""The store and databases through Airflow connections.
+"""The store, databases and a Ray cluster through Airflow connections.
 
 The task that needs a connection looks it up in its own process, never while a DAG is parsed.
 """
@@ -12,11 +12,12 @@ from urllib.parse import quote, urlencode
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from cofi_jobs.core.credentials import CONNECTION
 from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.store.open import scheme_of
 from cofi_jobs.tasks.declaration import Credential, Task
 
-PREFIX = "connection:"
+RAY_PORT = 6379  # where `ray start --head` listens
 FOLDER_TYPES = ("fs", "file", "generic")
 # Extra fields of connections to buckets, each with the same option of s3fs or gcsfs, if any.
 EXTRAS = {
@@ -67,9 +68,9 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
     store that CoFi can use. The message shows nothing of the connection but its type.
     """
     check_store(store)
-    if not store.startswith(PREFIX):
+    if not store.startswith(CONNECTION):
         return store, {}
-    name = store.removeprefix(PREFIX)
+    name = store.removeprefix(CONNECTION)
     connection = _get(name, "the store")
     options = _options(connection, (*FOLDER_TYPES, *EXTRAS))
     # Of a URI such as file:///srv/cofi Airflow makes the schema srv/cofi.
@@ -86,12 +87,12 @@ def resolve(store: str) -> tuple[str, dict[str, Any]]:
 
 def check_store(store: str) -> None:
     """Raises SettingsError for a relative path, and for an address that cannot be a store."""
-    if store.startswith(PREFIX):
+    if store.startswith(CONNECTION):
         return
     if scheme_of(store) is None and not Path(store).is_absolute():
         raise SettingsError(
             f"found the store {store!r}, expected an absolute path, s3://<bucket>/<folder>, "
-            f"gs://<bucket>/<folder> or {PREFIX}<id>: each process of Airflow would take a "
+            f"gs://<bucket>/<folder> or {CONNECTION}<id>: each process of Airflow would take a "
             "relative path from a folder of its own"
         )
 
@@ -104,7 +105,7 @@ def variables(task: Task, params: Mapping[str, Any]) -> dict[str, str]:
     return {
         credential.variable: _secret(credential, params[credential.setting])
         for credential in task.credentials
-        if params.get(credential.setting)
+        if credential.names_connection(params.get(credential.setting))
     }
 
 
@@ -112,6 +113,8 @@ def _secret(credential: Credential, name: str) -> str:
     """What a connection holds, as the variable of a task has it."""
     if credential.kind == "database":
         return _address(name)
+    if credential.kind == "cluster":
+        return json.dumps(_cluster(name.removeprefix(CONNECTION)))
     connection = _get(name, "the source of files")
     return json.dumps(_options(connection, (*EXTRAS, "generic")))
 
@@ -167,6 +170,16 @@ def _address(name: str) -> str:
         f"postgresql://{login}{'@' if login else ''}{host}/{database}"
         f"{'?' if extra else ''}{urlencode(extra, quote_via=quote)}"
     )
+
+
+def _cluster(name: str) -> dict[str, str]:
+    """Address of a Ray cluster and, as `token`, the connection's password."""
+    connection = _get(name, "the Ray cluster")
+    if not connection.host:
+        raise SettingsError(f"connection {name!r} has no host, expected that of the Ray cluster")
+    address = f"{connection.host}:{connection.port or RAY_PORT}"
+    token = {"token": connection.password} if connection.password else {}
+    return {"address": address, **token}
 
 
 def _get(name: str, what: str) -> Connection:

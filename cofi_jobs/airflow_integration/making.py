@@ -14,6 +14,7 @@ from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param
 from cofi_jobs.airflow_integration import TAG, connections
 from cofi_jobs.airflow_integration.alerts import task_failed
 from cofi_jobs.airflow_integration.dags import FIELDS, Options
+from cofi_jobs.core.credentials import CONNECTION
 from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.settings.resolve import named, validated
 
@@ -21,7 +22,7 @@ STORE = os.environ.get("COFI_STORE") or str(
     Path(os.environ.get("AIRFLOW_HOME") or "~/airflow", "cofi-store").expanduser().absolute()
 )
 STORE_IS = (
-    f"Folder of the store, s3://<bucket>/<folder>, gs://..., or {connections.PREFIX}<id> for the "
+    f"Folder of the store, s3://<bucket>/<folder>, gs://..., or {CONNECTION}<id> for the "
     "Airflow connection that says where the store is."
 )
 # Options of a task that follow from its declaration.

@@ -1,4 +1,4 @@
-"""Options of file systems and addresses of databases, with secrets: from the environment."""
+"""What a task's process gets of connections, with secrets: from the environment."""
 
 import json
 import os
@@ -14,11 +14,15 @@ DATABASE = "COFI_DATABASE"  # address of the database that `deliver` writes into
 SOURCE_DATABASE = "COFI_SOURCE_DATABASE"  # address of the database that `ingest` reads from
 # JSON, options of the file system that `ingest` reads source_files from.
 SOURCE_FILES = "COFI_SOURCE_FILES_OPTIONS"
+# JSON: `address` of the Ray cluster, and the `token` that it asks for, if it does.
+RAY_CLUSTER = "COFI_RAY_CLUSTER"
+VARIABLES = {OPTIONS, DATABASE, SOURCE_DATABASE, SOURCE_FILES, RAY_CLUSTER}
+CONNECTION = "connection:"  # and the id of an Airflow connection: where a store or a cluster is
 SECRET = re.compile(r"pass|secret|token|key|credential|connection_string|sas|auth", re.IGNORECASE)
 
 
 def options(variable: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Options in a variable, as fsspec's file systems take them. Raises SettingsError."""
+    """Options in a variable, as of fsspec's file systems. Raises SettingsError."""
     try:
         return dict(json.loads(environment.get(variable) or "{}"))
     except (TypeError, ValueError):
@@ -33,7 +37,8 @@ def given(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     return {
         "database_secrets": [secret for address in addresses for secret in _in_address(address)],
         **{
-            variable.lower(): options(variable, environment) for variable in (OPTIONS, SOURCE_FILES)
+            variable.lower(): options(variable, environment)
+            for variable in (OPTIONS, SOURCE_FILES, RAY_CLUSTER)
         },
     }
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from cofi_jobs.core import machine
+from cofi_jobs.core.credentials import CONNECTION, RAY_CLUSTER, options
 from cofi_jobs.core.errors import CofiError, SettingsError
 from cofi_jobs.core.extras import extra
 from cofi_jobs.engine.workers import arguments_of_each
@@ -176,7 +177,7 @@ class Worker:
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
     """Connected to the cluster at an address, or to one of this machine for this task alone."""
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = _address(address)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     here = {"address": "local", "num_cpus": machine.threads(), "include_dashboard": False}
@@ -194,6 +195,24 @@ def _cluster(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _address(setting: str | None) -> str | None:
+    """Where the cluster is; None: nowhere yet. The token of a connection is set for Ray.
+
+    Raises SettingsError for a connection that no task of Airflow has looked up.
+    """
+    if not (setting and setting.startswith(CONNECTION)):
+        return setting or os.environ.get("RAY_ADDRESS")
+    cluster = options(RAY_CLUSTER)
+    if not cluster:
+        raise SettingsError(
+            f"setting ray_address: found {setting}, which only a task of Airflow can look up; "
+            "expected <host>:<port>"
+        )
+    if "token" in cluster:
+        os.environ["RAY_AUTH_TOKEN"] = cluster["token"]
+    return str(cluster["address"])
 
 
 def _cpus_of_nodes() -> list[float]:

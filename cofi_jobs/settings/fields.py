@@ -305,8 +305,9 @@ class Settings(InputSettings):
     )
     ray_address: str | None = machine(
         None,
-        "Address of the Ray cluster, such as head:6379. Empty: that in RAY_ADDRESS, else a cluster "
-        "of this machine's cores for the task alone.",
+        "Address of the Ray cluster, such as head:6379, or connection:<id> for an Airflow "
+        "connection. Empty: that in RAY_ADDRESS, else a cluster of this machine's cores for the "
+        "task alone.",
     )
     ray_workers: int = machine(
         0,

@@ -10,23 +10,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cofi_jobs.core.credentials import VARIABLES
 from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.renames import RENAMED, current_names, current_names_warned
 from cofi_jobs.settings.schema import allowed
 
 PREFIX = "COFI_"
-# Variables with the prefix that are not settings of a run: where store and databases are and how to
-# log in there, train's pool and the DAG's deadline, whether errors show a traceback, whom to erase,
-# how a store in a bucket is worked on, where sources may be, and who may read the store.
+# Variables with the prefix that are not settings of a run: where the store, databases and a cluster
+# are and how to log in there, train's pool and the DAG's deadline, whether errors show a traceback,
+# whom to erase, how a store in a bucket is worked on, where sources may be, who may read the store.
 NOT_SETTINGS = {
-    *(
-        "COFI_STORE",
-        "COFI_STORE_OPTIONS",
-        "COFI_DATABASE",
-        "COFI_SOURCE_DATABASE",
-        "COFI_SOURCE_FILES_OPTIONS",
-    ),
+    *("COFI_STORE", *VARIABLES),
     *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),
     *("COFI_CACHE", "COFI_LEASE_SECONDS", "COFI_SOURCE_ROOTS", "COFI_UMASK"),
 }

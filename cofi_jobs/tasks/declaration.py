@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from cofi_jobs.core.credentials import CONNECTION
+
 Declared = Mapping[str, "Task"]
 
 FINAL_TASK = "publish"  # makes a run final
@@ -16,12 +18,19 @@ FINAL_TASK = "publish"  # makes a run final
 class Credential:
     """A setting that names an Airflow connection.
 
-    `variable` is the environment variable in which the task gets the connection's content.
+    `variable` is the environment variable in which the task gets the connection's content. The
+    address of a cluster may be one, as of a store: "connection:<id>".
     """
 
     setting: str
     variable: str
-    kind: Literal["database", "files"]
+    kind: Literal["database", "files", "cluster"]
+
+    def names_connection(self, value: str | None) -> bool:
+        """Whether the setting's value names one."""
+        if not value:
+            return False
+        return self.kind != "cluster" or value.startswith(CONNECTION)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ the command, the task of the DAG, the lineage, what a store in a bucket download
 docs/operating.md follow from the declaration.
 """
 
-from cofi_jobs.core.credentials import DATABASE, SOURCE_DATABASE, SOURCE_FILES
+from cofi_jobs.core.credentials import DATABASE, RAY_CLUSTER, SOURCE_DATABASE, SOURCE_FILES
 from cofi_jobs.tasks.declaration import Credential, Task, in_order
+
+RAY = Credential("ray_address", RAY_CLUSTER, "cluster")
 
 INGEST = Task(
     "ingest",
@@ -58,6 +60,7 @@ TRAIN = Task(
     needs=("normalize",),
     learns=True,
     prepares=True,
+    credentials=(RAY,),
     memory="ratings, users and items",
 )
 SIMILAR_ITEMS = Task(
@@ -67,6 +70,7 @@ SIMILAR_ITEMS = Task(
     reads=("runs/*/normalized", "runs/*/model", "lists"),
     writes=("runs/*/similar_items",),
     needs=("train",),
+    credentials=(RAY,),
     counts=("rows",),
     memory="items",
 )
@@ -80,8 +84,9 @@ RECOMMEND = Task(
     reads=("runs/*/normalized", "runs/*/model", "lists"),
     writes=("runs/*/recommendations", "runs/*/popular_items"),
     needs=("train",),
+    credentials=(RAY,),
     counts=("rows", "users", "popular_items", "barred_items"),
-    memory="users and items",
+    memory="items",
 )
 EVALUATE = Task(
     "evaluate",

@@ -21,7 +21,7 @@ from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
 from tests.support.postgres import execute, new_database
 from tests.support.repository import ROOT
 
-SECRETS = ("canary-password", "canary-token", "canary-database", "canary-drop")
+SECRETS = ("canary-password", "canary-token", "canary-database", "canary-drop", "canary-ray")
 DATABASE_PASSWORD = f"{SECRETS[2]} /?#@:%"  # the server takes any
 QUERY = "SELECT u AS user_id, i AS item_id, r AS rating, t AS timestamp, n FROM shop"
 GIVEN = (
@@ -30,6 +30,7 @@ GIVEN = (
     "COFI_DATABASE",
     "COFI_SOURCE_DATABASE",
     "COFI_SOURCE_FILES_OPTIONS",
+    "COFI_RAY_CLUSTER",
 )
 # A child tells all that it is given, in its log and in a file.
 TELL = """
@@ -116,6 +117,7 @@ def nights(home: Path) -> dict[str, Any]:
         **{"source_connection": "cofi_shop", "source_query": QUERY, "source_watermark": "n"},
         "deliver_to": "cofi_lists",
         **{"source_files": f"file://{home / 'drop'}", "source_files_connection": "cofi_drop"},
+        "ray_address": "connection:cofi_ray",
     }
     (home / "drop").mkdir()
     write_ratings(home / "drop" / "more.csv", random_ratings().head(3).assign(userId=8888))
@@ -219,6 +221,7 @@ def after(tmp_path_factory: pytest.TempPathFactory, lists: str) -> After:
     (home / "site" / "sitecustomize.py").write_text(TELL.format(GIVEN, str(home / "told")))
     extra = {"path": str(home / FOLDER), "token": SECRETS[1]}
     connection = {"conn_type": "fs", "login": "night", "password": SECRETS[0], "extra": extra}
+    token = {"password": SECRETS[4]}
     login = {"login": "postgres", "password": DATABASE_PASSWORD}
     server = {"host": lists.partition("?host=")[2], "cursor": "dictcursor"}
     database = {"conn_type": "postgres", "schema": "lists", **login, "extra": server}
@@ -229,6 +232,7 @@ def after(tmp_path_factory: pytest.TempPathFactory, lists: str) -> After:
         AIRFLOW_CONN_COFI_LISTS=json.dumps(database),
         AIRFLOW_CONN_COFI_SHOP=json.dumps({**database, "conn_type": "postgresql"}),
         AIRFLOW_CONN_COFI_STORE=json.dumps(connection),
+        AIRFLOW_CONN_COFI_RAY=json.dumps({"conn_type": "generic", "host": "head", **token}),
         AIRFLOW__OPENLINEAGE__NAMESPACE="cofi-test",
         AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
             {"type": "file", "log_file_path": str(home / "lineage.jsonl"), "append": True}
@@ -271,7 +275,11 @@ def test_each_child_has_the_address_of_the_database_that_it_needs_and_no_other(
     }
     assert given.pop("ingest") == {"COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"}
     assert given.pop("deliver") == {"COFI_DATABASE"}
+    for task in ("train", "similar-items", "recommend"):
+        assert given.pop(task) == {"COFI_RAY_CLUSTER"}
     assert not any(given.values())
+    cluster = json.loads(after.seen["children"]["train"]["given"]["COFI_RAY_CLUSTER"])
+    assert cluster == {"address": "head:6379", "token": SECRETS[4]}
     address = after.seen["children"]["deliver"]["given"]["COFI_DATABASE"]
     assert unquote(urlsplit(address).password or "") == DATABASE_PASSWORD
 

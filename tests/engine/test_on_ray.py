@@ -1,5 +1,6 @@
 """Two nodes of Ray on this machine: calls, losses of workers, and train as on one machine."""
 
+import json
 import logging
 import os
 import signal
@@ -198,6 +199,21 @@ def test_an_address_without_a_cluster_is_an_error() -> None:
             load_settings(["engine=ray", "ray_address=nonsense"]), pairs, Numbers
         ):
             pass
+
+
+def test_a_connection_of_airflow_leads_to_its_cluster(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COFI_RAY_CLUSTER", json.dumps({"address": cluster.address}))
+    settings = load_settings(["engine=ray", "ray_address=connection:cluster", "ray_workers=3"])
+    with on_ray.workers_for(settings, pairs, Numbers) as workers:
+        assert list(workers.total("times", 1, 0)) == [9, 12]
+
+
+def test_a_connection_that_airflow_has_not_looked_up_is_an_error() -> None:
+    settings = load_settings(["engine=ray", "ray_address=connection:cluster"])
+    with pytest.raises(SettingsError, match="connection:cluster, which only a task of Airflow"):
+        next(on_ray.in_parallel(settings, str, [1]))
 
 
 @pytest.mark.parametrize(

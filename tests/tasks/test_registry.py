@@ -146,4 +146,4 @@ def test_each_setting_belongs_to_a_task_or_to_all() -> None:
 def test_each_credential_is_a_setting_of_its_task() -> None:
     for task in DECLARED.values():
         named = [*(credential.setting for credential in task.credentials), task.only_with]
-        assert {section(name) for name in named if name} <= {task.name}
+        assert {section(name) for name in named if name} <= {*task.sections}
