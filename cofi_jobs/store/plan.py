@@ -110,7 +110,7 @@ def diff(
     ]
     invalid = {n for n in (*changed, *removed) if n in remote and _is_outcome(n, remote)}
     records = [name for name in changed if rank(name) != DATA and name != layout.TOMBSTONES]
-    mark = {layout.replaced(key) for key in layout.manifests_in(removed)} - {*remote}
+    mark = {layout.replaced(key) for key in layout.manifests_in(removed)} - {*remote, *local}
     return Plan(
         invalidate=tuple(sorted(invalid)),
         upload=tuple(sorted(name for name in changed if rank(name) == DATA)),

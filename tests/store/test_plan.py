@@ -117,6 +117,13 @@ CASES = {
         removed=(MANIFEST,),
         runs_here={"b"},
     ),
+    "a removal that has not ended here keeps its marker": Case(
+        Plan(write=(MARKER,), remove=(MANIFEST,)),
+        remote=(MANIFEST,),
+        downloaded=(MANIFEST,),
+        changed=(MARKER,),
+        removed=(MANIFEST,),
+    ),
     "a run whose removal was killed goes, its marker last": Case(
         Plan(invalidate=(OUTCOME,), remove=(TABLE, MARKER)),
         remote=(TABLE, OUTCOME, MARKER),
