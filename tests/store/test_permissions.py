@@ -1,5 +1,6 @@
 """Who may read a store that the job has made."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.permissions import limited
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase
 from tests.support.data import random_ratings, write_ratings
@@ -47,9 +49,26 @@ def test_what_the_job_makes_is_closed_to_others(
 
 
 def test_a_folder_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir(mode=0o755)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(0o755)  # whatever mask an earlier test left in this process
     store = Store(tmp_path / "store").create()
     assert rights(store.root)["folders"] == {"0o755", "0o750"}
+
+
+def test_threads_that_change_stores_leave_the_mask_of_the_process(tmp_path: Path) -> None:
+    def mask() -> int:
+        current = os.umask(0)
+        os.umask(current)
+        return current
+
+    before = mask()
+    first, second = limited(), limited()  # as two threads come and go, one after the other
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert mask() == 0o027
+    second.__exit__(None, None, None)
+    assert mask() == before
 
 
 @pytest.mark.parametrize("mask", ["0750", "u=rwx", "27o", "888", "0b1", "7", "0700"])
