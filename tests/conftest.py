@@ -20,6 +20,7 @@ from tests.support.tuning import WITHOUT_SEARCH
 
 os.environ[WITHOUT_SEARCH] = "0"
 settings.register_profile("untimed", deadline=None)  # a busy machine takes seconds for anything
+settings.register_profile("fixed", deadline=None, derandomize=True)  # the same examples each time
 settings.load_profile("untimed")
 
 # `make test` installs Ray. The environment of the other commands does not have it.

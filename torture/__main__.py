@@ -20,7 +20,7 @@ from cofi_jobs.core.machine import cores
 from torture.attack import LIBRARY, compiler, environment
 from torture.table import Result, Table
 
-COUNTS = ("changes", "publications", "races", "inputs", "nights", "requests")
+COUNTS = ("changes", "publications", "races", "inputs", "nights", "kills", "requests")
 
 
 def main() -> int:

@@ -85,12 +85,14 @@ def requests_of(bases: Bases, options: Options, scheme: str, step: str) -> range
         return range(1, int((bucket.folder / "count").read_text()) + 1)
 
 
-def cases(scheme: str, step: str, mode: str, points: range, most: int, seed: int) -> list[str]:
-    """Names of the attacks on a step: at each request, or at `most` of them."""
+def cases(
+    scheme: str, step: str, mode: str, points: range, most: int | None, seed: int
+) -> list[str]:
+    """Names of the attacks on a step: at each request (None), or at `most` of them."""
     if mode == "slow":  # all of them
         return [f"{scheme}:{step}:slow:0"]
     drawn = random.Random(f"{seed} {scheme} {step} {mode}")
-    chosen = drawn.sample(points, min(most, len(points)))
+    chosen = points if most is None else drawn.sample(points, min(most, len(points)))
     return [f"{scheme}:{step}:{mode}:{at}" for at in sorted(chosen)]
 
 

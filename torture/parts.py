@@ -32,7 +32,8 @@ REQUEST_WORDS = {
 class Size:
     """How many cases: of each step and attack, publications under fire, races, and so on.
 
-    `changes` None is a case of each change whose attack leaves something of its own.
+    `changes` None is a case of each change whose attack leaves something of its own, `kills` None
+    one before each request.
     """
 
     changes: int | None
@@ -40,6 +41,7 @@ class Size:
     races: int
     inputs: int
     nights: int
+    kills: int | None
     requests: int
     steps: tuple[str, ...]
     schemes: tuple[str, ...]
@@ -51,8 +53,8 @@ BUCKET_STEPS = (  # publish merges batches, too; alone nothing does so in a buck
     *("erase", "erase --now", "rollback", "ingest", "ingest again"),
     *("recommend", "publish"),
 )
-LONG = Size(None, 300, 60, 100_000, 60, 6, STEPS, ("s3", "gs"), BUCKET_STEPS)
-SHORT = Size(1, 3, 1, 300, 2, 1, ("erase", "publish"), ("s3",), ("publish",))
+LONG = Size(None, 300, 60, 100_000, 60, None, 6, STEPS, ("s3", "gs"), BUCKET_STEPS)
+SHORT = Size(1, 3, 1, 300, 2, 1, 1, ("erase", "publish"), ("s3",), ("publish",))
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class Attacks:
     def _requests(self, options: Options, scheme: str, step: str) -> Iterator[Result]:
         points, calls = buckets.requests_of(self.bases, options, scheme, step), []
         for mode, words in REQUEST_WORDS.items():
-            names = buckets.cases(scheme, step, mode, points, self.size.requests, self.seed)
+            most = self.size.kills if mode == "kill" else self.size.requests
+            names = buckets.cases(scheme, step, mode, points, most, self.seed)
             calls += [(self.bases, options, name) for name in names]
             places = len(points) if len(names) > 1 else 0
             yield Result(f"{scheme}://: {words}", "", times=0, of=places)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TAG = "cofi"  # of every DAG that is made here: the report pages know them by it
 STORE_KEY = "cofi_store"  # of the XCom in which the first task of a run says where its store is
+RUN_KEY = "cofi_run"  # of the XCom in which the task that ended a run says how it ended
 
 __all__ = ["erase_dag", "recommender_dag", "tune_dag", "verify_dag"]
 

@@ -12,6 +12,7 @@ from cofi_jobs.airflow_integration import STORE_KEY, connections
 from cofi_jobs.airflow_integration.alerts import reason_of
 from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.airflow_integration.child_log import ChildLog
+from cofi_jobs.airflow_integration.ended_runs import handed_on_when_ended
 from cofi_jobs.airflow_integration.scheduled import (
     skip_if_late,
     skip_if_superseded,
@@ -82,6 +83,7 @@ def run_task(
         run_key = choose_run(opened)
         with (
             skipped_without_ratings(context, opened, run_key, declared.name),
+            handed_on_when_ended(context, opened, run_key, declared),
             recorded_failure(opened, run_key, declared.name),
         ):
             check_names(context["dag_run"].conf or {}, context["dag"].params)

@@ -22,8 +22,9 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from cofi_jobs.airflow_integration import STORE_KEY, TAG
-from cofi_jobs.airflow_integration.xcoms import dag_runs, handed_on, tagged
+from cofi_jobs.airflow_integration import RUN_KEY, STORE_KEY, TAG
+from cofi_jobs.airflow_integration.ended_runs import rows_handed_on
+from cofi_jobs.airflow_integration.xcoms import dag_runs, handed_on, handed_on_as, tagged
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.report.overview import Line, RunsOfStore, colour_of, overview, trends
 from cofi_jobs.report.template import SERVED, content_security_policy, fill
@@ -123,7 +124,13 @@ def all_runs(session: SessionDep, dags: Readable) -> HTMLResponse:
     """All runs of every store that the user's DAGs have used."""
     stores = []
     for location, dag_ids in _stores(session, dags).items():
-        lines, note = _lines(location)
+        lines, problem = _lines(location)
+        note = ""
+        if problem:
+            ended = handed_on_as(session, RUN_KEY, dag_ids, MOST_RUNS)
+            lines = rows_handed_on(ended, location)
+            source = "The rows are what each run said when it ended. " if lines else ""
+            note = f"{problem}. {source}On a worker: cofi runs --store '{location}'."
         links = {
             run_key_at(run_after): dag_run_link(dag_id, run_id)
             for dag_id in dag_ids
@@ -134,15 +141,14 @@ def all_runs(session: SessionDep, dags: Readable) -> HTMLResponse:
 
 
 def _lines(location: str) -> tuple[list[Line], str]:
-    """The runs of a store, and why there are none to show."""
-    command = f"On a worker: cofi runs --store '{location}'."
+    """The runs of a store, or why this process does not see them."""
     if not _is_here(location):
-        return [], f"The store is in a bucket, which this page does not read. {command}"
+        return [], "The store is in a bucket, which this page does not read"
     try:
         lines = overview(Store(location), list(TASKS))
     except (CofiError, OSError) as error:
         return [], f"The store cannot be read: {error}"
-    return lines, "" if lines else f"This server sees no run in this folder. {command}"
+    return lines, "" if lines else "This server sees no run in this folder"
 
 
 def look_up(

@@ -30,6 +30,12 @@ def handed_on(
     return list(session.scalars(query.order_by(XComModel.timestamp.desc()).limit(most)))
 
 
+def handed_on_as(session: Session, key: str, dag_ids: list[str], most: int) -> list[Any]:
+    """What any tasks of these DAGs have handed on as `key`, the newest first, `most` at most."""
+    query = select(XComModel.value).where(XComModel.dag_id.in_(dag_ids), XComModel.key == key)
+    return list(session.scalars(query.order_by(XComModel.timestamp.desc()).limit(most)))
+
+
 def tagged(session: Session, tag: str) -> list[str]:
     """Ids of the DAGs that have a tag."""
     query = select(DagTag.dag_id).where(DagTag.name == tag).order_by(DagTag.dag_id)

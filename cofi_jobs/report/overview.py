@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cofi_jobs.report.nights import Night, night, trend
+from cofi_jobs.report.nights import night, trend
 from cofi_jobs.report.words import in_words
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.status import rmse_of, runs_begun, state_of
@@ -49,7 +49,7 @@ class RunsOfStore:
     lines: Sequence[Line]
     trends: Trends
     links: Mapping[str, str]  # run key -> address of the DAG run
-    note: str = ""  # why there are no lines
+    note: str = ""  # why the store is not read here; then lines are what the runs said
 
 
 def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
@@ -57,17 +57,14 @@ def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
 
     `tasks` are a run's tasks in their order.
     """
-    published = {*store.published()}
-    return [
-        line(store, night(store, key, tasks, key in published), tasks)
-        for key in reversed(runs_begun(store))
-    ]
+    return [line(store, key, tasks) for key in reversed(runs_begun(store))]
 
 
-def line(store: Store, run: Night, tasks: Sequence[str]) -> Line:
+def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:
     """One run of a store."""
-    state, reason = state_of(store, run.key, tasks)
-    time = run_time(run.key)
+    run = night(store, run_key, tasks, store.manifest(run_key) is not None)
+    state, reason = state_of(store, run_key, tasks)
+    time = run_time(run_key)
     metrics = (run.evaluation or {}).get("metrics")
     return Line(
         run.key,

@@ -4,6 +4,7 @@ As in test_dag.py, Airflow runs in a process of its own: this file run as a scri
 """
 
 import json
+import os
 import sqlite3
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import DECLARED, TASKS
 from tests.support.airflow import DAGS, in_airflow
+from tests.support.buckets import Place, s3
 from tests.support.data import QUICK_VALUES, random_ratings, write_ratings
 from tests.support.postgres import execute, new_database
 from tests.support.repository import ROOT
@@ -102,6 +104,7 @@ def nights(home: Path) -> dict[str, Any]:
     from airflow.utils.session import create_session
 
     from cofi_jobs.airflow_integration.connections import resolve, variables
+    from cofi_jobs.airflow_integration.report_pages import all_runs
     from cofi_jobs.core.errors import SettingsError
 
     db.initdb()
@@ -141,6 +144,16 @@ def nights(home: Path) -> dict[str, Any]:
     with create_session() as session:
         session.delete(connection)
 
+    with s3() as options:
+        os.environ["AIRFLOW_CONN_IN_BUCKET"] = bucket_with_a_bad_file(options)
+        run = nightly.test(
+            run_conf={"store": "connection:in_bucket"},
+            logical_date=datetime(2026, 1, 4, tzinfo=UTC),
+        )
+    seen["in bucket"] = run.run_id
+    with create_session() as session:
+        seen["page"] = bytes(all_runs(session, ["cofi_nightly"]).body).decode()
+
     run = nightly.test(
         run_conf={"store": "connection:nowhere"}, logical_date=datetime(2026, 1, 3, tzinfo=UTC)
     )
@@ -160,6 +173,16 @@ def nights(home: Path) -> dict[str, Any]:
         except SettingsError as error:
             seen["resolved"][name] = str(error)
     return seen
+
+
+def bucket_with_a_bad_file(options: dict[str, Any]) -> str:
+    """The connection of a store in a bucket whose landing folder has a file without ratings."""
+    place = Place("s3://lists/bad", options)
+    place.filesystem.mkdir("lists")
+    place.put("landing/bad.csv", "shop,price\n1,2\n")
+    extra = {"endpoint_url": options["endpoint_url"], "path": place.address}
+    login = {"login": options["key"], "password": options["secret"]}
+    return json.dumps({"conn_type": "aws", **login, "extra": extra})
 
 
 def children(home: Path) -> dict[str, Any]:
@@ -329,6 +352,16 @@ def test_credentials_are_in_no_table_of_airflow(after: After) -> None:
     assert not [secret for secret in SECRETS if secret in dump]
 
 
+def test_a_failed_night_of_a_bucket_is_on_the_page_of_all_runs(after: After) -> None:
+    """The page does not read the bucket: the task that failed has handed on why."""
+    assert after.states("in bucket")["ingest"] == ("failed", 1)
+    of_store = after.seen["page"].partition("Store s3://lists/bad")[2].partition("</section>")[0]
+    assert "failed in ingest" in of_store
+    assert "found the columns &#39;shop&#39;, &#39;price&#39;, expected" in of_store
+    assert f"/runs/{quote(after.seen['in bucket'], safe='')}" in of_store
+    assert "canary-secret" not in after.seen["page"]
+
+
 def test_unknown_connection_fails_at_once(after: After) -> None:
     states = after.states("nowhere")
     assert states.pop("ingest") == ("failed", 1), "no second try"
@@ -464,7 +497,8 @@ def below(folder: tuple[str, str], tables: set[str]) -> set[tuple[str, str]]:
 
 def test_a_failed_night_tells_that_it_failed_and_names_no_tables(after: After) -> None:
     failed = [event for event in after.events() if event["eventType"] == "FAIL"]
-    assert [event["job"]["name"] for event in failed] == ["cofi_nightly.ingest", "cofi_nightly"] * 2
+    jobs = ["cofi_nightly.ingest", "cofi_nightly"]
+    assert [event["job"]["name"] for event in failed] == jobs * len(("bad", "in bucket", "nowhere"))
     assert not [event for event in failed if event["inputs"] or event["outputs"]]
 
 

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cofi_jobs.report.overview import Line, colour_of
 from cofi_jobs.store.store import Store
 from tests.support.repository import ROOT
 
@@ -77,6 +81,26 @@ def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
     assert statuses == ["2", "401", "401"]
 
 
+def ended_run(store: str, minute: int, state: str, reason: str = "") -> dict[str, Any]:
+    """What a task hands on of a run that has ended, as Airflow keeps it."""
+    key = f"2026-03-01T02-{minute:02}-00.000000Z"
+    row = Line(
+        key,
+        key,
+        state,
+        colour_of(state),
+        reason,
+        None,
+        None,
+        None,
+        None,
+        2.0,
+        "2 s",
+        has_report=False,
+    )
+    return {"store": store, **asdict(row)}
+
+
 @pytest.mark.slow
 def test_the_page_of_all_runs_has_every_store_that_a_run_has_named(tmp_path: Path):
     """Also one whose first night failed, one that is damaged, and one in a bucket."""
@@ -84,7 +108,14 @@ def test_the_page_of_all_runs_has_every_store_that_a_run_has_named(tmp_path: Pat
     failure = {"error": "no such column", "permanent": True}
     stores["failed"].records.write_failure("2026-03-01T02-00-00.000000Z", "ingest", failure)
     (stores["damaged"].root / "order.json").write_text("{")
-    named = [str(stores["failed"].root), str(stores["damaged"].root), "s3://bucket/books"]
+    bucket = "s3://bucket/books"
+    runs = [
+        *((str(stores[name].root), None) for name in ("failed", "damaged")),
+        (bucket, ended_run(bucket, 2, "current")),
+        (bucket, ended_run(bucket, 3, "current (forced)")),
+        (bucket, ended_run(bucket, 4, "failed in train", "J is not finite")),
+        (bucket, ended_run("s3://bucket/films", 5, "failed in evaluate")),
+    ]
     script = """if True:
         import json
         from datetime import UTC, datetime
@@ -94,30 +125,41 @@ def test_the_page_of_all_runs_has_every_store_that_a_run_has_named(tmp_path: Pat
         from airflow.models.dagrun import DagRun
         from airflow.models.xcom import XComModel
         from sqlalchemy import text
-        from cofi_jobs.airflow_integration import STORE_KEY
+        from cofi_jobs.airflow_integration import RUN_KEY, STORE_KEY
         from cofi_jobs.airflow_integration.report_pages import all_runs
         import_all_models()
         Base.metadata.create_all(settings.engine)
         time = datetime(2026, 3, 1, 2, tzinfo=UTC)
         with settings.Session() as session:  # nothing is committed: the runs have no DAG, no task
             session.execute(text("PRAGMA defer_foreign_keys = ON"))
-            for n, store in enumerate(STORES):
+            for n, (store, ended) in enumerate(STORES):
                 session.add(DagRun(dag_id="books", run_id=f"r{n}", run_type="manual",
                                    run_after=time.replace(minute=n), state="failed"))
                 session.flush()
-                XComModel.set(STORE_KEY, store, dag_id="books", task_id="ingest", run_id=f"r{n}",
-                              serialize=False, session=session)
+                for key, value in ((STORE_KEY, store), (RUN_KEY, ended)):
+                    XComModel.set(key, value, dag_id="books", task_id="ingest", run_id=f"r{n}",
+                                  serialize=False, session=session)
             print(json.dumps(all_runs(session, ["books"]).body.decode()))
         """
-    page = json.loads(" ".join(last_words(script.replace("STORES", repr(named)))))
-    for store in named:
+    page = json.loads(" ".join(last_words(script.replace("STORES", repr(runs)))))
+    for store, _ in runs:
         assert f"Store {store}</h2>" in page
     assert str(stores["foreign"].root) not in page
     assert "failed in ingest" in page
     assert "no such column" in page
     assert '<a data-outer href="../dags/books/runs/r0">' in page
     assert "The store cannot be read: " in page
-    assert "cofi runs --store &#39;s3://bucket/books&#39;" in page
+    in_bucket = page.partition("Store s3://bucket/books")[2].partition("</section>")[0]
+    assert "cofi runs --store &#39;s3://bucket/books&#39;" in in_bucket
+    states = re.findall(r'<span class="badge (\w+)">(.*?)</span>', in_bucket)
+    assert states == [
+        ("refused", "failed in train"),
+        ("forced", "current (forced)"),
+        ("passed", "published"),
+    ]
+    assert "J is not finite" in in_bucket
+    assert "<form" not in in_bucket
+    assert '<a data-outer href="../dags/books/runs/r4">' in in_bucket
 
 
 @pytest.mark.slow
