@@ -61,6 +61,9 @@ def run_task(
         try:
             outcome = _run(task, store, settings, run_key, inputs)
         except Exception as error:
+            if isinstance(error, CofiError):
+                # Upstream knows the files of a bucket by their addresses, not by those of the copy.
+                error.args = (str(error).replace(f"{store.root}/", f"{store.location}/"),)
             failure = {
                 "error": hide(str(error), secrets),
                 "permanent": isinstance(error, CofiError),

@@ -357,7 +357,7 @@ def test_a_failed_night_of_a_bucket_is_on_the_page_of_all_runs(after: After) -> 
     assert after.states("in bucket")["ingest"] == ("failed", 1)
     of_store = after.seen["page"].partition("Store s3://lists/bad")[2].partition("</section>")[0]
     assert "failed in ingest" in of_store
-    assert "found the columns &#39;shop&#39;, &#39;price&#39;, expected" in of_store
+    assert "s3://lists/bad/landing/bad.csv: found the columns &#39;shop&#39;" in of_store
     assert f"/runs/{quote(after.seen['in bucket'], safe='')}" in of_store
     assert "canary-secret" not in after.seen["page"]
 
