@@ -66,10 +66,11 @@ def write_run(store: Store, X: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path, row_group_size=122_880)  # as DuckDB writes
     manifest = {
+        "run_key": KEY,
         "settings": Settings().model_dump(),
         "scale": [1.0, 5.0],
         "liked_from": 4.0,
-        "metrics": {},
+        "metrics": {"ranking": {"ndcg@10": None}},
         "id_types": {"user_id": "integer", "item_id": "integer"},
     }
     store.records.write_manifest(KEY, manifest)

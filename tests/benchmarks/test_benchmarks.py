@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -48,6 +50,19 @@ def test_the_benchmark_of_ingest_prints_and_keeps_each_step_of_each_size(tmp_pat
     assert all(step in done.stdout for step in steps)
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "store").exists()
+
+
+def test_the_benchmark_between_two_nights_times_new_users_and_those_of_the_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.between_nights", "--items", "1000"],
+        cwd=ROOT,
+        env={**os.environ, "PEERS_VENV": "nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for lists in ("a new user", "a user of the run"):
+        assert re.search(rf"CoFi, {lists} +│ 1,000 +│ \d+\.\d +│ \d+\.\d", done.stdout)
 
 
 def test_the_benchmark_of_bad_files_prints_each_kind_of_each_size() -> None:
