@@ -29,13 +29,14 @@ test: lint $(VENV)/.ray-ready ## Run all tests
 test-fast: $(VENV)/.ready ## Run the tests that need no Airflow and no browser and kill nothing, in less than 90 seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
+# Another Python is asked whether it does the same: hypothesis gives it the same examples each time.
 test-pythons: $(VENV)/.ready ## Run the fast tests on each other Python from 3.11 to 3.13 that the machine has; PYTHONS=3.13
 	@for version in $(PYTHONS); do \
 	  $(BIN)/python -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] == '$$version')" || continue; \
 	  python=$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
 	  python=$${python:-$$(command -v python$$version)}; \
 	  $${python:-false} -c "" 2>/dev/null || { echo "Python $$version: NOT TESTED, there is none"; continue; }; \
-	  $(MAKE) test-fast PYTHON=$$python VENV=$(VENV)-$$version || exit 1; \
+	  PYTEST_ADDOPTS=--hypothesis-profile=fixed $(MAKE) test-fast PYTHON=$$python VENV=$(VENV)-$$version || exit 1; \
 	done
 
 install-check: $(VENV)/.ready ## Install the wheel beside two versions of Airflow, and run a DAG there; AIRFLOW_CONSTRAINTS=<folder>
