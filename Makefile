@@ -26,7 +26,7 @@ demo-ui: $(VENV)/.ready ## The same, at the report of the newest run; the first 
 test: lint $(VENV)/.ray-ready ## Run all tests
 	$(BIN)/python -m pytest
 
-test-fast: $(VENV)/.ready ## Run the tests that need no Airflow and no browser and kill nothing, in less than 90 seconds
+test-fast: $(VENV)/.ready ## Run the tests that need no Airflow and no browser and kill nothing: for the inner loop
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 # Another Python is asked whether it does the same: hypothesis gives it the same examples each time.
