@@ -19,7 +19,8 @@ from torture.oracle import current_ratings, differences
 from torture.story import BEGIN, ERASED, STEPS, Step
 from torture.warm import Ended, done, forked
 
-CLEAR = ("No space left on device", "Input/output error")  # words of the system in a clear error
+# Words of the system, or of a library that does not pass them on, in a clear error.
+CLEAR = ("No space left on device", "Input/output error", "DuckDB could not keep its files in")
 NAMING = ("create", "mkdir", "symlink", "link", "rename", "exchange", "unlink", "rmdir")
 # After other changes the attack would leave what it would have left before them.
 LEAVES_MORE = {

@@ -55,8 +55,10 @@ def forget_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         forget_rejects(connection)
 
 
-def unreadable(path: Path, error: duckdb.Error) -> DataError:
-    """What to raise where DuckDB cannot read a file."""
+def unreadable(path: Path, error: duckdb.Error) -> DataError | duckdb.FatalException:
+    """What to raise where DuckDB cannot read a file; the error itself if it is of DuckDB's own."""
+    if isinstance(error, duckdb.FatalException):
+        return error
     return DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}")
 
 

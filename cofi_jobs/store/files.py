@@ -100,7 +100,7 @@ def replace_file(target: Path, staging: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Any) -> None:
     """Replace a record: a reader finds the old one or the new one."""
     make_folder(path.parent)
-    temporary = path.with_name(TEMPORARY + path.name)
+    temporary = unfinished(path)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     temporary.write_text(text, encoding="utf-8")
     sync(temporary)
@@ -108,9 +108,14 @@ def write_json(path: Path, content: Any) -> None:
     sync(path.parent)
 
 
+def unfinished(path: Path) -> Path:
+    """Where a record is written before it gets its name. A write that fails leaves it there."""
+    return path.with_name(TEMPORARY + path.name)
+
+
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
-    temporary = path.with_name(TEMPORARY + path.name)
+    temporary = unfinished(path)
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w") as file:

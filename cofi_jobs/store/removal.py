@@ -24,7 +24,9 @@ def remove_run(store: Store, run_key: str) -> bool:
         marker = store.path(layout.replaced(run_key))
         if not marker.exists():
             files.touch(marker)
-        files.remove(store.path(layout.manifest(run_key)))
+        manifest = store.path(layout.manifest(run_key))
+        files.remove(files.unfinished(manifest))  # it may show users who are erased
+        files.remove(manifest)
         records = store.root.glob(layout.records_of_tasks(run_key))
         tasks = [path.stem for path in records if path.stem != "ingest"]
         store.records.forget_outcomes(run_key, tasks)

@@ -22,7 +22,10 @@ NO_FOLDERS = {"hive_partitioning": "false"}
 
 @contextmanager
 def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory that spills into `folder` beyond its limit; leaves nothing there."""
+    """A database in memory that spills into `folder` beyond its limit; leaves nothing there.
+
+    Raises OSError if DuckDB cannot keep its files there.
+    """
     spill = folder / SPILL
     try:
         with duckdb.connect() as connection:
@@ -34,6 +37,9 @@ def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnect
             connection.execute(f"SET threads = {settings.threads or cores()}")
             connection.execute(ids.MACRO)
             yield connection
+    except duckdb.FatalException as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"DuckDB could not keep its files in {spill}: {reason}") from None
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 

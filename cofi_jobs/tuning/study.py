@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from cofi_jobs.core.errors import StoreError
@@ -36,10 +36,9 @@ def open_study(path: Path, direction: Direction) -> optuna.Study:
     make_folder(path.parent)
     if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
         path.write_bytes(content[: content.rfind(b"\n") + 1])  # killed in the middle of a line
-    # The lock of a killed process: the store's lock lets in one process alone.
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)  # left by older versions
     try:
-        storage = JournalStorage(JournalFileBackend(str(path)))
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
         if not storage.get_all_studies():
             return optuna.create_study(study_name=path.stem, storage=storage, direction=direction)
         study = optuna.load_study(study_name=path.stem, storage=storage)
@@ -53,6 +52,20 @@ def open_study(path: Path, direction: Direction) -> optuna.Study:
             "restore it from a backup, or remove it, and tuning starts anew"
         ) from None
     return study
+
+
+class _NoLock(JournalFileOpenLock):
+    """The store's lock lets in one process alone.
+
+    Optuna's own would outlive a killed process, and hide what the system says of the disk.
+    """
+
+    def acquire(self) -> bool:
+        """Nobody else is there."""
+        return True
+
+    def release(self) -> None:
+        """Nothing is held."""
 
 
 def ask(

@@ -123,3 +123,13 @@ def test_a_run_that_lost_its_manifest_after_an_erasure_is_cleaned(erased: Store,
     left = look(store, load_settings(), [USER])
     assert (left.remaining, left.waiting) == ([], [])
     assert "n1" in store.run_keys()
+
+
+def test_a_record_whose_write_failed_goes_with_its_run(erased: Store, tmp_path: Path):
+    """The disk was full when a publication cleaned the run, and the next one removes it."""
+    store = Store(shutil.copytree(erased.root, tmp_path / "store", symlinks=True))
+    unfinished = store.root / "manifests" / ".tmp-n1.json"
+    unfinished.write_text(f'{{"first_id": {USER}}}')
+    prune(store, keep_runs=1, run_key="n3")
+    assert store.run_keys() == ["n3"]
+    assert not unfinished.exists()

@@ -1,5 +1,6 @@
 """Studies: when a trial is started, and what happens where learning fails."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,18 @@ def test_settings_with_which_learning_fails_are_tried_once_and_never_chosen(tmp_
     assert len({trial.params["x"] for trial in trials.trials}) == 30
     assert trials.trials[0].value is None
     assert 0.4 < study.best(trials)[0].params["x"] <= 0.5
+
+
+def test_nothing_but_the_journal_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A lock of Optuna's would outlive a killed process, and hide errors of the disk."""
+    written: list[str] = []
+    for change in ("symlink", "rename", "link"):
+        monkeypatch.setattr(os, change, lambda *names: written.extend(map(str, names)))
+    trials = study.open_study(tmp_path / "s.journal", "minimize")
+    study.search(trials, {}, [{}], 0, 0, lambda _: 1.0)
+    assert len(trials.trials) == 1
+    assert written == []
+    assert [path.name for path in tmp_path.iterdir()] == ["s.journal"]
 
 
 @pytest.mark.parametrize(
