@@ -14,6 +14,7 @@ from airflow.sdk.log import redact
 from pydantic import TypeAdapter, ValidationError
 
 from cofi_jobs.airflow_integration import RUN_KEY
+from cofi_jobs.report.nights import night
 from cofi_jobs.report.overview import Line, line
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import FINAL_TASK, Task
@@ -40,7 +41,8 @@ def handed_on_when_ended(
     finally:
         if has_ended:
             with suppress(Exception):  # the store may be what failed
-                row = line(store, run_key, list(TASKS))
+                is_published = store.manifest(run_key) is not None
+                row = line(store, night(store, run_key, TASKS, is_published), TASKS)
                 row = replace(row, reason=str(redact(row.reason)))
                 context["ti"].xcom_push(RUN_KEY, {"store": store.location, **asdict(row)})
 
@@ -51,11 +53,11 @@ def rows_handed_on(values: Iterable[Any], store: str) -> list[Line]:
     Of a run the newest value counts. Readers use one run alone, the newest that became current.
     What another version has handed on in another shape is left out.
     """
-    rows: dict[str, Line] = {}
+    shape, rows = TypeAdapter(Line), dict[str, Line]()
     for value in values:
         if isinstance(value, dict) and value.get("store") == store:
             with suppress(ValidationError):
-                row = TypeAdapter(Line).validate_python(value)
+                row = shape.validate_python(value)
                 rows.setdefault(row.key, row)
     became_current = [row for row in rows.values() if row.state.startswith(CURRENT)]
     for row in became_current[1:]:

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 RETURNED = "return_value"  # the key of what a task returns
@@ -27,12 +27,16 @@ def handed_on(
     )
     if run_id is not None:
         query = query.where(XComModel.run_id == run_id)
-    return list(session.scalars(query.order_by(XComModel.timestamp.desc()).limit(most)))
+    return _newest(session, query, most)
 
 
 def handed_on_as(session: Session, key: str, dag_ids: list[str], most: int) -> list[Any]:
     """What any tasks of these DAGs have handed on as `key`, the newest first, `most` at most."""
     query = select(XComModel.value).where(XComModel.dag_id.in_(dag_ids), XComModel.key == key)
+    return _newest(session, query, most)
+
+
+def _newest(session: Session, query: Select[Any], most: int) -> list[Any]:
     return list(session.scalars(query.order_by(XComModel.timestamp.desc()).limit(most)))
 
 

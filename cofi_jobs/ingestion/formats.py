@@ -5,12 +5,12 @@ from pathlib import Path
 
 import duckdb
 
-from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import csv_files, json_files, json_records, parquet_files
 from cofi_jobs.ingestion.packed import is_parquet
 from cofi_jobs.ingestion.rating_file import RatingFile
 from cofi_jobs.ingestion.rejects import forget_rejects
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import sql
 
 Reader = Callable[[duckdb.DuckDBPyConnection, Path, Settings], RatingFile]
 
@@ -25,7 +25,7 @@ def rating_file(
     try:
         return _reader(path)(connection, path, settings)
     except duckdb.Error as error:
-        raise unreadable(path, error) from None
+        raise sql.unreadable(path, error, "ratings") from None
 
 
 def _reader(path: Path) -> Reader:
@@ -53,13 +53,6 @@ def forget_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Forget the malformed lines of a file that was read, so that the next one starts with none."""
     if is_text(path):
         forget_rejects(connection)
-
-
-def unreadable(path: Path, error: duckdb.Error) -> DataError | duckdb.FatalException:
-    """What to raise where DuckDB cannot read a file; the error itself if it is of DuckDB's own."""
-    if isinstance(error, duckdb.FatalException):
-        return error
-    return DataError(f"{path} cannot be read as ratings: {str(error).splitlines()[0]}")
 
 
 def is_text(path: Path) -> bool:

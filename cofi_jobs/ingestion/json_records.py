@@ -80,8 +80,7 @@ class JsonRecords:
         try:
             return self._shapes(connection, path, is_known)
         except duckdb.Error as error:
-            message = str(error).splitlines()[0]
-            raise DataError(f"{path} cannot be read as JSON: {message}") from None
+            raise sql.unreadable(path, error, "JSON") from None
 
     def _shapes(
         self, connection: duckdb.DuckDBPyConnection, path: Path, is_known: Callable[[str], bool]

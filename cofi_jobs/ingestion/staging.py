@@ -18,7 +18,7 @@ from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
 from cofi_jobs.ingestion.columns import no_ratings
 from cofi_jobs.ingestion.file_times import FileTimes
-from cofi_jobs.ingestion.formats import forget_lines, is_text, rating_file, unreadable
+from cofi_jobs.ingestion.formats import forget_lines, is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
 from cofi_jobs.ingestion.rating_file import RatingFile
@@ -127,7 +127,7 @@ def stage(
         whole = whole or FileTimes(connection, settings, bounds, path, [path])
         unit = _insert_in_its_unit(connection, staged, source, bounds, path, whole)
     except duckdb.Error as error:
-        raise unreadable(path, error) from None
+        raise sql.unreadable(path, error, "ratings") from None
     return StagedFile(number, time_unit=unit)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cofi_jobs.report.nights import night, trend
+from cofi_jobs.report.nights import Night, night, trend
 from cofi_jobs.report.words import in_words
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.status import rmse_of, runs_begun, state_of
@@ -57,14 +57,17 @@ def overview(store: Store, tasks: Sequence[str]) -> list[Line]:
 
     `tasks` are a run's tasks in their order.
     """
-    return [line(store, key, tasks) for key in reversed(runs_begun(store))]
+    published = {*store.published()}
+    return [
+        line(store, night(store, key, tasks, key in published), tasks)
+        for key in reversed(runs_begun(store))
+    ]
 
 
-def line(store: Store, run_key: str, tasks: Sequence[str]) -> Line:
+def line(store: Store, run: Night, tasks: Sequence[str]) -> Line:
     """One run of a store."""
-    run = night(store, run_key, tasks, store.manifest(run_key) is not None)
-    state, reason = state_of(store, run_key, tasks)
-    time = run_time(run_key)
+    state, reason = state_of(store, run.key, tasks)
+    time = run_time(run.key)
     metrics = (run.evaluation or {}).get("metrics")
     return Line(
         run.key,

@@ -109,7 +109,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Where a record is written before it gets its name. A write that fails leaves it there."""
+    """Where a file or link is made before it gets its name. What fails may leave it there."""
     return path.with_name(TEMPORARY + path.name)
 
 
@@ -146,7 +146,7 @@ def touch(path: Path) -> None:
 
 def point_link(link: Path, target: Path) -> None:
     """Make a symbolic link, or change where it points, in one step."""
-    temporary = link.with_name(TEMPORARY + link.name)
+    temporary = unfinished(link)
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)

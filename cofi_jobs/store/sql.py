@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from cofi_jobs.core import ids
+from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.machine import cores
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.paths import readable_path
@@ -38,10 +39,23 @@ def connect(settings: Settings, folder: Path) -> Iterator[duckdb.DuckDBPyConnect
             connection.execute(ids.MACRO)
             yield connection
     except duckdb.FatalException as error:
-        reason = str(error).splitlines()[0]
-        raise OSError(f"DuckDB could not keep its files in {spill}: {reason}") from None
+        raise OSError(f"DuckDB could not keep its files in {spill}: {_reason(error)}") from None
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def unreadable(path: Path, error: duckdb.Error, kind: str) -> DataError | duckdb.FatalException:
+    """What to raise where DuckDB cannot read a file as ratings, or of what kind else it should be.
+
+    That is the error itself if it is of DuckDB's own files.
+    """
+    if isinstance(error, duckdb.FatalException):
+        return error
+    return DataError(f"{path} cannot be read as {kind}: {_reason(error)}")
+
+
+def _reason(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]  # without the stack that may follow
 
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -261,7 +261,7 @@ class Store:
         """Keep a copy of a catalogue file; it replaces an earlier one of that name."""
         if not file.is_file():
             raise StoreError(f"found no file {file}, expected a catalogue of items")
-        temporary = self.catalogue / f"{layout.TEMPORARY}{file.name}"
+        temporary = files.unfinished(self.catalogue / file.name)
         shutil.copyfile(file, temporary)
         files.sync(temporary)
         temporary.replace(self.catalogue / file.name)

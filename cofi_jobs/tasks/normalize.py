@@ -224,12 +224,8 @@ def _read_catalogue(
                         "%s: %d malformed lines of the catalogue were passed over", path, malformed
                     )
                 forget_rejects(connection)
-        except duckdb.FatalException:  # of DuckDB's own files
-            raise
         except duckdb.Error as error:
-            raise DataError(
-                f"{path} cannot be read as a catalogue: {str(error).splitlines()[0]}"
-            ) from None
+            raise sql.unreadable(path, error, "a catalogue") from None
     connection.execute("""
         CREATE TEMP VIEW catalogue AS
         SELECT DISTINCT ON (catalogue_id) catalogue_id, title, groups FROM named
