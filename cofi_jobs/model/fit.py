@@ -23,7 +23,6 @@ BETA_1 = 0.9  # the usual value of Adam
 # Adam with exact users. The gradient of many users' minimum has little noise: at the usual beta_1 a
 # fit needs more steps to be as good.
 EXACT_BETA_1, EXACT_EPSILON_SHARE = 0.5, 0.3
-FIXED_LOSSES = 8  # how often J of the fixed users is computed in a fit, about
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def minimise(
     fixed_losses: dict[int, float] = {}
     for step, learning_rate in enumerate(objective.learning_rates(objective.steps)):
         tensors = {name: tf.convert_to_tensor(part) for name, part in learned.items()}
-        if step % max(1, objective.steps // FIXED_LOSSES) == 0:
+        if objective.fixed_losses and step % max(1, objective.steps // objective.fixed_losses) == 0:
             fixed_loss = step_gradients.fixed_loss(tensors)
             if fixed_loss is not None:
                 fixed_losses[step] = fixed_loss

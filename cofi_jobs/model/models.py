@@ -23,26 +23,32 @@ from cofi_jobs.settings.fields import Settings
 WARM_STEPS, WARM_RATE = 1 / 3, 1 / 2
 
 
-def fit_rating_model(data: Learnable, settings: Settings, start: Factors | None = None) -> Fit:
+def fit_rating_model(
+    data: Learnable, settings: Settings, start: Factors | None = None, *, curve: bool = True
+) -> Fit:
     """The rating model of some ratings, in stars: rating = w.x + b + mean.
 
     From `start` on, factors in stars of the same rows, it takes a third of the steps, at half the
-    learning rate.
+    learning rate. Without `curve` there are no fixed losses, which take time.
     """
     assert data.scale is not None  # events have no rating model
     initial = None if start is None else to_units(start, data.scale)
-    result = _fit_from(rating_objective(settings), data, settings, initial)
+    result = _fit_from(rating_objective(settings), data, settings, initial, curve)
     return replace(result, factors=to_stars(result.factors, data.scale))
 
 
-def fit_ranking_model(data: Learnable, settings: Settings, start: Factors | None = None) -> Fit:
-    """The ranking model of some ratings: score = w.x. With `start` as in `fit_rating_model`."""
-    return _fit_from(ranking_objective(settings, data.scale), data, settings, start)
+def fit_ranking_model(
+    data: Learnable, settings: Settings, start: Factors | None = None, *, curve: bool = True
+) -> Fit:
+    """The ranking model of some ratings: score = w.x. Else as `fit_rating_model`."""
+    return _fit_from(ranking_objective(settings, data.scale), data, settings, start, curve)
 
 
 def _fit_from(
-    objective: Objective, data: Learnable, settings: Settings, start: Factors | None
+    objective: Objective, data: Learnable, settings: Settings, start: Factors | None, curve: bool
 ) -> Fit:
+    if not curve:
+        objective = replace(objective, fixed_losses=0)
     if start is None:
         start = initial_factors(*data.sizes, settings.n_factors, settings.seed)
     else:

@@ -38,6 +38,7 @@ class Objective:
     steps: int = 200
     ratings_per_step: int | None = 0
     kappa: float = 0.0
+    fixed_losses: int = 8  # how often J of the fixed users is computed in a fit, about
 
     def user_penalties(self, counts: np.ndarray, n_items: int) -> np.ndarray:
         """L2 weight of each user's row, float32; `counts` (n_users,) holds each one's n.

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from cofi_jobs.model.chunks import chunks
-from cofi_jobs.model.cost import cost
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, Problem, problem
 from cofi_jobs.model.row_solver import RowSolver
@@ -87,39 +86,38 @@ class Shard:
 
     def step_sums(self, learned: Learned, users: np.ndarray) -> StepSums:
         """As `Shards.step_sums`; `users` are rows of this shard."""
+        return self._sums(learned, users, tuple(learned))
+
+    def loss(self, learned: Learned, users: np.ndarray) -> StepSums:
+        """As `Shards.loss`; `users` are rows of this shard."""
+        return self._sums(learned, users, ())
+
+    def rows(self, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
+        """As `Shards.rows`, of this shard's users."""
+        return self._solver(learned).solve(self.ratings)
+
+    def _sums(self, learned: Learned, users: np.ndarray, by: tuple[str, ...]) -> StepSums:
+        """J and its gradients by what `by` names."""
         sample = self.ratings.of_users(users)
         n_items, n_factors = learned["X"].shape
         if not len(sample.y):
-            return StepSums(np.float32(0), 0, [np.zeros_like(part) for part in learned.values()])
+            return StepSums(np.float32(0), 0, [np.zeros_like(learned[name]) for name in by])
         W, b = self._solver(learned).solve(sample)
         dense = dense_pays(self.totals.n_users, n_items, n_factors, self.totals.n_ratings)
         tensors = {name: tf.convert_to_tensor(part) for name, part in learned.items()}
-        J, gradients = tf.zeros(()), [tf.zeros_like(part) for part in tensors.values()]
+        J, gradients = tf.zeros(()), [tf.zeros_like(tensors[name]) for name in by]
         # One chunk after the other: TensorFlow has threads of its own, which would share the cores
         # with ours.
         for chunk in chunks(sample.counts, -(-len(sample.y) // CHUNK)):
             J_part, gradients_of_part = cost_and_gradients(
                 Parameters(W=W[chunk], b=b[chunk], **tensors),
                 self._problem(sample.between(chunk.start, chunk.stop)),
-                learned=tuple(learned),
+                learned=by,
                 dense=dense,
             )
             J += J_part
             gradients = [a + b for a, b in zip(gradients, gradients_of_part, strict=True)]
         return StepSums(J.numpy(), len(sample.y), [gradient.numpy() for gradient in gradients])
-
-    def loss(self, learned: Learned, users: np.ndarray) -> StepSums:
-        """As `Shards.loss`; `users` are rows of this shard."""
-        sample = self.ratings.of_users(users)
-        if not len(sample.y):
-            return StepSums(np.float32(0), 0, [])
-        W, b = self._solver(learned).solve(sample)
-        J = cost(Parameters(W=W, b=b, **learned), self._problem(sample))
-        return StepSums(J.numpy(), len(sample.y), [])
-
-    def rows(self, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
-        """As `Shards.rows`, of this shard's users."""
-        return self._solver(learned).solve(self.ratings)
 
     def _solver(self, learned: Learned) -> RowSolver:
         return RowSolver(self.objective, item_counts=self.totals.item_counts, **learned)

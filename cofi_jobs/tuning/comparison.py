@@ -3,8 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.intervals import intervals
 from cofi_jobs.evaluation.metrics import Mean, lower_is_better
+from cofi_jobs.model.objectives import ranking_objective, rating_objective
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.measure import measure_over_seeds, tuned_for
 from cofi_jobs.tuning.parts import Part
@@ -44,9 +46,9 @@ def compare(
     seeds = range(before.seed, before.seed + n_seeds)
     measured = _measured(before)
     for model in part.models:
-        old, new = (
-            measure_over_seeds(part, model, settings, seeds) for settings in (before, after)
-        )
+        old = new = measure_over_seeds(part, model, before, seeds)
+        if not _is_same(model, before, after, part.scale):
+            new = measure_over_seeds(part, model, after, seeds)
         pairs |= {name: (new[name], old[name]) for name in measured[model]}
     decisive = {tuned_for(model, before)[0] for model in part.models}
     result = {}
@@ -70,3 +72,12 @@ def _measured(settings: Settings) -> dict[ModelName, tuple[str, ...]]:
         "rating": ("rmse",),
         "ranking": (f"ndcg@{settings.ndcg_at}", f"recall@{settings.recall_at}"),
     }
+
+
+def _is_same(model: ModelName, one: Settings, other: Settings, scale: Scale | None) -> bool:
+    """Whether the model learns the same with both settings, so that one fit tells."""
+    if one.n_factors != other.n_factors:
+        return False
+    if model == "rating":
+        return rating_objective(one) == rating_objective(other)
+    return ranking_objective(one, scale) == ranking_objective(other, scale)

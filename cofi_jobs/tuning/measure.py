@@ -29,13 +29,14 @@ def measure(part: Part, model: ModelName, settings: Settings) -> dict[str, Mean]
     Raises TrainingError if J does not stay finite with these settings.
     """
     if model == "ranking":
-        factors = fit_ranking_model(Observations(part.train, None, part.scale), settings).factors
+        train = Observations(part.train, None, part.scale)
+        factors = fit_ranking_model(train, settings, curve=False).factors
         X, W = factors.X, factors.W
         depths = settings.ndcg_at, settings.recall_at
         return rank(lambda users: W[users] @ X.T, part.train, part.relevant, X, *depths).means()
     assert part.scale is not None  # events have no rating model to tune
     train = Observations(part.train, part.means, part.scale)
-    factors = fit_rating_model(train, settings).factors
+    factors = fit_rating_model(train, settings, curve=False).factors
     test = part.test
     stars = predict(factors, test.user_index, test.item_index) + part.means[test.item_index]
     return errors(part.scale.clip(stars), test)
