@@ -25,6 +25,7 @@ SETTINGS = [
     *QUICK,
     *("rating_steps=1", "ranking_steps=1", "threads=1", "device=cpu", "settle_seconds=0"),
     *("max_batches=2", "keep_runs=2", "grace_hours=0", "first_tuning_minutes=0"),
+    "checkpoint_seconds=1e-9",  # a state after each step
 ]
 QUIET = tuple(task for task in TASKS if task != "report")  # tasks of a run that take no seconds
 BEGIN = "two nights"

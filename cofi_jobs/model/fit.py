@@ -11,6 +11,13 @@ import tensorflow as tf
 from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors
 from cofi_jobs.core.ratings import trusted_counts
+from cofi_jobs.model.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    FitState,
+    NoCheckpoint,
+    name_of_fit,
+)
 from cofi_jobs.model.gradients import FullGradient, ProjectedGradient, StepGradients
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.shards import Shard, Shards, Totals
@@ -60,32 +67,46 @@ def fit(
     return fit_ratings(objective, initial, ratings, seed)
 
 
-def fit_ratings(objective: Objective, initial: Factors, ratings: UserRatings, seed: int = 0) -> Fit:
-    """As `fit`, of ratings that are sorted by user."""
+def fit_ratings(
+    objective: Objective,
+    initial: Factors,
+    ratings: UserRatings,
+    seed: int = 0,
+    checkpoints: Checkpoints = NoCheckpoint,
+) -> Fit:
+    """As `fit`, of ratings that are sorted by user; with exact users from a checkpoint on."""
     item_counts = trusted_counts(
         ratings.user_index, ratings.item_index, len(initial.X), ratings.trust
     )
     if objective.exact_users:
         totals = Totals.of(objective, ratings.counts, item_counts, ratings.trust)
-        return fit_exact(objective, initial, Shard(objective, ratings, totals), seed)
+        return fit_exact(objective, initial, Shard(objective, ratings, totals), seed, checkpoints)
     step_gradients = FullGradient(objective, ratings, item_counts)
-    learned, losses, fixed_losses = _learn(objective, initial, step_gradients)
+    learned, losses, fixed_losses = _learn(objective, initial, step_gradients, NoCheckpoint())
     return Fit(Factors(**{"b": initial.b, **learned}), losses, fixed_losses)
 
 
-def fit_exact(objective: Objective, initial: Factors, shards: Shards, seed: int = 0) -> Fit:
+def fit_exact(
+    objective: Objective,
+    initial: Factors,
+    shards: Shards,
+    seed: int = 0,
+    checkpoints: Checkpoints = NoCheckpoint,
+) -> Fit:
     """What `fit` does with `objective.exact_users`, for ratings that may be in several places.
 
-    Of the initial factors only X and the prior matter. Raises TrainingError as `fit` does.
+    Of the initial factors only X and the prior matter. The fit goes on from its checkpoint, if
+    there is one. Raises TrainingError as `fit` does.
     """
     step_gradients = ProjectedGradient(objective, shards, seed)
-    learned, losses, fixed_losses = _learn(objective, initial, step_gradients)
+    checkpoint = checkpoints(name_of_fit(objective, initial, shards, seed))
+    learned, losses, fixed_losses = _learn(objective, initial, step_gradients, checkpoint)
     W, b = shards.rows(learned)
     return Fit(Factors(W=W, b=b, **learned), losses, fixed_losses)
 
 
 def _learn(
-    objective: Objective, initial: Factors, step_gradients: StepGradients
+    objective: Objective, initial: Factors, step_gradients: StepGradients, checkpoint: Checkpoint
 ) -> tuple[dict[str, np.ndarray], list[float], dict[int, float]]:
     """What Adam learned from the initial factors on, and the two kinds of losses of `Fit`."""
     prior = np.zeros(initial.X.shape[1]) if initial.prior is None else initial.prior
@@ -93,7 +114,7 @@ def _learn(
     variables = {
         name: tf.Variable(np.asarray(first[name], np.float32)) for name in step_gradients.learned
     }
-    losses, fixed_losses = minimise(objective, variables, step_gradients)
+    losses, fixed_losses = minimise(objective, variables, step_gradients, checkpoint)
     learned = {name: variable.numpy() for name, variable in variables.items()}
     if not np.isfinite(np.abs(learned["X"]).sum()):
         raise TrainingError(
@@ -104,7 +125,10 @@ def _learn(
 
 
 def minimise(
-    objective: Objective, learned: Mapping[str, tf.Variable], step_gradients: StepGradients
+    objective: Objective,
+    learned: Mapping[str, tf.Variable],
+    step_gradients: StepGradients,
+    checkpoint: Checkpoint,
 ) -> tuple[list[float], dict[int, float]]:
     """The training loop: change `learned` in all steps of the objective.
 
@@ -116,14 +140,20 @@ def minimise(
     )
     losses: list[float] = []
     fixed_losses: dict[int, float] = {}
-    for step, learning_rate in enumerate(objective.learning_rates(objective.steps)):
+    if state := checkpoint.load():
+        losses, fixed_losses = [*state.losses], {**state.fixed_losses}
+        adam.restore(state.arrays)
+        step_gradients.skip(len(losses))
+        log.info("%s model: going on after step %d", objective.name, len(losses))
+    learning_rates = objective.learning_rates(objective.steps)
+    for step in range(len(losses), objective.steps):
         tensors = {name: tf.convert_to_tensor(part) for name, part in learned.items()}
         if objective.fixed_losses and step % max(1, objective.steps // objective.fixed_losses) == 0:
             fixed_loss = step_gradients.fixed_loss(tensors)
             if fixed_loss is not None:
                 fixed_losses[step] = fixed_loss
         J, gradients = step_gradients.next_step(tensors)
-        adam.step(gradients, learning_rate)
+        adam.step(gradients, learning_rates[step])
         losses.append(float(J))
         _check_finite(objective, len(losses), losses[-1])
         if len(losses) % max(1, objective.steps // 5) == 0:
@@ -131,6 +161,7 @@ def minimise(
                 "%s model: step %d of %d, J = %.6g",
                 objective.name, len(losses), objective.steps, losses[-1],
             )  # fmt: skip
+        checkpoint.save(lambda: FitState(losses, fixed_losses, adam.arrays()))
     return losses, fixed_losses
 
 

@@ -32,6 +32,9 @@ class StepGradients(Protocol):
         Each call is for another step, whose ratings may be others.
         """
 
+    def skip(self, n_steps: int) -> None:
+        """Leave out the ratings of so many steps, which are done already."""
+
     def fixed_loss(self, learned: Learned) -> float | None:
         """J of the same users in each call; None where `next_step` gives the J of all ratings."""
 
@@ -52,6 +55,9 @@ class FullGradient:
         n_items, n_factors = parameters.X.shape
         dense = dense_pays(len(parameters.W), n_items, n_factors, len(self.problem.y))
         return cost_and_gradients(parameters, self.problem, learned=self.learned, dense=dense)
+
+    def skip(self, n_steps: int) -> None:
+        """Nothing: each step has all ratings."""
 
     def fixed_loss(self, learned: Learned) -> None:
         """None: each step has the J of all ratings."""
@@ -86,6 +92,11 @@ class ProjectedGradient:
         scale = self.shards.totals.n_ratings / sums.n_ratings
         gradients = [tf.convert_to_tensor(scale * gradient) for gradient in sums.gradients]
         return tf.convert_to_tensor(scale * sums.J), gradients
+
+    def skip(self, n_steps: int) -> None:
+        """Draw the users of so many steps, so that the next are those of the step after."""
+        for _ in range(n_steps):
+            next(self.users_of_steps)
 
     def fixed_loss(self, learned: Learned) -> float:
         """J at the exact rows for this X and prior, estimated from a fixed sample of users.

@@ -8,6 +8,7 @@ import numpy as np
 from cofi_jobs.core.factors import Factors
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.model.checkpoints import Checkpoints, NoCheckpoint
 from cofi_jobs.model.fit import Fit, fit_ratings
 from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.objectives import Objective, ranking_target, rating_target
@@ -40,6 +41,7 @@ class Observations:
     ratings: Ratings
     means: np.ndarray | None
     scale: Scale | None
+    checkpoints: Checkpoints = NoCheckpoint
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -48,7 +50,8 @@ class Observations:
 
     def fit(self, objective: Objective, initial: Factors, seed: int) -> Fit:
         """As in `Learnable`."""
-        return fit_ratings(objective, initial, self.of_model(objective), seed)
+        ratings = self.of_model(objective)
+        return fit_ratings(objective, initial, ratings, seed, self.checkpoints)
 
     def of_model(self, objective: Objective) -> UserRatings:
         """The ratings with y and confidence as the model with this objective has them."""

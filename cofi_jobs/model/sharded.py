@@ -12,6 +12,7 @@ from cofi_jobs.core.factors import Factors
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.engine.workers import Workers
+from cofi_jobs.model.checkpoints import Checkpoints, NoCheckpoint
 from cofi_jobs.model.fit import Fit, fit_exact
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.observations import Observations
@@ -128,6 +129,7 @@ class ShardedObservations:
     means: np.ndarray
     scale: Scale | None
     counts: Counts
+    checkpoints: Checkpoints = NoCheckpoint
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -140,7 +142,7 @@ class ShardedObservations:
         totals = Totals.of(objective, counts.users, counts.trusted, counts.trust)
         plan = FitPlan(self.which, objective, self.means, totals)
         shards = WorkerShards(self.workers, self.first_users, plan, self.counts.users)
-        return fit_exact(objective, initial, shards, seed)
+        return fit_exact(objective, initial, shards, seed, self.checkpoints)
 
 
 class WorkerShards:

@@ -1,6 +1,6 @@
 """One step of training: the cost on a tape, its gradient, and what Adam makes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -71,3 +71,18 @@ class Adam:
         self.first = False
         self.optimizer.learning_rate = learning_rate
         self._update(gradients)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The variables, and what Adam remembers of the steps so far."""
+        arrays = {str(i): variable.numpy() for i, variable in enumerate(self._variables())}
+        return {**arrays, "epsilon": np.float64(self.optimizer.epsilon)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Be as another one was when it gave these arrays, which had variables of these shapes."""
+        for i, variable in enumerate(self._variables()):
+            variable.assign(arrays[str(i)])
+        self.optimizer.epsilon = float(arrays["epsilon"])
+        self.first = False
+
+    def _variables(self) -> list[tf.Variable | keras.Variable]:
+        return [*self.learned, *self.optimizer.variables]

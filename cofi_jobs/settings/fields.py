@@ -275,6 +275,13 @@ class Settings(InputSettings):
         ge=0,
         le=600,
     )
+    checkpoint_seconds: float = train(
+        60.0,
+        "Seconds of a fit after which its state is kept, again and again, so that a task that was "
+        "killed goes on from there. 0: none is kept.",
+        ge=0,
+        le=86_400,
+    )
     most_steps: int = train(
         640, "Most steps of Adam that the first run's search tries.", ge=1, le=100_000
     )

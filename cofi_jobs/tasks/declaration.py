@@ -48,7 +48,7 @@ class Task:
     if_it_fails: str = "clear it: it can be run again."
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    maintains: tuple[str, ...] = ()  # folders that it cleans besides
+    maintains: tuple[str, ...] = ()  # folders that it uses or cleans besides
     reads_besides: str = ""  # what is no folder, in words
     writes_besides: str = ""
     needs: tuple[str, ...] = ()  # tasks of the same run that must have ended well

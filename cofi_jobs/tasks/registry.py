@@ -57,6 +57,7 @@ TRAIN = Task(
     ),
     reads=("runs/*/normalized",),
     writes=("runs/*/trial", "runs/*/model", "runs/*/training"),
+    maintains=("runs/*/checkpoint",),
     needs=("normalize",),
     learns=True,
     prepares=True,

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ from cofi_jobs.core.scale import Scale, scale_of
 from cofi_jobs.engine.engines import workers_for
 from cofi_jobs.engine.workers import LocalWorkers, Workers
 from cofi_jobs.evaluation.split import check_some_are_older
+from cofi_jobs.model.checkpoints import Checkpoints
 from cofi_jobs.model.chunks import chunks
-from cofi_jobs.model.observations import Learnable
+from cofi_jobs.model.observations import Learnable, Observations
 from cofi_jobs.model.sharded import Counts, ShardedObservations, UserShard, Which, joined
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import RatingRows
@@ -72,13 +74,14 @@ class RunRatings:
         """All test ratings, in this process."""
         return joined_ratings(self.workers.each("test"), self.first_users)
 
-    def learnable(self, which: Which, means: np.ndarray) -> Learnable:
+    def learnable(self, which: Which, means: np.ndarray, checkpoints: Checkpoints) -> Learnable:
         """Ratings to learn from; `means` (n_items,) are taken off for the rating model."""
         if isinstance(self.workers, LocalWorkers) and len(self.workers.workers) == 1:
-            here: Learnable = self.workers.workers[0].observations(which, means)
-            return here
+            here: Observations = self.workers.workers[0].observations(which, means)
+            return replace(here, checkpoints=checkpoints)
+        where = self.workers, self.first_users
         return ShardedObservations(
-            self.workers, self.first_users, which, means, self.scale, self.counts(which)
+            *where, which, means, self.scale, self.counts(which), checkpoints
         )
 
 

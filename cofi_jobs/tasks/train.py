@@ -7,7 +7,8 @@ unless it lacks many of the items: that is the model that is used. The holdout m
 that of the run before (`warm_start`). Before all this, the first run of a store looks for settings
 that fit its ratings (`first_settings`).
 
-Writes the tables `trial` (the holdout model), `model` and `training` (the losses).
+Writes the tables `trial` (the holdout model), `model` and `training` (the losses). Until it has
+ended, `checkpoint` holds the states of its fits.
 """
 
 import logging
@@ -25,6 +26,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import parquet, schemas
 from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import no_vectors, to_column
+from cofi_jobs.tasks.checkpoints import RunCheckpoints
 from cofi_jobs.tasks.first_settings import find_first_settings, first_search
 from cofi_jobs.tasks.holdout import holdout_start
 from cofi_jobs.tasks.run_ratings import run_ratings
@@ -50,6 +52,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     users = parquet.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
     items = parquet.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
     user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
+    checkpoints = RunCheckpoints(store, run_key, settings.checkpoint_seconds)
     with run_ratings(store, run_key, settings, users, items) as ratings:
         known = ratings.counts("train")
         last, start = holdout_start(store, settings, run_key, user_id, item_id, ratings.test())
@@ -60,7 +63,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         )  # fmt: skip
         # The means, too, must not show the test ratings.
         means = damped_means(known.trusted, known.item_sums, damping)
-        holdout = fit_both(ratings.learnable("train", means), settings, start)
+        holdout = fit_both(ratings.learnable("train", means, checkpoints), settings, start)
         sides = _counted(users, known.users), _counted(items, known.items)
         _write_model(store, run_key, "trial", holdout, *sides)
         n_unseen = items["n_ratings"].to_numpy()[known.items == 0].sum()
@@ -70,12 +73,14 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             "" if goes_on else ", from the start: the holdout model lacks too many of the items",
         )  # fmt: skip
         final_start = holdout.start if goes_on else None
-        final = fit_both(ratings.learnable("all", items["mean"].to_numpy()), settings, final_start)
+        all_ratings = ratings.learnable("all", items["mean"].to_numpy(), checkpoints)
+        final = fit_both(all_ratings, settings, final_start)
     _write_model(store, run_key, "model", final, users, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
         parquet.write_table(
             _losses({"held-out": holdout, "final": final}), target / "losses.parquet"
         )
+    checkpoints.clear()
     return {
         "liked_from": relevant_from(settings, scale),
         "n_known": int(n_train),

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,16 @@ from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import lease
 from cofi_jobs.store.objects import Objects
 from cofi_jobs.store.open import open_store
+from cofi_jobs.tasks.checkpoints import TABLE
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.buckets import Place
-from tests.support.data import QUICK, random_ratings
+from tests.support.data import QUICK, random_ratings, tasteful_ratings
+from tests.support.killed_training import FITS, kill_training
 from tests.support.kills import die_before
 from tests.support.processes import exit_code
-from tests.support.remote import check_complete, night, published
+from tests.support.remote import check_complete, elsewhere, night, published
 
 
 def publish_and_die(address: str, step: int) -> None:
@@ -126,3 +129,23 @@ def dying(original: Any, left: list[int]) -> Any:
         return original(objects, *arguments)
 
     return change
+
+
+@pytest.mark.slow
+def test_killed_training_goes_on_at_another_worker(
+    place: Place,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    place.put("landing/a.csv", tasteful_ratings().to_csv(index=False))
+    for task in ("ingest", "normalize"):
+        run_task(task, open_store(place.address), load_settings(["settle_seconds=0"]), "n1")
+    kill_training(place.address, "n1", 11)
+    place.filesystem.rm_file(f"{place.address}/{lease.NAME}")  # as if its time were over
+    assert [name for name in place.names() if name.startswith(f"runs/n1/{TABLE}/")]
+    caplog.set_level("INFO")
+    run_task("train", elsewhere(place, environment, tmp_path), load_settings(FITS), "n1")
+    assert "ranking model: going on after step 3" in caplog.text
+    assert not [name for name in place.names() if f"/{TABLE}/" in name], "no state is left there"
+    assert "tasks/n1/train.json" in place.names()
