@@ -24,6 +24,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.checkpoints import StoredCheckpoint
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import tasteful_ratings, write_ratings
 from tests.support.ray_cluster import cluster_of
@@ -163,6 +164,33 @@ def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
         len(set(one) & set(other)) / 10 for one, other in zip(local, top_10(store), strict=True)
     ]
     assert np.mean(shared) > 0.99
+
+
+def test_train_that_failed_on_a_cluster_goes_on_there(
+    cluster: Cluster,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    losses, states = losses_of(store), []
+    save = StoredCheckpoint.save
+
+    def failing(self: StoredCheckpoint, state: Any) -> None:
+        save(self, state)
+        states.append(self.name)
+        if len(states) == 14:  # the fourth of the ranking model
+            raise RuntimeError("the task is lost")
+
+    settings = on(cluster, *SMALL, "checkpoint_seconds=1e-9")
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredCheckpoint, "save", failing)
+        with pytest.raises(RuntimeError, match="the task is lost"):
+            run_task("train", store, settings, "n1")
+    caplog.set_level("INFO")
+    run_task("train", store, settings, "n1")
+    assert "rating model: going on after step 10" in caplog.text
+    assert "ranking model: going on after step 4" in caplog.text
+    np.testing.assert_allclose(losses_of(store), losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
