@@ -9,7 +9,7 @@ PYTHONS ?= 3.11 3.12 3.13
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes would compile the project again
 
-.PHONY: help run ui demo-ui test test-fast test-pythons install-check lint audit browser spark e2e bench bench-quality bench-similar bench-ingest bench-bad-files bench-night bench-small bench-ray bench-regression bench-full secrets up down trigger torture lock clean
+.PHONY: help run ui demo-ui test test-fast test-pythons install-check lint audit browser spark e2e e2e-ray bench bench-quality bench-similar bench-ingest bench-bad-files bench-night bench-small bench-ray bench-regression bench-full secrets up down trigger torture lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,10 @@ e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill 
 
 torture: $(VENV)/.torture-ready ## Attack what docs/outputs.md promises: kills, power cuts, disk errors, races, odd input, nights, buckets; ONLY=steps,nights CASES=10
 	@$(BIN)/python -u -m torture $(if $(ONLY),--only "$(ONLY)") $(if $(CASES),--cases "$(CASES)")
+
+e2e-ray: $(VENV)/.ray-ready ## Runs on 1, 2 and 4 machines of a Ray cluster, some killed or cut off: namespaces of Linux on this one
+	@unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
+	  $(BIN)/python -m pytest -n 0 e2e/test_ray.py
 
 bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implicit, lenskit, surprise, Spark and faiss; needs Java, gcc and cmake
 	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare --images docs/images

@@ -29,6 +29,8 @@ with extra("ray"):
 
 log = logging.getLogger(__name__)
 
+LOST = RayActorError, WorkerCrashedError, OutOfMemoryError
+
 Part = TypeVar("Part")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,6 +43,10 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would report over the network that it is used
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # a second worker's error: the task says the first one's
     "RAY_worker_niceness": "0",  # of a cluster of this machine: as fast as the task itself
+    # Milliseconds after which a machine without an answer is asked, and then given up. Ray's own
+    # values let a task wait for seven minutes for a machine that is cut off.
+    "RAY_grpc_client_keepalive_time_ms": "30000",
+    "RAY_grpc_client_keepalive_timeout_ms": "30000",
 }
 
 
@@ -61,7 +67,7 @@ def workers_for(
         actor = ray.remote(
             num_cpus=cpus,
             max_restarts=RESTARTS,
-            max_task_retries=RESTARTS,
+            max_task_retries=-1,  # until the actor is back: nobody answers there meanwhile
             scheduling_strategy="SPREAD",
         )(Worker)
         threads = settings.threads or max(1, int(cpus))
@@ -108,6 +114,10 @@ class RayWorkers:
 
     def __init__(self, actors: Sequence[Any]) -> None:
         self.actors = actors
+
+    def __len__(self) -> int:
+        """As in `Workers`."""
+        return len(self.actors)
 
     def share(self, value: Any) -> Any:
         """As in `Workers`: the value goes to each node once, by the object store."""
@@ -225,8 +235,12 @@ def _results(calls: list[Any], timeout: float | None = None) -> list[Any]:
     except RayTaskError as error:
         if isinstance(error.cause, CofiError):
             raise error.cause from None
+        if isinstance(error.cause, LOST):  # what it was to add
+            raise _lost(error.cause) from None
         raise
-    except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
-        raise WorkersLostError(
-            f"a worker on Ray was lost more than {RESTARTS} times: {error}"
-        ) from None
+    except LOST as error:
+        raise _lost(error) from None
+
+
+def _lost(error: Exception) -> WorkersLostError:
+    return WorkersLostError(f"a worker on Ray was lost more than {RESTARTS} times: {error}")

@@ -14,6 +14,9 @@ class Workers(Protocol):
     So a worker that is lost can be made again elsewhere, and the call repeated.
     """
 
+    def __len__(self) -> int:
+        """How many they are."""
+
     def share(self, value: Any) -> Any:
         """An argument for calls of all workers, which is sent once."""
 
@@ -29,6 +32,10 @@ class LocalWorkers(Generic[Worker]):
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self.workers = workers
+
+    def __len__(self) -> int:
+        """As in `Workers`."""
+        return len(self.workers)
 
     def share(self, value: Any) -> Any:
         """The value itself."""

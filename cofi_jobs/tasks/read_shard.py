@@ -12,8 +12,7 @@ from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split import holdout_mask
-from cofi_jobs.model.keras_import import import_keras
-from cofi_jobs.model.quiet_start import quiet_start
+from cofi_jobs.model.start import start_tensorflow
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import parquet
 from cofi_jobs.store.open import open_store
@@ -28,11 +27,9 @@ def read_shard(
     location: str, run_key: str, settings: Settings, scale: Scale | None, part: RatingRows
 ) -> "UserShard":
     """The worker with the ratings of some users of a run of the store at a location."""
-    with quiet_start(settings.device):
-        import_keras()
-        from cofi_jobs.model.device import set_up_tensorflow
-        from cofi_jobs.model.sharded import UserShard
-    set_up_tensorflow(settings.device)
+    start_tensorflow(settings.device)
+    from cofi_jobs.model.sharded import UserShard
+
     return UserShard(*read_part(open_store(location), run_key, settings, part), scale)
 
 

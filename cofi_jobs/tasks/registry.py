@@ -190,6 +190,7 @@ TUNE = Task(
     every_run=False,
     repeatable=True,
     learns=True,
+    credentials=(RAY,),
     memory="ratings, users and items",
 )
 VERIFY = Task(

@@ -8,17 +8,22 @@ test ratings, and `settings.json` is written if neither model is worse there. do
 more.
 """
 
+import functools
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from cofi_jobs.core.extras import extra
+from cofi_jobs.engine.engines import workers_for
+from cofi_jobs.engine.workers import Workers
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.trial_worker import trial_worker
 from cofi_jobs.tasks.tuning_parts import read_parts
+from cofi_jobs.tuning.parts import Part
 
 with extra("tune"):  # all that imports Optuna
     import optuna
@@ -27,6 +32,7 @@ with extra("tune"):  # all that imports Optuna
     from cofi_jobs.tuning.measure import without_log_of_fits
     from cofi_jobs.tuning.search import SearchResult, tune_model
     from cofi_jobs.tuning.space import ModelName
+    from cofi_jobs.tuning.trials import TrialWorker
     from cofi_jobs.tuning.tuned import in_use
 
 log = logging.getLogger(__name__)
@@ -48,10 +54,14 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         len(validation.train.rating), len(validation.test.rating), len(whole.test.rating),
     )  # fmt: skip
     chosen, results = settings, dict[ModelName, SearchResult]()
+    of_events = validation.scale is None
     with _quietly():
-        for model in validation.models:
-            results[model] = tune_model(store.studies, model, chosen, explicit, run_key, validation)
-            chosen = chosen.model_copy(update=results[model].settings)
+        with _trial_workers(settings, validation) as workers:
+            for model in validation.models:
+                results[model] = tune_model(
+                    store.studies, model, chosen, explicit, run_key, workers, of_events
+                )
+                chosen = chosen.model_copy(update=results[model].settings)
         changes = compare(whole, settings, chosen)
     values = {name: v for result in results.values() for name, v in result.settings.items()}
     before = {name: getattr(settings, name) for name in values}
@@ -74,6 +84,16 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "held_out_ratings": len(whole.test.rating),
         "written": values != before and not worse,
     }
+
+
+def _trial_workers(settings: Settings, part: Part) -> AbstractContextManager[Workers]:
+    """Workers for the trials, where the setting `engine` says; each gets all ratings."""
+
+    def for_each(n: int) -> list[Part]:
+        return [part] * n
+
+    make = functools.partial(trial_worker, settings.device)
+    return workers_for(settings, lambda: TrialWorker(part), for_each, make)
 
 
 def _record(

@@ -47,10 +47,15 @@ def measure_over_seeds(
 ) -> dict[str, Mean]:
     """All measures of a model, each a mean over fits with several seeds."""
     fits = [measure(part, model, settings.model_copy(update={"seed": seed})) for seed in seeds]
-    return {name: _mean_over([measures[name] for measures in fits]) for name in fits[0]}
+    return mean_over(fits)
 
 
-def _mean_over(means: Sequence[Mean]) -> Mean:
+def mean_over(fits: Sequence[dict[str, Mean]]) -> dict[str, Mean]:
+    """The measures of some fits, each a mean over the fits."""
+    return {name: _mean_of([measures[name] for measures in fits]) for name in fits[0]}
+
+
+def _mean_of(means: Sequence[Mean]) -> Mean:
     numerator = np.mean([mean.numerator for mean in means], axis=0)
     return Mean(numerator, means[0].denominator, means[0].root)
 

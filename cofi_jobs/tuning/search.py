@@ -3,20 +3,20 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from cofi_jobs.core.errors import TrainingError
+from cofi_jobs.engine.workers import Workers
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.distributions import distributions, nearest
-from cofi_jobs.tuning.measure import measure, measure_over_seeds, tuned_for
-from cofi_jobs.tuning.parts import Part
+from cofi_jobs.tuning.measure import mean_over, tuned_for
 from cofi_jobs.tuning.space import Direction, ModelName, searched
-from cofi_jobs.tuning.study import Params, best, n_trials, open_study, search
+from cofi_jobs.tuning.study import Params, Tried, best, n_trials, open_study, search
+from cofi_jobs.tuning.trials import measure_each
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +54,15 @@ def tune_model(
     settings: Settings,
     explicit: frozenset[str],
     run_key: str,
-    part: Part,
+    workers: Workers,
+    of_events: bool,
 ) -> SearchResult:
     """Search for the settings of a model, except those that are `explicit`.
 
-    `settings` are where the search begins. The trials are kept in a file of the folder `studies`.
+    `settings` are where the search begins. The trials are kept in a file of the folder `studies`,
+    and made by `workers`, which are each a `TrialWorker`.
     """
-    space = distributions(searched(model, explicit, part.scale is None), settings)
+    space = distributions(searched(model, explicit, of_events), settings)
     if not space:
         return SearchResult({})
     measure_name, direction = tuned_for(model, settings)
@@ -69,34 +71,37 @@ def tune_model(
     study = open_study(studies / f"{run_key}.{model}.{digest}.journal", direction)
     starts = [current, *_inherited(studies, model, study.study_name, direction, current, space)]
 
-    def value(params: Params) -> float | None:
-        try:
-            measures = measure(part, model, settings.model_copy(update=params))
-        except TrainingError:
-            return None
-        return measures[measure_name].value()
+    def tried(params: Sequence[Params]) -> list[Tried]:
+        changed = [settings.model_copy(update=values) for values in params]
+        fits = measure_each(workers, model, changed)
+        return [
+            Tried(fit.means[measure_name].value() if fit.means else None, fit.seconds)
+            for fit in fits
+        ]
 
     seconds = FOR_TRIALS * SHARES[model] * settings.tune_minutes * 60
-    search(study, space, starts, settings.seed, seconds, value)
+    search(study, space, starts, settings.seed, seconds, tried, at_once=len(workers))
     trials = best(study)
     trials = trials[: min(FINALISTS, len(trials) // TRIALS_A_FINALIST)]
     finalists = [current, *(trial.params for trial in trials if trial.params != current)]
-    winner = _final(part, model, settings, finalists, study.study_name)
+    winner = _final(workers, model, settings, finalists, study.study_name)
     return SearchResult(winner, study.study_name, n_trials(study))
 
 
 def _final(
-    part: Part, model: ModelName, settings: Settings, finalists: list[Params], study_name: str
+    workers: Workers,
+    model: ModelName,
+    settings: Settings,
+    finalists: list[Params],
+    study_name: str,
 ) -> Params:
     """The finalist that is best on average over fits with other seeds than the trials had."""
     measure_name, direction = tuned_for(model, settings)
     seeds, losses = range(settings.seed + 1, settings.seed + 1 + SEEDS), []
     for params in finalists:
-        try:
-            measures = measure_over_seeds(part, model, settings.model_copy(update=params), seeds)
-            value = measures[measure_name].value()
-        except TrainingError:
-            value = None
+        changed = [settings.model_copy(update={**params, "seed": seed}) for seed in seeds]
+        means = [fit.means for fit in measure_each(workers, model, changed) if fit.means]
+        value = mean_over(means)[measure_name].value() if len(means) == SEEDS else None
         losses.append(np.inf if value is None else value if direction == "minimize" else -value)
         place = f"{len(losses)} of {len(finalists)}"
         log.info("%s finalist %s: %.4f", study_name, place, abs(losses[-1]))

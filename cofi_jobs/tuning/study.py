@@ -5,8 +5,8 @@ finished trials and the seed.
 """
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +68,32 @@ class _NoLock(JournalFileOpenLock):
         """Nothing is held."""
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What a trial gave, None where learning failed, and the seconds that it took."""
+
+    value: float | None
+    seconds: float
+
+
 def ask(
-    study: optuna.Study, space: Mapping[str, BaseDistribution], starts: Sequence[Params], seed: int
+    study: optuna.Study,
+    space: Mapping[str, BaseDistribution],
+    starts: Sequence[Params],
+    seed: int,
+    running: Sequence[Params] = (),
 ) -> Params:
     """The settings of the next trial: the first of `starts` that was not tried, else TPE's choice.
 
-    TPE: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
+    `running` are trials that have no value yet. TPE: Bergstra et al. 2011, "Algorithms for
+    hyper-parameter optimization".
     """
     trials = study.get_trials(deepcopy=False)
+    begun = [*(trial.params for trial in trials), *running]
     for start in starts:
-        if not any(trial.params == start for trial in trials):
+        if start not in begun:
             return start
-    sampler = optuna.samplers.TPESampler(seed=seed + len(trials))
+    sampler = optuna.samplers.TPESampler(seed=seed + len(begun))
     in_memory = optuna.create_study(direction=study.direction, sampler=sampler)
     in_memory.add_trials(trials)
     return in_memory.ask(dict(space)).params
@@ -91,24 +105,27 @@ def search(
     starts: Sequence[Params],
     seed: int,
     seconds: float,
-    measure: Callable[[Params], float | None],
+    measure: Callable[[Sequence[Params]], Sequence[Tried]],
+    at_once: int = 1,
 ) -> None:
-    """Try settings until the trials of the study have taken so many seconds in all.
+    """Try settings for so many seconds, `at_once` trials beside each other.
 
-    The first settings are always tried. `measure` gives None where learning fails.
+    The seconds are those of all trials of the study. The first settings are always tried.
     """
-    while may_start(_seconds(study), seconds):
-        params, start = ask(study, space, starts, seed), time.monotonic()
-        value = measure(params)
-        trial = optuna.create_trial(
-            params=params,
-            distributions={name: space[name] for name in params},
-            value=value,
-            state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
-            user_attrs={"seconds": time.monotonic() - start},
-        )
-        study.add_trial(trial)
-        _log(study, value)
+    while may_start(_seconds(study), at_once * seconds):
+        running: list[Params] = []
+        while len(running) < at_once:
+            running.append(ask(study, space, starts, seed, running))
+        for params, tried in zip(running, measure(running), strict=True):
+            trial = optuna.create_trial(
+                params=params,
+                distributions={name: space[name] for name in params},
+                value=tried.value,
+                state=TrialState.PRUNED if tried.value is None else TrialState.COMPLETE,
+                user_attrs={"seconds": tried.seconds},
+            )
+            study.add_trial(trial)
+            _log(study, tried.value)
 
 
 def _log(study: optuna.Study, value: float | None) -> None:

@@ -26,6 +26,7 @@ from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.checkpoints import StoredCheckpoint
 from cofi_jobs.tasks.runner import run_task
+from cofi_jobs.tuning.study import best, open_study
 from tests.support.data import tasteful_ratings, write_ratings
 from tests.support.ray_cluster import cluster_of
 from tests.support.repository import ROOT
@@ -191,6 +192,26 @@ def test_train_that_failed_on_a_cluster_goes_on_there(
     assert "rating model: going on after step 10" in caplog.text
     assert "ranking model: going on after step 4" in caplog.text
     np.testing.assert_allclose(losses_of(store), losses, rtol=1e-4)
+
+
+def test_trials_of_tuning_beside_each_other(cluster: Cluster, store: Store) -> None:
+    quick = ["tune_minutes=0.02", *SMALL]
+    run_task("tune", store, load_settings(quick), "n1")
+    [journal] = store.studies.glob("n1.ranking.*")
+    alone = values_of_trials(journal)
+    for path in store.studies.iterdir():
+        path.unlink()
+    store.tuned_file.unlink(missing_ok=True)
+    run_task("tune", store, on(cluster, *quick), "n1")
+    beside = values_of_trials(journal)
+    assert beside[0] == pytest.approx(alone[0], rel=1e-4), "the settings in use"
+    assert len(beside) % 2 == 0
+    assert len(set(beside)) == len(beside)
+
+
+def values_of_trials(journal: Path) -> list[float]:
+    trials = best(open_study(journal, "maximize"))
+    return [trial.value for trial in sorted(trials, key=lambda t: t.number) if trial.value]
 
 
 @pytest.mark.parametrize(

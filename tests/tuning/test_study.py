@@ -1,6 +1,7 @@
 """Studies: when a trial is started, and what happens where learning fails."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,31 @@ def test_settings_with_which_learning_fails_are_tried_once_and_never_chosen(tmp_
     trials = study.open_study(tmp_path / "studies" / "s.journal", "minimize")
     left = iter(range(30))
 
-    def value(params: dict[str, Any]) -> float | None:
-        return None if params["x"] > 0.5 else 1 - params["x"]
+    def tried(params: Sequence[dict[str, Any]]) -> list[study.Tried]:
+        return [study.Tried(None if p["x"] > 0.5 else 1 - p["x"], 1.0) for p in params]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "may_start", lambda took, seconds: next(left, None) is not None)
-        study.search(trials, space, [{"x": 1.0}], 0, 1, value)
+        study.search(trials, space, [{"x": 1.0}], 0, 1, tried)
     assert len({trial.params["x"] for trial in trials.trials}) == 30
     assert trials.trials[0].value is None
     assert 0.4 < study.best(trials)[0].params["x"] <= 0.5
+
+
+def test_trials_beside_each_other_are_different_ones(tmp_path: Path):
+    space: Any = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    trials = study.open_study(tmp_path / "s.journal", "minimize")
+    rounds: list[list[float]] = []
+
+    def tried(params: Sequence[dict[str, Any]]) -> list[study.Tried]:
+        rounds.append([p["x"] for p in params])
+        return [study.Tried(p["x"], 1.0) for p in params]
+
+    study.search(trials, space, [{"x": 0.5}, {"x": 0.25}], 0, 5, tried, at_once=3)
+    assert [len(of_round) for of_round in rounds] == [3] * 5, "five seconds of three workers"
+    assert rounds[0][:2] == [0.5, 0.25], "first those that are to be tried at all events"
+    assert len({x for of_round in rounds for x in of_round}) == 15
+    assert [trial.params["x"] for trial in trials.trials] == [x for r in rounds for x in r]
 
 
 def test_nothing_but_the_journal_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -47,7 +64,7 @@ def test_nothing_but_the_journal_is_written(tmp_path: Path, monkeypatch: pytest.
     for change in ("symlink", "rename", "link"):
         monkeypatch.setattr(os, change, lambda *names: written.extend(map(str, names)))
     trials = study.open_study(tmp_path / "s.journal", "minimize")
-    study.search(trials, {}, [{}], 0, 0, lambda _: 1.0)
+    study.search(trials, {}, [{}], 0, 0, lambda _: [study.Tried(1.0, 0.1)])
     assert len(trials.trials) == 1
     assert written == []
     assert [path.name for path in tmp_path.iterdir()] == ["s.journal"]
