@@ -53,7 +53,7 @@ def check_names(conf: Mapping[str, Any], params: Collection[str]) -> None:
     """Raise SettingsError for a name in a run's configuration that looks like a misspelt one.
 
     Airflow takes any name. Others than settings and `params` are for somebody else, as a note on
-    who asked for the run; the log says that nothing here uses them.
+    who asked for the run; the log says that nothing here uses them, nor a setting of another DAG.
     """
     names = {*params, *Settings.model_fields, *RENAMED}
     for name in sorted(conf.keys() - names):
@@ -63,3 +63,6 @@ def check_names(conf: Mapping[str, Any], params: Collection[str]) -> None:
                 f"configuration of the run: unknown setting {name!r}; did you mean {meant[0]}?"
             )
         log.info("configuration of the run: %r is no setting, nothing here uses it", name)
+    for name in sorted(conf.keys() & {*Settings.model_fields, *RENAMED}):
+        if RENAMED.get(name, name) not in params:
+            log.warning("configuration of the run: no task of this DAG uses the setting %s", name)

@@ -65,10 +65,17 @@ def test_names_that_are_no_settings_are_let_through_with_a_line(caplog) -> None:
     caplog.set_level("INFO")
     others = ["dag_id", "date", "env", "reason", "requested_by", "source", "ticket", "user"]
     known = {"store": "/srv/store", "top_n": 5, "n_features": 8}  # one by its old name
-    check_names({**known, **dict.fromkeys(others)}, ["store"])
+    check_names({**known, **dict.fromkeys(others)}, ["store", "top_n", "n_factors"])
     assert [record.getMessage() for record in caplog.records] == [
         f"configuration of the run: '{name}' is no setting, nothing here uses it" for name in others
     ]
+
+
+@pytest.mark.parametrize("name", ["tune_minutes", "n_features"])
+def test_a_setting_of_another_dag_is_not_taken_in_silence(name: str, caplog) -> None:
+    check_names({name: 5, "top_n": 5}, ["store", "top_n"])
+    expected = f"configuration of the run: no task of this DAG uses the setting {name}"
+    assert [record.getMessage() for record in caplog.records] == [expected]
 
 
 @pytest.mark.parametrize("values", [{"n_features": 0}, {"tune_minutes": "soon"}, {"top_n": "x"}])
