@@ -138,17 +138,11 @@ def minimise(
     adam = Adam(
         [*learned.values()], EXACT_BETA_1 if exact else BETA_1, EXACT_EPSILON_SHARE if exact else 0
     )
-    losses: list[float] = []
-    fixed_losses: dict[int, float] = {}
-    if state := checkpoint.load():
-        losses, fixed_losses = [*state.losses], {**state.fixed_losses}
-        adam.restore(state.arrays)
-        step_gradients.skip(len(losses))
-        log.info("%s model: going on after step %d", objective.name, len(losses))
+    losses, fixed_losses = _resume(objective, adam, step_gradients, checkpoint)
     learning_rates = objective.learning_rates(objective.steps)
     for step in range(len(losses), objective.steps):
         tensors = {name: tf.convert_to_tensor(part) for name, part in learned.items()}
-        if objective.fixed_losses and step % max(1, objective.steps // objective.fixed_losses) == 0:
+        if objective.has_fixed_loss(step):
             fixed_loss = step_gradients.fixed_loss(tensors)
             if fixed_loss is not None:
                 fixed_losses[step] = fixed_loss
@@ -163,6 +157,19 @@ def minimise(
             )  # fmt: skip
         checkpoint.save(lambda: FitState(losses, fixed_losses, adam.arrays()))
     return losses, fixed_losses
+
+
+def _resume(
+    objective: Objective, adam: Adam, step_gradients: StepGradients, checkpoint: Checkpoint
+) -> tuple[list[float], dict[int, float]]:
+    """Be where the checkpoint was; returns the two kinds of losses so far."""
+    state = checkpoint.load()
+    if not state:
+        return [], {}
+    adam.restore(state.arrays)
+    step_gradients.skip(len(state.losses))
+    log.info("%s model: going on after step %d", objective.name, len(state.losses))
+    return [*state.losses], {**state.fixed_losses}
 
 
 def _check_finite(objective: Objective, step: int, J: float) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from cofi_jobs.store.vectors import from_column, to_column
 log = logging.getLogger(__name__)
 
 TABLE = "checkpoint"
-STATE = b"state"  # key of the schema's metadata
+STATE, DIGEST = b"state", b"sha256"  # keys of the schema's metadata
 
 
 class RunCheckpoints:
@@ -33,11 +33,12 @@ class RunCheckpoints:
         self.store, self.run_key, self.seconds = store, run_key, seconds
         # A state is of use to a fit of these very ratings alone.
         recorded = files_in(store.records, run_key, layout.table(run_key, "normalized"))
-        self.ratings = repr(sorted((file.name, file.digest) for file in recorded))
+        digests = sorted((file.name, file.digest["sha256"]) for file in recorded)
+        self.ratings = hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
 
     def __call__(self, fit: str) -> "StoredCheckpoint":
         """The checkpoint of the fit of this name."""
-        return StoredCheckpoint(self, f"{fit}-{_short_hash(self.ratings)}.parquet")
+        return StoredCheckpoint(self, f"{fit}-{self.ratings}.parquet")
 
     def clear(self) -> None:
         """Remove the states of all fits."""
@@ -86,17 +87,25 @@ def to_table(state: FitState) -> pa.Table:
         name: np.asarray(a).tolist() for name, a in state.arrays.items() if name not in of_items
     }
     rest = {"losses": state.losses, "fixed_losses": [*state.fixed_losses.items()], "arrays": others}
+    content = json.dumps(rest).encode()
     table = pa.table({name: to_column(array) for name, array in of_items.items()})
-    return table.replace_schema_metadata({STATE: json.dumps(rest)})
+    return table.replace_schema_metadata({STATE: content, DIGEST: _digest(content, of_items)})
 
 
 def from_table(table: pa.Table) -> FitState:
-    """The state of such a table. Raises ValueError or KeyError if it is no such table."""
-    rest = json.loads((table.schema.metadata or {})[STATE])
-    arrays = {name: from_column(table[name]) for name in table.column_names}
-    arrays |= {name: np.array(value) for name, value in rest["arrays"].items()}
-    return FitState(rest["losses"], dict(rest["fixed_losses"]), arrays)
+    """The state of such a table. Raises ValueError or KeyError if it is not as it was written."""
+    metadata = table.schema.metadata or {}
+    content, of_items = metadata[STATE], {n: from_column(table[n]) for n in table.column_names}
+    if metadata[DIGEST].decode() != _digest(content, of_items):
+        raise ValueError("it is not as it was written")
+    rest = json.loads(content)
+    others = {name: np.array(value) for name, value in rest["arrays"].items()}
+    return FitState(rest["losses"], dict(rest["fixed_losses"]), {**of_items, **others})
 
 
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(content: bytes, of_items: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(content)
+    for name, array in of_items.items():
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

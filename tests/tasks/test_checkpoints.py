@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from cofi_jobs.erasure.scan import Traces
+from cofi_jobs.model.checkpoints import FitState
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import parquet
 from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.checkpoints import TABLE
+from cofi_jobs.tasks.checkpoints import TABLE, RunCheckpoints
 from cofi_jobs.tasks.erase import look
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import tasteful_ratings
@@ -90,6 +91,26 @@ def test_a_damaged_state_is_not_used(
     assert not steps_gone_on_from(caplog.text)
     assert f"{killed.root}/runs/n1/{TABLE}/" in caplog.text
     assert "cannot be used, the fit begins anew" in caplog.text
+
+
+def test_a_flipped_bit_is_never_believed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {"0": rng.random((9, 4), np.float32), "1": rng.random(4), "2": np.array(3)}
+    state = FitState([3.5, 2.5], {0: 3.25}, arrays)
+    store = Store(tmp_path / "store").create()
+    checkpoint = RunCheckpoints(store, "n1", 1e-9)("rating-1")
+    checkpoint.save(lambda: state)
+    whole = checkpoint.path.read_bytes()
+    loaded = []
+    for place in range(len(whole)):
+        flipped = bytes([whole[place] ^ 1 << place % 8])
+        checkpoint.path.write_bytes(whole[:place] + flipped + whole[place + 1 :])
+        loaded.append(checkpoint.load())
+    assert loaded.count(None) > len(whole) / 2
+    for other in filter(None, loaded):
+        assert (other.losses, other.fixed_losses) == (state.losses, state.fixed_losses)
+        assert other.arrays.keys() == arrays.keys()
+        assert all((other.arrays[name] == arrays[name]).all() for name in arrays)
 
 
 @pytest.mark.slow
