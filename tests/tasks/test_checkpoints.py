@@ -95,7 +95,11 @@ def test_a_damaged_state_is_not_used(
 
 def test_a_flipped_bit_is_never_believed(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    arrays = {"0": rng.random((9, 4), np.float32), "1": rng.random(4), "2": np.array(3)}
+    arrays: dict[str, np.ndarray] = {
+        "0": rng.random((9, 4), np.float32),
+        "1": rng.random(4),
+        "2": np.array(3),
+    }
     state = FitState([3.5, 2.5], {0: 3.25}, arrays)
     store = Store(tmp_path / "store").create()
     checkpoint = RunCheckpoints(store, "n1", 1e-9)("rating-1")
