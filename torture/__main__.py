@@ -63,7 +63,8 @@ def attack(chosen: argparse.Namespace) -> int:
         size = replace(size, steps=tuple(chosen.steps.split(",")))
     modes = tuple(chosen.modes.split(",")) if chosen.modes else tuple(parts.WORDS)
     table = Table(chosen.seed)
-    with TemporaryDirectory(prefix="torture-") as folder:
+    # An attack that is interrupted may still write there.
+    with TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder  # what killed processes leave goes, too
         attacks = parts.Attacks(
             size, chosen.seed, Path(folder), modes, chosen.at_once, chosen.every_write
@@ -75,7 +76,8 @@ def attack(chosen: argparse.Namespace) -> int:
                 for name in chosen.only.split(",") if chosen.only else parts.PARTS:
                     for result in results(name, parts.PARTS[name](attacks)):
                         table.add(result)
-    return table.print()
+                    table.end_part(name)
+        return table.print()
 
 
 def results(name: str, part: Iterator[Result]) -> Iterator[Result]:

@@ -50,6 +50,11 @@ class Table:
             done = f"{sum(self.times.values()):9,d} {result.row[:60]:60}"
             print(f"\r{done}\r", end="", flush=True, file=sys.stderr)
 
+    def end_part(self, name: str) -> None:
+        """Say on standard error that a part has ended: the table may be hours away."""
+        so_far = f"{sum(self.times.values()):,} times, {sum(self.violations.values())} violations"
+        print(f"{name} has ended; so far {so_far}", flush=True, file=sys.stderr)
+
     def print(self) -> int:
         """Print the table; 1 if anything was wrong."""
         console = Console(width=160, soft_wrap=True)
