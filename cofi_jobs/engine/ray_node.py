@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from ray._private.services import get_node_ip_address
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is compiled
+from ray.exceptions import RpcError
 
 from cofi_jobs.core.errors import SettingsError
 
@@ -34,9 +35,10 @@ def node_here(address: str | None) -> Iterator[None]:
         return
     try:
         socket.create_connection((parts["host"], int(parts["port"])), REACHED).close()
-    except OSError as error:
+        cluster = GcsClient(address=address)
+    except (OSError, RpcError) as error:  # nothing answers there, or something else does
         raise no_cluster(address, error) from None
-    cluster, here = GcsClient(address=address), get_node_ip_address(address)
+    here = get_node_ip_address(address)
     if is_node(cluster, here):
         yield
         return

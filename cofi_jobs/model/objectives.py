@@ -99,8 +99,8 @@ class Objective:
 
     def has_fixed_loss(self, step: int) -> bool:
         """Whether J of the fixed users is computed before this step, counted from 0."""
-        every = max(1, self.steps // self.fixed_losses) if self.fixed_losses else 0
-        return every > 0 and step % every == 0
+        n = self.fixed_losses
+        return n > 0 and step % max(1, self.steps // n) == 0
 
     def steps_per_round(self, n_ratings: int) -> int:
         """In how many steps all ratings are used once.

@@ -16,7 +16,6 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.tuning_parts import read_parts
 from cofi_jobs.tuning.comparison import Change, compare
 from cofi_jobs.tuning.first_search import FirstSearch
-from cofi_jobs.tuning.measure import without_log_of_fits
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import ModelName
 
@@ -46,17 +45,16 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
     chosen, searches = settings, list[FirstSearch]()
     n_ratings = store.required_outcome(run_key, "normalize")["n_ratings"]
     seconds = search_seconds(settings.first_tuning_minutes, n_ratings)
-    with without_log_of_fits():
-        for model in validation.models:
-            search = FirstSearch(model, validation, chosen, seconds * SHARES[model])
-            chosen = chosen.with_tuned(search.run())
-            searches.append(search)
-        values = {
-            name: value
-            for name, value in chosen.model_dump().items()
-            if value != getattr(settings, name)
-        }
-        changes = compare(whole, settings, chosen, n_seeds=1) if values else {}
+    for model in validation.models:
+        search = FirstSearch(model, validation, chosen, seconds * SHARES[model])
+        chosen = chosen.with_tuned(search.run())
+        searches.append(search)
+    values = {
+        name: value
+        for name, value in chosen.model_dump().items()
+        if value != getattr(settings, name)
+    }
+    changes = compare(whole, settings, chosen, n_seeds=1) if values else {}
     objection = why_not(changes, {search.measure_name for search in searches}) if values else None
     if objection:
         log.info("the settings stay as they are: %s", objection)

@@ -29,7 +29,6 @@ with extra("tune"):  # all that imports Optuna
     import optuna
 
     from cofi_jobs.tuning.comparison import Change, compare
-    from cofi_jobs.tuning.measure import without_log_of_fits
     from cofi_jobs.tuning.search import SearchResult, tune_model
     from cofi_jobs.tuning.space import ModelName
     from cofi_jobs.tuning.trials import TrialWorker
@@ -116,8 +115,8 @@ def _remove_old_studies(store: Store) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the log lines of each fit, and without those of Optuna."""
+    """Without the log lines of Optuna, and its warnings of what may change."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with without_log_of_fits(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

@@ -16,6 +16,18 @@ from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import Direction, ModelName
 
 
+@contextmanager
+def _without_log_of_fits() -> Iterator[None]:
+    """A search logs a line for each trial, which is enough."""
+    fits = logging.getLogger("cofi_jobs.model.fit")
+    level = fits.level
+    fits.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        fits.setLevel(level)
+
+
 def tuned_for(model: ModelName, settings: Settings) -> tuple[str, Direction]:
     """The measure that a model is tuned for, and the direction of better."""
     if model == "ranking":
@@ -23,6 +35,7 @@ def tuned_for(model: ModelName, settings: Settings) -> tuple[str, Direction]:
     return "rmse", "minimize"
 
 
+@_without_log_of_fits()
 def measure(part: Part, model: ModelName, settings: Settings) -> dict[str, Mean]:
     """All measures of a model, fitted from the start.
 
@@ -58,15 +71,3 @@ def mean_over(fits: Sequence[dict[str, Mean]]) -> dict[str, Mean]:
 def _mean_of(means: Sequence[Mean]) -> Mean:
     numerator = np.mean([mean.numerator for mean in means], axis=0)
     return Mean(numerator, means[0].denominator, means[0].root)
-
-
-@contextmanager
-def without_log_of_fits() -> Iterator[None]:
-    """A search logs a line for each trial, which is enough."""
-    fits = logging.getLogger("cofi_jobs.model.fit")
-    level = fits.level
-    fits.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        fits.setLevel(level)

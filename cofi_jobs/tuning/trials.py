@@ -9,7 +9,7 @@ from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.engine.workers import Workers
 from cofi_jobs.evaluation.metrics import Mean
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.tuning.measure import measure, without_log_of_fits
+from cofi_jobs.tuning.measure import measure
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import ModelName
 
@@ -33,9 +33,8 @@ class TrialWorker:
         if settings is None:
             return None
         start, means = time.monotonic(), None
-        with without_log_of_fits():
-            with suppress(TrainingError):
-                means = measure(self.part, model, settings)
+        with suppress(TrainingError):
+            means = measure(self.part, model, settings)
         return Measured(means, time.monotonic() - start)
 
 

@@ -22,12 +22,12 @@ from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.engine import on_ray
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.checkpoints import StoredCheckpoint
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning.study import best, open_study
 from tests.support.data import tasteful_ratings, write_ratings
+from tests.support.learned import losses_of, share_in_both, top_10
 from tests.support.ray_cluster import cluster_of
 from tests.support.repository import ROOT
 
@@ -161,10 +161,7 @@ def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
     run_task("train", store, on(cluster, *SMALL), "n1")
     assert len(calls) > 40
     np.testing.assert_allclose(losses_of(store), losses, rtol=1e-4)
-    shared = [
-        len(set(one) & set(other)) / 10 for one, other in zip(local, top_10(store), strict=True)
-    ]
-    assert np.mean(shared) > 0.99
+    assert share_in_both(local, top_10(store)) > 0.99
 
 
 def test_train_that_failed_on_a_cluster_goes_on_there(
@@ -233,19 +230,11 @@ def pid_of(actor: Any) -> int:
     return ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
 
 
-def top_10(store: Store) -> np.ndarray:
-    model = read_model(store.table("n1", "model"))
-    return np.argsort(-model.ranking.W @ model.ranking.X.T, axis=1)[:, :10]
-
-
-def losses_of(store: Store) -> np.ndarray:
-    return pq.read_table(store.table("n1", "training") / "losses.parquet")["J"].to_numpy()
-
-
-def test_an_address_without_a_cluster_is_an_error() -> None:
-    with pytest.raises(SettingsError, match="ray_address: found no Ray cluster at"):
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "no.such.host.invalid:6379"])
+def test_an_address_without_a_cluster_is_an_error(address: str) -> None:
+    with pytest.raises(SettingsError, match=f"ray_address: found no Ray cluster at {address}"):
         with on_ray.workers_for(
-            load_settings(["engine=ray", "ray_address=nonsense"]), pairs, Numbers
+            load_settings(["engine=ray", f"ray_address={address}"]), pairs, Numbers
         ):
             pass
 

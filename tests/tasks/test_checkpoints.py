@@ -9,7 +9,6 @@ import pytest
 from cofi_jobs.erasure.scan import Traces
 from cofi_jobs.model.checkpoints import FitState
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store import parquet
 from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.checkpoints import TABLE, RunCheckpoints
@@ -17,6 +16,7 @@ from cofi_jobs.tasks.erase import look
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import tasteful_ratings
 from tests.support.killed_training import EACH_STEP, FITS, kill_training
+from tests.support.learned import losses_of
 from tests.support.tuning import prepared
 
 
@@ -42,11 +42,6 @@ def factors(store: Store) -> list[np.ndarray]:
     return [model.rating.X, model.rating.W, model.ranking.X, model.ranking.W]
 
 
-def losses(store: Store) -> np.ndarray:
-    table = parquet.read_table(store.table("n1", "training") / "losses.parquet")
-    return table["J"].to_numpy()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_states", "expected"),
@@ -69,7 +64,7 @@ def test_killed_training_goes_on(
     assert steps_gone_on_from(caplog.text) == expected
     for one, other in zip(factors(store), factors(whole), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(losses(store), losses(whole), rtol=1e-4)
+    np.testing.assert_allclose(losses_of(store), losses_of(whole), rtol=1e-4)
     assert not kept(store), "what is done needs no state"
 
 
