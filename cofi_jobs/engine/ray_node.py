@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ray._private.services import get_node_ip_address
-from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is compiled
+from ray._raylet import GcsClient
 from ray.exceptions import RpcError
 
 from cofi_jobs.core.errors import SettingsError
