@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.data import SAMPLE
 from benchmarks.quality_sets import RatingSet, at_hand, in_order
-from cofi_jobs.core.arrays import from_newest
+from cofi_jobs.core.arrays import from_newest, tally
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.baselines import popularity
 from cofi_jobs.evaluation.intervals import intervals
@@ -58,7 +58,10 @@ def measured(ratings: RatingSet, known: int) -> str:
     rest = train, every.where(relevant), X, 10, 20, users
     ours, popular = (
         rank(scores, *rest).means()["ndcg@10"]
-        for scores in (lambda block: W[block] @ X.T, popularity(train))
+        for scores in (
+            lambda block: W[block] @ X.T,
+            popularity(tally(train.item_index, train.n_items)),
+        )
     )
     low, high = intervals({}, {"difference": (ours, popular)}, seed=0)["difference"]
     between = f"{low:+.4f} to {high:+.4f}" if low is not None else "unknown: too few users"

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from cofi_jobs.evaluation.baselines import LONGEST_HISTORY, USERS_AT_ONCE
 from cofi_jobs.ranking.top_k import block_size
+from cofi_jobs.settings.fields import Settings
+from cofi_jobs.tasks.run_split import RATINGS_AT_ONCE
 
 MB = 1e6
+MEASURED_USERS = Settings.model_fields["evaluate_users"].default
 PYTHON, TENSORFLOW, PLOTS = 180 * MB, 760 * MB, 340 * MB  # a process with what it imports
 CSV_THREAD, CSV_ROW, KEPT_ROW = (
     140 * MB,
@@ -16,7 +19,7 @@ CSV_THREAD, CSV_ROW, KEPT_ROW = (
     8,
 )  # ingest: rows on their way into a row group, rows staged
 SQL_THREAD, SORTED_ROW = 20 * MB, 70  # SQL: a thread's buffers; normalize: a row being sorted
-TRAIN_ROW, EVALUATE_ROW = 32, 58  # columns and masks of all ratings that live at once
+TRAIN_ROW, EVALUATE_ROW = 32, 58  # columns and masks of ratings that live at once
 OWN_ROW, COMPARED_ROW = (
     24,
     33,
@@ -35,6 +38,7 @@ SCORED, KEPT = (
     1.25,
     1,
 )  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
+MEASURED = 400  # bytes of a user: sums of errors and measures of lists
 REPORTED = 230  # bytes of a user: what plots show of users
 USER_ROWS = 3 << 14  # rows of the users' factors, both models: row groups being read
 PAIR, COUNTED = (
@@ -70,10 +74,18 @@ def peaks(size: Size) -> dict[str, float]:
     if not size.earlier:
         tried = min(n, MOST_RATINGS)
         searched = OWN_ROW * n + _fitted(tried, size.users * tried / n, size.items, MOST_FACTORS)
-    measured = EVALUATE_ROW * n + threads * (
-        PAIR * min(n, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items
+    at_once, earlier_at_once = min(n, RATINGS_AT_ONCE), min(size.earlier, RATINGS_AT_ONCE)
+    compared = COMPARED_ROW * earlier_at_once
+    listed = n * min(1, MEASURED_USERS / size.users)
+    measured = (
+        EVALUATE_ROW * listed
+        + MEASURED * size.users
+        + threads
+        * max(
+            EVALUATE_ROW * at_once + compared,
+            PAIR * min(listed, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items,
+        )
     )
-    compared = COMPARED_ROW * size.earlier
     read = USER_ROWS * 8 * size.n_factors
     bytes_of = {
         "ingest": PYTHON
@@ -82,10 +94,7 @@ def peaks(size: Size) -> dict[str, float]:
         "train": TENSORFLOW + max(fitted, searched, OWN_ROW * n + compared + 4 * factors),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + read,
-        "evaluate": PYTHON
-        + max(measured, compared)
-        + threads * (SCORED + KEPT) * users
-        + 4 * factors,
+        "evaluate": PYTHON + measured + threads * (SCORED + KEPT) * users + 4 * factors,
         "report": PLOTS + threads * SQL_THREAD + 2 * X + REPORTED * size.users,
         "publish": PYTHON,
     }

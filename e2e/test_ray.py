@@ -22,8 +22,17 @@ from tests.support.learned import share_in_both, top_10
 RUN = "n1"
 SETTINGS = ["n_factors=32", "rating_steps=9", "ranking_steps=9", "first_tuning_minutes=0"]
 # Of the phases, and what Ray calls the work of each on a machine.
-WORK = {"train": "ray::Worker.call", "similar_items": "ray::_work_on", "recommend": "ray::_work_on"}
-TABLES = {"similar_items": "similar_items", "recommend": "recommendations"}
+WORK = {
+    "train": "ray::Worker.call",
+    "similar_items": "ray::_work_on",
+    "recommend": "ray::_work_on",
+    "evaluate": "ray::_work_on",
+}
+TABLES = {
+    "similar_items": "similar_items",
+    "recommend": "recommendations",
+    "evaluate": "evaluation",
+}
 PATIENCE = 400  # seconds for a task
 
 
@@ -102,7 +111,7 @@ def test_a_run_on_some_machines_is_that_of_one_process(
     for task in WORK:
         finish(started(task, store, machines), task, store)
     check_like(local, store, "train")
-    for task in ("evaluate", "publish", "verify"):
+    for task in ("publish", "verify"):
         run_task(task, store, load_settings(SETTINGS), RUN)
     run = read.current_run(str(store.root))
     assert run.key == RUN
@@ -145,7 +154,7 @@ def test_a_machine_that_is_lost_changes_nothing(
     finish(process, task, store)
     machines.lose(victim)
     check_like(local, store, task)
-    again = ("similar_items", "recommend") if task == "train" else ()
-    for later in (*again, "evaluate", "publish", "verify"):
+    again = ("similar_items", "recommend", "evaluate") if task == "train" else ()
+    for later in (*again, "publish", "verify"):
         run_task(later, store, load_settings(SETTINGS), RUN)
     assert store.current() == RUN

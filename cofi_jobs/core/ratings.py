@@ -1,5 +1,6 @@
 """Ratings as the job computes with them: columns of one length."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,3 +43,27 @@ def trusted_counts(
 ) -> np.ndarray:
     """How many ratings each item has (n_items,), each as much as its user is trusted."""
     return tally(item_index, n_items, None if trust is None else trust[user_index])
+
+
+def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """A column of neighbouring users or their ratings; None where it is not known of all."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def joined_ratings(parts: Sequence[Ratings]) -> Ratings:
+    """The ratings of neighbouring users, whose numbers start at 0 in each part, as those of all."""
+    if len(parts) == 1:
+        return parts[0]
+    first_users = np.cumsum([0, *(part.n_users for part in parts)], dtype=np.int32)
+    return Ratings(
+        np.concatenate(
+            [part.user_index + first for part, first in zip(parts, first_users, strict=False)]
+        ),
+        np.concatenate([part.item_index for part in parts]),
+        np.concatenate([part.rating for part in parts]),
+        int(first_users[-1]),
+        parts[0].n_items,
+        joined([part.tied for part in parts]),
+        joined([part.trust for part in parts]),
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.core.arrays import from_newest, ranges
+from cofi_jobs.core.arrays import from_newest, ranges, tally
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation.ranking_metrics import Scores
@@ -21,32 +21,37 @@ LONGEST_HISTORY = 500
 USERS_AT_ONCE = 1 << 13  # of an item, whose other relevant items are counted at once
 
 
-def global_mean(train: Ratings, test: Ratings) -> np.ndarray:
-    """The mean of all train ratings, for each test rating."""
-    return np.full(len(test.rating), train.rating.mean(dtype=np.float64))
+@dataclass(frozen=True)
+class Biases:
+    """The mean of all train ratings, and how far the ratings of each item are from it, damped.
 
-
-def damped_means(train: Ratings, test: Ratings, damping: float = DAMPING) -> np.ndarray:
-    """mean + b_item + b_user, for each test rating.
-
-    b_item is the damped mean of (rating - mean), b_user that of what then remains: the bias model
-    of Koren, Bell & Volinsky (2009, Computer), fitted one side after the other.
+    It is the bias model of Koren, Bell & Volinsky (2009, Computer), fitted one side after the
+    other: b_item is the damped mean of (rating - mean), b_user that of what then remains.
     """
-    mean = train.rating.mean(dtype=np.float64)
 
-    def biases(index: np.ndarray, residual: np.ndarray, n: int) -> np.ndarray:
-        counts = np.bincount(index, minlength=n)
-        return np.bincount(index, residual, minlength=n) / (counts + damping)
+    mean: float
+    of_items: np.ndarray  # (n_items,)
+    damping: float
 
-    residual = train.rating - mean
-    b_item = biases(train.item_index, residual, train.n_items)
-    b_user = biases(train.user_index, residual - b_item[train.item_index], train.n_users)
-    return mean + b_item[test.item_index] + b_user[test.user_index]
+    @classmethod
+    def of(
+        cls, item_counts: np.ndarray, item_sums: np.ndarray, damping: float = DAMPING
+    ) -> "Biases":
+        """From the numbers (n_items,) and the sums (n_items,) of the train ratings of items."""
+        mean = float(item_sums.sum() / item_counts.sum())
+        return cls(mean, (item_sums - mean * item_counts) / (item_counts + damping), damping)
+
+    def predicted(self, train: Ratings, test: Ratings) -> np.ndarray:
+        """mean + b_item + b_user for each test rating; `train` are those of the same users."""
+        residual = train.rating - (self.mean + self.of_items[train.item_index])
+        counts = tally(train.user_index, train.n_users)
+        of_users = tally(train.user_index, train.n_users, residual) / (counts + self.damping)
+        return self.mean + self.of_items[test.item_index] + of_users[test.user_index]
 
 
-def popularity(train: Ratings) -> Scores:
-    """The same for every user: how many ratings an item has."""
-    counts = np.bincount(train.item_index, minlength=train.n_items).astype(np.float32)
+def popularity(item_counts: np.ndarray) -> Scores:
+    """The same for every user: how many train ratings an item has, by `item_counts` (n_items,)."""
+    counts = item_counts.astype(np.float32)
     return lambda users: np.tile(counts, (len(users), 1))
 
 

@@ -12,20 +12,19 @@ from cofi_jobs.evaluation import baselines
 from cofi_jobs.evaluation.baselines import NearItems
 from cofi_jobs.evaluation.comparison import (
     PUBLISHED,
-    RATING,
     Comparison,
     Means,
     compare,
 )
 from cofi_jobs.evaluation.groups import Record, by_activity, by_popularity
 from cofi_jobs.evaluation.intervals import Interval
-from cofi_jobs.evaluation.metrics import errors
 from cofi_jobs.evaluation.neighbours import (
     Neighbours,
     listed_neighbours,
     model_neighbours,
     popular_neighbours,
 )
+from cofi_jobs.evaluation.prediction_errors import PredictionErrors
 from cofi_jobs.evaluation.published import PublishedModel, measure_published
 from cofi_jobs.evaluation.ranking_metrics import Lists, Scores, rank
 from cofi_jobs.evaluation.similar_items import (
@@ -96,6 +95,7 @@ class Evaluation:
 
 def evaluate(
     split: Split,
+    errors: PredictionErrors,
     model: StoredModel,
     published: PublishedModel | None,
     settings: Settings,
@@ -103,54 +103,40 @@ def evaluate(
 ) -> Evaluation:
     """Measure the holdout model, the baselines, and the published run's model if there is one.
 
-    `groups` are those of each item, such as "Action|Adventure", null without any.
+    `errors` are those of all users' test ratings. `groups` are those of each item, such as
+    "Action|Adventure", null without any.
     """
-    train, test = split.train, split.test
+    counts, n_users = split.counts, len(split.measured)
     near = baselines.near_items(split.relevant_train)
-    predictions, lists = predict_all(split, model), rank_all(split, model, near, settings)
+    lists = rank_all(split, model, near, settings)
     successions, neighbours = Successions.of(split), neighbours_of_all(split, model, near, settings)
     for name, of_model in neighbours.items():
-        rates = hit_rates(of_model, successions, train.n_users)
+        rates = hit_rates(of_model, successions, n_users)
         lists[name] = lists[name].with_measure(SIMILAR_HIT_RATE, rates)
-    means: Means = {
-        **{name: errors(of_model, test) for name, of_model in predictions.items()},
-        **{name: of_model.means() for name, of_model in lists.items()},
-    }
+    means: Means = {**errors.means, **{name: of_model.means() for name, of_model in lists.items()}}
     published_means: Means = {}
-    compared = np.zeros(train.n_users, bool)
+    compared = np.zeros(n_users, bool)
     compared_with = None
     if published:
-        measures = measure_published(split, model, published, settings, successions)
+        measures = measure_published(
+            split, model, published, errors.published, errors.seen, settings, successions
+        )
         published_means, compared = measures.means, measures.compared
         compared_with = ComparedWith(published.run_key, int(compared.sum()))
     intervals, comparisons = compare(means, published_means, compared, settings.seed)
-    n_train = np.bincount(train.user_index, minlength=train.n_users)
     return Evaluation(
-        len(test.rating),
-        float((n_train > 0).mean()),
+        int(counts.test.sum()),
+        float((counts.train > 0).mean()),
         means,
         lists,
         intervals,
         comparisons,
         by_activity(split, means),
-        by_popularity(split, predictions.get(RATING), lists),
+        by_popularity(split, errors.by_item, lists),
         compared_with,
-        split.order,
+        counts.order,
         same_group(neighbours, ItemGroups.of(groups, settings.seed), settings.recall_at),
     )
-
-
-def predict_all(split: Split, model: StoredModel) -> dict[str, np.ndarray]:
-    """Predictions for the test ratings by model; none for events."""
-    train, test = split.train, split.test
-    if split.scale is None:
-        return {}
-    return {
-        RATING: model.predicted_ratings(test.user_index, test.item_index, split.scale),
-        "global_mean": baselines.global_mean(train, test),
-        "item_means": model.means[test.item_index],
-        "damped_means": split.scale.clip(baselines.damped_means(train, test)),
-    }
 
 
 def rank_all(
@@ -158,14 +144,15 @@ def rank_all(
 ) -> dict[str, Lists]:
     """The lists of the measured users by model."""
     W, X = model.ranking.W, model.ranking.X
+    item_counts = split.counts.item_train
     scores: dict[str, Scores] = {
         "ranking": lambda users: W[users] @ X.T,
-        "popularity": baselines.popularity(split.train),
+        "popularity": baselines.popularity(item_counts),
         "item_knn": baselines.item_knn(near),
     }
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
     return {
-        name: rank(of_model, split.train, split.relevant, X, *depths, measured)
+        name: rank(of_model, split.train, split.relevant, X, *depths, measured, item_counts)
         for name, of_model in scores.items()
     }
 
@@ -174,13 +161,11 @@ def neighbours_of_all(
     split: Split, model: StoredModel, near: NearItems, settings: Settings
 ) -> dict[str, Neighbours]:
     """Similar items by model, as many as the lists' measures look at."""
-    n_items, k = split.train.n_items, settings.recall_at
-    n_ratings = np.bincount(split.train.item_index, minlength=n_items)
-    evidence = split.train.trusted_counts()
+    counts, k = split.counts, settings.recall_at
     return {
-        "ranking": model_neighbours(model.ranking.X, evidence, k, settings.similarity),
-        "popularity": popular_neighbours(n_ratings, k),
-        "item_knn": listed_neighbours(near.item, near.other, k, n_items),
+        "ranking": model_neighbours(model.ranking.X, counts.item_trusted, k, settings.similarity),
+        "popularity": popular_neighbours(counts.item_train, k),
+        "item_knn": listed_neighbours(near.item, near.other, k, len(counts.item_train)),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cofi_jobs.evaluation.comparison import RATING, Means
-from cofi_jobs.evaluation.metrics import errors
+from cofi_jobs.evaluation.metrics import Mean
 from cofi_jobs.evaluation.ranking_metrics import Lists
 from cofi_jobs.evaluation.split import Split
 
@@ -15,9 +15,7 @@ Record = dict[str, Any]  # a group as manifests have it
 
 def by_activity(split: Split, means: Means) -> list[Record]:
     """Thirds of the users with test ratings, by their number of train ratings."""
-    train, test = split.train, split.test
-    n_train = np.bincount(train.user_index, minlength=train.n_users)
-    tested = np.bincount(test.user_index, minlength=train.n_users) > 0
+    n_train, tested = split.counts.train, split.counts.test > 0
     if not tested.any():
         return []
     bounds = np.quantile(n_train[tested], (1 / 3, 2 / 3))
@@ -42,22 +40,20 @@ def by_activity(split: Split, means: Means) -> list[Record]:
 
 
 def by_popularity(
-    split: Split, predicted: np.ndarray | None, lists: Mapping[str, Lists]
+    split: Split, errors: Mapping[str, Mean] | None, lists: Mapping[str, Lists]
 ) -> list[Record]:
     """Items in three groups that hold a third of the train ratings each, from the most rated on.
 
-    `predicted` are the predictions for the test ratings, None for events. In a record `wanted`
+    `errors` are the measures of the rating model over items, None for events. In a record `wanted`
     counts the group's relevant ratings by users whose lists are measured, `recall` is the share of
     them that the lists show, and `shown` the group's share of all places in lists.
     """
-    train, relevant = split.train, split.relevant
-    counts = np.bincount(train.item_index, minlength=train.n_items)
+    counts, n_items = split.counts.item_train, len(split.counts.item_train)
     order = np.argsort(-counts, kind="stable")
     ratings_before = np.cumsum(counts[order]) - counts[order]
-    group = np.empty(train.n_items, int)
+    group = np.empty(n_items, int)
     group[order] = np.minimum(ratings_before * 3 // max(1, counts.sum()), 2)
-    of_measured = split.measured[relevant.user_index]
-    n_relevant = np.bincount(relevant.item_index[of_measured], minlength=train.n_items)
+    n_relevant = np.bincount(split.relevant.item_index, minlength=n_items)
     return [
         {
             "items": name,
@@ -65,7 +61,11 @@ def by_popularity(
             "from": int(counts[items].min()),
             "to": int(counts[items].max()),
             "wanted": int(n_relevant[items].sum()),
-            **({} if predicted is None else {RATING: _errors_of(split, predicted, items)}),
+            **(
+                {RATING: {name: m.of(items).value() for name, m in errors.items()}}
+                if errors
+                else {}
+            ),
             **{
                 model: _shown_of(of_model, items, int(n_relevant[items].sum()))
                 for model, of_model in lists.items()
@@ -74,13 +74,6 @@ def by_popularity(
         for number, name in enumerate(("popular", "middle", "rare"))
         if (items := group == number).any()
     ]
-
-
-def _errors_of(split: Split, predicted: np.ndarray, items: np.ndarray) -> Record:
-    """The errors of the rating model for the test ratings of some items, by a mask."""
-    of_items = items[split.test.item_index]
-    means = errors(predicted[of_items], split.test.where(of_items))
-    return {measure: mean.value() for measure, mean in means.items()}
 
 
 def _shown_of(lists: Lists, items: np.ndarray, n_relevant: int) -> Record:

@@ -1,9 +1,10 @@
-"""Means over users that can be taken of some users only, and the errors of predicted ratings."""
+"""Means over users that can be taken of some of them only, and errors of predicted ratings."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.ratings import Ratings
 
 LOWER_IS_BETTER = ("rmse", "mae", "similarity")
@@ -16,7 +17,7 @@ def lower_is_better(measure: str) -> bool:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over users as a ratio of two sums over users, each (n_users,).
+    """A mean over users (or items) as a ratio of two sums over them, each (n_users,).
 
     With `root` the square root of the ratio is taken: the mean was of squares.
     """
@@ -29,6 +30,20 @@ class Mean:
         """The same over some users only, by a mask."""
         return Mean(
             np.where(users, self.numerator, 0), np.where(users, self.denominator, 0), self.root
+        )
+
+    def __add__(self, other: "Mean") -> "Mean":
+        """The same over the ratings of both."""
+        return Mean(
+            self.numerator + other.numerator, self.denominator + other.denominator, self.root
+        )
+
+    def joined(self, other: "Mean") -> "Mean":
+        """The mean over these users and those that follow."""
+        return Mean(
+            np.concatenate([self.numerator, other.numerator]),
+            np.concatenate([self.denominator, other.denominator]),
+            self.root,
         )
 
     def n_users(self) -> int:
@@ -63,13 +78,19 @@ def mean_of(values: np.ndarray) -> Mean:
 
 def errors(predicted: np.ndarray, test: Ratings) -> dict[str, Mean]:
     """RMSE and MAE over test ratings, in units of the rating, as sums over each user's ratings."""
-    error = predicted.astype(np.float64) - test.rating
-    n = np.bincount(test.user_index, minlength=test.n_users).astype(float)
+    return errors_of_rows(predicted, test.rating, test.user_index, test.n_users)
 
-    def by_user(values: np.ndarray) -> np.ndarray:
-        return np.bincount(test.user_index, values, minlength=test.n_users)
 
-    return {"rmse": Mean(by_user(error**2), n, root=True), "mae": Mean(by_user(np.abs(error)), n)}
+def errors_of_rows(
+    predicted: np.ndarray, rating: np.ndarray, index: np.ndarray, n: int
+) -> dict[str, Mean]:
+    """RMSE and MAE as sums over the ratings of each of n rows, users or items, by row number."""
+    error = predicted.astype(np.float64) - rating
+    counts = tally(index, n).astype(float)
+    return {
+        "rmse": Mean(tally(index, n, error**2), counts, root=True),
+        "mae": Mean(tally(index, n, np.abs(error)), counts),
+    }
 
 
 def finite(value: float | np.ndarray) -> float | None:

@@ -1,12 +1,14 @@
 """The holdout model of the published run, measured on this run's test ratings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cofi_jobs.core.factors import StoredModel, row_numbers
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.comparison import RANKING, RATING, Means
-from cofi_jobs.evaluation.metrics import errors
+from cofi_jobs.evaluation.metrics import Mean
 from cofi_jobs.evaluation.neighbours import model_neighbours
 from cofi_jobs.evaluation.ranking_metrics import rank
 from cofi_jobs.evaluation.similar_items import SIMILAR_HIT_RATE, Successions, hit_rates
@@ -16,11 +18,32 @@ from cofi_jobs.settings.fields import Settings
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """The holdout model of the published run, and what it must not be measured on."""
+    """The holdout model of the published run, and where it has this run's users and items."""
 
     run_key: str
     model: StoredModel
-    seen: np.ndarray  # mask of the test ratings that the model learned from
+    users: (
+        np.ndarray
+    )  # (n_users,) row in it of each user of this run, -1: it does not know the user
+    items: np.ndarray  # (n_items,) the same of each item
+
+    @classmethod
+    def of(cls, run_key: str, published: StoredModel, model: StoredModel) -> "PublishedModel":
+        """Rows are found by the ids of `model`, this run's."""
+        users = row_numbers(model.user_id, published.user_id)
+        return cls(run_key, published, users, row_numbers(model.item_id, published.item_id))
+
+    def predicted(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
+        """Predicted ratings of pairs of row numbers of this run.
+
+        Items that it does not know get the mean of its items, users the mean of the item.
+        """
+        users, items, means = self.users[user_index], self.items[item_index], self.model.means
+        both = (users >= 0) & (items >= 0)
+        predicted = np.full(len(users), means.mean(dtype=np.float64))
+        predicted[items >= 0] = means[items[items >= 0]]
+        predicted[both] = self.model.predicted_ratings(users[both], items[both], scale)
+        return predicted
 
 
 @dataclass(frozen=True)
@@ -35,19 +58,19 @@ def measure_published(
     split: Split,
     model: StoredModel,
     published: PublishedModel,
+    errors: Mapping[str, Mean],
+    seen: np.ndarray,
     settings: Settings,
     successions: Successions,
 ) -> PublishedMeasures:
-    """Measure the published model; its rows are found by the ids of `model`, this run's.
+    """Measure the published model. `errors` are those of its predictions, empty for events.
 
-    Left out are users whom the published model does not know, and users of whom it saw a test
-    rating: one that came late or was changed. Items that it does not know get the mean of its items
-    and are never ranked.
+    Left out are users whom the published model does not know, and users `seen` (n_users,): of whom
+    it saw a test rating, one that came late or was changed. Items that it does not know are never
+    ranked.
     """
-    users = row_numbers(model.user_id, published.model.user_id)
-    items = row_numbers(model.item_id, published.model.item_id)
-    seen_users = split.test.user_index[published.seen]
-    compared = (users >= 0) & ~np.isin(np.arange(len(users)), seen_users)
+    users, items = published.users, published.items
+    compared = (users >= 0) & ~seen
     W, X = published.model.ranking.W, published.model.ranking.X
     X = np.where(items[:, None] >= 0, X[items], 0)
 
@@ -57,13 +80,16 @@ def measure_published(
         return result
 
     measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
-    lists = rank(scores, split.train, split.relevant, model.ranking.X, *depths, measured)
-    evidence = split.train.trusted_counts() * (items >= 0)
+    counts = split.counts
+    lists = rank(
+        scores, split.train, split.relevant, model.ranking.X, *depths, measured, counts.item_train
+    )
+    evidence = counts.item_trusted * (items >= 0)
     similar = model_neighbours(X, evidence, settings.recall_at, settings.similarity)
-    rates = hit_rates(similar, successions, split.train.n_users)
+    rates = hit_rates(similar, successions, len(users))
     means = {RANKING: lists.with_measure(SIMILAR_HIT_RATE, rates).means()}
-    if split.scale is not None:
-        means[RATING] = errors(_predicted(split, published.model, users, items), split.test)
+    if errors:
+        means[RATING] = dict(errors)
     return PublishedMeasures(
         {
             name: {measure: mean.of(compared) for measure, mean in of_model.items()}
@@ -71,15 +97,3 @@ def measure_published(
         },
         compared,
     )
-
-
-def _predicted(
-    split: Split, published: StoredModel, users: np.ndarray, items: np.ndarray
-) -> np.ndarray:
-    """Its predictions for the test ratings; `users` and `items` are row numbers in it, or -1."""
-    rows, columns = users[split.test.user_index], items[split.test.item_index]
-    both = (rows >= 0) & (columns >= 0)
-    predicted = np.full(len(rows), published.means.mean(dtype=np.float64))
-    predicted[columns >= 0] = published.means[columns[columns >= 0]]
-    predicted[both] = published.predicted_ratings(rows[both], columns[both], split.scale)
-    return predicted

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cofi_jobs.core.arrays import ranges, to_unit_length
+from cofi_jobs.core.arrays import ranges, tally, to_unit_length
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation.metrics import Mean, mean_of
@@ -71,13 +71,17 @@ def rank(
     ndcg_at: int = 10,
     recall_at: int = 20,
     users: np.ndarray | None = None,
+    item_counts: np.ndarray | None = None,
 ) -> Lists:
     """Rank all items without a train rating for each user who has some, or for `users` of them.
 
-    `vectors` (n_items, n_factors) say how similar two items are. Blocks of users are ranked in
-    threads.
+    `vectors` (n_items, n_factors) say how similar two items are. `item_counts` (n_items,) are the
+    numbers of train ratings; given where `train` is only those of `users`. Blocks of users are
+    ranked in threads.
     """
-    meter = _Meter.of(train, relevant, vectors, ndcg_at, recall_at)
+    if item_counts is None:
+        item_counts = tally(train.item_index, train.n_items)
+    meter = _Meter.of(train, relevant, vectors, item_counts, ndcg_at, recall_at)
     by_user = {name: np.full(train.n_users, np.nan) for name in NAMES}
 
     def measure(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,11 +118,16 @@ class _Meter:
 
     @classmethod
     def of(
-        cls, train: Ratings, relevant: Ratings, vectors: np.ndarray, ndcg_at: int, recall_at: int
+        cls,
+        train: Ratings,
+        relevant: Ratings,
+        vectors: np.ndarray,
+        item_counts: np.ndarray,
+        ndcg_at: int,
+        recall_at: int,
     ) -> "_Meter":
         n_users, n_items = train.n_users, train.n_items
         n_train = np.bincount(train.user_index, minlength=n_users)
-        n_raters = np.bincount(train.item_index, minlength=n_items)
         unit = to_unit_length(vectors)
         return cls(
             train,
@@ -126,7 +135,7 @@ class _Meter:
             np.cumsum(n_train) - n_train,
             np.bincount(relevant.user_index, minlength=n_users),
             np.sort(relevant.user_index.astype(np.int64) * n_items + relevant.item_index),
-            -np.log2(np.maximum(n_raters, 1) / n_users),
+            -np.log2(np.maximum(item_counts, 1) / n_users),
             unit,
             np.einsum("nf,nf->n", unit, unit),
             ndcg_at,

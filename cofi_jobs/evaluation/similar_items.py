@@ -34,7 +34,7 @@ class Successions:
         """The first pairs of each measured user, at most five; sorted by user."""
         liked, n_users = split.relevant_train, split.train.n_users  # in order of user and time
         newest = liked.where(np.diff(liked.user_index, append=-1) != 0)  # of each user
-        test = split.relevant.where(split.measured[split.relevant.user_index])
+        test = split.relevant
         counts = tally(test.user_index, n_users)
         number = np.repeat(counts, counts) - from_newest(counts)  # 0: the user's first test item
         test = test.where(number <= PAIRS_OF_A_USER)

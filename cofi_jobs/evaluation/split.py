@@ -1,12 +1,13 @@
 """The split of ratings into those that a model learns from and those that it is tested on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.ratings import Ratings, joined_ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.split_order import SplitOrder, order_of_split
 from cofi_jobs.settings.fields import Settings
@@ -16,16 +17,42 @@ DRAWS = 1 << 16  # a draw is below this number
 
 
 @dataclass(frozen=True)
+class SplitCounts:
+    """Counts of the ratings of some users, parted; those of neighbouring users are joined by +."""
+
+    train: np.ndarray  # (n_users,) number of train ratings
+    test: np.ndarray  # (n_users,) number of test ratings
+    relevant: np.ndarray  # (n_users,) number of relevant test ratings
+    item_train: np.ndarray  # (n_items,) number of train ratings
+    item_trusted: np.ndarray  # (n_items,) the same, each as much as its user is trusted
+    item_sums: np.ndarray  # (n_items,) sum of the train ratings
+    n_relevant: int  # of all ratings, train and test
+    order: SplitOrder | None  # whether it is a split in time; None: unknown
+
+    def __add__(self, other: "SplitCounts") -> "SplitCounts":
+        order = self.order + other.order if self.order and other.order else None
+        return SplitCounts(
+            np.concatenate([self.train, other.train]),
+            np.concatenate([self.test, other.test]),
+            np.concatenate([self.relevant, other.relevant]),
+            self.item_train + other.item_train,
+            self.item_trusted + other.item_trusted,
+            self.item_sums + other.item_sums,
+            self.n_relevant + other.n_relevant,
+            order or self.order or other.order,
+        )
+
+
+@dataclass(frozen=True)
 class Split:
-    """The ratings of a run, parted, and the users whose lists are measured."""
+    """The ratings of the users whose lists are measured, parted, and counts of all users'."""
 
     train: Ratings
-    test: Ratings
     relevant: Ratings  # of the test ratings
-    relevant_train: Ratings  # of the train ratings, by users who are measured
-    measured: np.ndarray  # (n_users,) mask of the users whose lists are measured
+    relevant_train: Ratings  # of the train ratings
+    measured: np.ndarray  # (n_users,) mask of these users
+    counts: SplitCounts
     scale: Scale | None
-    order: SplitOrder | None = None  # whether it is a split in time; None: unknown
 
     @classmethod
     def of(
@@ -37,12 +64,39 @@ class Split:
         scale: Scale | None,
     ) -> "Split":
         """The split by a mask of the test ratings; ratings from `relevant_from` on are relevant."""
-        train, test = ratings.where(~is_test), ratings.where(is_test)
-        relevant = test.where(test.rating >= relevant_from)
-        # Item-kNN learns from pairs of these, which are many: the measured users' are enough.
-        of_measured = (train.rating >= relevant_from) & measured[train.user_index]
-        order = order_of_split(ratings, is_test)
-        return cls(train, test, relevant, train.where(of_measured), measured, scale, order)
+        is_relevant = ratings.rating >= relevant_from
+        of_measured = measured[ratings.user_index]
+        train, n = ratings.where(~is_test), ratings.n_users
+        counts = SplitCounts(
+            tally(train.user_index, n),
+            tally(ratings.user_index[is_test], n),
+            tally(ratings.user_index[is_test & is_relevant], n),
+            tally(train.item_index, ratings.n_items),
+            train.trusted_counts(),
+            tally(train.item_index, ratings.n_items, train.rating),
+            int(np.count_nonzero(is_relevant)),
+            order_of_split(ratings, is_test),
+        )
+        relevant, relevant_train = (
+            ratings.where(part & is_relevant & of_measured) for part in (is_test, ~is_test)
+        )
+        train = train.where(measured[train.user_index])
+        return cls(train, relevant, relevant_train, measured, counts, scale)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Split"]) -> "Split":
+        """The split of all, from those of neighbouring users, whose numbers start at 0 in each."""
+        of_ratings, measured, counts, scale = [], [], None, None
+        for part in parts:  # one after the other: the counts of items are added at once
+            of_ratings.append((part.train, part.relevant, part.relevant_train))
+            measured.append(part.measured)
+            counts = part.counts if counts is None else counts + part.counts
+            scale = part.scale
+        assert counts is not None
+        train, relevant, relevant_train = (
+            joined_ratings(column) for column in zip(*of_ratings, strict=True)
+        )
+        return cls(train, relevant, relevant_train, np.concatenate(measured), counts, scale)
 
 
 def newest_of_each_user(

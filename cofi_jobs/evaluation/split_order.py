@@ -23,6 +23,17 @@ class SplitOrder:
     users_unordered: int  # all ratings have equal times, or none
     share_drawn: float  # of a user's test ratings, mean over users
 
+    def __add__(self, other: "SplitOrder") -> "SplitOrder":
+        """That of both groups of users."""
+        n = self.users + other.users
+        drawn = self.users * self.share_drawn + other.users * other.share_drawn
+        return SplitOrder(
+            n,
+            self.users_divided + other.users_divided,
+            self.users_unordered + other.users_unordered,
+            drawn / n,
+        )
+
     @property
     def kind(self) -> Kind:
         """What to call the split."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.factors import Factors
-from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.ratings import Ratings, joined
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.engine.workers import Workers
 from cofi_jobs.model.checkpoints import Checkpoints, NoCheckpoint
@@ -19,12 +19,6 @@ from cofi_jobs.model.observations import Observations
 from cofi_jobs.model.shards import Learned, Shard, StepSums, Totals
 
 Which = Literal["train", "all"]  # of the ratings of a run
-
-
-def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """A column of neighbouring users or their ratings; None where it is not known of all."""
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 @dataclass(frozen=True)

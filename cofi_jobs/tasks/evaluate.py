@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from cofi_jobs.core.arrays import sample
 from cofi_jobs.core.errors import QualityError
-from cofi_jobs.core.factors import StoredModel
-from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.core.scale import scale_of
+from cofi_jobs.core.scale import Scale, scale_of
+from cofi_jobs.engine.engines import in_parallel
 from cofi_jobs.evaluation import gate
-from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
+from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS, Biases
 from cofi_jobs.evaluation.evaluation import Evaluation, evaluate
+from cofi_jobs.evaluation.prediction_errors import PredictionErrors, Predictors
 from cofi_jobs.evaluation.published import PublishedModel
-from cofi_jobs.evaluation.split import Split
+from cofi_jobs.evaluation.split import Split, SplitCounts
 from cofi_jobs.evaluation.volume import (
     Rows,
     places_in_lists,
@@ -34,7 +34,8 @@ from cofi_jobs.store import parquet
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.run_tables import n_ratings_of_users, read_item_groups, read_model
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.holdout import learned_from, read_holdout_model, read_split
+from cofi_jobs.tasks.holdout import read_holdout_model
+from cofi_jobs.tasks.run_split import EarlierSplit, RunSplit
 from cofi_jobs.tuning import tuned
 
 log = logging.getLogger(__name__)
@@ -45,25 +46,25 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
     Raises QualityError if the gate refuses the run.
     """
-    split = read_measured_split(store, settings, run_key)
+    trained = store.required_outcome(run_key, "train")
+    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
+    run_split = RunSplit.of(store, run_key, from_record(trained["settings"]), settings.engine)
+    split = read_measured_split(run_split, settings, trained["liked_from"], scale)
     log_split(split)
     model = read_model(store.checked_table(run_key, "trial"))
     last = last_published(store, run_key)
-    published = read_published_model(store, last, model, split.test)
+    earlier = read_holdout_model(store, last) if last else None
+    published = PublishedModel.of(last, earlier, model) if last and earlier else None
+    biases = Biases.of(split.counts.item_train, split.counts.item_sums)
+    errors = read_errors(store, settings, run_split, Predictors(model, biases, published, scale))
     groups = read_item_groups(store.checked_table(run_key, "normalized"))
-    evaluation = evaluate(split, model, published, settings, groups)
+    evaluation = evaluate(split, errors, model, published, settings, groups)
     log_main_measures(evaluation, settings)
     with store.replace_folder(store.table(run_key, "evaluation")) as folder:
-        table = users_table(model.user_id, split, evaluation)
+        table = users_table(model.user_id, split.counts, evaluation)
         parquet.write_table(table, folder / "users.parquet", row_group_size=1 << 17)
-    trained = store.required_outcome(run_key, "train")
     checks = [
-        gate.liked(
-            share_liked(split, trained["liked_from"]),
-            trained["liked_from"],
-            split.scale,
-            settings.min_liked,
-        ),
+        gate.liked(share_liked(split.counts), trained["liked_from"], scale, settings.min_liked),
         *gate.quality(evaluation.comparisons, settings),
         *list_checks(evaluation, settings),
         *row_counts(read_rows(store, run_key, last), settings),
@@ -72,13 +73,35 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     return judge(evaluation, checks, settings, trained)
 
 
-def read_measured_split(store: Store, settings: Settings, run_key: str) -> Split:
+def read_measured_split(
+    run_split: RunSplit, settings: Settings, relevant_from: float, scale: Scale | None
+) -> Split:
     """The run's ratings as train has split them; the lists of `evaluate_users` are measured."""
-    trained = store.required_outcome(run_key, "train")
-    scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
-    ratings, is_test = read_split(store, run_key, from_record(trained["settings"]))
-    measured = sample(ratings.n_users, settings.evaluate_users, settings.seed)
-    return Split.of(ratings, is_test, measured, trained["liked_from"], scale)
+    measured = sample(run_split.n_users, settings.evaluate_users, settings.seed)
+
+    def block(users: slice) -> Split:
+        return Split.of(*run_split.read(users), measured[users], relevant_from, scale)
+
+    return Split.joined(in_parallel(settings, block, run_split.blocks()))
+
+
+def read_errors(
+    store: Store, settings: Settings, run_split: RunSplit, predictors: Predictors
+) -> PredictionErrors:
+    """The errors of what is predicted for all test ratings of the run."""
+    model, published, earlier = predictors.model, predictors.published, None
+    if published:
+        ids_before = published.model.user_id, published.model.item_id
+        ids = model.user_id, model.item_id
+        earlier = EarlierSplit.of(store, published.run_key, ids_before, ids, settings.engine)
+
+    def block(users: slice) -> PredictionErrors:
+        ratings, is_test = run_split.read(users)
+        train, test = ratings.where(~is_test), ratings.where(is_test)
+        seen = earlier.learned_from(users, test) if earlier else None
+        return predictors.errors(users.start, train, test, seen)
+
+    return PredictionErrors.joined(in_parallel(settings, block, run_split.blocks()))
 
 
 def last_published(store: Store, run_key: str) -> str | None:
@@ -87,29 +110,13 @@ def last_published(store: Store, run_key: str) -> str | None:
     return current if current in earlier else (earlier[-1] if earlier else None)
 
 
-def read_published_model(
-    store: Store, last: str | None, model: StoredModel, test: Ratings
-) -> PublishedModel | None:
-    """The holdout model of the published run; None if it kept none. `model` is this run's."""
-    earlier = read_holdout_model(store, last) if last else None
-    if not last or not earlier:
-        return None
-    seen = learned_from(store, last, earlier, model.user_id, model.item_id, test)
-    return PublishedModel(last, earlier, seen)
-
-
-def users_table(user_id: pa.Array, split: Split, evaluation: Evaluation) -> pa.Table:
+def users_table(user_id: pa.Array, counts: SplitCounts, evaluation: Evaluation) -> pa.Table:
     """The table `evaluation`: sums of errors over each user's test ratings, and list measures."""
-
-    def count(ratings: Ratings) -> pa.Array:
-        counts = np.bincount(ratings.user_index, minlength=ratings.n_users)
-        return pa.array(counts.astype(np.int32))
-
     columns = {
         "user_id": user_id,
-        "n_known": count(split.train),
-        "n_held_out": count(split.test),
-        "n_wanted": count(split.relevant),
+        "n_known": pa.array(counts.train.astype(np.int32)),
+        "n_held_out": pa.array(counts.test.astype(np.int32)),
+        "n_wanted": pa.array(counts.relevant.astype(np.int32)),
     }
     for model in predictions(evaluation):
         for measure, name in (("rmse", "squared_error"), ("mae", "absolute_error")):
@@ -127,9 +134,9 @@ def predictions(evaluation: Evaluation) -> list[str]:
 
 def log_split(split: Split) -> None:
     """Say whether the split is one in time; warn if much of it is not."""
-    if split.order:
-        level = logging.WARNING if split.order.little_order else logging.INFO
-        log.log(level, "%s", split.order.in_words())
+    order = split.counts.order
+    if order:
+        log.log(logging.WARNING if order.little_order else logging.INFO, "%s", order.in_words())
 
 
 def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:
@@ -145,11 +152,9 @@ def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:
             log.info("test %s %.4f; %s", measure, value, beside)
 
 
-def share_liked(split: Split, liked_from: float) -> float:
+def share_liked(counts: SplitCounts) -> float:
     """The share of all ratings that count as liked."""
-    ratings = [part.rating for part in (split.train, split.test)]
-    n_liked = sum(int(np.count_nonzero(part >= liked_from)) for part in ratings)
-    return n_liked / sum(map(len, ratings))
+    return counts.n_relevant / int(counts.train.sum() + counts.test.sum())
 
 
 def list_checks(evaluation: Evaluation, settings: Settings) -> list[gate.Check]:

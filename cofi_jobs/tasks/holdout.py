@@ -11,12 +11,10 @@ import pyarrow as pa
 from cofi_jobs.core.factors import StoredModel, initial_factors, row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import scale_of
-from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.model.objectives import to_stars
 from cofi_jobs.model.warm_start import Start, carry_over, difference
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store.run_tables import (
     has_model,
     read_draws,
@@ -25,6 +23,7 @@ from cofi_jobs.store.run_tables import (
     read_times,
 )
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.run_split import EarlierSplit
 
 log = logging.getLogger(__name__)
 
@@ -46,24 +45,6 @@ def read_holdout_model(store: Store, run_key: str) -> StoredModel | None:
         return None
     folder = store.checked_table(run_key, "trial")
     return read_model(folder) if has_model(folder) else None
-
-
-def learned_from(
-    store: Store,
-    run_key: str,
-    earlier: StoredModel,
-    user_id: pa.Array,
-    item_id: pa.Array,
-    test: Ratings,
-) -> np.ndarray:
-    """Mask of the test ratings whose (user, item) the holdout model of an earlier run has seen.
-
-    `user_id` and `item_id` belong to the rows of `test`, which is sorted by user.
-    """
-    settings = from_record(store.required_outcome(run_key, "train")["settings"])
-    return overlap.learned_from(
-        earlier, *read_split(store, run_key, settings), user_id, item_id, test
-    )
 
 
 def holdout_start(
@@ -89,7 +70,8 @@ def holdout_start(
         return None, None
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
-    seen = learned_from(store, last, earlier, user_id, item_id, test)
+    ids = (earlier.user_id, earlier.item_id), (user_id, item_id)
+    seen = EarlierSplit.of(store, last, *ids, "local").learned_from_all(test)
     users[test.user_index[seen]] = -1
     items[test.item_index[seen]] = -1
     log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",

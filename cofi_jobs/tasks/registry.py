@@ -101,7 +101,8 @@ EVALUATE = Task(
     reads=("runs/*/normalized", "runs/*/trial"),
     writes=("runs/*/evaluation",),
     needs=("similar_items", "recommend"),
-    memory="ratings and items",
+    memory="users and items, and the ratings of `evaluate_users` users",
+    credentials=(RAY,),
 )
 REPORT = Task(
     "report",

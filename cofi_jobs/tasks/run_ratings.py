@@ -1,14 +1,14 @@
 """The ratings of a run as train uses them: on workers, each with those of neighbouring users."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.ratings import Ratings, joined_ratings
 from cofi_jobs.core.scale import Scale, scale_of
 from cofi_jobs.engine.engines import workers_for
 from cofi_jobs.engine.workers import LocalWorkers, Workers
@@ -16,7 +16,7 @@ from cofi_jobs.evaluation.split import check_some_are_older
 from cofi_jobs.model.checkpoints import Checkpoints
 from cofi_jobs.model.chunks import chunks
 from cofi_jobs.model.observations import Learnable, Observations
-from cofi_jobs.model.sharded import Counts, ShardedObservations, UserShard, Which, joined
+from cofi_jobs.model.sharded import Counts, ShardedObservations, UserShard, Which
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import RatingRows
 from cofi_jobs.store.store import Store
@@ -72,7 +72,7 @@ class RunRatings:
 
     def test(self) -> Ratings:
         """All test ratings, in this process."""
-        return joined_ratings(self.workers.each("test"), self.first_users)
+        return joined_ratings(self.workers.each("test"))
 
     def learnable(self, which: Which, means: np.ndarray, checkpoints: Checkpoints) -> Learnable:
         """Ratings to learn from; `means` (n_items,) are taken off for the rating model."""
@@ -92,21 +92,3 @@ def parts_of_users(user_counts: np.ndarray, n_items: int, n: int) -> list[Rating
         RatingRows(users, slice(int(rows[users.start]), int(rows[users.stop])), n_items)
         for users in chunks(user_counts, n)
     ]
-
-
-def joined_ratings(parts: Sequence[Ratings], first_users: np.ndarray) -> Ratings:
-    """The ratings of neighbouring users as those of all."""
-    if len(parts) == 1:
-        return parts[0]
-    user_index = [
-        part.user_index + np.int32(first) for part, first in zip(parts, first_users, strict=True)
-    ]
-    return Ratings(
-        np.concatenate(user_index),
-        np.concatenate([part.item_index for part in parts]),
-        np.concatenate([part.rating for part in parts]),
-        sum(part.n_users for part in parts),
-        parts[0].n_items,
-        joined([part.tied for part in parts]),
-        joined([part.trust for part in parts]),
-    )

@@ -32,6 +32,7 @@ from tests.support.ray_cluster import cluster_of
 from tests.support.repository import ROOT
 
 SMALL = ["n_factors=8", "ratings_per_step=1500", "rating_steps=10", "ranking_steps=10"]
+FORCED = [*SMALL, "force_publish=true"]
 
 
 @pytest.fixture(scope="module")
@@ -212,14 +213,27 @@ def values_of_trials(journal: Path) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("task", "table"), [("similar_items", "similar_items"), ("recommend", "recommendations")]
+    ("task", "table", "changed", "value"),
+    [
+        ("similar_items", "similar_items", "similar_items.block_size", lambda _: 16),
+        ("recommend", "recommendations", "recommend.block_size", lambda _: 16),
+        ("evaluate", "evaluation", "run_split.RATINGS_AT_ONCE", 500),
+    ],
 )
-def test_lists_made_on_two_nodes_are_those_of_one_machine(
-    cluster: Cluster, store: Store, task: str, table: str, monkeypatch: pytest.MonkeyPatch
+def test_what_two_nodes_make_in_blocks_is_what_one_machine_makes(
+    cluster: Cluster,
+    store: Store,
+    task: str,
+    table: str,
+    changed: str,
+    value: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(f"cofi_jobs.tasks.{task}.block_size", lambda _: 16)
+    monkeypatch.setattr(f"cofi_jobs.tasks.{changed}", value)
+    for needed in ("similar_items", "recommend") if task == "evaluate" else ():
+        run_task(needed, store, load_settings(SMALL), "n1")
     tables = []
-    for settings in (load_settings(SMALL), on(cluster, *SMALL)):
+    for settings in (load_settings(FORCED), on(cluster, *FORCED)):
         run_task(task, store, settings, "n1")
         tables.append(pq.read_table(store.table("n1", table)))
     assert len(tables[0]) > 100

@@ -7,7 +7,7 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
 from cofi_jobs.evaluation.groups import by_activity, by_popularity
-from cofi_jobs.evaluation.metrics import mean_of
+from cofi_jobs.evaluation.metrics import errors_of_rows, mean_of
 from cofi_jobs.evaluation.ranking_metrics import Lists
 from cofi_jobs.evaluation.split import Split
 
@@ -17,11 +17,18 @@ ITEM = np.concatenate([np.arange(n) for n in range(1, 7)])
 EVERYBODY = np.ones(6, bool)
 
 
-def split(measured: np.ndarray = EVERYBODY) -> Split:
-    train = Ratings(USER, ITEM, np.full(len(USER), 3.0), 6, 7)
-    test = Ratings(np.arange(6), np.full(6, 5), np.array([1.0, 2, 3, 4, 5, 5]), 6, 7)
-    relevant = test.where(test.rating >= 4)
-    return Split(train, test, relevant, train.where(train.rating >= 4), measured, Scale(1, 5))
+STARS = np.array([1.0, 2, 3, 4, 5, 5])  # of the test ratings
+
+
+def split(measured: np.ndarray = EVERYBODY, n_test: int = 6) -> Split:
+    user = np.append(USER, np.arange(n_test))
+    order = np.argsort(user, kind="stable")
+    item, stars = (
+        np.append(ITEM, np.full(n_test, 5)),
+        np.append(np.full(len(USER), 3.0), STARS[:n_test]),
+    )
+    ratings = Ratings(user[order], item[order], stars[order], 6, 7)
+    return Split.of(ratings, order >= len(USER), measured, 4.0, Scale(1, 5))
 
 
 def test_users_are_in_thirds_by_their_train_ratings():
@@ -35,11 +42,7 @@ def test_users_are_in_thirds_by_their_train_ratings():
 
 
 def test_without_test_ratings_there_are_no_groups_of_users():
-    whole = split()
-    nothing = whole.test.where(np.zeros(6, bool))
-    assert (
-        by_activity(Split(whole.train, nothing, nothing, nothing, EVERYBODY, whole.scale), {}) == []
-    )
+    assert by_activity(split(n_test=0), {}) == []
 
 
 def test_items_are_in_groups_with_a_third_of_the_ratings_each():
@@ -47,7 +50,8 @@ def test_items_are_in_groups_with_a_third_of_the_ratings_each():
     lists = Lists({}, np.array([5, 3, 0, 0, 1, 1, 0]), np.array([0, 0, 0, 0, 0, 1, 0]), 10, 20)
     of_five = EVERYBODY.copy()
     of_five[5] = False  # a user with a relevant rating whose list is not measured
-    groups = by_popularity(split(of_five), np.full(6, 3.0), {"ranking": lists})
+    errors = errors_of_rows(np.full(6, 3.0), STARS, np.full(6, 5), 7)
+    groups = by_popularity(split(of_five), errors, {"ranking": lists})
     assert [group["items"] for group in groups] == ["popular", "middle", "rare"]
     assert [(group["n_items"], group["from"], group["to"]) for group in groups] == [
         (2, 5, 6),

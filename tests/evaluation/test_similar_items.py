@@ -26,8 +26,16 @@ EVERYBODY = np.ones(5, bool)
 
 
 def split_of(train: Ratings, relevant: Ratings, measured: np.ndarray) -> Split:
-    of_measured = train.where(measured[train.user_index])
-    return Split(train, relevant, relevant, of_measured, measured, None)
+    """All ratings are relevant; each user's test ratings are the last."""
+    columns = [
+        np.concatenate([getattr(part, name) for part in (train, relevant)])
+        for name in ("user_index", "item_index", "rating")
+    ]
+    is_test = np.arange(len(columns[0])) >= len(train.rating)
+    order = np.argsort(columns[0], kind="stable")
+    user, item, stars = (column[order] for column in columns)
+    ratings = Ratings(user, item, stars, train.n_users, train.n_items)
+    return Split.of(ratings, is_test[order], measured, 1.0, None)
 
 
 def pairs_of(successions: Successions) -> list[tuple[int, int, int]]:

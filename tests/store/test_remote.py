@@ -20,9 +20,9 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.holdout import read_split
 from cofi_jobs.tasks.publish import prune
-from cofi_jobs.tasks.read_shard import read_part
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.run_ratings import parts_of_users
+from cofi_jobs.tasks.run_split import files_of, read_part
 from cofi_jobs.tasks.runner import run_task
 from tests.support.buckets import Place
 from tests.support.command_line import SETTINGS, cofi
@@ -291,7 +291,8 @@ def test_a_worker_on_another_machine_reads_its_ratings_in_the_bucket(
     counts = np.bincount(expected.user_index)
     store, moved = elsewhere(s3, environment, tmp_path), Moved(environment)
     assert store.location == location
-    parts = [read_part(store, "n1", quick, part) for part in parts_of_users(counts, 12, 2)]
+    files = files_of(store, "n1", "ray")
+    parts = [read_part(files, quick, part) for part in parts_of_users(counts, 12, 2)]
     assert len(parts) == 2
     for column in ("item_index", "rating"):
         joined = np.concatenate([getattr(ratings, column) for ratings, _ in parts])

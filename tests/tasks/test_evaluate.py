@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from cofi_jobs.evaluation import overlap
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.run_keys import run_key_at
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks import run_split
 from cofi_jobs.tasks.evaluate import last_published
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, tasteful_ratings, write_ratings
@@ -180,6 +182,35 @@ def test_users_of_whom_the_published_model_saw_a_test_rating_are_not_compared(
     manifest = after_good.manifest("night-2")
     assert manifest is not None
     assert manifest["metrics"]["published"] == {"run_key": "night-1", "users": 149}
+
+
+def test_measures_do_not_depend_on_how_many_users_are_read_at_once(
+    after_good: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """Also beside a published run whose users and items have other row numbers."""
+    new = tasteful_ratings().head(40).assign(timestamp=17 * 10**8)
+    new["userId"], new["movieId"] = new["userId"] - 1, new["movieId"] - 1
+    write_ratings(after_good.landing / "more.csv", new)
+    settings = load_settings([*GOOD, "force_publish=true", "evaluate_users=100"])
+    for task in ("ingest", "normalize", "train", "similar_items", "recommend"):
+        run_task(task, after_good, settings, "night-2")
+    tables, records = [], []
+    for ratings_at_once in (1 << 20, 300, 1):
+        monkeypatch.setattr(run_split, "RATINGS_AT_ONCE", ratings_at_once)
+        run_task("evaluate", after_good, settings, "night-2")
+        tables.append(pd.read_parquet(after_good.table("night-2", "evaluation")))
+        records.append(after_good.required_outcome("night-2", "evaluate")["metrics"])
+    assert records[0]["published"]["users"] > 100
+    for table, record in zip(tables[1:], records[1:], strict=True):
+        pd.testing.assert_frame_equal(table, tables[0], rtol=1e-9)
+        assert numbers_in(record) == pytest.approx(numbers_in(records[0]), rel=1e-9)
+
+
+def numbers_in(record: Any) -> list[float]:
+    if isinstance(record, dict | list):
+        parts = record.values() if isinstance(record, dict) else record
+        return [number for part in parts for number in numbers_in(part)]
+    return [record] if isinstance(record, int | float) else []
 
 
 def test_runs_without_a_holdout_model_are_not_compared_with(after_good: Store):

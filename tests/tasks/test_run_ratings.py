@@ -8,15 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError, StoreError
-from cofi_jobs.core.ratings import Ratings
+from cofi_jobs.core.ratings import Ratings, joined_ratings
 from cofi_jobs.engine.workers import LocalWorkers
 from cofi_jobs.model.sharded import UserShard
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import parquet
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import read_split
-from cofi_jobs.tasks.read_shard import read_part
-from cofi_jobs.tasks.run_ratings import RunRatings, joined_ratings, parts_of_users
+from cofi_jobs.tasks.run_ratings import RunRatings, parts_of_users
+from cofi_jobs.tasks.run_split import files_of, read_part
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 
@@ -51,10 +51,8 @@ def test_the_parts_together_are_the_ratings_and_test_ratings_of_the_run(normaliz
     columns = pq.read_table(path, columns=["user_index", "item_index", "rating"])
     time = pq.read_table(path, columns=["timestamp"])["timestamp"].cast("int64").to_numpy()
     parts = parts_of_users(user_counts(normalized), 20, n)
-    read = [read_part(normalized, "n1", settings, part) for part in parts]
-    ratings = joined_ratings(
-        [part for part, _ in read], np.array([part.users.start for part in parts])
-    )
+    read = [read_part(files_of(normalized, "n1", "ray"), settings, part) for part in parts]
+    ratings = joined_ratings([part for part, _ in read])
     is_test = np.concatenate([mask for _, mask in read])
     for name, values in zip(columns.column_names, columns.columns, strict=True):
         np.testing.assert_array_equal(getattr(ratings, name), values.to_numpy())
@@ -102,7 +100,7 @@ def test_rows_of_a_file_are_read_from_the_row_groups_that_hold_them(tmp_path, ro
 def test_a_worker_that_does_not_reach_the_store_says_what_it_needs(normalized, tmp_path):
     [part] = parts_of_users(user_counts(normalized), 20, 1)
     with pytest.raises(StoreError, match="a shared folder or a bucket"):
-        read_part(Store(tmp_path / "elsewhere"), "n1", load_settings(QUICK), part)
+        read_part(files_of(Store(tmp_path / "elsewhere"), "n1", "ray"), load_settings(QUICK), part)
 
 
 def test_no_rating_to_learn_from_is_an_error():
