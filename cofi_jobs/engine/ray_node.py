@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from ray._private.services import get_node_ip_address
 from ray._raylet import GcsClient
@@ -16,10 +16,10 @@ from cofi_jobs.core.errors import SettingsError
 
 ADDRESS = re.compile(r"(?P<host>[\w.-]+):(?P<port>[0-9]+)")  # not auto, nor ray://...
 REACHED = 10  # seconds in which the head of a cluster must answer
-JOINED = 120  # seconds in which a node must have joined
+JOINED = 240  # seconds in which a node must have joined
 ALIVE = 0
 # The node ends when standard input does: with the process that started it, however that ends.
-UNTIL_END_OF_INPUT = '"$@" & read -r _; kill $!; wait'
+UNTIL_END_OF_INPUT = 'exec 3<&0; "$@" 3<&- & node=$!; { read -r _ <&3; kill $node; } & wait $node'
 START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=0"]
 
 
@@ -43,9 +43,13 @@ def node_here(address: str | None) -> Iterator[None]:
         yield
         return
     command = ["sh", "-c", UNTIL_END_OF_INPUT, "sh", *START, f"--address={address}"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ):  # at the end its input is closed, and it is waited for
+
+    def start() -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet)
+
+    with ExitStack() as nodes:  # at the end their input is closed, and they are waited for
+        node = nodes.enter_context(start())
         end = time.monotonic() + JOINED
         while not is_node(cluster, here):
             if time.monotonic() > end:
@@ -53,6 +57,8 @@ def node_here(address: str | None) -> Iterator[None]:
                     f"no node of the Ray cluster at {address} started on this machine, {here}, "
                     f"within {JOINED} seconds"
                 )
+            if node.poll() is not None:  # Ray gives one up that has not started in 15 seconds
+                node = nodes.enter_context(start())
             time.sleep(0.2)
         yield
 
