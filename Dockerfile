@@ -1,9 +1,11 @@
 FROM apache/airflow:3.3.2-python3.12
 
 # The environment becomes that of the locks, package for package: what the base image has besides is removed.
-COPY requirements.txt requirements/image.txt /opt/cofi/requirements/
+# EXTRA_LOCKS=ray.txt adds Ray, for the profile `ray` of docker-compose.yaml.
+ARG EXTRA_LOCKS=""
+COPY requirements.txt requirements/image.txt requirements/ray.txt /opt/cofi/requirements/
 RUN cd /opt/cofi/requirements \
- && uv pip sync --no-cache --compile-bytecode --require-hashes requirements.txt image.txt \
+ && uv pip sync --no-cache --compile-bytecode --require-hashes requirements.txt image.txt ${EXTRA_LOCKS} \
  && mkdir --mode 750 /opt/airflow/store /opt/airflow/cache
 
 # .dockerignore says what comes: cofi_jobs, its metadata, and dags.

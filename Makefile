@@ -57,12 +57,13 @@ spark: $(VENV)/.ready $(VENV)-spark/.ready ## Read the outputs with Spark, in an
 e2e: $(VENV)/.ready ## Boot the whole stack in containers, run two nights, kill a worker; STANDIN_IMAGES=<script> where no images can be pulled
 	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run
 
-torture: $(VENV)/.torture-ready ## Attack what docs/outputs.md promises: kills, power cuts, disk errors, races, odd input, nights, buckets; ONLY=steps,nights CASES=10
-	@$(BIN)/python -u -m torture $(if $(ONLY),--only "$(ONLY)") $(if $(CASES),--cases "$(CASES)")
-
-e2e-ray: $(VENV)/.ray-ready ## Runs on 1, 2 and 4 machines of a Ray cluster, some killed or cut off: namespaces of Linux on this one
+e2e-ray: $(VENV)/.ray-ready ## Runs on 1, 2 and 4 machines of a Ray cluster, some killed or cut off (namespaces of Linux), and the stack's profile ray
 	@unshare --user --map-root-user --net --mount --pid --fork --kill-child --mount-proc \
 	  $(BIN)/python -m pytest -n 0 e2e/test_ray.py
+	@STANDIN_IMAGES="$(STANDIN_IMAGES)" $(BIN)/python -u -m e2e.run --ray
+
+torture: $(VENV)/.torture-ready ## Attack what docs/outputs.md promises: kills, power cuts, disk errors, races, odd input, nights, buckets; ONLY=steps,nights CASES=10
+	@$(BIN)/python -u -m torture $(if $(ONLY),--only "$(ONLY)") $(if $(CASES),--cases "$(CASES)")
 
 bench: $(VENV)/.ready $(VENV)-peers/.ready ## Training and scoring beside implicit, lenskit, surprise, Spark and faiss; needs Java, gcc and cmake
 	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.compare --images docs/images

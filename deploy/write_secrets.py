@@ -17,6 +17,7 @@ def main() -> None:
         "API_SECRET_KEY": secrets.token_hex(32),
         "POSTGRES_PASSWORD": secrets.token_hex(16),  # stands in a URL: letters and digits only
         "REDIS_PASSWORD": secrets.token_hex(16),  # as well
+        "RAY_TOKEN": secrets.token_hex(32),
         "ADMIN_PASSWORD": secrets.token_hex(12),
     }
     try:

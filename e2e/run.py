@@ -1,9 +1,12 @@
 """`make e2e`: boot docker-compose.yaml's stack, run the DAG twice, kill a worker in the second run.
 
+With --ray all tasks use the cluster of the profile `ray`, and one of its nodes dies, too.
+
 The stack has its own project name, secrets, port and volumes, and is taken down with them however
 this ends.
 """
 
+import argparse
 import json
 import os
 import re
@@ -34,17 +37,20 @@ STARTED = time.monotonic()
 
 def main() -> None:
     """Everything, in order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ray", action="store_true", help="with engine=ray and its profile")
+    on_ray = parser.parse_args().ray
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     os.chdir(ROOT)
     for name in re.findall(r"\$\{(\w+)", Path("docker-compose.yaml").read_text()):
         os.environ.pop(name, None)  # the shell's would win over those of the test's own file
     with tempfile.TemporaryDirectory(prefix="cofi-e2e-") as folder, engine():
-        build_images()
+        build_images("ray.txt" if on_ray else "")
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done after {SECONDS} seconds"))
         signal.alarm(SECONDS)
-        with stack(Path(folder)) as (compose, environment):
-            check_rights(compose)
-            nights(Path(folder), compose, Airflow(environment))
+        with stack(Path(folder), on_ray) as (compose, environment):
+            check_rights(compose, on_ray)
+            nights(Path(folder), compose, Airflow(environment), on_ray)
     say("done")
 
 
@@ -90,7 +96,7 @@ def standins(reason: str) -> str:
     return str(Path(script).resolve())
 
 
-def build_images() -> None:
+def build_images(extra_locks: str) -> None:
     """The images that the stack stands on, public or stand-ins, and the project's own."""
     texts = Path("docker-compose.yaml").read_text() + Path("Dockerfile").read_text()
     public = re.findall(r"(?:image:|FROM) ([a-z/]+:\S+)", texts)
@@ -109,7 +115,8 @@ def build_images() -> None:
             break
     say("building the project's image")
     # The host's network: package registries are reached as from this machine.
-    if call("docker", "build", "--quiet", "--network", "host", "--tag", IMAGE, ".").returncode:
+    options = ["--network", "host", "--build-arg", f"EXTRA_LOCKS={extra_locks}", "--tag", IMAGE]
+    if call("docker", "build", "--quiet", *options, ".").returncode:
         sys.exit("the project's image could not be built, the reason is above")
 
 
@@ -117,7 +124,7 @@ def build_images() -> None:
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
+def stack(folder: Path, on_ray: bool) -> Iterator[tuple[list[str], dict[str, str]]]:
     """The running stack: the Compose command for it and the variables of its .env."""
     files = ["--file", "docker-compose.yaml", "--file", "e2e/override.yaml"]
     refused = subprocess.run(
@@ -139,6 +146,8 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     check(env_file.stat().st_mode & 0o777 == 0o600, "only the owner reads the secrets")
     with env_file.open("a") as file:
         file.write(f"UI_PORT={free_port()}\nIMAGE={IMAGE}\nWORKER_MEMORY=3g\n")
+        if on_ray:
+            file.write("COMPOSE_PROFILES=ray\nENGINE=ray\n")
 
     project = f"cofi-e2e-{secrets.token_hex(3)}"
     compose = ["docker", "compose", "--env-file", str(env_file), "--project-name", project, *files]
@@ -175,7 +184,7 @@ def stack(folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
 # ---- what is tested
 
 
-def check_rights(compose: list[str]) -> None:
+def check_rights(compose: list[str], on_ray: bool) -> None:
     """What a service may not do, tried in its container."""
     refused = {
         "airflow-worker": ("touch /opt/cofi/dags/x.py", "touch /home/airflow/x"),
@@ -185,6 +194,8 @@ def check_rights(compose: list[str]) -> None:
         "postgres": ("touch /usr/x",),
         "redis": ("touch /usr/x", "env -u REDISCLI_AUTH redis-cli ping | grep PONG"),
     }
+    if on_ray:
+        refused["ray-worker"] = (f"touch {STORE}/landing/x", "RAY_AUTH_TOKEN=another ray status")
     for service, commands in refused.items():
         for command in commands:
             tried = [*compose, "exec", "-T", service, "sh", "-c", command]
@@ -192,7 +203,7 @@ def check_rights(compose: list[str]) -> None:
             check(ended not in (0, 126, 127), f"{service} cannot do {command!r}")
 
 
-def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
+def nights(folder: Path, compose: list[str], airflow: Airflow, on_ray: bool) -> None:
     """A night with a param changed; a night whose worker dies."""
 
     def inside(*command: str) -> str:
@@ -230,22 +241,22 @@ def nights(folder: Path, compose: list[str], airflow: Airflow) -> None:
     put(compose, write_ratings(folder / "second.csv", second), "landing")
     run_id = airflow.trigger({"rating_steps": 5000})  # long enough to be met in the middle
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
-    wait(
-        lambda: "rating model: step" in inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log),
-        "training",
-        400,
-    )
+
+    def lines_of_fits() -> int:
+        return inside("sh", "-c", 'cat "$1" 2>&1 || true', "-", log).count("model: step")
+
+    wait(lambda: lines_of_fits() > 0, "training", 400)
+    if on_ray:
+        node = output(*compose, "ps", "--quiet", "ray-worker").split()[0]
+        kill_all_in(node)
+        n_lines = lines_of_fits()
+        wait(lambda: lines_of_fits() > n_lines, "training without the node", 400)
     worker = airflow.tasks(run_id)["train"]["hostname"]
-    # From inside, as if memory had run out: `docker kill` would count as wanted, and nothing would
-    # restart it.
-    subprocess.run(
-        ["docker", "exec", worker, "python", "-c", "import os; os.kill(-1, 9)"], capture_output=True
-    )
+    kill_all_in(worker)
     check(
         airflow.tasks(run_id)["train"]["state"] == "running",
         "the worker died in the middle of train",
     )
-    say(f"killed {worker}")
 
     def ended() -> bool:
         key, tasks = (
@@ -293,6 +304,13 @@ def check_outputs(store: Store, run_key: str, users: set[int], top_n: int) -> No
         similar.groupby("item_id").size().eq(4).all(),
         "similar_n is 4, as the environment of the stack says",
     )
+
+
+def kill_all_in(container: str) -> None:
+    """Kill all processes of a container, from inside: after `docker kill` it would stay down."""
+    command = ["python", "-c", "import os; os.kill(-1, 9)"]
+    subprocess.run(["docker", "exec", container, *command], capture_output=True)
+    say(f"killed {container}")
 
 
 # ---- small things

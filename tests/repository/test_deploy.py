@@ -28,7 +28,8 @@ def test_secrets_are_those_that_compose_wants(tmp_path: Path) -> None:
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     text = (tmp_path / ".env").read_text()
     wanted = re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yaml").read_text())
-    assert {line.split("=")[0] for line in text.splitlines()} == set(wanted)
+    # Compose cannot ask for what only a profile needs.
+    assert {line.split("=")[0] for line in text.splitlines()} == {*wanted, "RAY_TOKEN"}
     Fernet(read_environment(tmp_path / ".env")["FERNET_KEY"])
 
 
@@ -66,7 +67,7 @@ def test_a_service_has_no_rights_that_it_does_not_need(name: str) -> None:
 
 def test_the_store_is_writable_where_tasks_run_alone() -> None:
     mounts = {
-        name: [volume for volume in service["volumes"] if volume.startswith("store:")]
+        name: [volume for volume in service.get("volumes", []) if volume.startswith("store:")]
         for name, service in SERVICES.items()
     }
     assert {name: volumes for name, volumes in mounts.items() if volumes} == {
@@ -74,6 +75,7 @@ def test_the_store_is_writable_where_tasks_run_alone() -> None:
         "airflow-worker": [STORE],
         "airflow-api-server": [f"{STORE}:ro"],
         "airflow-scheduler": [f"{STORE}:ro"],
+        "ray-worker": [f"{STORE}:ro"],
     }
 
 
@@ -87,6 +89,18 @@ def test_redis_wants_a_password_from_all() -> None:
     assert redis["command"] == "redis-server --requirepass ${REDIS_PASSWORD}"
     broker = SERVICES["airflow-worker"]["environment"]["AIRFLOW__CELERY__BROKER_URL"]
     assert re.fullmatch(r"redis://:\$\{REDIS_PASSWORD:\?[^}]*\}@redis:6379/0", broker)
+
+
+def test_ray_wants_a_token_from_all_and_runs_only_where_it_is_asked_for() -> None:
+    for name in ("ray-head", "ray-worker", "airflow-worker"):
+        environment = SERVICES[name]["environment"]
+        assert environment["RAY_AUTH_MODE"] == "token"
+        assert environment["RAY_AUTH_TOKEN"] == "${RAY_TOKEN:-}"
+    profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
+    assert {name for name, names in profiles.items() if names == ["ray"]} == {
+        "ray-head",
+        "ray-worker",
+    }
 
 
 def test_packages_are_installed_by_their_hashes_everywhere() -> None:
