@@ -239,7 +239,8 @@ def nights(folder: Path, compose: list[str], airflow: Airflow, on_ray: bool) -> 
 
     say("second night: the worker dies in train")
     put(compose, write_ratings(folder / "second.csv", second), "landing")
-    run_id = airflow.trigger({"rating_steps": 5000})  # long enough to be met in the middle
+    # Long enough to be met in the middle; a step on a cluster takes longer.
+    run_id = airflow.trigger({"rating_steps": 1000 if on_ray else 5000})
     log = f"/opt/airflow/logs/dag_id=cofi_nightly/run_id={run_id}/task_id=train/attempt=1.log"
 
     def lines_of_fits() -> int:
