@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.ratings import Ratings
@@ -109,13 +110,14 @@ class EarlierSplit:
     def learned_from_all(self, test: Ratings) -> np.ndarray:
         """As `learned_from`, of all users."""
         counts_before = np.where(self.users >= 0, np.diff(self.split.first_rows)[self.users], 0)
+        first_rows = np.append(0, np.cumsum(tally(test.user_index, test.n_users)))
         seen = np.zeros(len(test.rating), bool)
         for users in blocks_of_users(np.append(0, np.cumsum(counts_before))):
-            rows = slice(*np.searchsorted(test.user_index, (users.start, users.stop)))
-            columns = test.item_index[rows], test.rating[rows]
+            rows = slice(first_rows[users.start], first_rows[users.stop])
             of_block = Ratings(
-                test.user_index[rows] - users.start,
-                *columns,
+                test.user_index[rows] - np.int32(users.start),
+                test.item_index[rows],
+                test.rating[rows],
                 users.stop - users.start,
                 test.n_items,
             )
