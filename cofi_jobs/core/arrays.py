@@ -1,6 +1,38 @@
 """NumPy on arrays that are grouped by user or item: counts, ranges, samples, unit vectors."""
 
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
 import numpy as np
+
+
+class Addable(Protocol):
+    """What neighbouring parts of the data are added up to."""
+
+    def __add__(self: "Sum", other: "Sum") -> "Sum":
+        """Of both parts, these before the others."""
+
+
+Sum = TypeVar("Sum", bound=Addable)
+
+
+def summed(parts: Iterable[Sum]) -> Sum:
+    """The sum of neighbouring parts, in their order; at least one.
+
+    They are added in pairs, and such sums again, so that what + puts together is copied a few times
+    and not once for each part.
+    """
+    sums: list[tuple[int, Sum]] = []  # of how many parts, fewer and fewer
+    for part in parts:
+        n = 1
+        while sums and sums[-1][0] == n:
+            part = sums.pop()[1] + part
+            n *= 2
+        sums.append((n, part))
+    total = sums.pop()[1]
+    while sums:
+        total = sums.pop()[1] + total
+    return total
 
 
 def from_newest(counts: np.ndarray) -> np.ndarray:

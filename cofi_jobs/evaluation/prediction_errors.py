@@ -1,8 +1,6 @@
 """Errors of predicted ratings on the test ratings, some users at a time."""
 
-import functools
-import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +30,6 @@ class PredictionErrors:
             _joined(self.published, other.published),
             np.concatenate([self.seen, other.seen]),
         )
-
-    @classmethod
-    def joined(cls, parts: Iterable["PredictionErrors"]) -> "PredictionErrors":
-        """Those of all users, in order."""
-        return functools.reduce(operator.add, parts)
 
 
 def _joined(one: Mapping[str, Mean], other: Mapping[str, Mean]) -> dict[str, Mean]:

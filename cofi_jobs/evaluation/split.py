@@ -1,6 +1,5 @@
 """The split of ratings into those that a model learns from and those that it is tested on."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,20 +82,16 @@ class Split:
         train = train.where(measured[train.user_index])
         return cls(train, relevant, relevant_train, measured, counts, scale)
 
-    @classmethod
-    def joined(cls, parts: Iterable["Split"]) -> "Split":
-        """The split of all, from those of neighbouring users, whose numbers start at 0 in each."""
-        of_ratings, measured, counts, scale = [], [], None, None
-        for part in parts:  # one after the other: the counts of items are added at once
-            of_ratings.append((part.train, part.relevant, part.relevant_train))
-            measured.append(part.measured)
-            counts = part.counts if counts is None else counts + part.counts
-            scale = part.scale
-        assert counts is not None
-        train, relevant, relevant_train = (
-            joined_ratings(column) for column in zip(*of_ratings, strict=True)
+    def __add__(self, other: "Split") -> "Split":
+        """The split of both, from those of neighbouring users, whose numbers start at 0 in each."""
+        return Split(
+            joined_ratings([self.train, other.train]),
+            joined_ratings([self.relevant, other.relevant]),
+            joined_ratings([self.relevant_train, other.relevant_train]),
+            np.concatenate([self.measured, other.measured]),
+            self.counts + other.counts,
+            self.scale,
         )
-        return cls(train, relevant, relevant_train, np.concatenate(measured), counts, scale)
 
 
 def newest_of_each_user(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cofi_jobs.core.arrays import sample
+from cofi_jobs.core.arrays import sample, summed
 from cofi_jobs.core.errors import QualityError
 from cofi_jobs.core.scale import Scale, scale_of
 from cofi_jobs.engine.engines import in_parallel
@@ -82,7 +82,7 @@ def read_measured_split(
     def block(users: slice) -> Split:
         return Split.of(*run_split.read(users), measured[users], relevant_from, scale)
 
-    return Split.joined(in_parallel(settings, block, run_split.blocks()))
+    return summed(in_parallel(settings, block, run_split.blocks()))
 
 
 def read_errors(
@@ -101,7 +101,7 @@ def read_errors(
         seen = earlier.learned_from(users, test) if earlier else None
         return predictors.errors(users.start, train, test, seen)
 
-    return PredictionErrors.joined(in_parallel(settings, block, run_split.blocks()))
+    return summed(in_parallel(settings, block, run_split.blocks()))
 
 
 def last_published(store: Store, run_key: str) -> str | None:

@@ -9,6 +9,7 @@ from cofi_jobs.core.arrays import (
     means_of_ties,
     ranges,
     sample,
+    summed,
     tally,
     ties_among,
     to_unit_length,
@@ -60,3 +61,8 @@ def test_ties_are_runs_of_equal_keys(rows: list[tuple[int, bool, float]]):
         np.testing.assert_allclose(
             means_of_ties(values, tied), [values[key == k].mean() for k in key], atol=1e-12
         )
+
+
+@given(st.lists(st.text(max_size=3), min_size=1, max_size=40))
+def test_a_sum_of_neighbouring_parts_keeps_their_order(parts: list[str]) -> None:
+    assert summed(parts) == "".join(parts)
