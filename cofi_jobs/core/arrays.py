@@ -7,22 +7,22 @@ import numpy as np
 
 
 class Addable(Protocol):
-    """What neighbouring parts of the data are added up to."""
+    """What + puts together."""
 
-    def __add__(self: "Sum", other: "Sum") -> "Sum":
-        """Of both parts, these before the others."""
-
-
-Sum = TypeVar("Sum", bound=Addable)
+    def __add__(self: "Part", other: "Part") -> "Part":
+        """Of this part, then of the other."""
 
 
-def summed(parts: Iterable[Sum]) -> Sum:
+Part = TypeVar("Part", bound=Addable)
+
+
+def summed(parts: Iterable[Part]) -> Part:
     """The sum of neighbouring parts, in their order; at least one.
 
     They are added in pairs, and such sums again, so that what + puts together is copied a few times
     and not once for each part.
     """
-    sums: list[tuple[int, Sum]] = []  # of how many parts, fewer and fewer
+    sums: list[tuple[int, Part]] = []  # each of fewer parts than the one before, by their number
     for part in parts:
         n = 1
         while sums and sums[-1][0] == n:

@@ -58,7 +58,7 @@ def joined_ratings(parts: Sequence[Ratings]) -> Ratings:
     first_users = np.cumsum([0, *(part.n_users for part in parts)], dtype=np.int32)
     return Ratings(
         np.concatenate(
-            [part.user_index + first for part, first in zip(parts, first_users, strict=False)]
+            [part.user_index + first for part, first in zip(parts, first_users[:-1], strict=True)]
         ),
         np.concatenate([part.item_index for part in parts]),
         np.concatenate([part.rating for part in parts]),

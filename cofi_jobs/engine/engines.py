@@ -33,6 +33,16 @@ def workers_for(
         yield workers
 
 
+@contextmanager
+def connected(settings: Settings) -> Iterator[None]:
+    """One connection to the cluster, if there is one, for all calls of `in_parallel` within."""
+    if settings.engine == "local":
+        yield
+        return
+    with _on_ray().connected(settings.ray_address):
+        yield
+
+
 def in_parallel(
     settings: Settings, work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:

@@ -64,7 +64,7 @@ def workers_for(
 
     Raises SettingsError if there is no cluster at the address, or none with processors.
     """
-    with _cluster(settings.ray_address):
+    with connected(settings.ray_address):
         n, cpus = workers_and_cpus(settings.ray_workers, _cpus_of_nodes())
         actor = ray.remote(
             num_cpus=cpus,
@@ -84,7 +84,7 @@ def in_parallel(
     settings: Settings, work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
     """As `engines.in_parallel`, on one processor of a cluster for each item."""
-    with _cluster(settings.ray_address):
+    with connected(settings.ray_address):
         n, cpus = workers_and_cpus(0, _cpus_of_nodes())
         call = ray.remote(num_cpus=1, max_retries=RESTARTS)(_work_on)
         shared, waiting = ray.put(work), deque[Any]()
@@ -187,8 +187,14 @@ class Worker:
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Connected to the cluster at an address, or to one of this machine for this task alone."""
+def connected(address: str | None) -> Iterator[None]:
+    """Connected to the cluster at an address, or to one of this machine for this task alone.
+
+    Within such a connection it is used.
+    """
+    if ray.is_initialized():
+        yield
+        return
     address = _address(address)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -19,7 +19,13 @@ REACHED = 10  # seconds in which the head of a cluster must answer
 JOINED = 240  # seconds in which a node must have joined
 ALIVE = 0
 # The node ends when standard input does: with the process that started it, however that ends.
-UNTIL_END_OF_INPUT = 'exec 3<&0; "$@" 3<&- & node=$!; { read -r _ <&3; kill $node; } & wait $node'
+UNTIL_END_OF_INPUT = """
+exec 3<&0
+"$@" 3<&- & node=$!
+{ read -r _ <&3; kill $node; } & reader=$!
+wait $node
+kill $reader
+"""
 START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=0"]
 
 

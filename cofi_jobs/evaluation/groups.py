@@ -40,11 +40,11 @@ def by_activity(split: Split, means: Means) -> list[Record]:
 
 
 def by_popularity(
-    split: Split, errors: Mapping[str, Mean] | None, lists: Mapping[str, Lists]
+    split: Split, errors: Mapping[str, Mean], lists: Mapping[str, Lists]
 ) -> list[Record]:
     """Items in three groups that hold a third of the train ratings each, from the most rated on.
 
-    `errors` are the measures of the rating model over items, None for events. In a record `wanted`
+    `errors` are the measures of the rating model over items, empty for events. In a record `wanted`
     counts the group's relevant ratings by users whose lists are measured, `recall` is the share of
     them that the lists show, and `shown` the group's share of all places in lists.
     """

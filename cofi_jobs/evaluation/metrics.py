@@ -32,14 +32,14 @@ class Mean:
             np.where(users, self.numerator, 0), np.where(users, self.denominator, 0), self.root
         )
 
-    def __add__(self, other: "Mean") -> "Mean":
-        """The same over the ratings of both."""
+    def with_sums_of(self, other: "Mean") -> "Mean":
+        """The mean over the same rows, of whose sums `other` has another part."""
         return Mean(
             self.numerator + other.numerator, self.denominator + other.denominator, self.root
         )
 
-    def joined(self, other: "Mean") -> "Mean":
-        """The mean over these users and those that follow."""
+    def __add__(self, other: "Mean") -> "Mean":
+        """The mean over these users and those of `other`, which follow them."""
         return Mean(
             np.concatenate([self.numerator, other.numerator]),
             np.concatenate([self.denominator, other.denominator]),

@@ -19,7 +19,8 @@ def learned_from(
 
     `earlier_test` is the mask of the `earlier_ratings` that this model did not see.
     `users_before` (n_users,) says which row each user of `test` has in them, and `items_now`, of
-    the items of the earlier run, which row each has in `test`; -1: none. Both are sorted by user.
+    the items of the earlier run, which row each has in `test`; -1: none. Both sets of ratings are
+    sorted by user.
     """
     counts = tally(earlier_ratings.user_index, earlier_ratings.n_users)
     first = np.cumsum(counts) - counts

@@ -26,7 +26,7 @@ class PredictionErrors:
     def __add__(self, other: "PredictionErrors") -> "PredictionErrors":
         return PredictionErrors(
             {name: _joined(of_model, other.means[name]) for name, of_model in self.means.items()},
-            {name: mean + other.by_item[name] for name, mean in self.by_item.items()},
+            {name: mean.with_sums_of(other.by_item[name]) for name, mean in self.by_item.items()},
             _joined(self.published, other.published),
             np.concatenate([self.seen, other.seen]),
         )
@@ -34,7 +34,7 @@ class PredictionErrors:
 
 def _joined(one: Mapping[str, Mean], other: Mapping[str, Mean]) -> dict[str, Mean]:
     """Means over neighbouring users."""
-    return {name: mean.joined(other[name]) for name, mean in one.items()}
+    return {name: mean + other[name] for name, mean in one.items()}
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,7 @@ class PublishedModel:
 
     run_key: str
     model: StoredModel
-    users: (
-        np.ndarray
-    )  # (n_users,) row in it of each user of this run, -1: it does not know the user
+    users: np.ndarray  # (n_users,) row in it of each user of this run, -1: unknown
     items: np.ndarray  # (n_items,) the same of each item
 
     @classmethod
@@ -36,7 +34,8 @@ class PublishedModel:
     def predicted(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
         """Predicted ratings of pairs of row numbers of this run.
 
-        Items that it does not know get the mean of its items, users the mean of the item.
+        A user whom it does not know gets the item's mean, an item that it does not know the mean of
+        all its items.
         """
         users, items, means = self.users[user_index], self.items[item_index], self.model.means
         both = (users >= 0) & (items >= 0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.core.arrays import tally
+from cofi_jobs.core.arrays import summed, tally
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.ratings import Ratings, joined_ratings
 from cofi_jobs.core.scale import Scale
@@ -25,11 +25,11 @@ class SplitCounts:
     item_train: np.ndarray  # (n_items,) number of train ratings
     item_trusted: np.ndarray  # (n_items,) the same, each as much as its user is trusted
     item_sums: np.ndarray  # (n_items,) sum of the train ratings
-    n_relevant: int  # of all ratings, train and test
+    n_liked: int  # of all ratings, train and test, those that are relevant
     order: SplitOrder | None  # whether it is a split in time; None: unknown
 
     def __add__(self, other: "SplitCounts") -> "SplitCounts":
-        order = self.order + other.order if self.order and other.order else None
+        orders = [order for order in (self.order, other.order) if order]
         return SplitCounts(
             np.concatenate([self.train, other.train]),
             np.concatenate([self.test, other.test]),
@@ -37,8 +37,8 @@ class SplitCounts:
             self.item_train + other.item_train,
             self.item_trusted + other.item_trusted,
             self.item_sums + other.item_sums,
-            self.n_relevant + other.n_relevant,
-            order or self.order or other.order,
+            self.n_liked + other.n_liked,
+            summed(orders) if orders else None,
         )
 
 

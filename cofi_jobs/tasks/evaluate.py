@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from cofi_jobs.core.arrays import sample, summed
 from cofi_jobs.core.errors import QualityError
+from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.scale import Scale, scale_of
-from cofi_jobs.engine.engines import in_parallel
+from cofi_jobs.engine.engines import connected, in_parallel
 from cofi_jobs.evaluation import gate
 from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS, Biases
 from cofi_jobs.evaluation.evaluation import Evaluation, evaluate
@@ -49,14 +50,16 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     trained = store.required_outcome(run_key, "train")
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     run_split = RunSplit.of(store, run_key, from_record(trained["settings"]), settings.engine)
-    split = read_measured_split(run_split, settings, trained["liked_from"], scale)
-    log_split(split)
     model = read_model(store.checked_table(run_key, "trial"))
     last = last_published(store, run_key)
     earlier = read_holdout_model(store, last) if last else None
     published = PublishedModel.of(last, earlier, model) if last and earlier else None
-    biases = Biases.of(split.counts.item_train, split.counts.item_sums)
-    errors = read_errors(store, settings, run_split, Predictors(model, biases, published, scale))
+    with connected(settings):
+        split = read_measured_split(run_split, settings, trained["liked_from"], scale)
+        log_split(split)
+        biases = Biases.of(split.counts.item_train, split.counts.item_sums)
+        predictors = Predictors(model, biases, published, scale)
+        errors = read_errors(store, settings, run_split, predictors)
     groups = read_item_groups(store.checked_table(run_key, "normalized"))
     evaluation = evaluate(split, errors, model, published, settings, groups)
     log_main_measures(evaluation, settings)
@@ -76,7 +79,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 def read_measured_split(
     run_split: RunSplit, settings: Settings, relevant_from: float, scale: Scale | None
 ) -> Split:
-    """The run's ratings as train has split them; the lists of `evaluate_users` are measured."""
+    """As train has split the run: ratings of `evaluate_users` users, and counts of all ratings."""
     measured = sample(run_split.n_users, settings.evaluate_users, settings.seed)
 
     def block(users: slice) -> Split:
@@ -89,11 +92,12 @@ def read_errors(
     store: Store, settings: Settings, run_split: RunSplit, predictors: Predictors
 ) -> PredictionErrors:
     """The errors of what is predicted for all test ratings of the run."""
-    model, published, earlier = predictors.model, predictors.published, None
+    published, earlier = predictors.published, None
     if published:
-        ids_before = published.model.user_id, published.model.item_id
-        ids = model.user_id, model.item_id
-        earlier = EarlierSplit.of(store, published.run_key, ids_before, ids, settings.engine)
+        items = row_numbers(published.model.item_id, predictors.model.item_id)
+        earlier = EarlierSplit.of(store, published.run_key, published.users, items, settings.engine)
+    elif predictors.scale is None:  # nothing is predicted, and no other run has seen anything
+        return PredictionErrors({}, {}, {}, np.zeros(run_split.n_users, bool))
 
     def block(users: slice) -> PredictionErrors:
         ratings, is_test = run_split.read(users)
@@ -154,7 +158,7 @@ def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:
 
 def share_liked(counts: SplitCounts) -> float:
     """The share of all ratings that count as liked."""
-    return counts.n_relevant / int(counts.train.sum() + counts.test.sum())
+    return counts.n_liked / int(counts.train.sum() + counts.test.sum())
 
 
 def list_checks(evaluation: Evaluation, settings: Settings) -> list[gate.Check]:

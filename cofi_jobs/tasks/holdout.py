@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def read_split(store: Store, run_key: str, settings: Settings) -> tuple[Ratings, np.ndarray]:
     """All ratings of a run, and the mask of its test ratings by the settings that train had.
 
-    Whoever needs a run's test ratings asks here, so that the same are drawn for all.
+    Some users' alone are read by `run_split.read_part`. The same are drawn for all.
     """
     normalized = store.checked_table(run_key, "normalized")
     ratings = read_ratings(normalized)
@@ -70,8 +70,8 @@ def holdout_start(
         return None, None
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     users, items = row_numbers(user_id, earlier.user_id), row_numbers(item_id, earlier.item_id)
-    ids = (earlier.user_id, earlier.item_id), (user_id, item_id)
-    seen = EarlierSplit.of(store, last, *ids, "local").learned_from_all(test)
+    items_now = row_numbers(earlier.item_id, item_id)
+    seen = EarlierSplit.of(store, last, users, items_now, "local").learned_from_all(test)
     users[test.user_index[seen]] = -1
     items[test.item_index[seen]] = -1
     log.info("going on from the holdout model of run %s; new are %d of %d users and %d of %d items",

@@ -3,18 +3,16 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import StoreError
-from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
+from cofi_jobs.model.chunks import chunks
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import parquet
@@ -42,12 +40,12 @@ class RunSplit:
     n_items: int
 
     @classmethod
-    def of(cls, store: Store, run_key: str, split: Settings, engine: str) -> "RunSplit":
-        """The split by some settings; `engine` says where it is read (`files_of`)."""
+    def of(cls, store: Store, run_key: str, settings: Settings, engine: str) -> "RunSplit":
+        """As `train` split with these settings; `engine` says where it is read (`files_of`)."""
         normalized = store.checked_table(run_key, "normalized")
         n_items = parquet.read_metadata(normalized / "items.parquet").num_rows
         first_rows = np.append(0, np.cumsum(n_ratings_of_users(normalized)))
-        return cls(files_of(store, run_key, engine), split, first_rows, n_items)
+        return cls(files_of(store, run_key, engine), settings, first_rows, n_items)
 
     @property
     def n_users(self) -> int:
@@ -61,14 +59,12 @@ class RunSplit:
 
     def blocks(self) -> list[slice]:
         """All users in neighbouring blocks, of about `RATINGS_AT_ONCE` ratings."""
-        return blocks_of_users(self.first_rows)
+        return _blocks(np.diff(self.first_rows))
 
 
-def blocks_of_users(first_rows: np.ndarray) -> list[slice]:
-    """As `RunSplit.blocks`; `first_rows` is that of a `RunSplit`."""
-    ends = np.searchsorted(first_rows, np.arange(0, first_rows[-1], RATINGS_AT_ONCE))
-    bounds = np.unique([0, *ends, len(first_rows) - 1]).tolist()
-    return [slice(first, end) for first, end in pairwise(bounds)]
+def _blocks(counts: np.ndarray) -> list[slice]:
+    """Users with `counts` ratings in blocks, as `RunSplit.blocks`."""
+    return chunks(counts, -(-int(counts.sum()) // RATINGS_AT_ONCE))
 
 
 @dataclass(frozen=True)
@@ -81,16 +77,10 @@ class EarlierSplit:
 
     @classmethod
     def of(
-        cls,
-        store: Store,
-        run_key: str,
-        ids_before: tuple[pa.Array, pa.Array],
-        ids: tuple[pa.Array, pa.Array],
-        engine: str,
+        cls, store: Store, run_key: str, users: np.ndarray, items: np.ndarray, engine: str
     ) -> "EarlierSplit":
-        """That of a run with these ids of users and of items, beside those of today."""
+        """That of a run; the other arguments are those of this class and of `RunSplit.of`."""
         settings = from_record(store.required_outcome(run_key, "train")["settings"])
-        users, items = row_numbers(ids[0], ids_before[0]), row_numbers(ids_before[1], ids[1])
         return cls(RunSplit.of(store, run_key, settings, engine), users, items)
 
     def learned_from(self, users: slice, test: Ratings) -> np.ndarray:
@@ -112,7 +102,7 @@ class EarlierSplit:
         counts_before = np.where(self.users >= 0, np.diff(self.split.first_rows)[self.users], 0)
         first_rows = np.append(0, np.cumsum(tally(test.user_index, test.n_users)))
         seen = np.zeros(len(test.rating), bool)
-        for users in blocks_of_users(np.append(0, np.cumsum(counts_before))):
+        for users in _blocks(counts_before):
             rows = slice(first_rows[users.start], first_rows[users.stop])
             of_block = Ratings(
                 test.user_index[rows] - np.int32(users.start),
