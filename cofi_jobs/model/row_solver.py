@@ -16,6 +16,7 @@ from cofi_jobs.model.user_ratings import UserRatings
 
 USERS_AT_ONCE = 1024  # users of a block, which one thread solves: few, so that they stay in cache
 LEAST_BLOCKS = 4  # of few users, so that no thread waits long for another
+LEAST_USERS = 100  # of a block where there are more: beginning one takes as long as many rows
 # Users whose matrices A are held: so many that Python's share of the time is small.
 SOLVED_AT_ONCE = 256
 # Conjugate gradients end where the residual is this share of the first one.
@@ -59,7 +60,7 @@ class RowSolver:
         The ratings are weighted by confidence and recency. Users without ratings get the prior.
         """
         n_users = len(ratings.counts)
-        size = min(USERS_AT_ONCE, -(-n_users // LEAST_BLOCKS))
+        size = min(USERS_AT_ONCE, max(LEAST_USERS, -(-n_users // LEAST_BLOCKS)))
 
         def block(first: int) -> np.ndarray:
             return self.rows(ratings.between(first, min(first + size, n_users)))

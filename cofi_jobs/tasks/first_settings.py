@@ -6,7 +6,7 @@ are no worse than those in use.
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,22 +14,20 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.tuning_parts import read_parts
-from cofi_jobs.tuning.comparison import Change, compare
-from cofi_jobs.tuning.first_search import FirstSearch
+from cofi_jobs.tuning.comparison import Change, compare, is_same
+from cofi_jobs.tuning.first_search import LEAST_GAIN, FirstSearch
 from cofi_jobs.tuning.parts import Part
 from cofi_jobs.tuning.space import ModelName
 
 log = logging.getLogger(__name__)
 
-SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the time
+FOR_TRIALS = 0.75  # of the time: the comparison at the end takes the rest
+SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the time for trials
 LEAST_USERS = 50  # on whom settings can be measured: fewer say nothing
 # Ratings from which and up to which a search has its full time: beyond, learning takes minutes.
 FULL_TIME_FROM, FULL_TIME_TO = 1_000_000, 20_000_000
 MOST_RATINGS = 2_000_000  # of a search
 LEAST_SECONDS = 30.0
-# The share by which NDCG, or else RMSE, must be better on the test ratings: less may be luck, and
-# the defaults are what was good on several sets of ratings.
-LEAST_GAIN = {"higher": 0.01, "lower": 0.002}
 
 
 def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
@@ -44,7 +42,7 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
     validation, whole = measurable
     chosen, searches = settings, list[FirstSearch]()
     n_ratings = store.required_outcome(run_key, "normalize")["n_ratings"]
-    seconds = search_seconds(settings.first_tuning_minutes, n_ratings)
+    seconds = FOR_TRIALS * search_seconds(settings.first_tuning_minutes, n_ratings)
     for model in validation.models:
         search = FirstSearch(model, validation, chosen, seconds * SHARES[model])
         chosen = chosen.with_tuned(search.run())
@@ -54,8 +52,9 @@ def find_first_settings(store: Store, settings: Settings, run_key: str) -> None:
         for name, value in chosen.model_dump().items()
         if value != getattr(settings, name)
     }
-    changes = compare(whole, settings, chosen, n_seeds=1) if values else {}
-    objection = why_not(changes, {search.measure_name for search in searches}) if values else None
+    changed = [m for m in whole.models if not is_same(m, settings, chosen, whole.scale)]
+    changes = compare(whole, settings, chosen, changed, n_seeds=1)
+    objection = why_not(changes, {s.measure_name: LEAST_GAIN[s.model] for s in searches})
     if objection:
         log.info("the settings stay as they are: %s", objection)
     record: dict[str, Any] = {
@@ -97,17 +96,17 @@ def search_seconds(minutes: float, n_ratings: int) -> float:
     return max(LEAST_SECONDS, 60 * minutes * share)
 
 
-def why_not(changes: Mapping[str, Change], decisive: Collection[str]) -> str | None:
+def why_not(changes: Mapping[str, Change], least_gains: Mapping[str, float]) -> str | None:
     """Why the settings found are not used; None if they are.
 
-    `changes` are those of the measures on the test ratings; `decisive` are what was searched for.
+    `changes` are those of the measures on the test ratings; `least_gains` are by what share the
+    measures that were searched for must be better.
     """
     worse = [name for name, change in changes.items() if change.worse]
     if worse:
         return f"with those found {' and '.join(worse)} is worse"
-    changed = [changes[name] for name in decisive]
-    if not any(change.gain >= LEAST_GAIN[change.better] for change in changed):
-        return "those found gain too little on the test ratings"
+    if not any(changes[name].gain >= gain for name, gain in least_gains.items() if name in changes):
+        return "those found gain too little"
     return None
 
 

@@ -61,7 +61,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
                     store.studies, model, chosen, explicit, run_key, workers, of_events
                 )
                 chosen = chosen.model_copy(update=results[model].settings)
-        changes = compare(whole, settings, chosen)
+        changes = compare(whole, settings, chosen, whole.models)
     values = {name: v for result in results.values() for name, v in result.settings.items()}
     before = {name: getattr(settings, name) for name in values}
     record = _record(run_key, results, changes)

@@ -1,5 +1,6 @@
 """The settings in use against the settings found, on test ratings that no trial has seen."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -39,18 +40,18 @@ class Change:
 
 
 def compare(
-    part: Part, before: Settings, after: Settings, n_seeds: int = SEEDS
+    part: Part, before: Settings, after: Settings, models: Sequence[ModelName], n_seeds: int = SEEDS
 ) -> dict[str, Change]:
-    """The main measures with two settings, by name, over fits with `n_seeds` seeds."""
+    """The main measures of these models with two settings, by name, over fits with some seeds."""
     pairs: dict[str, tuple[Mean, Mean]] = {}
     seeds = range(before.seed, before.seed + n_seeds)
     measured = _measured(before)
-    for model in part.models:
+    for model in models:
         old = new = measure_over_seeds(part, model, before, seeds)
-        if not _is_same(model, before, after, part.scale):
+        if not is_same(model, before, after, part.scale):
             new = measure_over_seeds(part, model, after, seeds)
         pairs |= {name: (new[name], old[name]) for name in measured[model]}
-    decisive = {tuned_for(model, before)[0] for model in part.models}
+    decisive = {tuned_for(model, before)[0] for model in models}
     result = {}
     for name, (low, high) in intervals({}, pairs, before.seed).items():
         new_value, old_value = (mean.value() or 0.0 for mean in pairs[name])
@@ -74,7 +75,7 @@ def _measured(settings: Settings) -> dict[ModelName, tuple[str, ...]]:
     }
 
 
-def _is_same(model: ModelName, one: Settings, other: Settings, scale: Scale | None) -> bool:
+def is_same(model: ModelName, one: Settings, other: Settings, scale: Scale | None) -> bool:
     """Whether the model learns the same with both settings, so that one fit tells."""
     if one.n_factors != other.n_factors:
         return False

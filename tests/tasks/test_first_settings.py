@@ -90,6 +90,7 @@ def test_a_gain_is_a_share_of_what_was_there() -> None:
         ({"rmse": LOWER}, None),
         ({"ndcg@10": replace(HIGHER, difference=0.001), "rmse": LOWER}, None),
         ({"ndcg@10": replace(HIGHER, difference=0.001)}, "gain too little"),
+        ({}, "gain too little"),
         (
             {"ndcg@10": HIGHER, "rmse": replace(LOWER, difference=0.001, worse=True)},
             "rmse is worse",
@@ -100,7 +101,7 @@ def test_settings_are_used_if_none_is_worse_and_one_clearly_better(
     changes: dict[str, Change], objection: str | None
 ) -> None:
     # A measure that nobody searched for decides nothing.
-    why = why_not({**changes, "recall@20": HIGHER}, changes)
+    why = why_not({**changes, "recall@20": HIGHER}, {"ndcg@10": 0.01, "rmse": 0.002})
     assert (objection in why) if objection and why else why is objection
 
 

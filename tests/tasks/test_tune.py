@@ -187,7 +187,7 @@ def test_what_is_worse_where_tuning_never_looked_is_not_written(store_: Store, m
     stop_after(monkeypatch, 4)
     compare = tune.compare
     monkeypatch.setattr(
-        tune, "compare", lambda part, old, new: compare(part, new, old)
+        tune, "compare", lambda part, old, new, models: compare(part, new, old, models)
     )  # as if it were so
     outcome = run_task("tune", store_, load_settings(EXPLICIT), "n1")
     assert outcome["found"] != outcome["before"]

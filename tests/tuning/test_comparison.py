@@ -6,7 +6,7 @@ import pytest
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.tuning.comparison import compare
+from cofi_jobs.tuning.comparison import compare, is_same
 from cofi_jobs.tuning.measure import measure
 from cofi_jobs.tuning.parts import Part, parts
 
@@ -26,8 +26,16 @@ def part() -> Part:
 @pytest.mark.parametrize("setting", ["ranking_alpha=2.5", "rating_lambda=9", "n_factors=8"])
 def test_both_values_are_those_of_fits_with_the_two_settings(part: Part, setting: str) -> None:
     before, after = load_settings(SMALL), load_settings([*SMALL, setting])
-    changes = compare(part, before, after, n_seeds=1)
+    changes = compare(part, before, after, part.models, n_seeds=1)
     for model in part.models:
         name = {"ranking": f"ndcg@{before.ndcg_at}", "rating": "rmse"}[model]
         expected = [measure(part, model, settings)[name].value() for settings in (before, after)]
         assert [changes[name].before, changes[name].after] == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_a_setting_does_not_change_need_not_be_compared(part: Part) -> None:
+    before, after = load_settings(SMALL), load_settings([*SMALL, "ranking_alpha=2.5"])
+    same = {model: is_same(model, before, after, part.scale) for model in part.models}
+    assert same == {"ranking": False, "rating": True}
+    assert set(compare(part, before, after, ["ranking"], n_seeds=1)) == {"ndcg@10", "recall@20"}
+    assert compare(part, before, before, [], n_seeds=1) == {}

@@ -77,6 +77,18 @@ def test_what_is_found_is_the_best_trial_with_all_steps(part: Part, model: Model
     assert set(values) <= set(NAMES)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("a_trial_takes_a_second")
+@pytest.mark.parametrize(("least_gain", "is_used"), [(0.0, True), (10.0, False)])
+def test_what_gains_too_little_is_not_used(
+    part: Part, monkeypatch: pytest.MonkeyPatch, least_gain: float, is_used: bool
+) -> None:
+    monkeypatch.setitem(first_search.LEAST_GAIN, "ranking", least_gain)
+    first = search(part, len(PORTFOLIO["ranking"]) + 6.0)
+    assert bool(first.run()) == is_used
+    assert len(first.trials) > len(PORTFOLIO["ranking"]) + 2
+
+
 def test_without_time_only_the_settings_in_use_are_tried(part: Part) -> None:
     first = search(part, 0.0)
     assert first.run() == {}
