@@ -1,4 +1,4 @@
-"""The engine that the setting `engine` names: its workers, and work on many items."""
+"""The engine that the setting `engine` names: its workers, work on many items, flows of calls."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from cofi_jobs.core import machine
+from cofi_jobs.engine.flow import Flow, LocalFlow
 from cofi_jobs.engine.workers import LocalWorkers, Workers
 from cofi_jobs.settings.fields import Settings
 
@@ -50,6 +51,16 @@ def in_parallel(
     if settings.engine == "local":
         return machine.in_parallel(work, items)
     return _on_ray().in_parallel(settings, work, items)
+
+
+@contextmanager
+def flow_on(settings: Settings) -> Iterator[Flow]:
+    """A flow of calls; each takes a processor of the cluster, if there is one."""
+    if settings.engine == "local":
+        yield LocalFlow()
+        return
+    with _on_ray().flow_on(settings.ray_address) as flow:
+        yield flow
 
 
 def _on_ray() -> ModuleType:

@@ -101,6 +101,49 @@ def _work_on(work: Callable[[Item], Result], item: Item) -> Result:
     return work(item)
 
 
+@contextmanager
+def flow_on(address: str | None) -> Iterator["RayFlow"]:
+    """Tasks of Ray whose results stay in its object store, as `engines.flow_on`."""
+    with connected(address):
+        yield RayFlow()
+
+
+class RayFlow:
+    """As `flow.Flow`. Ray computes again what is lost."""
+
+    def __init__(self) -> None:
+        self.task = ray.remote(num_cpus=1, max_retries=RESTARTS)(_call)
+
+    def share(self, value: Any) -> Any:
+        """As in `Flow`: the value goes to each node once, by the object store."""
+        return ray.put(value)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """As in `Flow`."""
+        return self.task.remote(function, *arguments)
+
+    def call_for(
+        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+    ) -> list[Any]:
+        """As in `Flow`."""
+        if n == 1:  # the result of the function would be a sequence
+            return [self.task.remote(_only_result_of, function, *arguments)]
+        return list(self.task.options(num_returns=n).remote(function, *arguments))
+
+    def get(self, place: Any) -> Any:
+        """As in `Flow`."""
+        return _results([place])[0]
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _only_result_of(function: Callable[..., Sequence[Any]], *arguments: Any) -> Any:
+    [result] = function(*arguments)
+    return result
+
+
 def workers_and_cpus(n_workers: int, cpus_of_nodes: Sequence[float]) -> tuple[int, float]:
     """How many workers, 0: one for each node, and how many processors each of them takes."""
     nodes = [cpus for cpus in cpus_of_nodes if cpus]

@@ -17,18 +17,20 @@ def account_trust(
     newest: np.datetime64,
     weight: float,
     days: float,
+    oldest: np.datetime64 | None = None,
 ) -> np.ndarray:
     """t of each account (n_users,), float32: `weight` of one that is new or has one rating, else 1.
 
     `n_ratings` (n_users,) are its ratings, `first` (n_users,) the time of the first, datetime64,
     NaT without a time. An account is new until its first rating is `days` older than the `newest`
     rating of all, or a tenth of the time that all ratings span, if that is less: in a young store
-    not all accounts are new. An account without a time is not new.
+    not all accounts are new. An account without a time is not new. `oldest` is the time of the
+    first rating of all, which is needed where these are not all accounts.
     """
     doubtful = n_ratings <= 1
     timed = first[~np.isnat(first)]
     if len(timed):
-        longest = (newest - timed.min()) * LONGEST_SHARE
+        longest = (newest - (timed.min() if oldest is None else oldest)) * LONGEST_SHARE
         span = min(longest, np.timedelta64(round(days * 86_400), "s"))
         doubtful = doubtful | (first > newest - span)  # a comparison with NaT is False
     return np.where(doubtful, np.float32(weight), np.float32(1))

@@ -21,6 +21,8 @@ STAGING = "staging"
 # compare only them than to compare all rows.
 FEW = 0.2
 
+ROW_BITS = 40  # of `arrival`, for the place of a row in its file; the rest is the file's place
+
 NEWEST = """QUALIFY row_number() OVER (
     PARTITION BY user_id, item_id ORDER BY timestamp DESC NULLS LAST, arrival DESC) = 1"""
 
@@ -35,6 +37,14 @@ class RowCounts:
     n_rows: int
     n_superseded: int
     n_withdrawn: int
+
+    def __add__(self, other: "RowCounts") -> "RowCounts":
+        """Those of other pairs' rows are added."""
+        return RowCounts(
+            self.n_rows + other.n_rows,
+            self.n_superseded + other.n_superseded,
+            self.n_withdrawn + other.n_withdrawn,
+        )
 
 
 def load_newest(
@@ -62,14 +72,24 @@ def load_newest(
     return count_pairs(connection, n_rows)
 
 
+def load_newest_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> RowCounts:
+    """As `load_newest`, of all rows of some users, which are in memory, with their `arrival`."""
+    connection.register("taken", rows)
+    sql.attach(connection, STAGING)
+    connection.execute(f"CREATE TABLE {STAGING}.newest AS FROM taken {NEWEST}")
+    connection.unregister("taken")
+    return count_pairs(connection, rows.num_rows)
+
+
 def open_rows(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> int:
     """Make the view `taken` of all rows; returns their number. Raises as `load_newest` does."""
-    _check_rows(parts)
+    check_rows(parts)
     # `arrival` orders all rows: first by file, then by place in the file.
     connection.execute(f"""
         CREATE TEMP VIEW taken AS
         SELECT user_id, item_id, rating, timestamp,
-            (file_index::BIGINT << 40) + file_row_number AS arrival, hash(user_id, item_id) AS pair
+            (file_index::BIGINT << {ROW_BITS}) + file_row_number AS arrival,
+            hash(user_id, item_id) AS pair
         FROM {sql.parquet([*parts])}""")
     return sum(parts.values())
 
@@ -101,7 +121,8 @@ def drop_outside(connection: duckdb.DuckDBPyConnection, low: float, high: float)
     return int(n_outside)
 
 
-def _check_rows(parts: dict[Path, int]) -> None:
+def check_rows(parts: dict[Path, int]) -> None:
+    """Raise StoreError if a file does not have the rows that it must have."""
     for path, expected in parts.items():
         n_rows = parquet.read_metadata(path).num_rows if path.exists() else 0
         if n_rows != expected:

@@ -65,7 +65,11 @@ class RemoteStore(Store):
 
     def location_for_readers(self, run_key: str, name: str) -> tuple[str, Any]:
         """Path of a table or file in the bucket, and the bucket's file system."""
-        return f"{self.objects.root}/{layout.table(run_key, name)}", self.objects.filesystem
+        return self.file_for_readers(layout.table(run_key, name))
+
+    def file_for_readers(self, name: str) -> tuple[str, Any]:
+        """As in `Store`."""
+        return f"{self.objects.root}/{name}", self.objects.filesystem
 
     @contextmanager
     def lock(

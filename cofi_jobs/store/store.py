@@ -86,6 +86,10 @@ class Store:
         """
         return str(self.table(run_key, name)), None
 
+    def file_for_readers(self, name: str) -> tuple[str, Any]:
+        """The same of any file, by its name below the root."""
+        return str(self.root / name), None
+
     def table(self, run_key: str, name: str) -> Path:
         """Folder of a table of a run, such as "recommendations"; with "" the folder of the run.
 

@@ -17,9 +17,10 @@ In a store of events `rating` is the sum of the pair's counts; both means and y_
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -27,6 +28,7 @@ import pyarrow as pa
 
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.feedback import Feedback
+from cofi_jobs.engine.engines import flow_on
 from cofi_jobs.ingestion.catalogue import catalogue
 from cofi_jobs.ingestion.formats import is_text
 from cofi_jobs.ingestion.rejects import LINES, check_quotes, forget_rejects
@@ -34,26 +36,49 @@ from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import checked_parts
-from cofi_jobs.store.current_ratings import (
-    RowCounts,
-    drop_outside,
-    drop_withdrawn,
-    load_newest,
-)
+from cofi_jobs.store.current_ratings import RowCounts
 from cofi_jobs.store.drops import drop_files
-from cofi_jobs.store.event_sums import load_sums
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.account_trust import trusted
+from cofi_jobs.tasks import normalized_rows
+from cofi_jobs.tasks.current_here import CurrentHere
+from cofi_jobs.tasks.current_on_engine import CurrentOnEngine
 
 log = logging.getLogger(__name__)
 
-# Sums are exact decimals: the order of adding must not show in the result. Of events there is none.
-TOTAL: dict[Feedback, str] = {
-    "ratings": "sum(rating::DECIMAL(18, 6))::DOUBLE",
-    "events": "NULL::DOUBLE",
-}
+ITEMS = """
+    SELECT item_index, item_id, mean, n_ratings, n_trusted, title, groups,
+        total / n_ratings AS mean_rating
+    FROM items JOIN means USING (item_index)
+    LEFT JOIN catalogue ON catalogue_id = item_id::VARCHAR ORDER BY item_index"""
 FEW_MATCHES = 0.05  # share of the catalogue's items, or of the rated ones, that raises a warning
+
+
+class Current(Protocol):
+    """The current ratings of a store: the newest of each (user, item); of events their sums.
+
+    What is said to be SQL are rows in the task's connection.
+    """
+
+    rows: RowCounts
+    n_outside: int  # ratings that the scale has no place for
+    n_ratings: int
+    n_users: int
+
+    def item_sums(self) -> str:
+        """SQL of item_id, n_ratings and total, some rows for each item, which add up."""
+
+    def lesser_item_sums(self) -> str:
+        """The same, of the ratings by users who are not fully trusted.
+
+        The connection has the table `items`.
+        """
+
+    def write_users(self, path: Path) -> None:
+        """Write the file of users."""
+
+    def write_ratings(self, path: Path) -> None:
+        """Write the file of ratings. The connection has the tables `items` and `means`."""
 
 
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
@@ -66,40 +91,58 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
     if not parts:
         raise nothing
+    ends = store.required_outcome(run_key, "ingest")["scale"]
     with (
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
+        _current(connection, store, parts, settings, ends) as current,
     ):
-        ends = store.required_outcome(run_key, "ingest")["scale"]
-        if feedback == "events":
-            rows = load_sums(connection, parts, settings.event_half_life_days)
-        else:
-            rows = load_newest(connection, parts, settings.memory_limit_mb)
-        n_outside = drop_outside(connection, *ends) if ends else 0
-        n_ratings = drop_withdrawn(connection)
-        if not n_ratings:
+        if not current.n_ratings:
             raise nothing
-        _trust_and_means(connection, settings, feedback)
+        counts, sums = normalized_rows.number_items(connection, current.item_sums())
+        if (weight := settings.new_account_weight) != 1:
+            lesser = current.lesser_item_sums()
+            counts, sums = normalized_rows.trusted(connection, lesser, weight, counts, sums)
+        _register_means(connection, feedback, counts, sums, settings.damping)
         _read_catalogue(connection, store, settings)
-        n_users, n_items = _write_tables(connection, folder)
+        current.write_users(folder / "users.parquet")
+        n_items = sql.write_parquet(connection, ITEMS, folder / "items.parquet")
+        current.write_ratings(folder / "ratings.parquet")
     pairs = "pairs" if feedback == "events" else "ratings"
     log.info(
         "%d current %s of %d items by %d users from %d batches",
-        *(n_ratings, pairs, n_items, n_users, len(batches)),
+        *(current.n_ratings, pairs, n_items, current.n_users, len(batches)),
     )
-    if n_outside:
+    if current.n_outside:
         log.warning(
             "%d ratings of earlier runs are outside the scale %g to %g, so they do not count",
-            *(n_outside, *ends),
+            *(current.n_outside, *ends),
         )
     return {
         "batches": batches,
-        **account(store, batches, rows),
-        "n_outside": n_outside,
-        "n_ratings": n_ratings,
-        "n_users": n_users,
+        **account(store, batches, current.rows),
+        "n_outside": current.n_outside,
+        "n_ratings": current.n_ratings,
+        "n_users": current.n_users,
         "n_items": n_items,
     }
+
+
+@contextmanager
+def _current(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    parts: dict[Path, int],
+    settings: Settings,
+    scale: tuple[float, float] | None,
+) -> Iterator[Current]:
+    """The current ratings where the setting `engine` says; of events, always here."""
+    feedback = store.records.feedback()
+    if settings.engine == "local" or feedback == "events":
+        yield CurrentHere(connection, parts, settings, feedback, scale)
+        return
+    with flow_on(settings) as flow:
+        yield CurrentOnEngine(flow, connection, store, parts, settings, scale)
 
 
 def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, int]:
@@ -132,74 +175,21 @@ def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, 
     }
 
 
-def _number_rows(
-    connection: duckdb.DuckDBPyConnection, feedback: Feedback
-) -> tuple[np.ndarray, np.ndarray]:
-    """Make the tables users, items and numbered; returns each item's count and sum of ratings.
-
-    Row numbers follow the sorted ids, so that they are the same each time.
-    """
-    for side, more in (("user", ""), ("item", f", {TOTAL[feedback]} AS total")):
-        connection.execute(f"""
-            CREATE TEMP TABLE {side}s AS
-            SELECT (row_number() OVER (ORDER BY {side}_id) - 1)::INTEGER AS {side}_index, {side}_id,
-                count(*)::INTEGER AS n_ratings{more}
-            FROM newest GROUP BY {side}_id""")
-    connection.execute("""
-        CREATE TEMP VIEW numbered AS SELECT user_index, item_index, rating, timestamp,
-            hash(hash(user_id, item_id)) AS drawn
-        FROM newest JOIN users USING (user_id) JOIN items USING (item_id)""")
-    columns = connection.execute(
-        "SELECT n_ratings, total FROM items ORDER BY item_index"
-    ).fetchnumpy()
-    return columns["n_ratings"], columns["total"]
-
-
-def _trust_and_means(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, feedback: Feedback
+def _register_means(
+    connection: duckdb.DuckDBPyConnection,
+    feedback: Feedback,
+    counts: np.ndarray,
+    sums: np.ndarray,
+    damping: float,
 ) -> None:
-    """Number users and items, and make the tables `trust` of users and `means` of items."""
-    counts, sums = _number_rows(connection, feedback)
-    trust = trusted(connection, settings, TOTAL[feedback], counts, sums)
-    users = np.arange(len(trust.users), dtype=np.int32)
-    connection.register("trust", pa.table({"user_index": users, "trust": trust.users}))
-    means = pa.nulls(len(counts), pa.float32())
-    if feedback == "ratings":
-        means = damped_means(trust.counts, trust.sums, settings.damping)
+    """Make the table `means` of items, from numbers and sums of ratings weighted by trust."""
+    means = damped_means(counts, sums, damping) if feedback == "ratings" else None
     columns = {
         "item_index": np.arange(len(counts), dtype=np.int32),
-        "mean": means,
-        "n_trusted": trust.counts.astype(np.float32),
+        "mean": pa.nulls(len(counts), pa.float32()) if means is None else means,
+        "n_trusted": counts.astype(np.float32),
     }
     connection.register("means", pa.table(columns))
-
-
-def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[int, int]:
-    """Write the files of the table `normalized`; returns the numbers of users and items."""
-    sql.write_parquet(
-        connection,
-        """
-        SELECT user_index, item_index, rating, rating - mean AS y_norm, timestamp,
-            (drawn >> 48)::USMALLINT AS draw
-        FROM numbered JOIN means USING (item_index)
-        ORDER BY user_index, timestamp NULLS FIRST, drawn""",
-        folder / "ratings.parquet",
-    )
-    n_users = sql.write_parquet(
-        connection,
-        "FROM users JOIN trust USING (user_index) ORDER BY user_index",
-        folder / "users.parquet",
-    )
-    n_items = sql.write_parquet(
-        connection,
-        """
-        SELECT item_index, item_id, mean, n_ratings, n_trusted, title, groups,
-            total / n_ratings AS mean_rating
-        FROM items JOIN means USING (item_index)
-        LEFT JOIN catalogue ON catalogue_id = item_id::VARCHAR ORDER BY item_index""",
-        folder / "items.parquet",
-    )
-    return n_users, n_items
 
 
 def _read_catalogue(

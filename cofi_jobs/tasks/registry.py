@@ -44,6 +44,7 @@ NORMALIZE = Task(
         *("n_read", "n_refused", "n_erased", "n_rows", "n_superseded", "n_withdrawn"),
         *("n_outside", "n_ratings", "n_users", "n_items"),
     ),
+    credentials=(RAY,),
     memory="ratings, at most `memory_limit_mb`",
 )
 TRAIN = Task(

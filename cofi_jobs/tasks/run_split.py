@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -128,8 +129,13 @@ def _open_here(folder: Path, name: str) -> parquet.ParquetFile:
 
 def open_anywhere(location: str, run_key: str, name: str) -> parquet.ParquetFile:
     """A file of the table `normalized` of a run of the store at a location."""
-    store = open_store(location)
-    path, filesystem = store.location_for_readers(run_key, f"normalized/{name}.parquet")
+    return open_at(
+        *open_store(location).location_for_readers(run_key, f"normalized/{name}.parquet")
+    )
+
+
+def open_at(path: str, filesystem: Any) -> parquet.ParquetFile:
+    """A file where a store says that it is. Raises StoreError if this machine has no such file."""
     try:
         return parquet.open_file(filesystem.open(path) if filesystem else Path(path))
     except FileNotFoundError:

@@ -23,6 +23,7 @@ from cofi_jobs.engine import on_ray
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks import current_on_engine
 from cofi_jobs.tasks.checkpoints import StoredCheckpoint
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning.study import best, open_study
@@ -141,6 +142,31 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for task in ("ingest", "normalize", "train"):
         run_task(task, store, load_settings(SMALL), "n1")
     return store
+
+
+def test_normalize_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, lost = Store(tmp_path / "store").create(), tmp_path / "lost"
+    write_ratings(store.landing / "ratings.csv", tasteful_ratings())
+    run_task("ingest", store, load_settings(), "n1")
+    newest_of_range = current_on_engine.newest_of_range
+
+    def dying(*arguments: Any) -> Any:
+        if not lost.exists():
+            lost.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return newest_of_range(*arguments)
+
+    monkeypatch.setattr(current_on_engine, "ROWS_AT_ONCE", 500)
+    monkeypatch.setattr(current_on_engine, "newest_of_range", dying)
+    tables = []
+    for settings in (load_settings(), on(cluster)):
+        run_task("normalize", store, settings, "n1")
+        tables.append(pq.read_table(store.table("n1", "normalized/ratings.parquet")))
+    assert lost.exists()
+    assert len(tables[0]) > 1500
+    assert tables[1].cast(tables[0].schema).equals(tables[0])
 
 
 def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(

@@ -13,6 +13,7 @@ from cofi_jobs.store.run_tables import (
     read_trust,
 )
 from cofi_jobs.tasks.runner import run_task
+from tests.support.current import as_it_is, in_ranges_of_users, way_of
 from tests.support.data import random_ratings, write_ratings
 
 YEAR = 365 * 86_400
@@ -43,8 +44,10 @@ def weighted(store, ratings: pd.DataFrame, *overrides: str) -> pd.DataFrame:
     return ratings.assign(weight=np.where((ratings.userId >= 1000) | (n_ratings == 1), 0.25, 1))
 
 
-def test_trust_counts_and_means_of_a_normalized_run(store):
-    rows = weighted(store, ratings_of_a_year(), *LESS)
+@pytest.mark.parametrize("way", [as_it_is, in_ranges_of_users])
+def test_trust_counts_and_means_of_a_normalized_run(store, way):
+    with way_of(way):
+        rows = weighted(store, ratings_of_a_year(), *LESS)
     folder = store.table("n1", "normalized")
     users, items = (pd.read_parquet(folder / f"{side}.parquet") for side in ("users", "items"))
     assert users.set_index("user_id")["trust"].to_dict() == dict(

@@ -1,7 +1,6 @@
 """Normalize: the newest rating of each (user, item), item means, row numbers; pandas as oracle."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.model.item_means import damped_means
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store import current_ratings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
+from tests.support.current import WAYS, Way, as_if_few_repeat, as_it_is, way_of
 from tests.support.data import random_ratings, settle, write_ratings
 
 COLUMNS = ["userId", "movieId", "rating", "timestamp"]
@@ -24,18 +23,7 @@ SCALE = ["rating_low=1", "rating_high=5"]
 Tables = dict[str, pd.DataFrame]
 
 
-# Both ways to the newest rows: batches here repeat many pairs, so all would be compared.
-WAYS = {"as it is": current_ratings.FEW, "as if few repeat": 2.0}
-
-
-@contextmanager
-def way_of(few: float) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(current_ratings, "FEW", few)
-        yield
-
-
-@pytest.fixture(params=[*WAYS.values()], ids=[*WAYS])
+@pytest.fixture(params=[as_it_is, as_if_few_repeat])
 def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
     with way_of(request.param):
         yield
@@ -186,13 +174,13 @@ OF_STRINGS = files_of(
 @given(
     nights=OF_INTEGERS | OF_STRINGS,
     damping=st.sampled_from([0, 1, 5]),
-    few=st.sampled_from([*WAYS.values()]),
+    way=st.sampled_from(WAYS),
 )
 @settings(max_examples=24, deadline=None)
 def test_any_small_batches_give_what_pandas_gives(
     nights: list[list[pd.DataFrame]],
     damping: float,
-    few: float,
+    way: Way,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     kind = "string" if isinstance(nights[0][0]["userId"][0], str) else "integer"
@@ -200,7 +188,7 @@ def test_any_small_batches_give_what_pandas_gives(
     for number, night in enumerate(nights):
         ingest_night(store, f"night-{number}", *night, id_type=kind)
     last = f"night-{len(nights) - 1}"
-    with way_of(few):
+    with way_of(way):
         normalize(store, last, f"damping={damping}")
     check(tables(store, last), [file for night in nights for file in night], damping)
 
@@ -467,11 +455,11 @@ def withdrawals_of(
 @pytest.mark.slow
 @given(
     nights=withdrawals_of(st.integers(1, 2), st.integers(10, 12)),
-    few=st.sampled_from([*WAYS.values()]),
+    way=st.sampled_from(WAYS),
 )
 @settings(max_examples=16, deadline=None)
 def test_a_withdrawal_counts_until_a_newer_rating_comes(
-    tmp_path_factory: pytest.TempPathFactory, nights: Any, few: float
+    tmp_path_factory: pytest.TempPathFactory, nights: Any, way: Way
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store")).create()
     state: dict[tuple[int, int], tuple[int, Any]] = {}
@@ -490,7 +478,7 @@ def test_a_withdrawal_counts_until_a_newer_rating_comes(
         for user, item, stars, time in night:
             if time >= state.get((user, item), (-1, None))[0]:
                 state[user, item] = (time, stars)
-    with way_of(few):
+    with way_of(way):
         outcome = normalize(store, f"night-{len(nights)}")
     current = {pair: stars for pair, (_, stars) in state.items() if stars is not None}
     assert {

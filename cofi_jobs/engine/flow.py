@@ -1,0 +1,49 @@
+"""Calls whose results are the arguments of other calls, and stay where they were computed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class Flow(Protocol):
+    """Calls of functions that depend on nothing but their arguments.
+
+    So a result that is lost with its machine can be computed again.
+    """
+
+    def share(self, value: Any) -> Any:
+        """An argument for many calls, which is sent once."""
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Where the result will be. Each of the arguments may be such a place."""
+
+    def call_for(
+        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+    ) -> list[Any]:
+        """As `call`, of a function with n results: the place of each."""
+
+    def get(self, place: Any) -> Any:
+        """The result in a place, as soon as it is there."""
+
+
+class LocalFlow:
+    """Calls in this process, at once: a place is the result itself."""
+
+    def share(self, value: Any) -> Any:
+        """As in `Flow`."""
+        return value
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """As in `Flow`."""
+        return function(*arguments)
+
+    def call_for(
+        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+    ) -> list[Any]:
+        """As in `Flow`."""
+        results = list(function(*arguments))
+        assert len(results) == n
+        return results
+
+    def get(self, place: Any) -> Any:
+        """As in `Flow`."""
+        return place

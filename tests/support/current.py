@@ -1,0 +1,44 @@
+"""The ways in which normalize finds the current ratings."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from cofi_jobs.engine.flow import LocalFlow
+from cofi_jobs.store import current_ratings
+from cofi_jobs.tasks import current_on_engine, normalize
+from cofi_jobs.tasks.current_on_engine import CurrentOnEngine
+
+
+def as_it_is(patch: pytest.MonkeyPatch) -> None:
+    """Batches of tests repeat many pairs, so all rows are compared."""
+
+
+def as_if_few_repeat(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(current_ratings, "FEW", 2.0)
+
+
+def in_ranges_of_users(patch: pytest.MonkeyPatch) -> None:
+    """As on an engine of several machines, in four ranges."""
+    bounds = current_on_engine.range_bounds
+    patch.setattr(current_on_engine, "range_bounds", lambda ids, n: bounds(ids, 4))
+    patch.setattr(current_on_engine, "ADDED_AT_ONCE", 2)
+
+    @contextmanager
+    def current(connection, store, parts, settings, scale) -> Iterator[CurrentOnEngine]:
+        yield CurrentOnEngine(LocalFlow(), connection, store, parts, settings, scale)
+
+    patch.setattr(normalize, "_current", current)
+
+
+Way = Callable[[pytest.MonkeyPatch], None]
+WAYS: list[Way] = [as_it_is, as_if_few_repeat, in_ranges_of_users]
+
+
+@contextmanager
+def way_of(way: Way) -> Iterator[None]:
+    """Normalize goes this way meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        way(patch)
+        yield
