@@ -5,9 +5,11 @@ it: those with an earlier time, and those that arrived earlier with the same tim
 time are the oldest.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from cofi_jobs.store import sql
 from cofi_jobs.store.current_ratings import STAGING, RowCounts, count_pairs, open_rows
@@ -31,6 +33,8 @@ KEPT_ROWS = """
     SELECT user_id, item_id, rating, timestamp FROM marked
     WHERE is_current OR place = withdrawn_until ORDER BY arrival"""
 
+Times = tuple[float, float] | None  # seconds since 1970, oldest and newest; None: there are none
+
 
 def mark_current(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> int:
     """Make the view `marked` of all rows; returns their number.
@@ -53,27 +57,55 @@ def load_sums(
     old as the oldest. Withdrawn events are neither: compaction leaves them out.
     """
     n_rows = mark_current(connection, parts)
+    return _add_up(connection, n_rows, half_life_days, _times(connection))
+
+
+def load_sums_of(
+    connection: duckdb.DuckDBPyConnection,
+    rows: pa.Table,
+    half_life_days: float | None,
+    times_of_all: Sequence[Times],
+) -> RowCounts:
+    """As `load_sums`, of all rows of some users, which are in memory, with their `arrival`.
+
+    `times_of_all` are those of the rows of all users, group by group.
+    """
+    connection.register("taken", rows)
+    connection.execute(MARKED)
+    timed = [times for times in times_of_all if times]
+    ends = (min(t[0] for t in timed), max(t[1] for t in timed)) if timed else None
+    return _add_up(connection, rows.num_rows, half_life_days, ends)
+
+
+def times_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> Times:
+    """When the oldest and the newest current event of some users was, of all their rows."""
+    connection.register("taken", rows)
+    connection.execute(MARKED)
+    return _times(connection)
+
+
+def _times(connection: duckdb.DuckDBPyConnection) -> Times:
+    [(oldest, newest)] = connection.execute("""
+        SELECT min(epoch(timestamp)), max(epoch(timestamp)) FROM marked
+        WHERE is_current""").fetchall()
+    return None if newest is None else (oldest, newest)
+
+
+def _add_up(
+    connection: duckdb.DuckDBPyConnection, n_rows: int, half_life_days: float | None, times: Times
+) -> RowCounts:
+    weight = "rating"
+    if half_life_days is not None and times:
+        oldest, newest = times
+        days = f"({newest!r} - coalesce(epoch(timestamp), {oldest!r})) / 86400"
+        weight = f"rating * pow(0.5, {days} / {half_life_days!r})"
     sql.attach(connection, STAGING)
     # Exact decimals: the order of adding must not show in the sums.
     connection.execute(f"""
         CREATE TABLE {STAGING}.newest AS
         SELECT user_id, item_id,
-            (sum(({_weight(connection, half_life_days)})::DECIMAL(38, 12))
-                FILTER (is_current))::FLOAT AS rating,
+            (sum(({weight})::DECIMAL(38, 12)) FILTER (is_current))::FLOAT AS rating,
             max(timestamp) FILTER (is_current) AS timestamp,
             max(arrival) FILTER (is_current) AS arrival
         FROM marked GROUP BY user_id, item_id""")
     return count_pairs(connection, n_rows)
-
-
-def _weight(connection: duckdb.DuckDBPyConnection, half_life_days: float | None) -> str:
-    """What an event's count still weighs, in SQL."""
-    if half_life_days is None:
-        return "rating"
-    [(oldest, newest)] = connection.execute("""
-        SELECT min(epoch(timestamp)), max(epoch(timestamp)) FROM marked
-        WHERE is_current""").fetchall()
-    if newest is None:  # there are no times
-        return "rating"
-    days = f"({newest!r} - coalesce(epoch(timestamp), {oldest!r})) / 86400"
-    return f"rating * pow(0.5, {days} / {half_life_days!r})"

@@ -5,10 +5,11 @@ each. A range has all rows of its users, so its current ratings need no other ra
 for this machine are the sums of items, and to write the rows of one range after the other.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.engine.flow import Flow
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import parquet, sql
@@ -28,6 +30,7 @@ from cofi_jobs.store.current_ratings import (
     drop_withdrawn,
     load_newest_of,
 )
+from cofi_jobs.store.event_sums import Times, load_sums_of, times_of
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import normalized_rows
@@ -40,12 +43,10 @@ SAMPLE = 1000  # user ids of a slice, by which the ranges are chosen
 ADDED_AT_ONCE = 16  # tables of item sums
 
 COLUMNS = ["user_id", "item_id", "rating", "timestamp"]
-ITEM_SUMS = normalized_rows.item_sums("ratings")
-LESSER_ITEM_SUMS = normalized_rows.lesser_item_sums("ratings")
 
 
 class CurrentOnEngine:
-    """As `normalize.Current`, of ratings."""
+    """As `normalize.Current`."""
 
     def __init__(
         self,
@@ -54,32 +55,26 @@ class CurrentOnEngine:
         store: Store,
         parts: dict[Path, int],
         settings: Settings,
+        feedback: Feedback,
         scale: tuple[float, float] | None,
     ) -> None:
-        self.flow, self.connection = flow, connection
+        self.flow, self.connection, self.feedback = flow, connection, feedback
         self.settings = settings.model_copy(update={"threads": 1})  # of each call
-        check_rows(parts)
-        slices = list(_slices(store, parts))
-        samples = [flow.call(sample_user_ids, store.location, part) for part in slices]
-        n_ranges = -(-sum(parts.values()) // ROWS_AT_ONCE)
-        bounds = range_bounds(np.concatenate([flow.get(sample) for sample in samples]), n_ranges)
-        shared = flow.share(bounds)
-        pieces = [
-            flow.call_for(len(bounds) + 1, in_ranges, store.location, part, shared)
-            for part in slices
-        ]
-        results = [
-            flow.call_for(3, newest_of_range, self.settings, scale, *of_range)
-            for of_range in zip(*pieces, strict=True)
-        ]
-        self.newest, self.sums, summaries = map(list, zip(*results, strict=True))
-        ranges = [flow.get(summary) for summary in summaries]
-        self.first_users = [0, *np.cumsum([summary.n_users for summary in ranges]).tolist()]
+        ranges = _rows_in_ranges(flow, store, parts)
+        times: list[Times] = []
+        if feedback == "events" and settings.event_half_life_days is not None:
+            calls = [flow.call(times_of_range, self.settings, *pieces) for pieces in ranges]
+            times = [flow.get(call) for call in calls]
+        common = self.settings, feedback, times, scale
+        results = [flow.call_for(3, newest_of_range, *common, *pieces) for pieces in ranges]
+        self.newest, self.sums, places = map(list, zip(*results, strict=True))
+        summaries: list[RangeSummary] = [flow.get(place) for place in places]
+        self.first_users = [0, *accumulate(summary.n_users for summary in summaries)]
         self.n_users = self.first_users.pop()
-        self.rows = reduce(RowCounts.__add__, [summary.rows for summary in ranges])
-        self.n_outside = sum(summary.n_outside for summary in ranges)
-        self.n_ratings = sum(summary.n_ratings for summary in ranges)
-        self.span = reduce(Span.__or__, [summary.span for summary in ranges])
+        self.rows = reduce(RowCounts.__add__, [summary.rows for summary in summaries])
+        self.n_outside = sum(summary.n_outside for summary in summaries)
+        self.n_ratings = sum(summary.n_ratings for summary in summaries)
+        self.span = reduce(Span.__or__, [summary.span for summary in summaries])
 
     def item_sums(self) -> str:
         """As in `Current`."""
@@ -87,7 +82,7 @@ class CurrentOnEngine:
 
     def lesser_item_sums(self) -> str:
         """As in `Current`."""
-        calls = self._each(lesser_of_range, self.span)
+        calls = self._each(lesser_of_range, self.feedback, self.span)
         return self._added("lesser_item_sums", calls)
 
     def write_users(self, path: Path) -> None:
@@ -99,10 +94,10 @@ class CurrentOnEngine:
         items = self.connection.sql("FROM items JOIN means USING (item_index)").to_arrow_table()
         self._write(self._each(ratings_of_range, self.flow.share(items)), path)
 
-    def _each(self, function: Any, argument: Any) -> list[Any]:
-        """The function's result of each range, by its newest ratings and its first user."""
+    def _each(self, function: Callable[..., pa.Table], *common: Any) -> list[Any]:
+        """The function's result of each range, by its first user and its newest ratings."""
         return [
-            self.flow.call(function, self.settings, argument, first, newest)
+            self.flow.call(function, self.settings, *common, first, newest)
             for first, newest in zip(self.first_users, self.newest, strict=True)
         ]
 
@@ -121,6 +116,20 @@ class CurrentOnEngine:
             writer.write_table(table, ROW_GROUP)
             for other in others:
                 writer.write_table(self.flow.get(other), ROW_GROUP)
+
+
+def _rows_in_ranges(flow: Flow, store: Store, parts: dict[Path, int]) -> list[tuple[Any, ...]]:
+    """The pieces that each range of users has of each slice of these files, in order of arrival."""
+    check_rows(parts)
+    slices = list(_slices(store, parts))
+    samples = [flow.call(sample_user_ids, store.location, part) for part in slices]
+    n_ranges = -(-sum(parts.values()) // ROWS_AT_ONCE)
+    bounds = range_bounds(np.concatenate([flow.get(sample) for sample in samples]), n_ranges)
+    shared = flow.share(bounds)
+    pieces = [
+        flow.call_for(len(bounds) + 1, in_ranges, store.location, part, shared) for part in slices
+    ]
+    return list(zip(*pieces, strict=True))
 
 
 @dataclass(frozen=True)
@@ -192,20 +201,41 @@ def in_ranges(location: str, part: Slice, bounds: np.ndarray) -> list[pa.Table]:
     return [rows.take(order[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
-def newest_of_range(
-    settings: Settings, scale: tuple[float, float] | None, *pieces: pa.Table
-) -> tuple[pa.Table, pa.Table, RangeSummary]:
-    """The current ratings of a range, its item sums, and its summary."""
+def times_of_range(settings: Settings, *pieces: pa.Table) -> Times:
+    """When the oldest and the newest current event of a range was."""
     with _database(settings) as connection:
-        # DuckDB says of some columns of some files that they have no nulls.
-        rows = load_newest_of(connection, pa.concat_tables(pieces, promote_options="permissive"))
+        return times_of(connection, _joined(pieces))
+
+
+def newest_of_range(
+    settings: Settings,
+    feedback: Feedback,
+    times: Sequence[Times],
+    scale: tuple[float, float] | None,
+    *pieces: pa.Table,
+) -> tuple[pa.Table, pa.Table, RangeSummary]:
+    """The current ratings of a range, its item sums, and its summary.
+
+    `times` are those of all ranges, for events with a half-life.
+    """
+    with _database(settings) as connection:
+        if feedback == "events":
+            half_life = settings.event_half_life_days
+            rows = load_sums_of(connection, _joined(pieces), half_life, times)
+        else:
+            rows = load_newest_of(connection, _joined(pieces))
         n_outside = drop_outside(connection, *scale) if scale else 0
         n_ratings = drop_withdrawn(connection)
         newest = connection.sql("SELECT * EXCLUDE (arrival) FROM newest").to_arrow_table()
-        sums = connection.sql(ITEM_SUMS).to_arrow_table()
+        sums = connection.sql(normalized_rows.item_sums(feedback)).to_arrow_table()
         n_users = normalized_rows.number_users(connection)
         span = normalized_rows.span(connection)
     return newest, sums, RangeSummary(rows, n_outside, n_ratings, n_users, span)
+
+
+def _joined(pieces: Sequence[pa.Table]) -> pa.Table:
+    # DuckDB says of some columns of some files that they have no nulls.
+    return pa.concat_tables(pieces, promote_options="permissive")
 
 
 def add_item_sums(settings: Settings, *tables: pa.Table) -> pa.Table:
@@ -218,11 +248,11 @@ def add_item_sums(settings: Settings, *tables: pa.Table) -> pa.Table:
 
 
 def lesser_of_range(
-    settings: Settings, span_of_all: Span, first_user: int, newest: pa.Table
+    settings: Settings, feedback: Feedback, span_of_all: Span, first_user: int, newest: pa.Table
 ) -> pa.Table:
     """Item sums of a range, of the ratings by users who are not fully trusted."""
     with _with_users(settings, newest, first_user, span_of_all) as connection:
-        return connection.sql(LESSER_ITEM_SUMS).to_arrow_table()
+        return connection.sql(normalized_rows.lesser_item_sums(feedback)).to_arrow_table()
 
 
 def users_of_range(

@@ -89,13 +89,13 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     batches, parts = store.batches(up_to=run_key), checked_parts(store, up_to=run_key)
     feedback = store.records.feedback()
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")
-    if not parts:
+    if not sum(parts.values()):
         raise nothing
     ends = store.required_outcome(run_key, "ingest")["scale"]
     with (
         store.replace_folder(store.table(run_key, "normalized")) as folder,
         sql.connect(settings, folder) as connection,
-        _current(connection, store, parts, settings, ends) as current,
+        _current(connection, store, parts, settings, feedback, ends) as current,
     ):
         if not current.n_ratings:
             raise nothing
@@ -134,15 +134,15 @@ def _current(
     store: Store,
     parts: dict[Path, int],
     settings: Settings,
+    feedback: Feedback,
     scale: tuple[float, float] | None,
 ) -> Iterator[Current]:
-    """The current ratings where the setting `engine` says; of events, always here."""
-    feedback = store.records.feedback()
-    if settings.engine == "local" or feedback == "events":
+    """The current ratings, where the setting `engine` says."""
+    if settings.engine == "local":
         yield CurrentHere(connection, parts, settings, feedback, scale)
         return
     with flow_on(settings) as flow:
-        yield CurrentOnEngine(flow, connection, store, parts, settings, scale)
+        yield CurrentOnEngine(flow, connection, store, parts, settings, feedback, scale)
 
 
 def account(store: Store, batches: Sequence[str], rows: RowCounts) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from cofi_jobs.engine.flow import LocalFlow
 from cofi_jobs.store import current_ratings
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import current_on_engine, normalize
 from cofi_jobs.tasks.current_on_engine import CurrentOnEngine
 
@@ -26,8 +28,8 @@ def in_ranges_of_users(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(current_on_engine, "ADDED_AT_ONCE", 2)
 
     @contextmanager
-    def current(connection, store, parts, settings, scale) -> Iterator[CurrentOnEngine]:
-        yield CurrentOnEngine(LocalFlow(), connection, store, parts, settings, scale)
+    def current(connection: Any, store: Store, *others: Any) -> Iterator[CurrentOnEngine]:
+        yield CurrentOnEngine(LocalFlow(), connection, store, *others)
 
     patch.setattr(normalize, "_current", current)
 

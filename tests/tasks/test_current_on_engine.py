@@ -16,22 +16,26 @@ from cofi_jobs.tasks.runner import run_task
 from tests.support.current import in_ranges_of_users, way_of
 from tests.support.data import random_ratings, write_ratings
 
-SETTINGS = load_settings(["new_account_weight=0.5", "id_type=string", "settle_seconds=0"])
+COMMON = ["new_account_weight=0.5", "id_type=string", "settle_seconds=0"]
 
 
 @pytest.mark.slow
-def test_the_files_are_those_of_one_database(store: Store) -> None:
+@pytest.mark.parametrize("feedback", ["ratings", "events"])
+def test_the_files_are_those_of_one_database(store: Store, feedback: str) -> None:
+    settings = load_settings([*COMMON, f"feedback={feedback}", "event_half_life_days=3"])
     for seed, run_key in enumerate(["n1", "n2", "n3"]):
-        ratings = random_ratings(n_users=50, n_items=40, seed=seed).assign(day=seed)
+        ratings = random_ratings(n_users=50, n_items=40, seed=seed)
         if seed == 1:  # no order among the ratings of a user
             ratings["timestamp"] = 1_500_000_000
-        write_ratings(store.landing / f"{run_key}.csv", ratings.drop(columns="day"))
-        run_task("ingest", store, SETTINGS, run_key)
+        if feedback == "events":
+            ratings = ratings.rename(columns={"rating": "plays"})
+        write_ratings(store.landing / f"{run_key}.csv", ratings)
+        run_task("ingest", store, settings, run_key)
     folder = store.table("n3", "normalized")
     outcomes, files = [], []
     for way in (lambda patch: None, in_ranges_of_users):
         with way_of(way):
-            outcome = run_task("normalize", store, SETTINGS, "n3")
+            outcome = run_task("normalize", store, settings, "n3")
         outcomes.append({name: outcome[name] for name in outcome if name.startswith("n_")})
         files.append({path.name: pq.read_table(path) for path in folder.iterdir()})
     assert outcomes[0] == outcomes[1]
