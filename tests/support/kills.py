@@ -27,15 +27,16 @@ def die_before(step: int, changes: Iterable[tuple[Any, str]]) -> None:
 
 
 def killed_at_each_step(
-    work: Callable[[str, int], None], fresh: Callable[[int], Store]
+    work: Callable[[str, int], None], fresh: Callable[[int], Store], every: int = 1
 ) -> Iterator[tuple[Store, bool]]:
     """The store after `work(root, step)` in its own process, and whether that was killed.
 
-    `fresh` makes the store for each step, the first is 1.
+    `fresh` makes the store for each step: 1 and each `every`-th after it. `make torture` kills
+    before all of them.
     """
-    step, code = 0, None
+    step, code = 1 - every, None
     while code != 0:
-        step += 1
+        step += every
         store = fresh(step)
         code = exit_code(work, str(store.root), step)
         assert code in (0, -signal.SIGKILL)
