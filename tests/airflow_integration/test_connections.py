@@ -298,7 +298,7 @@ def test_each_child_has_the_address_of_the_database_that_it_needs_and_no_other(
     }
     assert given.pop("ingest") == {"COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"}
     assert given.pop("deliver") == {"COFI_DATABASE"}
-    for task in ("train", "similar-items", "recommend", "evaluate"):
+    for task in ("normalize", "train", "similar-items", "recommend", "evaluate"):
         assert given.pop(task) == {"COFI_RAY_CLUSTER"}
     assert not any(given.values())
     cluster = json.loads(after.seen["children"]["train"]["given"]["COFI_RAY_CLUSTER"])
