@@ -22,6 +22,7 @@ from cofi_jobs.airflow_integration.scheduled import (
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.settings.form import check_names, explicit_values, form_fields
 from cofi_jobs.store.open import open_store
+from cofi_jobs.store.permissions import limited
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import Task
 
@@ -125,7 +126,8 @@ def recorded_failure(store: Store, run_key: str, task: str) -> Iterator[None]:
         with suppress(Exception):  # the store may be what failed
             if store.exists() and store.failure(run_key, task) is None:
                 failure = {"error": reason_of(error), "permanent": isinstance(error, CofiError)}
-                store.records.write_failure(run_key, task, failure)
+                with limited():
+                    store.records.write_failure(run_key, task, failure)
         raise
 
 

@@ -15,6 +15,7 @@ from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import files, layout
 from cofi_jobs.store.digests import compacted_file, files_of_run
 from cofi_jobs.store.drops import parts
+from cofi_jobs.store.record_kinds import BACKUP
 from cofi_jobs.store.removal import finish_removals
 from cofi_jobs.store.store import Store
 
@@ -28,8 +29,9 @@ def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
     """Files with the ratings of all batches up to a run's, in order of arrival, and their rows.
 
     Raises StoreError if some of the batches are compacted with later ones, which the run must not
-    see.
+    see, and as `check_records` does.
     """
+    check_records(store)
     compacted = store.records.compacted()
     if up_to is not None and compacted["batches"]:
         last = compacted["batches"][-1]
@@ -60,6 +62,32 @@ def checked_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
     return parts
 
 
+def check_records(store: Store) -> None:
+    """Raise StoreError if the record of a batch is lost that a published run was made from."""
+    published = store.published()
+    manifest = (store.manifest(published[-1]) if published else None) or {}
+    lost = [key for key in manifest.get("batches", []) if key not in store.batches()]
+    if lost:
+        name = layout.outcome(lost[0], "ingest")
+        raise StoreError(
+            f"found no {store.path(name)}, expected that of a batch which the run {published[-1]} "
+            f"was made from; {BACKUP}"
+        )
+
+
+def _check_all_parts_are_there(store: Store) -> None:
+    """Raise StoreError if a file of ratings is missing where the records say that it is.
+
+    Then a file that no record names may hold the only copy of ratings, and is no leftover.
+    """
+    for path, n_rows in rating_parts(store).items():
+        if n_rows and not path.exists():
+            raise StoreError(
+                f"found no {path}, expected {n_rows} ratings there. If {layout.COMPACTED} is lost "
+                f"or old, {BACKUP}; else restore this file. Nothing was removed"
+            )
+
+
 def taken_digests(store: Store) -> set[str]:
     """SHA-256 of every file that was taken into a batch."""
     return {
@@ -87,27 +115,32 @@ def show_rejected(store: Store, run_key: str, folder: Path) -> None:
 
 
 def vacuum(store: Store) -> None:
-    """Remove files of ratings and of rejected rows that no record names.
+    """Remove files of ratings and of rejected rows that no record names, but none of a person's.
 
-    Only while no task reads or writes batches.
+    Only while no task reads or writes batches. Raises StoreError, and removes nothing, if a record
+    is lost: then what no record names may be the only copy of ratings.
     """
-    for path in store.root.glob(f"{layout.TEMPORARY}file-*"):  # of a killed `replace_file`
-        files.remove(path)
+    check_records(store)
     compacted = store.records.compacted()
-    for path in compacted_part(store, "").glob("*"):
-        if path.name != compacted["part"]:
-            files.remove(path)
+    unnamed = {*store.root.glob(layout.ALL_COMPACTED_PARTS)}
+    if compacted["part"] is not None:
+        unnamed.discard(compacted_part(store, compacted["part"]))
+    if unnamed:
+        _check_all_parts_are_there(store)
+    for path in [*unnamed, *store.root.glob(f"{layout.TEMPORARY}file-*")]:
+        files.remove(path)  # those of a killed `replace_file`, too
     for key in compacted["batches"]:
         files.remove(store.ratings(key))
     batches = store.batches()
     complete = {store.rejected(key) for key in batches}
+    begun = {store.rejected(run["key"]) for run in store.records.begun()}
     for folder in store.root.glob(layout.ALL_REJECTED):
-        if folder not in complete:
+        if folder in begun - complete:
             files.remove(folder)
     for key in batches:
         parts = {file["part"] for file in store.required_outcome(key, "ingest")["files"]}
         for folder in (store.ratings(key), store.rejected(key)):
-            for path in folder.glob("*.parquet"):
+            for path in folder.glob("part-*.parquet"):
                 if path.name not in parts:
                     files.remove(path)
 
@@ -115,9 +148,9 @@ def vacuum(store: Store) -> None:
 def recover(store: Store) -> None:
     """Finish or undo what killed processes left half done, and vacuum. Only while no task works.
 
-    The landing folder is left alone: upstream may be writing a file there.
+    Folders where others than tasks write are left alone. Raises as `vacuum` does.
     """
-    files.finish_replacements(store.root, but=store.landing)
+    files.finish_replacements(store.root, layout.WRITTEN)
     store.align_link()
     finish_removals(store)
     vacuum(store)

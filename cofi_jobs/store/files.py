@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -153,11 +153,14 @@ def point_link(link: Path, target: Path) -> None:
     sync(link.parent)
 
 
-def finish_replacements(root: Path, but: Path) -> None:
-    """Finish or undo replacements of killed processes below `root`, but for the folder `but`."""
-    for path in [*root.rglob(f"{TEMPORARY}*"), *root.rglob(SPILL)]:
-        if path.is_relative_to(but):
-            continue
+def finish_replacements(root: Path, folders: Iterable[str]) -> None:
+    """Finish or undo replacements of killed processes in `root` itself, and below `folders` of it.
+
+    What lies elsewhere is not ours.
+    """
+    names = f"{TEMPORARY}*", SPILL
+    below = [path for folder in folders for name in names for path in (root / folder).rglob(name)]
+    for path in [*below, *(path for name in names for path in root.glob(name))]:
         target = path.with_name(path.name.removeprefix(OLD))
         if path.name.startswith(OLD) and not target.exists():
             path.rename(target)  # killed between the two renames of replace_folder

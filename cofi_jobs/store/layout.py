@@ -47,6 +47,8 @@ TOMBSTONES = "erased.json"
 ERASURE_KEY = "erased.key"
 
 COMPACTED_PARTS = "ratings/merged"
+WRITTEN = (RATINGS, REJECTED, RUNS, TASKS, MANIFESTS, STUDIES)  # folders where only tasks write
+ALL_COMPACTED_PARTS = f"{COMPACTED_PARTS}/up-to-*.parquet"
 ALL_OUTCOMES_OF_INGEST = "tasks/*/ingest.json"
 ALL_OUTCOMES = "tasks/*/*.json"  # and failures
 ALL_FAILURES = "tasks/*/*.failed.json"

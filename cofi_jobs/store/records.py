@@ -175,8 +175,17 @@ class Records:
     # ---- of the store
 
     def properties(self) -> dict[str, Any] | None:
-        """Rating scale and id types, None before the first run."""
-        return self.files.read(layout.PROPERTIES)
+        """Rating scale and id types, None before the first run.
+
+        Raises StoreError if the record is lost.
+        """
+        record = self.files.read(layout.PROPERTIES)
+        if record is None and (batches := self.batches()):
+            raise StoreError(
+                f"found no {self.files.location}/{layout.PROPERTIES} beside the ratings of "
+                f"{len(batches)} runs, expected their scale and types of ids; {BACKUP}"
+            )
+        return record
 
     def feedback(self) -> Feedback:
         """What users gave: ratings, or events. Stores of older versions have ratings."""

@@ -23,10 +23,12 @@ SCHEMES = ("s3://", "gs://")
 class SourceRoots:
     """Folders without links in their paths, and starts of addresses of buckets.
 
-    `but` are files below the folders that nothing may come from.
+    `folders` are where links may lead to, `named` those of them that a setting may name. `but` are
+    files below the folders that nothing may come from.
     """
 
     folders: Sequence[Path]
+    named: Sequence[Path]
     buckets: Sequence[str]
     but: Sequence[Path] = ()
 
@@ -38,20 +40,26 @@ class SourceRoots:
         too. Within the store they open nothing more. Raises SettingsError for a root that is none.
         """
         roots = texts(os.environ.get(VARIABLE, DEFAULT))
-        folders = [_folder(root) for root in roots if not root.startswith(SCHEMES)]
+        # Not the whole store: who triggers a run may name any folder as its store.
+        named = [_folder(root) for root in roots if not root.startswith(SCHEMES)]
+        named += [store.landing]
         # A drop folder may be a link itself: who could make it one owns the store.
-        folders += [store.root, store.landing, store.catalogue, store.item_lists]
+        folders = [*named, store.root, store.catalogue, store.item_lists]
         folders += [path for path in given if not path.is_relative_to(store.root)]
         return cls(
             [_real(folder) for folder in folders],
+            [_real(folder) for folder in named],
             [root.rstrip("/") + "/" for root in roots if root.startswith(SCHEMES)],
             [_real(store.path(layout.ERASURE_KEY))],
         )
 
     def has(self, path: Path) -> bool:
         """Whether a file or folder is in one of the folders, once all links are followed."""
+        return self._is_in(path, self.folders)
+
+    def _is_in(self, path: Path, folders: Sequence[Path]) -> bool:
         real = _real(path)
-        return real not in self.but and any(real.is_relative_to(root) for root in self.folders)
+        return real not in self.but and any(real.is_relative_to(root) for root in folders)
 
     def check(self, path: Path) -> Path:
         """The path itself. Raises DataError if it leads out of the folders."""
@@ -73,7 +81,7 @@ class SourceRoots:
                 tuple(self.buckets)
             )
         else:
-            is_inside = self.has(Path(folder))
+            is_inside = self._is_in(Path(folder), self.named)
         if not is_inside:
             raise SettingsError(
                 f"found source_files {address}, expected an address in one of the places that the "

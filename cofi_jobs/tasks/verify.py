@@ -9,6 +9,7 @@ from typing import Any
 
 from cofi_jobs.core.errors import CofiError, DamageError
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.batches import check_records
 from cofi_jobs.store.digests import (
     BACKUP,
     FileDigest,
@@ -53,6 +54,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
                 _compare(store, file, compared)
     if compacted := compacted_file(store.records):
         _compare(store, compacted, compared)
+    try:
+        check_records(store)
+    except CofiError as error:
+        compared.damaged += 1
+        log.error("%s", error)
     if old := _batches_without_digests(store):
         log.warning("%d batches of an older version have no digests: %s", len(old), ", ".join(old))
     summary = f"{compared.in_words()}, in {store.location}"

@@ -213,6 +213,16 @@ def test_buckets(
             SourceRoots.of(store).check_address(address, address)
 
 
+def test_a_setting_names_no_file_of_the_store_but_those_in_landing(store: Store) -> None:
+    """Who triggers a run may name any folder as its store."""
+    roots = SourceRoots.of(store)
+    for folder in (store.landing, store.landing / "day"):
+        roots.check_address(f"file://{folder}/*.csv", str(folder))
+    for folder in (store.root, store.catalogue, store.root / "tasks"):
+        with pytest.raises(SettingsError, match=r"found source_files file:.*, expected an address"):
+            roots.check_address(f"file://{folder}/*.csv", str(folder))
+
+
 @pytest.mark.parametrize("root", ["drop", "../drop", "http://host/drop", "s3:/bucket"])
 def test_a_root_that_is_none_is_an_error(
     store: Store, root: str, monkeypatch: pytest.MonkeyPatch
@@ -224,6 +234,6 @@ def test_a_root_that_is_none_is_an_error(
 
 @given(steps=st.lists(st.sampled_from(["..", ".", "a", "b", "landing"]), max_size=8))
 def test_no_way_of_dots_leads_out(steps: list[str]) -> None:
-    roots = SourceRoots([Path("/srv/store")], [])
+    roots = SourceRoots([Path("/srv/store")], [], [])
     path = Path("/srv/store", *steps)
     assert roots.has(path) == os.path.normpath(path).startswith("/srv/store")
