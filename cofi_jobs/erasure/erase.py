@@ -16,6 +16,7 @@ import duckdb
 from cofi_jobs.core.errors import SettingsError, StoreError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.erasure.batches import Ratings, clean_batch, clean_compacted, ratings_of
+from cofi_jobs.erasure.faults import Faults
 from cofi_jobs.erasure.landing import clean_landing
 from cofi_jobs.erasure.matching import ids_among
 from cofi_jobs.erasure.run_tables import clean_published, clean_run
@@ -38,7 +39,8 @@ def erase(
     Batches, rejected rows, taken files of the landing folder and the tables that readers do not see
     are cleaned here. Published tables are cleaned by the next publication, or here with `now`.
     `locks` are those of all tasks, in the order in which they must be taken. Raises SettingsError
-    without a user, StoreError if there is no store.
+    without a user, StoreError if there is no store, or for what could not be cleaned, such as
+    damaged files of runs, once all else is.
     """
     users = _checked(store, user_ids)
     prepare(store, locks[0])
@@ -49,9 +51,12 @@ def erase(
         with sql.connect(settings, store.root) as connection:
             ratings = ratings_of(connection, store, users)
             unknown = _unknown(store, users, ratings)
-            _clean(connection, store, settings, users, ratings)
+            faults = Faults()
+            _clean(connection, store, settings, users, ratings, faults)
             if now:
-                clean_published(store)
+                with faults.kept():
+                    clean_published(store)
+            faults.raise_all()
             return replace(scan(connection, store, settings, users), unknown=unknown)
 
 
@@ -83,18 +88,23 @@ def _clean(
     settings: Settings,
     users: Sequence[str],
     ratings: Mapping[Path, Ratings],
+    faults: Faults,
 ) -> None:
-    """Remove the users from everything but the published tables."""
+    """Remove the users from everything but the published tables.
+
+    `faults` gets what could not be cleaned of runs.
+    """
     bury(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
     clean_landing(connection, store, settings, users)
     clean_compacted(store, users, ratings)
     for key in store.batches():
         clean_batch(store, key, users, ratings)
     for key in store.run_keys():
-        is_published = store.manifest(key) is not None
-        removed = clean_run(store, key, ids_among(users), with_published=not is_published)
-        if removed:
-            log.info("%d rows removed from tables of run %s", removed, key)
+        with faults.kept():
+            is_published = store.manifest(key) is not None
+            removed = clean_run(store, key, ids_among(users), with_published=not is_published)
+            if removed:
+                log.info("%d rows removed from tables of run %s", removed, key)
         if remove_report(store, key, users):
             log.info("removed the report of run %s, which showed a user", key)
     clean_messages(store, users)

@@ -1,5 +1,8 @@
 """Erased users in the tables of runs."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,11 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cofi_jobs.core.errors import DamageError
+from cofi_jobs.erasure.faults import Faults
 from cofi_jobs.erasure.matching import Matches, column_of_users, hashes_among, path_is_of
 from cofi_jobs.erasure.tombstones import Tombstones
 from cofi_jobs.store import files, layout, parquet
 from cofi_jobs.store.files import finish_replacement, parquet_files
 from cofi_jobs.store.layout import RUNS
+from cofi_jobs.store.record_kinds import BACKUP
 from cofi_jobs.store.replacement import (
     checked_digest,
     record_both,
@@ -21,28 +27,46 @@ from cofi_jobs.store.replacement import (
 )
 from cofi_jobs.store.store import Store
 
+log = logging.getLogger(__name__)
 
-def clean_published(store: Store) -> list[str]:
-    """Remove erased users from published runs that still show them; returns these runs' keys.
 
-    Only within the lock "publish". A run that has lost its manifest since is cleaned as well.
+def clean_published(store: Store) -> None:
+    """Remove erased users from published runs that still show them.
+
+    Only within the lock "publish". A run that has lost its manifest since is cleaned as well. What
+    cannot be cleaned, as it is damaged, does not keep users in anything else.
+
+    Raises StoreError that names what could not be cleaned; the next call tries again.
     """
     files.remove(_away(store))
     tombstones = Tombstones(store)
     runs = sorted({key for user in tombstones.users.values() for key in user["pending"]})
-    if runs:
-        store.fetch(RUNS)
+    if not runs:
+        return
+    store.fetch(RUNS)
+    faults, left = Faults(), list(runs)
     for key in runs:
         users = {digest for digest, user in tombstones.users.items() if key in user["pending"]}
-        manifest, gone = store.manifest(key), hashes_among(users, tombstones.key)
-        if manifest is not None:
-            _clean_published_run(store, key, manifest, gone, len(users))
-        elif key in store.run_keys():
-            clean_run(store, key, gone, with_published=True)
-        for digest in users:
-            tombstones.users[digest]["pending"].remove(key)
-        store.records.write_tombstones(list(tombstones.users.values()))
-    return runs
+        with faults.kept():
+            _clean_pending_run(store, key, hashes_among(users, tombstones.key), len(users))
+            for digest in users:
+                tombstones.users[digest]["pending"].remove(key)
+            store.records.write_tombstones(list(tombstones.users.values()))
+            left.remove(key)
+    if cleaned := [key for key in runs if key not in left]:
+        log.info("removed erased users from the published runs %s", ", ".join(cleaned))
+    faults.raise_all(f"erased users may still be in {', '.join(left)}: ")
+
+
+def _clean_pending_run(store: Store, key: str, gone: Matches, n_users: int) -> None:
+    """Remove users from a run that was published when they were erased, if it is there."""
+    if key not in store.run_keys():  # removed since
+        return
+    manifest = store.manifest(key)
+    if manifest is None:
+        clean_run(store, key, gone, with_published=True)
+    else:
+        _clean_published_run(store, key, manifest, gone, n_users)
 
 
 def _clean_published_run(
@@ -68,9 +92,14 @@ def clean_run(store: Store, run_key: str, gone: Matches, with_published: bool) -
 
     The tables that readers see are cleaned only `with_published`. Each file, and `normalized` as a
     whole, is replaced in one step, so an interrupted cleaning can be run again.
+
+    Raises DamageError that names the files that are not as they were written, once all others are
+    cleaned.
     """
     _forget_files_of(store, run_key, gone)
-    removed = _clean_normalized(store, run_key, gone)
+    faults, removed = Faults(), 0
+    with faults.kept(), _named(store, store.table(run_key, "normalized")):
+        removed += _clean_normalized(store, run_key, gone)
     for folder in sorted(store.table(run_key, "").iterdir()):
         is_visible = folder.name in layout.PUBLISHED
         if (
@@ -80,14 +109,14 @@ def clean_run(store: Store, run_key: str, gone: Matches, with_published: bool) -
         ):
             continue
         for path in parquet_files(folder):
-            removed += _clean_file(store, path, gone)
+            with faults.kept():
+                removed += _clean_file(store, path, gone)
         for path in sorted(folder.glob("user_id=*")):
             if path_is_of(path.name, gone):
-                removed += sum(
-                    parquet.read_metadata(file).num_rows for file in path.glob("*.parquet")
-                )
+                removed += _count_rows(path)
                 _remove_at_once(store, path)
-    settle(store, run_key)
+    faults.raise_all()
+    settle(store, run_key)  # not before: a damaged file may be restored as it was
     return removed
 
 
@@ -98,6 +127,15 @@ def _forget_files_of(store: Store, run_key: str, gone: Matches) -> None:
         remaining = {name: file for name, file in digests.items() if not path_is_of(name, gone)}
         if remaining != digests:
             store.records.write_outcome(run_key, task, {**outcome, "digests": remaining})
+
+
+def _count_rows(folder: Path) -> int:
+    """How many rows the files of a user's own folder have; one that cannot be read has none."""
+    rows = 0
+    for path in folder.glob("*.parquet"):
+        with suppress(*parquet.UNREADABLE):
+            rows += parquet.read_metadata(path).num_rows
+    return rows
 
 
 def _remove_at_once(store: Store, folder: Path) -> None:
@@ -114,18 +152,42 @@ def _away(store: Store) -> Path:
 
 
 def _clean_file(store: Store, path: Path, gone: Matches) -> int:
-    """Remove users from a file with a column user_id; schema, metadata and row groups stay."""
-    file = parquet.open_file(path)
-    if "user_id" not in file.schema_arrow.names:
-        return 0
-    ids = (
-        column_of_users(file.read_row_group(group, ["user_id"]))
-        for group in range(file.num_row_groups)
-    )
-    if not any(gone(group).any() for group in ids):
-        return 0
+    """Remove users from a file with a column user_id; schema, metadata and row groups stay.
+
+    A file that is no Parquet is left alone if no record has it: a person put it there, and the
+    search looks into it. Raises DamageError for a file that is not as it was written.
+    """
+    try:
+        with _named(store, path):
+            file = parquet.open_file(path)
+            if not _shows(file, gone):
+                return 0
+    except DamageError:
+        if checked_digest(store, path) is None:
+            return 0
+        raise
     with replace_recorded(store, path) as new:
         return copy_without(file, new, gone)
+
+
+@contextmanager
+def _named(store: Store, path: Path) -> Iterator[None]:
+    """What Arrow says of a file that it cannot read, as a DamageError that names it."""
+    try:
+        yield
+    except parquet.UNREADABLE as error:
+        if parquet.is_of_system(error):
+            raise
+        reason = " ".join(str(error).split())  # Arrow takes several lines
+        raise DamageError(f"{store.shown(path)} cannot be read: {reason}; {BACKUP}") from None
+
+
+def _shows(file: parquet.ParquetFile, gone: Matches) -> bool:
+    """Whether the column user_id of a file has one of the users."""
+    if "user_id" not in file.schema_arrow.names:
+        return False
+    groups = (file.read_row_group(group, ["user_id"]) for group in range(file.num_row_groups))
+    return any(gone(column_of_users(group)).any() for group in groups)
 
 
 def copy_without(file: parquet.ParquetFile, target: Path, gone: Matches) -> int:
@@ -143,7 +205,10 @@ def copy_without(file: parquet.ParquetFile, target: Path, gone: Matches) -> int:
 
 
 def _clean_normalized(store: Store, run_key: str, gone: Matches) -> int:
-    """Remove users from `normalized`; the users behind them move up, as in all of the run."""
+    """Remove users from `normalized`; the users behind them move up, as in all of the run.
+
+    Raises DamageError for a file that is not as it was written.
+    """
     folder = store.table(run_key, "") / "normalized"
     finish_replacement(folder)  # what a killed cleaning left there shows the users
     if not (folder / "users.parquet").exists():

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["FileMetaData", "ParquetFile", "ParquetWriter"]
 
 COMPRESSION = "zstd"
+UNREADABLE = (pa.ArrowException, OSError)  # what Arrow raises for a file that it cannot read
+
+
+def is_of_system(error: Exception) -> bool:
+    """Whether the system says it and not Arrow: the disk fails, a file is gone."""
+    return getattr(error, "errno", None) is not None
 
 
 def read_table(source: Path | IO[bytes], columns: list[str] | None = None) -> pa.Table:

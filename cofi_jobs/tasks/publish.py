@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Any
 
+from cofi_jobs.erasure.faults import Faults
 from cofi_jobs.erasure.landing import remove_landed
 from cofi_jobs.erasure.run_tables import clean_published
 from cofi_jobs.settings.fields import Settings
@@ -29,7 +30,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Publish a finished run.
 
     A run that began before the current run is published too, but readers stay with the current run
-    (`rollback` moves them).
+    (`rollback` moves them). Raises StoreError for what the cleaning up could not do, at its end.
     """
     if store.manifest(run_key) is None:
         store.records.write_manifest(run_key, manifest(store, settings, run_key))
@@ -48,16 +49,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     removed = prune(store, settings.keep_runs, run_key, settings.grace_hours)
     if removed:
         log.info("removed old runs: %s", ", ".join(removed))
-    cleaned = clean_published(store)
-    if cleaned:
-        log.info("removed erased users from the published runs %s", ", ".join(cleaned))
-    with store.lock("ingest", run_key, by="publish"):
-        landed = remove_landed(store)
-    if landed:
-        log.info(
-            "removed files with rows of erased users from %s: %s", store.landing, ", ".join(landed)
-        )
-    compact(store, settings, run_key)
+    clean_up(store, settings, run_key)
     recommended = store.required_outcome(run_key, "recommend")
     return {
         "path": store.shown(store.table(run_key, "recommendations")),
@@ -65,6 +57,25 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "current": store.current(),
         "removed": removed,
     }
+
+
+def clean_up(store: Store, settings: Settings, run_key: str) -> None:
+    """Remove erased users and compact the batches, each also if the other fails.
+
+    Raises StoreError for what could not be cleaned.
+    """
+    faults = Faults()
+    with faults.kept():
+        clean_published(store)
+    with faults.kept(), store.lock("ingest", run_key, by="publish"):
+        if landed := remove_landed(store):
+            log.info(
+                "removed files with rows of erased users from %s: %s",
+                *(store.landing, ", ".join(landed)),
+            )
+    with faults.kept():
+        compact(store, settings, run_key)
+    faults.raise_all()
 
 
 def manifest(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:

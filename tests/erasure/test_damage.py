@@ -1,0 +1,72 @@
+"""Damaged files and files of people: they keep no erased user in anything else."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cofi_jobs.core.errors import DamageError
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.erase import erase, look
+from cofi_jobs.tasks.publish import clean_up
+from cofi_jobs.tasks.runner import run_task
+from tests.erasure.test_removal import NIGHTS, USER, publish_lists
+from tests.support.damage import flip
+from tests.support.data import QUICK, random_ratings, write_ratings
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three published nights with users who are not erased."""
+    store = Store(tmp_path_factory.mktemp("published") / "store").create()
+    for seed, key in enumerate(NIGHTS):
+        frame = random_ratings(n_users=4, n_items=6, share=1, seed=seed)
+        write_ratings(store.landing / f"{key}.csv", frame)
+        for task in ("ingest", "normalize"):
+            run_task(task, store, load_settings(QUICK), key)
+        publish_lists(store, key, per_user=False)
+    return store
+
+
+@pytest.fixture
+def store(published: Store, tmp_path: Path) -> Store:
+    return Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
+
+
+def lists(store: Store, key: str) -> Path:
+    return store.table(key, "recommendations") / "part-00000.parquet"
+
+
+def shown(store: Store, key: str) -> list[int]:
+    users: list[int] = pq.read_table(lists(store, key), columns=["user_id"])["user_id"].to_pylist()
+    return users
+
+
+def test_a_damaged_run_keeps_no_user_in_the_other_runs(store: Store):
+    for path in (lists(store, "n1"), store.table("n1", "normalized") / "users.parquet"):
+        flip(path, 0.3, 3)
+    with pytest.raises(DamageError) as caught:
+        erase(store, load_settings(), [USER], now=True)
+    assert str(caught.value).count("n1/normalized/users.parquet is damaged") == 1
+    assert "may still be in n1: " in str(caught.value)
+    assert "n1/recommendations/part-00000.parquet is damaged" in str(caught.value)
+    assert [user["pending"] for user in store.records.tombstones()] == [["n1"]]
+    assert not any(int(USER) in shown(store, key) for key in ("n2", "n3"))
+
+
+def test_publish_does_all_its_cleaning_beside_a_damaged_run(store: Store):
+    erase(store, load_settings(), [USER])
+    content = lists(store, "n1").read_bytes()
+    flip(lists(store, "n1"), 0.3, 3)
+    for _ in range(2):
+        with pytest.raises(DamageError, match="n1/recommendations"):
+            clean_up(store, load_settings(["max_batches=2"]), "n3")
+        assert not any(int(USER) in shown(store, key) for key in ("n2", "n3"))
+        assert store.records.compacted()["batches"] == ["n1", "n2"]
+    lists(store, "n1").write_bytes(content)
+    clean_up(store, load_settings(["max_batches=2"]), "n3")
+    assert int(USER) not in shown(store, "n1")
+    left = look(store, load_settings(), [USER])
+    assert (left.remaining, left.waiting) == ([], [])
