@@ -4,6 +4,7 @@ New content is written under a temporary name, forced to disk and then renamed. 
 the name is forced to disk after that, and each new folder with the one above it.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -11,8 +12,8 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import IO, Any
 
 from cofi_jobs.store.exchange import exchange
 from cofi_jobs.store.layout import SPILL, TEMPORARY
@@ -69,6 +70,34 @@ def standing(folder: Path) -> Path:
     """Where a folder is to be read: under its own name, else where a killed replacement left it."""
     old = folder.with_name(OLD + folder.name)
     return old if not folder.exists() and old.exists() else folder
+
+
+def standing_path(root: Path, name: PurePath | str) -> Path:
+    """Where a file or folder below `root` is to be read; each folder on its way may be `standing`.
+
+    A path that is there costs no more than one look.
+    """
+    path = root / name
+    if path.exists():
+        return path
+    path = root
+    for part in PurePath(name).parts:
+        path = standing(path / part)
+    return path
+
+
+def open_file(root: Path, name: PurePath | str) -> IO[bytes]:
+    """Open a file below `root` to read, where it stands.
+
+    Raises FileNotFoundError if there is none, or a folder has its name.
+    """
+    try:
+        for _ in range(2):  # a replacement may go on between the look and the opening
+            with suppress(FileNotFoundError):
+                return standing_path(root, name).open("rb")
+        return standing_path(root, name).open("rb")
+    except (IsADirectoryError, NotADirectoryError):
+        raise FileNotFoundError(errno.ENOENT, "is no file", str(root / name)) from None
 
 
 def finish_replacement(target: Path) -> None:

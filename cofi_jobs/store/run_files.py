@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from cofi_jobs.core.errors import DamageError
-from cofi_jobs.store import layout, parquet
+from cofi_jobs.store import files, layout, parquet
 from cofi_jobs.store.digests import PUBLISH, RecordedFile, measure
 from cofi_jobs.store.manifest_files import footer_sha256
 from cofi_jobs.store.record_shapes import FileDigest, PublishedFile
@@ -111,7 +111,7 @@ class RunFiles:
 
     def _content(self, path: str, compared: Compared) -> IO[bytes]:
         if self.filesystem is None:
-            return Path(self._full(path)).open("rb")
+            return files.open_file(self.store.root, layout.table(self.run_key, path))
         if compared == "sha256":
             return io.BytesIO(self.filesystem.cat_file(self._full(path)))
         return self.filesystem.open(self._full(path), "rb")
@@ -124,7 +124,8 @@ class RunFiles:
         return next((file for file in manifest.get("files", ()) if file["path"] == path), None)
 
     def _full(self, path: str) -> str:
-        return f"{self.root.rstrip('/')}/{path}"
+        """Where a file is now: an erasure may have been killed while it replaced its folder."""
+        return str(self.store.location_for_readers(self.run_key, path)[0])
 
     def _damage(self, path: str, flaw: str) -> DamageError:
         name = layout.table(self.run_key, path)

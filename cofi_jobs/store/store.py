@@ -62,6 +62,10 @@ class Store:
         """A file or folder by its name below `root`, as in layout.py."""
         return self.root / name
 
+    def standing(self, name: PurePath | str) -> Path:
+        """The same to read it: in the old folder while a killed replacement is not finished."""
+        return files.standing_path(self.root, name)
+
     def temporary(self, name: str) -> Path:
         """A place for what is not complete; an erasure removes what a killed process left there."""
         return self.root / f"{layout.TEMPORARY}{name}"
@@ -88,7 +92,7 @@ class Store:
 
     def file_for_readers(self, name: str) -> tuple[str, Any]:
         """The same of any file, by its name below the root."""
-        return str(self.root / name), None
+        return str(self.standing(name)), None
 
     def table(self, run_key: str, name: str) -> Path:
         """Folder of a table of a run, such as "recommendations"; with "" the folder of the run.
@@ -111,12 +115,12 @@ class Store:
 
     def open_stored(self, name: str) -> IO[bytes]:
         """A file where the store has it, by its name below `root`. Raises FileNotFoundError."""
-        return self.path(name).open("rb")
+        return files.open_file(self.root, name)
 
     def measure(self, name: str) -> FileDigest | None:
         """The digest of a file below `root` as it is now, None if there is none."""
         try:
-            with self.path(name).open("rb") as content:
+            with files.open_file(self.root, name) as content:
                 return measure(content)
         except FileNotFoundError:
             return None

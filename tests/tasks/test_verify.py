@@ -216,6 +216,25 @@ def test_damage_is_not_hidden_by_an_erasure(nights: Store, tmp_path: Path):
         erase(store, SETTINGS, ["13"])
 
 
+def test_folders_between_the_two_renames_of_their_replacement_are_read_as_before(
+    nights: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Where two folders cannot be exchanged, a kill can leave each of these under another name."""
+    store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
+    before, listed = lists(store), Recommender(store).recommend_for({107: 5}, user_id=13)
+    for name in ("runs/n1/normalized", "runs/n1/trial", "ratings/batch=n1", "rejected/batch=n1"):
+        folder = store.path(name)
+        folder.rename(folder.with_name(f".tmp-old-{folder.name}"))
+    assert lists(store) == before
+    assert Recommender(store).recommend_for({107: 5}, user_id=13) == listed
+    assert ", 0 damaged" in verified(store)
+    caplog.set_level(logging.INFO)
+    run_task("train", store, SETTINGS, "n2")
+    assert "going on from the holdout model of run n1" in caplog.text
+    flip(next(store.table("n1", "normalized").glob("ratings.parquet")), 0.5, 3)
+    assert ", 1 damaged" in verified(store)
+
+
 def test_outcomes_name_no_erased_user(tmp_path: Path):
     store = Store(tmp_path / "store").create()
     write_ratings(store.landing / "a.csv", random_ratings())
