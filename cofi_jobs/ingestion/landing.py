@@ -1,5 +1,6 @@
 """The landing folder: which dropped files and folders are complete and ready to be read."""
 
+import errno
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,12 +87,14 @@ def settled(paths: Sequence[Path], seconds: float) -> list[Path]:
 
 
 def _stats(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
-    """Size and time of each file, without those that are gone."""
+    """Size and time of each file, without those that are gone, and links that lead nowhere."""
     stats = {}
     for file in files:
         try:
             stat = file.stat()
-        except FileNotFoundError:
-            continue
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                continue
+            raise
         stats[file] = (stat.st_size, stat.st_mtime_ns)
     return stats

@@ -216,6 +216,15 @@ def test_what_is_no_file_is_not_opened(store: Store, caplog: pytest.LogCaptureFi
     assert f"{store.landing}/pipe.csv is no file" in caplog.text
 
 
+def test_a_link_to_itself_is_left_for_a_person(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(store, "a.csv", GOOD)
+    (store.landing / "round.csv").symlink_to("round.csv")
+    assert counts(ingest(store)) == (3, 3, 0)
+    assert f"{store.landing}/round.csv is no file" in caplog.text
+
+
 def test_a_linked_folder_is_read(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
