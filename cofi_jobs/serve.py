@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cofi_jobs.core.arrays import ties_among
-from cofi_jobs.core.errors import CofiError, DataError
+from cofi_jobs.core.errors import CofiError, DamageError, DataError
 from cofi_jobs.core.machine import one_blas_thread
 from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation.split_order import is_at_random
@@ -101,7 +101,9 @@ class Recommender:
         self._check()
         try:
             return self._run.recommend_for(ratings, n, user_id, times, ignore_unknown)
-        except OSError:  # the run was removed, or a user erased, while the user's ratings were read
+        except (OSError, DamageError):
+            # The run was removed, or a user erased, while the user's ratings were read. Or they are
+            # damaged: then readers may have been given another run.
             self.refresh()
             return self._run.recommend_for(ratings, n, user_id, times, ignore_unknown)
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cofi_jobs.core.errors import DataError, StoreError
+from cofi_jobs.core.errors import DamageError, DataError, StoreError
 from cofi_jobs.serve import Recommendation, Recommender, recommend_for
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import layout
@@ -312,7 +312,7 @@ def test_a_run_that_cannot_be_loaded_leaves_the_one_before(two_runs: Store, capl
         assert_same(recommender.recommend_for({100: 5.0}), before)
     assert caplog.text.count("still recommending from run n1") == 1  # not tried in each call
     factors.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DamageError, match=r"item_factors\.parquet is missing"):
         recommender.refresh()
     (two_runs.root / layout.CURRENT).write_text("{")
     with pytest.raises(StoreError, match="is not valid JSON"):

@@ -19,6 +19,7 @@ from cofi_jobs.store.records import Records
 
 BLOCK = 1 << 23  # bytes: in a bucket each block is a request
 PUBLISH = "publish"  # the task that writes the manifest and merged.json
+MISSING = "is missing: no file has this name"  # but maybe a folder has
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class RecordedFile:
         """What is wrong with a file of this digest, or with none; None if it is as written."""
         expected = self.digest
         if actual is None:
-            return "is missing"
+            return MISSING
         if actual["sha256"] in (expected["sha256"], expected.get("sha256_before")):
             return None
         if actual["bytes"] != expected["bytes"]:

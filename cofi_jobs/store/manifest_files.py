@@ -30,10 +30,13 @@ def describe(path: Path, folder: Path, digest: FileDigest | None = None) -> Publ
 
 
 def footer_sha256(content: IO[bytes]) -> str:
-    """Hex digest of a Parquet file's footer: its metadata, their length, and the last "PAR1"."""
-    content.seek(-8, os.SEEK_END)
-    length = int.from_bytes(content.read(4), "little")
+    """Hex digest of a Parquet file's footer: its metadata, their length, and the last "PAR1".
+
+    Of all that is there, if that is shorter than a footer: a power cut can leave an empty file.
+    """
     size = content.seek(0, os.SEEK_END)
+    content.seek(max(size - 8, 0))
+    length = int.from_bytes(content.read(4), "little")
     content.seek(max(size - 8 - length, 0))
     return hashlib.sha256(content.read()).hexdigest()
 

@@ -7,6 +7,7 @@ without such checksums: these files are compared as a whole, but in a bucket not
 
 import errno
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from cofi_jobs.core.errors import DamageError
 from cofi_jobs.store import files, layout, parquet
-from cofi_jobs.store.digests import PUBLISH, RecordedFile, measure
+from cofi_jobs.store.digests import MISSING, PUBLISH, RecordedFile, measure
 from cofi_jobs.store.manifest_files import footer_sha256
 from cofi_jobs.store.record_shapes import FileDigest, PublishedFile
 from cofi_jobs.store.store import Store
@@ -65,9 +66,16 @@ class RunFiles:
 
     @contextmanager
     def named(self, *paths: str) -> Iterator[None]:
-        """What Arrow says of pages that it cannot read, as an error that names the files."""
+        """What Arrow says of pages that it cannot read, as an error that names the files.
+
+        So is a file that is missing, unless the run or the file was removed: an OSError says that.
+        """
         try:
             yield
+        except FileNotFoundError:
+            if missing := [path for path in paths if self._is_missing(path)]:
+                raise self._damage(", ".join(missing), MISSING) from None
+            raise
         except (pa.ArrowInvalid, OSError) as error:
             if getattr(error, "errno", None) is not None:  # the system says it, not Arrow
                 raise
@@ -99,14 +107,16 @@ class RunFiles:
             if digest in (record[compared], record.get(f"{compared}_before")):
                 content.seek(0)
                 return content
+            size = content.seek(0, os.SEEK_END)
             content.close()
             newer = self._record(path, self.store.manifest(self.run_key) or {})
             if newer is None:
                 raise FileNotFoundError(errno.ENOENT, "was removed", self._full(path))
             if newer == record:
-                raise self._damage(
-                    path, f"is damaged: its {compared} is {digest}, not {record[compared]}"
-                )
+                flaw = f"its {compared} is {digest}, not {record[compared]}"
+                if size != record["bytes"]:
+                    flaw = f"it has {size} bytes, {record['bytes']} were written"
+                raise self._damage(path, f"is damaged: {flaw}")
             record = newer
 
     def _content(self, path: str, compared: Compared) -> IO[bytes]:
@@ -115,6 +125,20 @@ class RunFiles:
         if compared == "sha256":
             return io.BytesIO(self.filesystem.cat_file(self._full(path)))
         return self.filesystem.open(self._full(path), "rb")
+
+    def _is_missing(self, path: str) -> bool:
+        """Whether a file is not there that still counts.
+
+        The manifest of a run, or the file's line in it, is removed before the file is.
+        """
+        manifest = self.store.manifest(self.run_key)
+        if manifest is None:
+            return False
+        counts = layout.is_in(path, "normalized") or self._record(path, manifest) is not None
+        return counts and not self._is_there(self._full(path))
+
+    def _is_there(self, full: str) -> bool:
+        return Path(full).is_file() if self.filesystem is None else self.filesystem.isfile(full)
 
     def _record(self, path: str, manifest: Mapping[str, Any]) -> PublishedFile | None:
         """What the manifest has of a file, or the outcome of normalize; None if neither has it."""

@@ -275,3 +275,42 @@ def test_what_arrow_says_of_a_damaged_page_is_one_line(store: Store):
         raise pa.ArrowInvalid("Invalid data\nDeserializing page header failed.\n")
     assert "\n" not in str(raised.value)
     assert f"runs/{KEY}/model/items.parquet cannot be read: Invalid data" in str(raised.value)
+
+
+LOOK_UPS = {
+    "recommendations/part-00000.parquet": lambda run: run.recommendations("10"),
+    "similar_items/part-00000.parquet": lambda run: run.similar_items("100"),
+    "popular_items/part-00000.parquet": lambda run: run.popular_items(),
+    "model/user_factors.parquet": lambda run: run.user_factors("10"),
+    "normalized/ratings.parquet": lambda run: run.rated("10"),
+}
+
+
+@pytest.mark.parametrize("path", LOOK_UPS)
+def test_a_file_that_a_power_cut_left_short_or_took_is_an_error_that_says_what_to_do(
+    published: Store, tmp_path: Path, path: str
+):
+    store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
+    file, look_up = store.table(KEY, path), LOOK_UPS[path]
+    for content in (b"", b"PAR1PAR"):
+        file.write_bytes(content)
+        with pytest.raises(DamageError, match=f"{path} is damaged: it has {len(content)} bytes"):
+            look_up(read.current_run(store).arrow)
+    file.unlink()
+    with pytest.raises(DamageError, match=f"{path} is missing.*from a backup"):
+        look_up(read.current_run(store).arrow)
+    file.mkdir()
+    with pytest.raises(DamageError, match=f"{path} is missing: no file has this name"):
+        look_up(read.current_run(store).arrow)
+
+
+def test_a_run_that_is_removed_while_it_is_read_is_not_called_damaged(
+    published: Store, tmp_path: Path
+):
+    store = Store(shutil.copytree(published.root, tmp_path / "store", symlinks=True))
+    run = read.current_run(store).arrow
+    store.path(f"manifests/{KEY}.json").unlink()
+    shutil.rmtree(store.table(KEY, ""))
+    for look_up in LOOK_UPS.values():
+        with pytest.raises(FileNotFoundError):
+            look_up(run)

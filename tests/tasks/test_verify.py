@@ -175,6 +175,18 @@ def test_verify_names_each_damaged_file_and_what_to_do(
     )
 
 
+def test_a_folder_with_the_name_of_a_file_is_damage_and_the_rest_is_compared(
+    nights: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
+    path = next(store.ratings("n1").glob("*.parquet"))
+    path.unlink()
+    path.mkdir()
+    flip(store.table("n2", "model") / "user_factors.parquet", 0.5, 2)
+    assert ", 2 damaged" in verified(store)
+    assert f"{path} is missing: no file has this name; restore it" in caplog.text
+
+
 def test_the_command_ends_with_a_summary_and_fails_on_damage(nights: Store, tmp_path: Path):
     store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
     good = cofi("verify", "--store", str(store.root))
