@@ -74,7 +74,24 @@ class RecordedFile:
                 f"{BACKUP}, or make new lists by a new run; "
                 "`cofi rollback` gives readers another run meanwhile"
             )
-        return f"{BACKUP}, or remove runs/{self.run_key}/trial, and the next run does without it"
+        return self._advice_on_inner_table()
+
+    @property
+    def is_dispensable(self) -> bool:
+        """Whether it is of a published run, of a table that can be removed as `advice` says."""
+        return self.is_final and not self.is_in_batch and self.table not in layout.PUBLISHED
+
+    def _advice_on_inner_table(self) -> str:
+        """What can be done without a backup of a table of a published run that is not published."""
+        run = f"runs/{self.run_key}"
+        if self.table == "trial":
+            return f"{BACKUP}, or remove {run}/trial, and the next run does without it"
+        if self.table == "normalized":  # to the next run, it says what the holdout model has seen
+            return (
+                f"{BACKUP}; or remove {run}/trial, give readers another run, by a new one or by "
+                f"`cofi rollback`, and then remove {run}/normalized"
+            )
+        return f"{BACKUP}, or remove {run}/{self.table}, which only the report of that run reads"
 
 
 def measure(content: IO[bytes]) -> FileDigest:

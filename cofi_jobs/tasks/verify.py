@@ -4,11 +4,13 @@ In a bucket the files are read there, not in the local copy. One block of a file
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from cofi_jobs.core.errors import CofiError, DamageError
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import layout
 from cofi_jobs.store.batches import check_records
 from cofi_jobs.store.digests import (
     BACKUP,
@@ -50,8 +52,10 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             compared.damaged += 1
             log.error("%s; %s", error, BACKUP)
         else:
+            removed = _removed_tables(store, key, recorded.values())
             for file in recorded.values():
-                _compare(store, file, compared)
+                if not (file.is_dispensable and file.table in removed):
+                    _compare(store, file, compared)
     if compacted := compacted_file(store.records):
         _compare(store, compacted, compared)
     try:
@@ -65,6 +69,29 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     if compared.damaged:
         raise DamageError(f"{summary}; the lines above name each, and what to do")
     return {"files": compared.files, "bytes": compared.bytes, "damaged": 0, "summary": summary}
+
+
+def _removed_tables(store: Store, run_key: str, recorded: Iterable[RecordedFile]) -> set[str]:
+    """Tables of a published run of which nothing is left: a person has followed `advice`."""
+    files = [file for file in recorded if file.is_dispensable]
+    removed = {file.table for file in files} - {
+        file.table for file in files if _is_there(store, file.name)
+    }
+    if "trial" not in removed or run_key == store.current():
+        removed.discard("normalized")  # the next run, or readers, would miss it
+    if store.manifest(run_key) is None:  # the run itself is being removed
+        return set()
+    for table in sorted(removed):
+        log.warning("%s/%s was removed", store.location, layout.table(run_key, table))
+    return removed
+
+
+def _is_there(store: Store, name: str) -> bool:
+    try:
+        store.open_stored(name).close()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _compare(store: Store, file: RecordedFile, compared: Compared) -> None:

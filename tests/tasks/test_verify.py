@@ -187,6 +187,37 @@ def test_a_folder_with_the_name_of_a_file_is_damage_and_the_rest_is_compared(
     assert f"{path} is missing: no file has this name; restore it" in caplog.text
 
 
+def test_what_is_advised_about_tables_of_a_published_run_works(
+    nights: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
+    flip(store.table("n1", "normalized") / "users.parquet", 0.5, 2)
+    with pytest.raises(DamageError, match="remove runs/n1/trial, give readers another run"):
+        erase(store, SETTINGS, ["13"])
+    shutil.rmtree(store.table("n1", "trial"))
+    assert ", 1 damaged" in verified(store)
+    for task in ("train", "similar_items", "recommend", "evaluate"):
+        run_task(task, store, SETTINGS, "n2")
+    with pytest.raises(DamageError):  # readers have n2 now; of n1 the user is still to be erased
+        run_task("publish", store, SETTINGS, "n2")
+    shutil.rmtree(store.table("n1", "normalized"))
+    assert ", 0 damaged" in verified(store)
+    run_task("publish", store, SETTINGS, "n2")
+    assert f"{store.location}/runs/n1/trial was removed" in caplog.text
+    erase(store, SETTINGS, ["13"], now=True)
+    assert ", 0 damaged" in verified(store)
+
+
+def test_a_table_that_somebody_still_needs_is_not_taken_for_removed(nights: Store, tmp_path: Path):
+    store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
+    shutil.rmtree(store.table("n2", "trial"))  # n2 is not published
+    next(store.table("n1", "trial").glob("*.parquet")).unlink()
+    assert ", 3 damaged" in verified(store)
+    shutil.rmtree(store.table("n1", "trial"))
+    shutil.rmtree(store.table("n1", "normalized"))  # readers use n1
+    assert ", 5 damaged" in verified(store)
+
+
 def test_the_command_ends_with_a_summary_and_fails_on_damage(nights: Store, tmp_path: Path):
     store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
     good = cofi("verify", "--store", str(store.root))
