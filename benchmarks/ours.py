@@ -173,7 +173,9 @@ def _store(data: Path, output: Path) -> Store:
     )
     store.records.write_outcome(KEY, "ingest", {"files": [], "scale": SCALE})
     store.records.write_outcome(
-        KEY, "train", {"liked_from": 4.0, "settings": settings.model_dump(), "tuned": None}
+        KEY,
+        "train",
+        {"liked_from": 4.0, "settings": settings.model_dump(), "seconds": 0.0, "tuned": None},
     )
     return store
 

@@ -33,7 +33,8 @@ KINDS = {
     ),
     layout.COMPACTED: Kind(TypeAdapter(shapes.Compacted), BACKUP),
     layout.CURRENT: Kind(
-        TypeAdapter(shapes.Current), "remove it, and `cofi rollback` writes it for the run you name"
+        TypeAdapter(shapes.CurrentRun),
+        "remove it, and `cofi rollback` writes it for the run you name",
     ),
     layout.TOMBSTONES: Kind(
         TypeAdapter(shapes.Tombstones), f"{BACKUP}; without it, erased users would come back"

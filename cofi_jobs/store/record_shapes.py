@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, StringConst
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from cofi_jobs.core.feedback import Feedback
+from cofi_jobs.store import layout
 from cofi_jobs.store.run_keys import RUN_KEY
 
 SHAPE = ConfigDict(extra="allow", strict=True)
@@ -100,6 +101,16 @@ class Current(TypedDict):
     path: NotRequired[Path]
 
 
+def _names_one_run(current: Current) -> Current:
+    folder = layout.table(current["run_key"], "")
+    if current.get("path", folder) != folder:
+        raise ValueError(f"the path of this run is {folder}")
+    return current
+
+
+CurrentRun = Annotated[Current, AfterValidator(_names_one_run)]
+
+
 @with_config(SHAPE)
 class Compacted(TypedDict):
     """Which batches are compacted, oldest first, into which file, and its rows: merged.json."""
@@ -183,17 +194,23 @@ class Sizes(TypedDict, total=False):
 
 
 @with_config(SHAPE)
-class Outcome(Evaluated, Sizes, total=False):
-    """How a task ended: tasks/<run_key>/<task>.json."""
+class Ended(Evaluated, Sizes, total=False):
+    """What the outcomes of some tasks have."""
 
-    settings: dict[str, Any]
-    seconds: float
     digests: dict[TableFile, FileDigest]
     tuned: Tuned | None
     batches: list[Key]
     liked_from: FiniteFloat
     rows: Count
     barred_items: Count
+
+
+@with_config(SHAPE)
+class Outcome(Ended):
+    """How a task ended: tasks/<run_key>/<task>.json. Every version has written these fields."""
+
+    settings: dict[str, Any]
+    seconds: float
 
 
 @with_config(SHAPE)
@@ -223,10 +240,12 @@ class TakenFile(Counts):
 
 
 @with_config(SHAPE)
-class OutcomeOfIngest(Outcome, total=False):
+class OutcomeOfIngest(Ended, total=False):
     """How ingest ended: which files are in the batch, and what became of their rows."""
 
     files: Required[list[TakenFile]]
+    settings: dict[str, Any]
+    seconds: float
     id_types: IdTypes
     feedback: Feedback
     scale: Ends | None

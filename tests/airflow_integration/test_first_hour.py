@@ -143,6 +143,7 @@ def publications(home: Path) -> dict[str, Any]:
         path.mkdir()
         pq.write_table(pa.table({"user_id": [1, 1], "item_id": [2, 3]}), path / "part.parquet")
         outcome = {**dict.fromkeys(DECLARED["recommend"].counts, 1), "files": []}
+        outcome |= {"settings": {}, "seconds": 1.0}
         for task in required(DECLARED, "publish"):
             store.records.write_outcome(run_key_at(time), task, outcome)
     dag: Any = recommender_dag("two", str(store.root))

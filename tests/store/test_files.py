@@ -163,7 +163,7 @@ def test_new_folders_and_what_is_renamed_into_them_are_forced_to_disk(
         with store.replace_folder(store.table("a", "recommendations")) as folder:
             (folder / "user_id=1").mkdir()
             (folder / "user_id=1" / "part-0.parquet").write_text("rows")
-    store.records.write_outcome("a", "train", {})
+    store.records.write_outcome("a", "train", {"settings": {}, "seconds": 1.0})
     store.records.write_manifest("a", {"run_key": "a"})
     store.set_current("a")
     for path in (tmp_path / "new", *(tmp_path / "new").rglob("*")):
@@ -178,7 +178,7 @@ def test_new_folders_and_what_is_renamed_into_them_are_forced_to_disk(
 
 def test_what_was_removed_does_not_come_back(store: Store, names: dict[int, set[str]]):
     """A power cut may bring back every name whose folder was not forced to disk after it went."""
-    store.records.write_outcome("a", "train", {})
+    store.records.write_outcome("a", "train", {"settings": {}, "seconds": 1.0})
     table = store.table("a", "recommendations")
     for _ in range(2):
         with store.replace_folder(table) as folder:

@@ -165,6 +165,7 @@ def test_what_is_no_record_says_so(tmp_path: Path, name: str, text: str | bytes)
         *((MANIFEST, "run_key"), (MANIFEST, "files.0.path"), (MANIFEST, "files.0.sha256")),
         *((MANIFEST, "id_types"), (MANIFEST, "metrics"), (INGEST, "scale")),
         *((".lease", "holder"), (".lease", "seconds")),
+        *((NORMALIZE, "settings"), (NORMALIZE, "seconds")),
     ],
 )
 def test_a_missing_field_is_named(tmp_path: Path, name: str, field: str) -> None:
@@ -185,6 +186,11 @@ def test_a_missing_field_is_named(tmp_path: Path, name: str, field: str) -> None
     [
         ("CURRENT.json", {"run_key": "../x"}, 'in run_key: found "../x", expected string to match'),
         ("CURRENT.json", {"run_key": KEY, "path": "/etc"}, 'in path: found "/etc", expected'),
+        (
+            "CURRENT.json",
+            {"run_key": KEY, "path": "runs/night-0"},
+            f"another value: the path of this run is runs/{KEY}",
+        ),
         ("order.json", {"runs": [{"key": 3}]}, "in runs.0.key: found 3, expected a valid string"),
         ("erased.json", {"users": None}, "in users: found null, expected a valid list"),
         ("erased.json", {"users": {}}, "in users: found {}, expected a valid list"),
@@ -201,6 +207,7 @@ def test_a_missing_field_is_named(tmp_path: Path, name: str, field: str) -> None
         (INGEST, {"files": [[]]}, "in files.0: found [], expected an object"),
         (INGEST, {"files": [], "digests": {"/etc": {}}}, "in digests./etc"),
         (NORMALIZE, {"n_users": True}, "in n_users: found true, expected a valid integer"),
+        (NORMALIZE, {}, "in settings: found no such field, expected one"),
         (FAILED, {"error": ["x"], "permanent": True}, "in error: found"),
         (MANIFEST, FIRST | {"scale": [1]}, "in scale: found [1], expected"),
         (MANIFEST, FIRST | {"metrics": {"ranking": {}}}, "it has no ndcg@<n>"),
@@ -270,7 +277,7 @@ def test_whatever_is_wrong_with_a_record_the_errors_are_those_of_the_project(
 
 
 def test_a_field_that_is_asked_for_and_missing_names_the_file(store: Store) -> None:
-    store.records.write_outcome(KEY, "train", {"settings": {"a": 1}})
+    store.records.write_outcome(KEY, "train", {"settings": {"a": 1}, "seconds": 1.0})
     outcome = store.required_outcome(KEY, "train")
     asked: list[Callable[[], Any]] = [
         lambda: outcome["liked_from"],

@@ -51,7 +51,7 @@ def published(store: Store, key: str, keep_runs: int = 7) -> None:
     store.table(key, "").mkdir(parents=True, exist_ok=True)
     store.records.write_manifest(key, {"run_key": key})
     counts = dict.fromkeys(("seconds", *DECLARED["recommend"].counts), 0)
-    store.records.write_outcome(key, "recommend", counts)
+    store.records.write_outcome(key, "recommend", {**counts, "settings": {}})
     publish.run(store, load_settings([f"keep_runs={keep_runs}", "grace_hours=0"]), key)
 
 

@@ -21,7 +21,7 @@ def test_pruning_keeps_the_newest_the_current_and_runs_under_way(store: Store):
     for key in ("0-under-way", "1-given-up"):
         with store.replace_folder(store.table(key, "normalized")):
             pass
-        store.records.write_outcome(key, "normalize", {})
+        store.records.write_outcome(key, "normalize", {"settings": {}, "seconds": 1.0})
     eight_days_ago = time.time() - 8 * 86_400
     os.utime(
         store.root / "tasks" / "1-given-up" / "normalize.json", (eight_days_ago, eight_days_ago)
