@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from cofi_jobs.cli.options import SetOption, StoreOption
+from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.open import open_store
 
@@ -49,6 +50,22 @@ def erase(
     from cofi_jobs.cli.show import erasure as show
     from cofi_jobs.tasks.erase import erase, look
 
-    users = [*(user_ids or ()), *json.loads(os.environ.get("COFI_ERASE") or "[]")]
+    users = [*(user_ids or ()), *_users_of_environment()]
     target, chosen = open_store(store), load_settings(settings or ())
     show.erased(target, look(target, chosen, users) if check else erase(target, chosen, users, now))
+
+
+def _users_of_environment() -> list[str]:
+    """The ids in COFI_ERASE, which no other user of the machine sees.
+
+    Raises SettingsError, which shows no id, for anything but a list of texts in JSON.
+    """
+    try:
+        users = json.loads(os.environ.get("COFI_ERASE") or "[]")
+    except (ValueError, RecursionError):
+        users = None
+    if not isinstance(users, list) or not all(isinstance(user, str) for user in users):
+        raise SettingsError(
+            'found another COFI_ERASE than a JSON list of texts, expected one, such as ["17", "18"]'
+        )
+    return users

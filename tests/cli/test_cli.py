@@ -331,6 +331,16 @@ def test_erase(store: Store, ratings: Path):
     assert (ended.returncode, "found no user id" in ended.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("users", ["[1003]", '"1003"', "1003", "null", "1003, 1004", "[" * 100_000])
+def test_users_to_erase_that_are_no_list_of_texts_are_refused_without_showing_them(
+    store: Store, users: str
+):
+    ended = cofi("erase", "--store", store.root, COFI_ERASE=users)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: found another COFI_ERASE than a JSON list of texts")
+    assert "1003" not in ended.stdout + ended.stderr
+
+
 def test_the_command_line_starts_without_what_only_some_commands_need():
     script = "import sys, cofi_jobs.cli.app; print({'pandas', 'matplotlib'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
