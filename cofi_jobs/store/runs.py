@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from cofi_jobs.store import layout
+from cofi_jobs.store import files, layout
 from cofi_jobs.store.order_record import change_order
 from cofi_jobs.store.removal import half_removed
 from cofi_jobs.store.run_keys import run_time
@@ -66,6 +66,16 @@ def replaced_at(store: Store, run_key: str) -> float:
     """When readers were last pointed from a run to another, in seconds since 1970; 0 if never."""
     path = store.root / layout.replaced(run_key)
     return path.stat().st_mtime if path.exists() else 0
+
+
+def correct_times_ahead(store: Store) -> None:
+    """Let runs that readers have left at a time to come, by a clock that was ahead, be left now.
+
+    Else they would be kept until then. Only within the lock "publish".
+    """
+    for key in store.run_keys():
+        if replaced_at(store, key) > time.time():
+            files.touch(store.root / layout.replaced(key))
 
 
 def last_change(store: Store, run_key: str) -> float:

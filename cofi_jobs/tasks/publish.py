@@ -17,7 +17,7 @@ from cofi_jobs.store.files import parquet_files
 from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.record_shapes import PublishedFile
 from cofi_jobs.store.removal import finish_removals, remove_run
-from cofi_jobs.store.runs import is_given_up, last_change, replaced_at
+from cofi_jobs.store.runs import correct_times_ahead, is_given_up, last_change, replaced_at
 from cofi_jobs.store.schemas import SCHEMA_VERSION
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.declaration import required
@@ -136,6 +136,7 @@ def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) ->
     be reading.
     """
     finished = finish_removals(store)
+    correct_times_ahead(store)
     published = store.published()
     old = [
         key

@@ -32,6 +32,15 @@ def test_pruning_keeps_the_newest_the_current_and_runs_under_way(store: Store):
     assert store.run_keys() == ["0-under-way", "b", "d", "e"]
     assert store.published() == ["b", "d", "e"]
     assert store.batches() == list("abcde")  # what was read, and from where, is never forgotten
+
+
+def test_a_run_that_readers_left_at_a_time_to_come_is_kept_as_if_they_left_it_now(store: Store):
+    for key in "ab":
+        publish(store, key)
+    tomorrow = time.time() + 86_400
+    os.utime(store.root / "manifests" / "a.left", (tomorrow, tomorrow))
+    assert prune(store, keep_runs=1, run_key="b", grace_hours=1) == []
+    assert prune(store, keep_runs=1, run_key="b") == ["a"]
     assert prune(store, keep_runs=2, run_key="e") == []
 
 
