@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from cofi_jobs.core.errors import StoreError
 from cofi_jobs.erasure.landing import rows_of_users, ways_to_read
 from cofi_jobs.erasure.matching import as_word, rejected_rows
 from cofi_jobs.erasure.texts import MESSAGES, names_users
@@ -153,15 +155,30 @@ def _in_list_of_files(search: Search, name: PurePath) -> bool:
     """Whether a manifest names a user, as the first or last of a file or as a file's folder."""
     if name.suffix != ".json":
         return False
-    if not is_run_key(name.stem):  # no manifest: a person, or a killed write, left it there
+    manifest = _manifest(search, name)
+    if manifest is None:  # a person, or a killed write, left it there
         return _in_file(search, name)
     ids = set()
-    manifest = search.store.manifest(name.stem) or {}
     for file in manifest.get("files", ()):
         if not file["path"].startswith(OF_ITEMS):
             ids |= {str(file.get(end)) for end in ("first_id", "last_id")}
         ids |= users_in(file["path"])
     return not ids.isdisjoint(search.users)
+
+
+def _manifest(search: Search, name: PurePath) -> dict[str, Any] | None:
+    """The manifest in a file, None if the file is none.
+
+    Raises StoreError if that of a run with tables is damaged.
+    """
+    if not is_run_key(name.stem):
+        return None
+    try:
+        return search.store.manifest(name.stem)
+    except StoreError:
+        if name.stem in search.store.run_keys():
+            raise
+        return None
 
 
 def _is_pending_manifest(search: Search, name: PurePath) -> bool:

@@ -2,15 +2,19 @@
 
 import html
 import json
+import logging
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cofi_jobs.core.errors import StoreError
 from cofi_jobs.erasure.matching import as_word
 from cofi_jobs.store import files, layout
-from cofi_jobs.store.record_json import parse
+from cofi_jobs.store.record_json import Record, parse
 from cofi_jobs.store.store import Store
+
+log = logging.getLogger(__name__)
 
 MESSAGES = ("error", "refusals")  # fields of tasks/ and manifests/ that hold sentences
 REPORT_FILES = (".html", ".md", ".txt", ".json", ".svg", ".csv")
@@ -47,13 +51,24 @@ def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None
 
 
 def clean_messages(store: Store, users: Sequence[str]) -> None:
-    """Remove the users from the sentences in tasks/ and manifests/: errors quote what they saw."""
-    for pattern in (layout.ALL_OUTCOMES, layout.ALL_MANIFESTS):
-        for path in store.path("").glob(pattern):
-            if names_users(path, users, MESSAGES):
-                name = str(path.relative_to(store.root))
-                content = parse(path.read_bytes(), name, store.location)
-                files.write_json(path, redact(content, as_word(users)))
+    """Remove the users from the sentences in tasks/ and manifests/: errors quote what they saw.
+
+    Files that people put there stay as they are, and the search names those that hold a user.
+    """
+    manifests = {store.path(layout.manifest(key)) for key in store.run_keys()}
+    for path in (*store.root.glob(layout.ALL_OUTCOMES), *manifests):
+        if path.is_file() and (record := _record_with(store, path, users)) is not None:
+            files.write_json(path, redact(record, as_word(users)))
+
+
+def _record_with(store: Store, path: Path, users: Sequence[str]) -> Record | None:
+    """The record in a file if its messages name a user; None also for a file that is no record."""
+    try:
+        if names_users(path, users, MESSAGES):
+            return parse(path.read_bytes(), str(path.relative_to(store.root)), store.location)
+    except (UnicodeDecodeError, StoreError):
+        log.warning("%s is no record, and stays as it is", store.shown(path))
+    return None
 
 
 def redact(value: Any, pattern: re.Pattern[str], is_message: bool = False) -> Any:

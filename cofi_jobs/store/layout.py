@@ -53,7 +53,7 @@ ALL_OUTCOMES_OF_INGEST = "tasks/*/ingest.json"
 ALL_OUTCOMES = "tasks/*/*.json"  # and failures
 ALL_FAILURES = "tasks/*/*.failed.json"
 ALL_MANIFESTS = "manifests/*.json"
-ALL_RUNS = "runs/*"
+ALL_RUNS = "runs/*/"  # folders alone
 ALL_REJECTED = "rejected/batch=*"
 REPLACED = ".left"  # end of the names of the files that say when readers left a run
 ALL_REPLACED = f"manifests/*{REPLACED}"

@@ -137,10 +137,11 @@ def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) ->
     """
     finished = finish_removals(store)
     correct_times_ahead(store)
-    published = store.published()
+    tables, manifests = store.run_keys(), store.published()
+    published = [key for key in tables if key in manifests]  # of copies of manifests none counts
     old = [
         key
-        for key in store.run_keys()
+        for key in tables
         if (
             key in published[:-keep_runs]
             # A folder of which no task has a record is none of ours.

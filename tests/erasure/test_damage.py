@@ -1,5 +1,6 @@
 """Damaged files and files of people: they keep no erased user in anything else."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cofi_jobs.core.errors import DamageError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
-from cofi_jobs.tasks.publish import clean_up
+from cofi_jobs.tasks.publish import clean_up, prune
 from cofi_jobs.tasks.runner import run_task
 from tests.erasure.test_removal import NIGHTS, USER, publish_lists
 from tests.support.damage import flip
@@ -70,3 +71,34 @@ def test_publish_does_all_its_cleaning_beside_a_damaged_run(store: Store):
     assert int(USER) not in shown(store, "n1")
     left = look(store, load_settings(), [USER])
     assert (left.remaining, left.waiting) == ([], [])
+
+
+def add(store: Store, name: str, content: str) -> None:
+    path = store.path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def test_files_of_people_among_manifests_and_runs_are_left_alone(store: Store):
+    """They are no runs, even if an older version has taken one for a run that shows a user."""
+    copied = (store.root / "manifests" / "n1.json").read_text()
+    people = {
+        "manifests/n1-copy.json": copied,
+        "manifests/notes.json": json.dumps({"error": "not 13", "names": ["x 13"]}),
+        "manifests/list.json": "[1, 2]",
+        "runs/notes.txt": "hi",
+    }
+    for name, content in people.items():
+        add(store, name, content)
+    assert store.run_keys() == ["n1", "n2", "n3"]
+    erase(store, load_settings(), [USER])
+    tombstones = store.records.tombstones()
+    assert tombstones[0]["pending"] == ["n1", "n2", "n3"]
+    tombstones[0]["pending"] += ["n1-copy", "notes"]
+    store.records.write_tombstones(tombstones)
+    clean_up(store, load_settings(), "n3")
+    assert store.records.tombstones()[0]["pending"] == []
+    assert not any(int(USER) in shown(store, key) for key in NIGHTS)
+    assert look(store, load_settings(), [USER]).remaining == ["manifests/notes.json"]
+    assert prune(store, keep_runs=3, run_key="n3") == []
+    assert {name: store.path(name).read_text() for name in people} == people
