@@ -1,19 +1,17 @@
 """Search every file of a store for users' ids: whole, as number and as text."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.erasure.columns import hold_users
 from cofi_jobs.erasure.landing import rows_of_users, ways_to_read
-from cofi_jobs.erasure.matching import as_word, rejected_rows
+from cofi_jobs.erasure.matching import rejected_rows
 from cofi_jobs.erasure.texts import MESSAGES, names_users
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, parquet
@@ -23,13 +21,6 @@ from cofi_jobs.store.run_keys import is_run_key
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
-# Columns that hold no user, some only in tables of older versions: a user 17 is not found in an
-# item 17 or a rank 17.
-NO_USERS = {
-    *("item_id", "similar_item_id", "because_item_id", "title", "groups", "user_index"),
-    *("item_index", "row", "rank", "n_ratings", "n_known", "n_held_out", "n_wanted"),
-    *("epoch", "step", "fit", "head", "batch", "file", "trust", "n_trusted"),
-}
 OF_ITEMS = ("similar_items", "popular_items", "model/item")  # files whose ids are items'
 
 
@@ -38,7 +29,7 @@ class Traces:
     """Where a scan looked, and what it found; paths are below the store's root."""
 
     files: int = 0
-    skipped: list[str] = field(default_factory=list)  # files that are no text, links out of here
+    skipped: list[str] = field(default_factory=list)  # no text, not readable, or links out of here
     waiting: list[str] = field(default_factory=list)  # gone with the next publication
     remaining: list[str] = field(default_factory=list)
     # Which of the users, counted from 1, have no rating here and no tombstone from before.
@@ -95,35 +86,47 @@ def scan(
 
 
 def _in_file(search: Search, name: PurePath) -> bool:
+    if name.suffix != ".parquet":
+        return names_users(search.store.path(name), search.users)
+    return _in_parquet(search, name) or not users_in(name).isdisjoint(search.users)
+
+
+def _in_parquet(search: Search, name: PurePath) -> bool:
+    """Whether a Parquet file holds a user; what cannot be read as Parquet is searched as text.
+
+    Raises UnicodeDecodeError if it is no text either, such as a damaged table.
+    """
     path = search.store.path(name)
-    if path.suffix == ".parquet":
-        return _in_parquet(path, search.users) or not users_in(name).isdisjoint(search.users)
-    return names_users(path, search.users)
+    try:
+        return hold_users(path, search.users, fractions=not _is_in_table(name))
+    except parquet.UNREADABLE as error:
+        if parquet.is_of_system(error):
+            raise
+        return names_users(path, search.users)
 
 
-def _in_parquet(path: Path, users: Sequence[str]) -> bool:
-    """Whether a column that may hold users has one of them."""
-    dataset = ds.dataset(path, format=parquet.file_format())
-    numbers = [int(user) for user in users if re.fullmatch(r"-?[0-9]{1,18}", user)]
-    tests = []
-    for column in dataset.schema:
-        if column.name in NO_USERS:
-            continue
-        values = ds.field(column.name)
-        if pa.types.is_integer(column.type):
-            tests.append(values.isin(numbers))
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            tests.append(values.isin(list(users)))
-            if column.name != "user_id":  # there an id stands alone: "anna\t" is not "anna"
-                tests.append(pc.match_substring_regex(values, as_word(users).pattern))
-    return any(dataset.count_rows(filter=test) > 0 for test in tests)
+def _is_in_table(name: PurePath) -> bool:
+    """Whether a file lies where the store's tables are."""
+    top, *below = name.parts
+    return len(below) > (1 if top == layout.RATINGS else 2) and top in (layout.RATINGS, layout.RUNS)
 
 
 def _in_rejected(search: Search, name: PurePath) -> bool:
-    if name.suffix != ".parquet":
+    path = search.store.path(name)
+    if name.suffix != ".parquet" or not _has_columns(path, {"raw", "reason"}):
         return _in_file(search, name)
-    rows = parquet.read_table(search.store.path(name))
+    rows = parquet.read_table(path)
     return bool(pc.any(rejected_rows(rows, search.users)).as_py())
+
+
+def _has_columns(path: Path, names: set[str]) -> bool:
+    """Whether a file is Parquet with these columns."""
+    try:
+        return names <= {*parquet.read_columns(path)}
+    except parquet.UNREADABLE as error:
+        if parquet.is_of_system(error):
+            raise
+        return False
 
 
 def _in_landing(search: Search, name: PurePath) -> bool:
@@ -161,7 +164,7 @@ def _in_list_of_files(search: Search, name: PurePath) -> bool:
     ids = set()
     for file in manifest.get("files", ()):
         if not file["path"].startswith(OF_ITEMS):
-            ids |= {str(file.get(end)) for end in ("first_id", "last_id")}
+            ids |= {str(file[end]) for end in ("first_id", "last_id") if end in file}
         ids |= users_in(file["path"])
     return not ids.isdisjoint(search.users)
 

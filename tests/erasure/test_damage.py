@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cofi_jobs.cli.show.erasure import erased
 from cofi_jobs.core.errors import DamageError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
@@ -102,3 +104,68 @@ def test_files_of_people_among_manifests_and_runs_are_left_alone(store: Store):
     assert look(store, load_settings(), [USER]).remaining == ["manifests/notes.json"]
     assert prune(store, keep_runs=3, run_key="n3") == []
     assert {name: store.path(name).read_text() for name in people} == people
+
+
+COLUMNS = {
+    "list": pa.array([[13]], pa.list_(pa.int64())),
+    "struct": pa.array([{"id": 13}], pa.struct({"id": pa.int64()})),
+    "map": pa.array([[("a", 13)]], pa.map_(pa.string(), pa.int64())),
+    "null": pa.nulls(1),
+    "missing": pa.array([None, 14], pa.int64()),
+}
+
+
+def test_parquet_files_of_people_stop_no_erasure(store: Store):
+    """They stay as they are, and those with the user are named."""
+    tables = {f"runs/n1/model/{kind}.parquet": values for kind, values in COLUMNS.items()}
+    for name, values in tables.items():
+        store.path(name).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"user_id": values}), store.path(name))
+    texts = ("notes", "runs/n1/notes", "rejected/notes", "ratings/notes")
+    with_user = [f"{name}.parquet" for name in (*texts, "runs/n1/trial/notes")]
+    for name in with_user:
+        add(store, name, "of user 13")
+    add(store, "hello.parquet", "hello")
+    pq.write_table(pa.table({"user_id": [13]}), store.root / "rejected" / "of.parquet")
+    before = {name: store.path(name).read_bytes() for name in (*tables, *with_user)}
+    left = erase(store, load_settings(), [USER], now=True)
+    assert not any(int(USER) in shown(store, key) for key in NIGHTS)
+    holding = [f"runs/n1/model/{kind}.parquet" for kind in ("list", "struct", "map")]
+    assert left.remaining == sorted([*with_user, *holding, "rejected/of.parquet"])
+    assert {name: store.path(name).read_bytes() for name in before} == before
+
+
+def test_a_table_that_cannot_be_read_is_named(store: Store, capsys: pytest.CaptureFixture[str]):
+    path = lists(store, "n3")
+    path.write_bytes(path.read_bytes()[:-20])
+    name = str(path.relative_to(store.root))
+    erased(store, traces := look(store, load_settings(), ["999"]))
+    assert traces.skipped == [name]
+    assert f"cannot be read, or is a link out of the store: {name}" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    with pytest.raises(DamageError, match=f"{name} is damaged"):
+        erase(store, load_settings(), [USER], now=True)
+
+
+def test_an_id_is_found_as_it_is_written(store: Store):
+    """Nobody is 013 where ids are whole numbers."""
+    left = erase(store, load_settings(), [f"0{USER}"], now=True)
+    assert (left.remaining, left.waiting, left.unknown) == ([], [], [1])
+
+
+def test_files_without_bounds_name_nobody(store: Store):
+    """Such as those of one user each, which hold no id."""
+    manifest = store.manifest("n1")
+    assert manifest is not None
+    for file in manifest["files"]:
+        del file["first_id"], file["last_id"]
+    store.records.write_manifest("n1", manifest)
+    left = look(store, load_settings(), ["None"])
+    assert (left.remaining, left.waiting) == ([], [])
+
+
+def test_numbers_drawn_for_ratings_are_no_trace(store: Store):
+    ratings = store.table("n1", "normalized") / "ratings.parquet"
+    drawn = pq.read_table(ratings, columns=["draw"])["draw"].to_pylist()
+    assert look(store, load_settings(), [str(max(drawn))]).remaining == []

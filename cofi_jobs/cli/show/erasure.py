@@ -20,7 +20,9 @@ def erased(store: Store, traces: "Traces") -> None:
         f"searched {traces.files} files of {store.location}, save catalogue/, lists/ and tune/"
     )
     for name in traces.skipped:
-        console.print(f"not searched, as it is no text, or a link out of the store: {name}")
+        console.print(
+            f"not searched, as it is no text, cannot be read, or is a link out of the store: {name}"
+        )
     for name in traces.waiting:
         console.print(f"found, gone with the next publication: {name}")
     if traces.delivered:
@@ -38,7 +40,7 @@ def erased(store: Store, traces: "Traces") -> None:
     if traces.waiting:
         console.print("found no other trace")
     elif not traces.unknown:
-        console.print("found no trace")
+        console.print("found no trace" + (" in what was searched" if traces.skipped else ""))
 
 
 def _unknown(numbers: Sequence[int]) -> str:
