@@ -38,6 +38,7 @@ def everything(store: Store) -> set[Path]:
 
 
 def publish_a_manifest(store: Store) -> None:
+    store.table("n4", "model").mkdir(parents=True)
     store.records.write_manifest("n4", {"run_key": "n4", "batches": KEYS})
 
 
