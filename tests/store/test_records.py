@@ -55,7 +55,7 @@ RECORDS: dict[str, dict[str, Any]] = {
     },
     NORMALIZE: {"batches": [KEY], "n_users": 1, "n_items": 1, "settings": {}, "seconds": 0.5},
     FAILED: {"error": "refused", "permanent": True, "metrics": FIRST["metrics"]},
-    MANIFEST: FIRST | {"run_key": KEY},
+    MANIFEST: FIRST | {"run_key": KEY, "batches": [KEY]},
     ".lease": {"holder": "host, process 1", "seconds": 60},
 }
 NAMES = list(RECORDS)
