@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cofi_jobs.erasure.matching import ids_among, rejected_rows
+from cofi_jobs.erasure.matching import Matches, ids_among, rejected_rows, without_folders
 from cofi_jobs.erasure.run_tables import copy_without
 from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.store import files, layout, parquet, sql
@@ -77,26 +77,30 @@ def clean_compacted(store: Store, users: Sequence[str], ratings: Mapping[Path, R
 def clean_batch(
     store: Store, key: str, users: Sequence[str], ratings: Mapping[Path, Ratings]
 ) -> None:
-    """Remove the users' ratings and rejected rows of a batch."""
-    outcome = store.required_outcome(key, "ingest")
+    """Remove the users' ratings and rejected rows of a batch, and their folders' names."""
+    outcome, gone = store.required_outcome(key, "ingest"), ids_among(users)
     replaced = []
     for file in outcome["files"]:
         accepted, rejected = store.ratings(key) / file["part"], store.rejected(key) / file["part"]
         store.check(files_in(store.records, key, layout.rejected(key), [file["part"]]))
         rows = parquet.read_table(rejected) if rejected.exists() else None
         mask = None if rows is None else rejected_rows(rows, users)
-        if accepted not in ratings and (mask is None or not pc.any(mask).as_py()):
+        names = {field: without_folders(file[field], gone) for field in ("name", "path")}
+        has_rows = accepted in ratings or (mask is not None and pc.any(mask).as_py())
+        if not has_rows and names.items() <= file.items():
             continue
+        file.update(names)
         new = _next_name(file["part"])
         file["rows_erased"] = file.get("rows_erased", 0)
         if accepted in ratings:
             file["rows_erased"] += ratings[accepted].rows
         if accepted.exists():  # else the batch is compacted
             with store.replace_file(accepted.with_name(new)) as target:
-                copy_without(parquet.open_file(accepted), target, ids_among(users))
+                copy_without(parquet.open_file(accepted), target, gone)
         if rows is not None:
             with store.replace_file(rejected.with_name(new)) as target:
-                parquet.write_table(_without_content(rows, mask), target)
+                rows = _without_names(_without_content(rows, mask), gone)
+                parquet.write_table(rows, target)
         replaced.append(file["part"])
         file["part"] = new
         _record_again(store, outcome, [accepted, rejected], new)
@@ -120,6 +124,15 @@ def _record_again(store: Store, outcome: Outcome, old: Sequence[Path], name: str
 def _next_name(part: str) -> str:
     stem, _, number = part.removesuffix(".parquet").partition("-erased-")
     return f"{stem}-erased-{int(number or 0) + 1}.parquet"
+
+
+def _without_names(rows: pa.Table, gone: Matches) -> pa.Table:
+    """Rejected rows without the names of the users' own folders."""
+    place = rows.schema.get_field_index("file")
+    coded = rows["file"].combine_chunks().dictionary_encode()
+    names = [without_folders(name, gone) for name in coded.dictionary.to_pylist()]
+    column = pa.array(names, pa.string()).take(coded.indices)
+    return rows.set_column(place, rows.schema.field(place), column)
 
 
 def _without_content(rows: pa.Table, mask: pa.Array) -> pa.Table:

@@ -17,7 +17,7 @@ from cofi_jobs.core.errors import SettingsError, StoreError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.erasure.batches import Ratings, clean_batch, clean_compacted, ratings_of
 from cofi_jobs.erasure.faults import Faults
-from cofi_jobs.erasure.landing import clean_landing
+from cofi_jobs.erasure.landing import clean_input_files, clean_landing
 from cofi_jobs.erasure.matching import ids_among
 from cofi_jobs.erasure.run_tables import clean_published, clean_run
 from cofi_jobs.erasure.scan import Traces, scan
@@ -101,6 +101,7 @@ def _clean(
         clean_batch(store, key, users, ratings)
     for key in store.run_keys():
         with faults.kept():
+            clean_input_files(store, key, ids_among(users))
             is_published = store.manifest(key) is not None
             removed = clean_run(store, key, ids_among(users), with_published=not is_published)
             if removed:

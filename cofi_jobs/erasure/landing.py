@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from cofi_jobs.core.errors import CofiError
-from cofi_jobs.erasure.matching import as_word
+from cofi_jobs.erasure.matching import Matches, as_word, without_folders
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.rejects import LINES, forget_rejects
@@ -15,9 +15,11 @@ from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.settings.schema import section
+from cofi_jobs.store import files
 from cofi_jobs.store.batches import taken_digests
 from cofi_jobs.store.drops import drop_files, remove
 from cofi_jobs.store.files import sha256
+from cofi_jobs.store.id_folders import users_in
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 
@@ -27,11 +29,15 @@ log = logging.getLogger(__name__)
 def clean_landing(
     connection: duckdb.DuckDBPyConnection, store: Store, settings: Settings, users: Sequence[str]
 ) -> None:
-    """Remove taken files that hold the users. The other rows of the files are in the batches."""
+    """Remove taken files that hold the users, or are in folders of their own.
+
+    The other rows of the files are in the batches.
+    """
     taken, ways = taken_digests(store), ways_to_read(store, settings)
     removed: dict[str, list[Path]] = {}
     for path in drop_files(store.landing, SourceRoots.of(store).has):
-        if rows_of_users(connection, path, ways, users):
+        is_named = not users_in(path.relative_to(store.landing)).isdisjoint(users)
+        if is_named or rows_of_users(connection, path, ways, users):
             digest = sha256(path)
             if digest in taken:
                 removed.setdefault(digest, []).append(path)
@@ -45,17 +51,31 @@ def clean_landing(
     for path in (path for paths in removed.values() for path in paths):
         remove(path, store.landing)
         log.info("removed a taken file with rows of the users from %s", store.landing)
+    for folder in sorted(store.landing.rglob("user_id=*"), reverse=True):
+        is_folder = folder.is_dir() and not folder.is_symlink()
+        is_theirs = not users_in(folder.name).isdisjoint(users)
+        if is_folder and is_theirs and not any(folder.iterdir()):
+            files.remove(folder)
 
 
 def _forget_times(store: Store, digests: set[str]) -> None:
     """Without their recorded times, files are read again if somebody drops them again."""
     for key in store.batches():
         outcome = store.required_outcome(key, "ingest")
-        files = [file for file in outcome["files"] if file["sha256"] in digests]
-        for file in files:
+        removed = [file for file in outcome["files"] if file["sha256"] in digests]
+        for file in removed:
             file["mtime_ns"] = None
-        if files:
+        if removed:
             store.records.write_outcome(key, "ingest", outcome)
+
+
+def clean_input_files(store: Store, run_key: str, gone: Matches) -> None:
+    """Remove the names of the users' own folders from the manifest of a run."""
+    manifest = store.manifest(run_key) or {}
+    listed = manifest.get("input_files", [])
+    unnamed = [{**file, "name": without_folders(file["name"], gone)} for file in listed]
+    if unnamed != listed:
+        store.records.write_manifest(run_key, {**manifest, "input_files": unnamed})
 
 
 def ways_to_read(store: Store, settings: Settings) -> list[Settings]:

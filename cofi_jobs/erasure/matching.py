@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cofi_jobs.erasure.tombstones import BREAKS, hash_of
-from cofi_jobs.store.id_folders import users_in
+from cofi_jobs.store.id_folders import folder_of, users_in
 
 Matches = Callable[[pa.Array], np.ndarray]  # ids of users -> mask of those that are to go
 
@@ -46,9 +46,21 @@ def as_word(users: Sequence[str]) -> re.Pattern[str]:
     return re.compile(f"(^|[{BREAKS}])({ids})(\\.0)?([{BREAKS}]|$)")
 
 
+def as_folder(users: Sequence[str]) -> re.Pattern[str]:
+    """Finds any of the users' own folders in a path."""
+    return re.compile("|".join(f"{re.escape(folder_of('user_id', user))}/" for user in users))
+
+
 def path_is_of(path: PurePath | str, gone: Matches) -> bool:
     """Whether a path goes through the folder of one of the users."""
     return bool(gone(pa.array(sorted(users_in(path)), pa.string())).any())
+
+
+def without_folders(path: str, gone: Matches) -> str:
+    """A path with *** for the names of the users' own folders."""
+    if "user_id=" not in path:
+        return path
+    return "/".join("user_id=***" if path_is_of(part, gone) else part for part in path.split("/"))
 
 
 def column_of_users(table: pa.Table) -> pa.Array:

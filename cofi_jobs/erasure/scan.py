@@ -12,7 +12,7 @@ from cofi_jobs.core.errors import StoreError
 from cofi_jobs.erasure.columns import hold_users
 from cofi_jobs.erasure.landing import rows_of_users, ways_to_read
 from cofi_jobs.erasure.matching import rejected_rows
-from cofi_jobs.erasure.texts import MESSAGES, names_users
+from cofi_jobs.erasure.texts import MESSAGES, names_users, strings
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, parquet
 from cofi_jobs.store.id_folders import users_in, without_users
@@ -88,7 +88,7 @@ def scan(
 def _in_file(search: Search, name: PurePath) -> bool:
     if name.suffix != ".parquet":
         return names_users(search.store.path(name), search.users)
-    return _in_parquet(search, name) or not users_in(name).isdisjoint(search.users)
+    return _in_parquet(search, name) or _is_folder_of(search, name)
 
 
 def _in_parquet(search: Search, name: PurePath) -> bool:
@@ -116,7 +116,9 @@ def _in_rejected(search: Search, name: PurePath) -> bool:
     if name.suffix != ".parquet" or not _has_columns(path, {"raw", "reason"}):
         return _in_file(search, name)
     rows = parquet.read_table(path)
-    return bool(pc.any(rejected_rows(rows, search.users)).as_py())
+    names = pc.unique(rows["file"]).to_pylist() if "file" in rows.column_names else ()
+    is_named = any(_is_folder_of(search, name) for name in names)
+    return is_named or bool(pc.any(rejected_rows(rows, search.users)).as_py())
 
 
 def _has_columns(path: Path, names: set[str]) -> bool:
@@ -129,16 +131,25 @@ def _has_columns(path: Path, names: set[str]) -> bool:
         return False
 
 
+def _is_folder_of(search: Search, name: PurePath | str) -> bool:
+    """Whether a path goes through a user's own folder."""
+    return not users_in(name).isdisjoint(search.users)
+
+
 def _in_landing(search: Search, name: PurePath) -> bool:
+    return _has_rows(search, name) or _is_folder_of(search, name)
+
+
+def _has_rows(search: Search, name: PurePath) -> bool:
     return rows_of_users(search.connection, search.store.path(name), search.ways, search.users) > 0
 
 
 def _is_rating_file(search: Search, name: PurePath) -> bool:
     """Whether ingest takes the file once it is complete: then publish removes it.
 
-    Hidden files, and those in hidden folders, stay.
+    Hidden files, and those in hidden folders, stay; so do those without a row of the users.
     """
-    return not layout.is_hidden(str(name))
+    return not layout.is_hidden(str(name)) and _has_rows(search, name)
 
 
 def _is_pending_table(search: Search, name: PurePath) -> bool:
@@ -150,8 +161,22 @@ def _in_messages(search: Search, name: PurePath) -> bool:
     return names_users(search.store.path(name), search.users, MESSAGES)
 
 
+def _in_outcome(search: Search, name: PurePath) -> bool:
+    """Whether a task's record names a user in a sentence, or ingest's as a folder of a file."""
+    path = search.store.path(name)
+    is_of_ingest = name.match(layout.ALL_OUTCOMES_OF_INGEST)
+    return _in_messages(search, name) or (
+        is_of_ingest and any(_is_folder_of(search, text) for text in strings(path, ["files"]))
+    )
+
+
 def _in_manifest(search: Search, name: PurePath) -> bool:
-    return _in_messages(search, name) or _in_list_of_files(search, name)
+    texts = strings(search.store.path(name), ["input_files"])
+    return (
+        _in_messages(search, name)
+        or any(_is_folder_of(search, text) for text in texts)
+        or _in_list_of_files(search, name)
+    )
 
 
 def _in_list_of_files(search: Search, name: PurePath) -> bool:
@@ -195,7 +220,7 @@ PLACES: dict[str, Place | None] = {
     layout.RATINGS: ANYWHERE,
     layout.REJECTED: Place(_in_rejected),
     layout.RUNS: Place(_in_file, _is_pending_table),
-    layout.TASKS: Place(_in_messages),
+    layout.TASKS: Place(_in_outcome),
     layout.MANIFESTS: Place(_in_manifest, _is_pending_manifest),
     layout.CURRENT_LINK: None,  # its files are seen below runs/
     **dict.fromkeys((layout.CATALOGUE, layout.ITEM_LISTS, layout.STUDIES)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cofi_jobs.core.errors import StoreError
-from cofi_jobs.erasure.matching import as_word
+from cofi_jobs.erasure.matching import as_folder, as_word
 from cofi_jobs.store import files, layout
 from cofi_jobs.store.record_json import Record, parse
 from cofi_jobs.store.store import Store
@@ -45,9 +45,12 @@ def strings(path: Path, fields: Collection[str] | None = None) -> Iterator[str]:
 
 
 def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None = None) -> bool:
-    """Whether a file's text, or a string of a record's `fields`, has one of the ids as a word."""
-    pattern = as_word(users)
-    return any(pattern.search(text) for text in strings(path, fields))
+    """Whether a file's text, or a string of a record's `fields`, names one of the users.
+
+    As a word, or as the user's own folder; messages have no names of such folders.
+    """
+    patterns = (as_word(users), *(() if fields else (as_folder(users),)))
+    return any(pattern.search(text) for text in strings(path, fields) for pattern in patterns)
 
 
 def clean_messages(store: Store, users: Sequence[str]) -> None:
@@ -88,11 +91,11 @@ def redact(value: Any, pattern: re.Pattern[str], is_message: bool = False) -> An
 
 def remove_report(store: Store, run_key: str, users: Sequence[str]) -> bool:
     """Remove the report of a run if it shows a user; returns whether it did."""
-    pattern, removed = as_word(users), False
+    patterns, removed = (as_word(users), as_folder(users)), False
     for path in store.table(run_key, "report").rglob("*"):
         if path.suffix in REPORT_FILES:
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if pattern.search(html.unescape(text)):
+            text = html.unescape(path.read_text(encoding="utf-8", errors="replace"))
+            if any(pattern.search(text) for pattern in patterns):
                 files.remove(path)
                 removed = True
     return removed

@@ -16,8 +16,8 @@ from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.publish import clean_up, prune
 from cofi_jobs.tasks.runner import run_task
 from tests.erasure.test_removal import NIGHTS, USER, publish_lists
-from tests.support.damage import flip
-from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.damage import flip, verified
+from tests.support.data import QUICK, random_ratings, settle, write_ratings
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +169,37 @@ def test_numbers_drawn_for_ratings_are_no_trace(store: Store):
     ratings = store.table("n1", "normalized") / "ratings.parquet"
     drawn = pq.read_table(ratings, columns=["draw"])["draw"].to_pylist()
     assert look(store, load_settings(), [str(max(drawn))]).remaining == []
+
+
+def test_names_of_folders_of_files_that_were_taken_name_nobody(tmp_path: Path):
+    """In the records, the rejected rows and the manifest; the files themselves are removed."""
+    store, settings = Store(tmp_path / "store").create(), load_settings(QUICK)
+    lines = [f"{USER},{item},{1 + item % 5},1000000000\n" for item in range(5)]
+    text = "".join(["user_id,item_id,rating,timestamp\n", *lines])
+    folders = [f"landing/dump/user_id={user}" for user in (USER, "14")]
+    for folder in folders:
+        user = folder.rpartition("=")[2]
+        add(store, f"{folder}/part-0.csv", text.replace(f"{USER},", f"{user},"))
+        add(store, f"{folder}/part-1.csv", "user_id,item_id,rating\n14,10,bad\n14,11,4\n")
+    add(store, "landing/dump/_SUCCESS", "")
+    for path in store.landing.rglob("*"):
+        settle(path)
+    for task in ("ingest", "normalize"):
+        run_task(task, store, settings, "n1")
+    publish_lists(store, "n1", per_user=False)
+    taken = store.required_outcome("n1", "ingest")["files"]
+    manifest = {**(store.manifest("n1") or {}), "input_files": [{"name": f["name"]} for f in taken]}
+    store.records.write_manifest("n1", manifest)
+    add(store, "runs/n1/report/report.html", f"<td>{taken[0]['name']}</td>")
+    found = look(store, settings, [USER]).remaining
+    report = "runs/n1/report/report.html"
+    assert {"tasks/n1/ingest.json", "manifests/n1.json", report} < {*found}
+    assert any(name.startswith("rejected/") for name in found)
+    left = erase(store, settings, [USER], now=True)
+    assert (left.remaining, left.waiting) == ([], [])
+    assert not store.path(report).exists()
+    records = [*store.root.rglob("*.json"), *store.root.rglob("rejected/*/*.parquet")]
+    assert not any(f"user_id={USER}".encode() in path.read_bytes() for path in records)
+    assert sorted(path.name for path in store.landing.glob("dump/*")) == ["_SUCCESS", "user_id=14"]
+    assert ", 0 damaged" in verified(store)
+    assert run_task("ingest", store, settings, "n2")["files"] == []
