@@ -58,7 +58,7 @@ def checked_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
     recorded = [compacted] if compacted else []
     for key in store.batches(up_to):
         recorded += files_of_run(store.records, key).values()
-    store.check(file for file in recorded if store.path(file.name) in parts)
+    store.check(file for file in recorded if store.standing(file.name) in parts)
     return parts
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cofi_jobs.core.errors import DamageError, StoreError
 from cofi_jobs.settings.resolve import load_settings
-from cofi_jobs.store.batches import recover, vacuum
+from cofi_jobs.store.batches import checked_parts, recover, vacuum
 from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.removal import remove_run
 from cofi_jobs.store.store import Store
@@ -118,3 +118,13 @@ def test_files_that_a_person_made_stay(nights: Store, name: str) -> None:
     assert path.exists() == (name != "ratings/batch=n1/copy.parquet"), (
         "a compacted batch goes whole"
     )
+
+
+def test_a_batch_whose_replacement_was_killed_is_compared_with_its_digest(nights: Store) -> None:
+    folder = nights.path("ratings/batch=n1")
+    folder = folder.rename(folder.with_name(".tmp-old-batch=n1"))  # between two renames
+    checked_parts(nights)
+    [part] = folder.iterdir()
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    with pytest.raises(DamageError, match="is damaged"):
+        checked_parts(nights)
