@@ -40,7 +40,7 @@ def erase(
     are cleaned here. Published tables are cleaned by the next publication, or here with `now`.
     `locks` are those of all tasks, in the order in which they must be taken. Raises SettingsError
     without a user, StoreError if there is no store, or for what could not be cleaned, such as
-    damaged files of runs, once all else is.
+    damaged files, once all else is.
     """
     users = _checked(store, user_ids)
     prepare(store, locks[0])
@@ -92,13 +92,14 @@ def _clean(
 ) -> None:
     """Remove the users from everything but the published tables.
 
-    `faults` gets what could not be cleaned of runs.
+    `faults` gets what could not be cleaned of batches and runs.
     """
     bury(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
     clean_landing(connection, store, settings, users)
     clean_compacted(store, users, ratings)
     for key in store.batches():
-        clean_batch(store, key, users, ratings)
+        with faults.kept():
+            clean_batch(store, key, users, ratings)
     for key in store.run_keys():
         with faults.kept():
             clean_input_files(store, key, ids_among(users))

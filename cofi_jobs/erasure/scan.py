@@ -82,6 +82,10 @@ def scan(
                 names.append(without_users(shown(name)))
         except UnicodeDecodeError:
             traces.skipped.append(shown(name))
+        except parquet.UNREADABLE as error:
+            if parquet.is_of_system(error):
+                raise
+            traces.skipped.append(shown(name))
     return traces
 
 

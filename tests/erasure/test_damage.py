@@ -203,3 +203,13 @@ def test_names_of_folders_of_files_that_were_taken_name_nobody(tmp_path: Path):
     assert sorted(path.name for path in store.landing.glob("dump/*")) == ["_SUCCESS", "user_id=14"]
     assert ", 0 damaged" in verified(store)
     assert run_task("ingest", store, settings, "n2")["files"] == []
+
+
+def test_damaged_rejected_rows_keep_no_user_in_runs(store: Store):
+    [path] = store.rejected("n2").iterdir()
+    flip(path, 0.2, 3)
+    name = str(path.relative_to(store.root))
+    assert look(store, load_settings(), [USER]).skipped == [name]
+    with pytest.raises(DamageError, match=f"{name} is damaged"):
+        erase(store, load_settings(), [USER], now=True)
+    assert not any(int(USER) in shown(store, key) for key in NIGHTS)
