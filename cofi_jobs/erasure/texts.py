@@ -59,7 +59,7 @@ def clean_messages(store: Store, users: Sequence[str]) -> None:
     Files that people put there stay as they are, and the search names those that hold a user.
     """
     manifests = {store.path(layout.manifest(key)) for key in store.run_keys()}
-    for path in (*store.root.glob(layout.ALL_OUTCOMES), *manifests):
+    for path in (*store.path("").glob(layout.ALL_OUTCOMES), *manifests):
         if path.is_file() and (record := _record_with(store, path, users)) is not None:
             files.write_json(path, redact(record, as_word(users)))
 
