@@ -19,7 +19,7 @@ from cofi_jobs.store.records import Records
 
 BLOCK = 1 << 23  # bytes: in a bucket each block is a request
 PUBLISH = "publish"  # the task that writes the manifest and merged.json
-MISSING = "is missing: no file has this name"  # but maybe a folder has
+MISSING = "is missing"  # maybe a folder has its name
 
 
 @dataclass(frozen=True)

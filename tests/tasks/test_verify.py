@@ -184,7 +184,7 @@ def test_a_folder_with_the_name_of_a_file_is_damage_and_the_rest_is_compared(
     path.mkdir()
     flip(store.table("n2", "model") / "user_factors.parquet", 0.5, 2)
     assert ", 2 damaged" in verified(store)
-    assert f"{path} is missing: no file has this name; restore it" in caplog.text
+    assert f"{path} is missing; restore it" in caplog.text
 
 
 def test_what_is_advised_about_tables_of_a_published_run_works(
