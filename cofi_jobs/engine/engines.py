@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from cofi_jobs.core import machine
-from cofi_jobs.engine.flow import Flow, LocalFlow
+from cofi_jobs.engine.flow import Flow
 from cofi_jobs.engine.workers import LocalWorkers, Workers
 from cofi_jobs.settings.fields import Settings
 
@@ -55,10 +55,7 @@ def in_parallel(
 
 @contextmanager
 def flow_on(settings: Settings) -> Iterator[Flow]:
-    """A flow of calls; each takes a processor of the cluster, if there is one."""
-    if settings.engine == "local":
-        yield LocalFlow()
-        return
+    """A flow of calls on the cluster; each takes a processor."""
     with _on_ray().flow_on(settings.ray_address) as flow:
         yield flow
 

@@ -23,27 +23,3 @@ class Flow(Protocol):
 
     def get(self, place: Any) -> Any:
         """The result in a place, as soon as it is there."""
-
-
-class LocalFlow:
-    """Calls in this process, at once: a place is the result itself."""
-
-    def share(self, value: Any) -> Any:
-        """As in `Flow`."""
-        return value
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """As in `Flow`."""
-        return function(*arguments)
-
-    def call_for(
-        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
-    ) -> list[Any]:
-        """As in `Flow`."""
-        results = list(function(*arguments))
-        assert len(results) == n
-        return results
-
-    def get(self, place: Any) -> Any:
-        """As in `Flow`."""
-        return place

@@ -100,11 +100,12 @@ def _clean(
     for key in store.batches():
         with faults.kept():
             clean_batch(store, key, users, ratings)
+    gone = ids_among(users)
     for key in store.run_keys():
         with faults.kept():
-            clean_input_files(store, key, ids_among(users))
+            clean_input_files(store, key, gone)
             is_published = store.manifest(key) is not None
-            removed = clean_run(store, key, ids_among(users), with_published=not is_published)
+            removed = clean_run(store, key, gone, with_published=not is_published)
             if removed:
                 log.info("%d rows removed from tables of run %s", removed, key)
         if remove_report(store, key, users):

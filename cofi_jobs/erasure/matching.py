@@ -17,27 +17,21 @@ Matches = Callable[[pa.Array], np.ndarray]  # ids of users -> mask of those that
 def ids_among(users: Iterable[str]) -> Matches:
     """Matches these ids, whatever the type of the column."""
     values = pa.array(sorted(users), pa.string())
-    return lambda ids: pc.is_in(_texts(ids), value_set=values).to_numpy(zero_copy_only=False)
+    return lambda ids: pc.is_in(ids.cast(pa.string()), value_set=values).to_numpy(
+        zero_copy_only=False
+    )
 
 
 def hashes_among(hashes: set[str], key: bytes) -> Matches:
     """Matches the ids whose keyed hashes are among these."""
 
     def mask(ids: pa.Array) -> np.ndarray:
-        coded = _texts(ids).dictionary_encode()
+        coded = ids.cast(pa.string()).dictionary_encode()
         matched = [hash_of(user_id, key) in hashes for user_id in coded.dictionary.to_pylist()]
         places = pc.fill_null(coded.indices, len(matched))  # no id: no user
         return np.array([*matched, False], bool)[places.to_numpy(zero_copy_only=False)]
 
     return mask
-
-
-def _texts(ids: pa.Array) -> pa.Array:
-    """Ids as texts. Lists and the like have none: only a file of a person has such a column."""
-    try:
-        return ids.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.nulls(len(ids), pa.string())
 
 
 def as_word(users: Sequence[str]) -> re.Pattern[str]:

@@ -70,8 +70,7 @@ def bury(store: Store, users: Sequence[str], newest: int) -> None:
     A rating dated in the future must not come back either.
     """
     key = erasure_key(store)
-    tables = store.run_keys()  # a manifest without tables is no run's: a person copied one
-    pending = [run for run in store.published() if run in tables]
+    pending = store.records.published_with_tables()
     newest_time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
     until = max(datetime.now(UTC), newest_time).isoformat()
     tombstones = {user["hash"]: user for user in store.records.tombstones()}

@@ -64,10 +64,9 @@ def checked_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
 
 def check_records(store: Store) -> None:
     """Raise StoreError if the record of a batch is lost that a published run was made from."""
-    tables = store.run_keys()  # a manifest without tables is no run's: a person put it there
-    published = [key for key in store.published() if key in tables]
+    published, batches = store.records.published_with_tables(), {*store.batches()}
     manifest = (store.manifest(published[-1]) if published else None) or {}
-    lost = [key for key in manifest.get("batches", []) if key not in store.batches()]
+    lost = [key for key in manifest.get("batches", []) if key not in batches]
     if lost:
         name = layout.outcome(lost[0], "ingest")
         raise StoreError(

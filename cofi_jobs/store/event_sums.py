@@ -5,7 +5,7 @@ it: those with an earlier time, and those that arrived earlier with the same tim
 time are the oldest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -57,31 +57,39 @@ def load_sums(
     old as the oldest. Withdrawn events are neither: compaction leaves them out.
     """
     n_rows = mark_current(connection, parts)
-    return _add_up(connection, n_rows, half_life_days, _times(connection))
+    times = None if half_life_days is None else _times(connection)
+    return _add_up(connection, n_rows, half_life_days, times)
 
 
 def load_sums_of(
     connection: duckdb.DuckDBPyConnection,
     rows: pa.Table,
     half_life_days: float | None,
-    times_of_all: Sequence[Times],
+    times_of_all: Times,
 ) -> RowCounts:
     """As `load_sums`, of all rows of some users, which are in memory, with their `arrival`.
 
-    `times_of_all` are those of the rows of all users, group by group.
+    `times_of_all` are those of the rows of all users; they matter with a half-life alone.
     """
-    connection.register("taken", rows)
-    connection.execute(MARKED)
-    timed = [times for times in times_of_all if times]
-    ends = (min(t[0] for t in timed), max(t[1] for t in timed)) if timed else None
-    return _add_up(connection, rows.num_rows, half_life_days, ends)
+    _mark(connection, rows)
+    return _add_up(connection, rows.num_rows, half_life_days, times_of_all)
 
 
 def times_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> Times:
     """When the oldest and the newest current event of some users was, of all their rows."""
+    _mark(connection, rows)
+    return _times(connection)
+
+
+def joined_times(of_each: Iterable[Times]) -> Times:
+    """Those of several groups of users together."""
+    timed = [times for times in of_each if times]
+    return (min(t[0] for t in timed), max(t[1] for t in timed)) if timed else None
+
+
+def _mark(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
     connection.register("taken", rows)
     connection.execute(MARKED)
-    return _times(connection)
 
 
 def _times(connection: duckdb.DuckDBPyConnection) -> Times:

@@ -163,6 +163,11 @@ class Records:
         """Keys of the published runs, oldest first."""
         return self._in_order(layout.ALL_MANIFESTS, ".json")
 
+    def published_with_tables(self) -> list[str]:
+        """The same without manifests of no run, such as copies that a person made."""
+        tables = self.run_keys()
+        return [key for key in self.published() if key in tables]
+
     def _in_order(self, pattern: str, suffix: str = "") -> list[str]:
         """Keys of the runs that own the files of a pattern, oldest first."""
         return self.order().in_order(layout.run_keys_in(self.files.names(pattern), suffix))

@@ -77,7 +77,7 @@ class RunFiles:
                 raise self._damage(", ".join(missing), MISSING) from None
             raise
         except (pa.ArrowInvalid, OSError) as error:
-            if getattr(error, "errno", None) is not None:  # the system says it, not Arrow
+            if parquet.is_of_system(error):
                 raise
             reason = " ".join(str(error).split())  # Arrow takes several lines
             raise self._damage(", ".join(paths), f"cannot be read: {reason}") from None

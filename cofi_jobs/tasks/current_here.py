@@ -31,10 +31,7 @@ class CurrentHere:
         self.n_outside = drop_outside(connection, *scale) if scale else 0
         self.n_ratings = drop_withdrawn(connection)
         self.n_users = normalized_rows.number_users(connection)
-        if settings.new_account_weight == 1:
-            normalized_rows.trust_all(connection)
-        else:
-            normalized_rows.trust_users(connection, settings, normalized_rows.span(connection))
+        normalized_rows.trust_users(connection, settings)
 
     def item_sums(self) -> str:
         """As in `Current`."""

@@ -30,7 +30,7 @@ from cofi_jobs.store.current_ratings import (
     drop_withdrawn,
     load_newest_of,
 )
-from cofi_jobs.store.event_sums import Times, load_sums_of, times_of
+from cofi_jobs.store.event_sums import Times, joined_times, load_sums_of, times_of
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import normalized_rows
@@ -61,10 +61,10 @@ class CurrentOnEngine:
         self.flow, self.connection, self.feedback = flow, connection, feedback
         self.settings = settings.model_copy(update={"threads": 1})  # of each call
         ranges = _rows_in_ranges(flow, store, parts)
-        times: list[Times] = []
+        times: Times = None
         if feedback == "events" and settings.event_half_life_days is not None:
             calls = [flow.call(times_of_range, self.settings, *pieces) for pieces in ranges]
-            times = [flow.get(call) for call in calls]
+            times = joined_times(map(flow.get, calls))
         common = self.settings, feedback, times, scale
         results = [flow.call_for(3, newest_of_range, *common, *pieces) for pieces in ranges]
         self.newest, self.sums, places = map(list, zip(*results, strict=True))
@@ -210,7 +210,7 @@ def times_of_range(settings: Settings, *pieces: pa.Table) -> Times:
 def newest_of_range(
     settings: Settings,
     feedback: Feedback,
-    times: Sequence[Times],
+    times: Times,
     scale: tuple[float, float] | None,
     *pieces: pa.Table,
 ) -> tuple[pa.Table, pa.Table, RangeSummary]:

@@ -96,9 +96,18 @@ def span(connection: duckdb.DuckDBPyConnection) -> Span:
 
 
 def trust_users(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, span_of_all: Span
+    connection: duckdb.DuckDBPyConnection, settings: Settings, span_of_all: Span | None = None
 ) -> None:
-    """Make the table `trust` of the table `users`."""
+    """Make the table `trust` of the table `users`.
+
+    `span_of_all` is None if `newest` has all ratings.
+    """
+    if settings.new_account_weight == 1:  # nobody's trust is less: no look at the ratings
+        connection.execute(
+            "CREATE TEMP VIEW trust AS SELECT user_index, 1::FLOAT AS trust FROM users"
+        )
+        return
+    span_of_all = span_of_all or span(connection)
     users = connection.execute("""
         SELECT user_index, n_ratings, min(timestamp)::TIMESTAMP AS first
         FROM users JOIN newest USING (user_id) GROUP BY user_index, n_ratings
@@ -108,11 +117,6 @@ def trust_users(
     weight, days = settings.new_account_weight, settings.new_account_days
     trust = account_trust(users["n_ratings"], first, newest, weight, days, span_of_all.oldest)
     connection.register("trust", pa.table({"user_index": users["user_index"], "trust": trust}))
-
-
-def trust_all(connection: duckdb.DuckDBPyConnection) -> None:
-    """The same where nobody's trust is less than 1: without a look at the ratings."""
-    connection.execute("CREATE TEMP VIEW trust AS SELECT user_index, 1::FLOAT AS trust FROM users")
 
 
 def trusted(

@@ -137,11 +137,10 @@ def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) ->
     """
     finished = finish_removals(store)
     correct_times_ahead(store)
-    tables, manifests = store.run_keys(), store.published()
-    published = [key for key in tables if key in manifests]  # of copies of manifests none counts
+    published = store.records.published_with_tables()
     old = [
         key
-        for key in tables
+        for key in store.run_keys()
         if (
             key in published[:-keep_runs]
             # A folder of which no task has a record is none of ours.

@@ -1,16 +1,39 @@
 """The ways in which normalize finds the current ratings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from cofi_jobs.engine.flow import LocalFlow
 from cofi_jobs.store import current_ratings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import current_on_engine, normalize
 from cofi_jobs.tasks.current_on_engine import CurrentOnEngine
+
+
+class LocalFlow:
+    """Calls in this process, at once: a place is the result itself."""
+
+    def share(self, value: Any) -> Any:
+        """As in `Flow`."""
+        return value
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """As in `Flow`."""
+        return function(*arguments)
+
+    def call_for(
+        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+    ) -> list[Any]:
+        """As in `Flow`."""
+        results = list(function(*arguments))
+        assert len(results) == n
+        return results
+
+    def get(self, place: Any) -> Any:
+        """As in `Flow`."""
+        return place
 
 
 def as_it_is(patch: pytest.MonkeyPatch) -> None:
