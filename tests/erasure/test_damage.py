@@ -15,22 +15,15 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.publish import clean_up, prune
 from cofi_jobs.tasks.runner import run_task
-from tests.erasure.test_removal import NIGHTS, USER, publish_lists
 from tests.support.damage import flip, verified
-from tests.support.data import QUICK, random_ratings, settle, write_ratings
+from tests.support.data import QUICK, settle
+from tests.support.published import NIGHTS, USER, publish_lists, published_nights
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three published nights with users who are not erased."""
-    store = Store(tmp_path_factory.mktemp("published") / "store").create()
-    for seed, key in enumerate(NIGHTS):
-        frame = random_ratings(n_users=4, n_items=6, share=1, seed=seed)
-        write_ratings(store.landing / f"{key}.csv", frame)
-        for task in ("ingest", "normalize"):
-            run_task(task, store, load_settings(QUICK), key)
-        publish_lists(store, key, per_user=False)
-    return store
+    return published_nights(tmp_path_factory.mktemp("published") / "store", per_user=False)
 
 
 @pytest.fixture

@@ -4,54 +4,29 @@ import os
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.erasure.run_tables import clean_published
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.compaction import compact
-from cofi_jobs.store.manifest_files import describe
 from cofi_jobs.store.reader import current_run
 from cofi_jobs.store.removal import half_removed
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.runner import run_task
-from tests.support.data import QUICK, random_ratings, write_ratings
+from tests.support.data import QUICK
 from tests.support.kills import die_before, killed_at_each_step
+from tests.support.published import NIGHTS, USER, published_nights
 
-USER, OTHER, NIGHTS = "13", "16", ("n1", "n2", "n3")
-
-
-def publish_lists(store: Store, key: str, per_user: bool) -> None:
-    """Publish a run whose lists are made by hand."""
-    users = pq.read_table(store.table(key, "normalized/users.parquet"), columns=["user_id"])
-    with store.replace_folder(store.table(key, "recommendations")) as folder:
-        for user in users["user_id"].to_pylist() if per_user else ():
-            (folder / f"user_id={user}").mkdir()
-            lists = pa.table({"rank": pa.array([1], pa.int32()), "item_id": [100]})
-            pq.write_table(lists, folder / f"user_id={user}" / "part-0.parquet")
-        if not per_user:
-            rank = pa.array([1] * len(users), pa.int32())
-            pq.write_table(users.append_column("rank", rank), folder / "part-00000.parquet")
-    run = store.table(key, "")
-    files = [describe(path, run) for path in sorted(run.glob("recommendations/**/*.parquet"))]
-    id_types = {"user_id": "integer", "item_id": "integer"}
-    store.records.write_manifest(key, {"run_key": key, "id_types": id_types, "files": files})
-    store.set_current(key)
+OTHER = "16"
 
 
 @pytest.fixture(scope="module", params=["whole", "per-user"])
 def erased(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three published nights, which still show a user who was erased."""
-    store = Store(tmp_path_factory.mktemp("erased") / "store").create()
-    for seed, key in enumerate(NIGHTS):
-        frame = random_ratings(n_users=4, n_items=6, share=1, seed=seed)
-        write_ratings(store.landing / f"{key}.csv", frame)
-        for task in ("ingest", "normalize"):
-            run_task(task, store, load_settings(QUICK), key)
-        publish_lists(store, key, per_user=request.param == "per-user")
+    per_user = request.param == "per-user"
+    store = published_nights(tmp_path_factory.mktemp("erased") / "store", per_user)
     assert erase(store, load_settings(), [USER]).waiting != []
     return store
 

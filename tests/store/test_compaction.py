@@ -17,18 +17,13 @@ from cofi_jobs.store.removal import remove_run
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.runner import run_task
-from tests.support.data import random_ratings, settle, write_ratings
+from tests.support.data import random_ratings, settle
+from tests.support.ingestion import take_long_ago
 from tests.support.kills import die_before, killed_at_each_step
 
 SCALE = load_settings(["rating_low=1", "rating_high=5"])
 TWO = load_settings(["max_batches=2"])
 KEYS = [f"night-{number}" for number in range(7)]
-
-
-def ingest(store: Store, key: str, frame: pd.DataFrame) -> None:
-    write_ratings(store.landing / f"{key}.csv", frame)
-    run_task("ingest", store, SCALE, key)
-    remove_run(store, key)  # as once it is old: a run under way would hold compaction up
 
 
 @pytest.fixture
@@ -38,7 +33,7 @@ def nights(store: Store) -> Store:
         frame = random_ratings(n_users=12, n_items=8, share=0.6, seed=number)
         frame["timestamp"] = 1_000_000_000 + frame.index % 3 * 10 + number % 2
         frame["op"] = ["d" if row % 9 == number else "u" for row in frame.index]
-        ingest(store, key, frame.drop(columns="timestamp") if number == 3 else frame)
+        take_long_ago(store, key, frame.drop(columns="timestamp") if number == 3 else frame)
     return store
 
 
@@ -63,7 +58,7 @@ def test_a_night_is_the_same_before_and_after_compaction(nights: Store) -> None:
     assert sorted(path.name for path in nights.root.glob("ratings/*")) == [
         f"batch={k}" for k in KEYS[5:]
     ] + ["merged"]
-    ingest(nights, "night-7", random_ratings(12, 8, 0.6, seed=7))
+    take_long_ago(nights, "night-7", random_ratings(12, 8, 0.6, seed=7))
     before = normalized(nights, "night-7")
     assert compact(nights, TWO) == ["night-5", "night-6"]
     assert normalized(nights, "night-7") == before

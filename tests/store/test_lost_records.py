@@ -4,32 +4,25 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from cofi_jobs.core.errors import DamageError, StoreError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.batches import checked_parts, recover, vacuum
 from cofi_jobs.store.compaction import compact
-from cofi_jobs.store.removal import remove_run
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import random_ratings, write_ratings
+from tests.support.ingestion import take_long_ago
 
 SETTINGS = load_settings(["rating_low=1", "rating_high=5"])
 KEYS = ["n1", "n2", "n3", "n4"]
 
 
-def ingest(store: Store, key: str, ratings: pd.DataFrame) -> None:
-    write_ratings(store.landing / f"{key}.csv", ratings)
-    run_task("ingest", store, SETTINGS, key)
-    remove_run(store, key)  # as once it is old: a run under way would hold compaction up
-
-
 @pytest.fixture
 def nights(store: Store) -> Store:
     for seed, key in enumerate(KEYS):
-        ingest(store, key, random_ratings(n_users=9, n_items=8, seed=seed))
+        take_long_ago(store, key, random_ratings(n_users=9, n_items=8, seed=seed))
     return store
 
 
@@ -50,7 +43,7 @@ def test_without_the_record_of_compacted_batches_nothing_is_removed(
     assert compact(nights, load_settings(["max_batches=3"])) == ["n1", "n2", "n3"]
     older = record.read_bytes()
     for key in ("n5", "n6", "n7"):
-        ingest(nights, key, random_ratings(n_users=9, n_items=8, seed=int(key[1])))
+        take_long_ago(nights, key, random_ratings(n_users=9, n_items=8, seed=int(key[1])))
     assert compact(nights, load_settings(["max_batches=3"]))[-1] == "n6"
     newer, before = record.read_bytes(), everything(nights)
     for content in (None, older):
@@ -83,7 +76,7 @@ def test_a_store_with_ratings_and_no_properties_is_not_new(nights: Store, task: 
 
 def test_the_record_of_a_batch_of_the_published_run_is_missed(nights: Store) -> None:
     publish_a_manifest(nights)
-    ingest(nights, "n5", random_ratings(seed=5))
+    take_long_ago(nights, "n5", random_ratings(seed=5))
     nights.path("tasks/n2/ingest.json").unlink()
     before = everything(nights)
     message = r"found no .*tasks/n2/ingest.json, expected that of a batch .* run n4"

@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import layout
+from cofi_jobs.store.removal import remove_run
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.runner import run_task
-from tests.support.data import settle
+from tests.support.data import settle, write_ratings
 
 HEADER = "userId,movieId,rating,timestamp\n"
 
@@ -34,6 +36,13 @@ def ingest(
     return run_task(
         "ingest", store, load_settings(["max_rejected=1", *overrides]), run_key, ratings=ratings
     )
+
+
+def take_long_ago(store: Store, key: str, ratings: pd.DataFrame) -> None:
+    """The batch of a run that is no longer under way: that would hold compaction up."""
+    write_ratings(store.landing / f"{key}.csv", ratings)
+    run_task("ingest", store, load_settings(["rating_low=1", "rating_high=5"]), key)
+    remove_run(store, key)
 
 
 def first_night(store: Store) -> None:
