@@ -33,11 +33,12 @@ class _Wanted:
     fractions: bool
 
 
+@parquet.reading()
 def hold_users(path: Path, users: Sequence[str], fractions: bool = True) -> bool:
     """Whether a column of a Parquet file that may hold users has one of them.
 
     Without `fractions`, numbers with a fraction are none: in the store's tables they are scores.
-    Raises what `parquet.UNREADABLE` lists for a file that cannot be read.
+    Raises UnreadableError for a file that cannot be read.
     """
     numbers = [int(user) for user in users if NUMBER.fullmatch(user)]
     texts = [user.encode() for user in users]

@@ -133,7 +133,7 @@ def _count_rows(folder: Path) -> int:
     """How many rows the files of a user's own folder have; one that cannot be read has none."""
     rows = 0
     for path in folder.glob("*.parquet"):
-        with suppress(*parquet.UNREADABLE):
+        with suppress(OSError, parquet.UnreadableError), parquet.reading():
             rows += parquet.read_metadata(path).num_rows
     return rows
 
@@ -174,12 +174,10 @@ def _clean_file(store: Store, path: Path, gone: Matches) -> int:
 def _named(store: Store, path: Path) -> Iterator[None]:
     """What Arrow says of a file that it cannot read, as a DamageError that names it."""
     try:
-        yield
-    except parquet.UNREADABLE as error:
-        if parquet.is_of_system(error):
-            raise
-        reason = " ".join(str(error).split())  # Arrow takes several lines
-        raise DamageError(f"{store.shown(path)} cannot be read: {reason}; {BACKUP}") from None
+        with parquet.reading():
+            yield
+    except parquet.UnreadableError as error:
+        raise DamageError(f"{store.shown(path)} cannot be read: {error}; {BACKUP}") from None
 
 
 def _shows(file: parquet.ParquetFile, gone: Matches) -> bool:

@@ -77,15 +77,14 @@ def scan(
             continue
         traces.files += 1
         try:
-            if place.holds(search, name):
-                names = traces.waiting if place.waits(search, name) else traces.remaining
-                names.append(without_users(shown(name)))
-        except UnicodeDecodeError:
+            with parquet.reading():
+                holds = place.holds(search, name)
+                waits = holds and place.waits(search, name)
+        except (UnicodeDecodeError, parquet.UnreadableError):
             traces.skipped.append(shown(name))
-        except parquet.UNREADABLE as error:
-            if parquet.is_of_system(error):
-                raise
-            traces.skipped.append(shown(name))
+            continue
+        if holds:
+            (traces.waiting if waits else traces.remaining).append(without_users(shown(name)))
     return traces
 
 
@@ -103,9 +102,7 @@ def _in_parquet(search: Search, name: PurePath) -> bool:
     path = search.store.path(name)
     try:
         return hold_users(path, search.users, fractions=not _is_in_table(name))
-    except parquet.UNREADABLE as error:
-        if parquet.is_of_system(error):
-            raise
+    except parquet.UnreadableError:
         return names_users(path, search.users)
 
 
@@ -128,10 +125,9 @@ def _in_rejected(search: Search, name: PurePath) -> bool:
 def _has_columns(path: Path, names: set[str]) -> bool:
     """Whether a file is Parquet with these columns."""
     try:
-        return names <= {*parquet.read_columns(path)}
-    except parquet.UNREADABLE as error:
-        if parquet.is_of_system(error):
-            raise
+        with parquet.reading():
+            return names <= {*parquet.read_columns(path)}
+    except parquet.UnreadableError:
         return False
 
 

@@ -4,6 +4,8 @@ All tables of a store go through this module, or through sql.py where DuckDB rea
 DuckDB 2.0 neither writes nor verifies checksums of pages: digests.py has what holds for its files.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,12 +20,26 @@ if TYPE_CHECKING:
 __all__ = ["FileMetaData", "ParquetFile", "ParquetWriter"]
 
 COMPRESSION = "zstd"
-UNREADABLE = (pa.ArrowException, OSError)  # what Arrow raises for a file that it cannot read
 
 
 def is_of_system(error: Exception) -> bool:
     """Whether the system says it and not Arrow: the disk fails, a file is gone."""
     return getattr(error, "errno", None) is not None
+
+
+class UnreadableError(Exception):
+    """Arrow cannot read a file; what it says, in one line."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise UnreadableError for what Arrow cannot read; errors of the system are let through."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if is_of_system(error):
+            raise
+        raise UnreadableError(" ".join(str(error).split())) from None
 
 
 def read_table(source: Path | IO[bytes], columns: list[str] | None = None) -> pa.Table:
