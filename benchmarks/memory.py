@@ -6,6 +6,7 @@ Each formula adds up what is alive at a step's highest point. docs/model.md expl
 from dataclasses import dataclass
 
 from cofi_jobs.evaluation.baselines import LONGEST_HISTORY, USERS_AT_ONCE
+from cofi_jobs.model.draws import BLOCK
 from cofi_jobs.ranking.top_k import block_size
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tasks.run_split import RATINGS_AT_ONCE
@@ -26,8 +27,10 @@ OWN_ROW, COMPARED_ROW = (
 )  # train, while it looks what an earlier run knew: its own, and that run's
 CHUNK, CHUNK_ROW = 100_000, 7  # gradients.CHUNK; rows of f factors for each rating of a chunk
 # Copies of one model's factors: of both models the holdout model's, where the final ones start,
-# and what is solved.
-TRAINED = 8
+# and what is solved. Of the users' rows the final ones of a block are held, as arrays and as a
+# table; the search of a first run holds them all.
+TRAINED, SOLVED = 8, 4
+DRAWN = 40  # bytes of a user: numbers of ratings, and the order in which users are drawn
 LEARNED = 30  # copies of X besides: Adam's moments, gradients and what they are made of
 FREED, MOST_FREED = (
     140,
@@ -69,11 +72,13 @@ def peaks(size: Size) -> dict[str, float]:
     users, items = (
         4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
     )  # blocks
-    fitted = _fitted(n, size.users, size.items, size.n_factors)
+    solved = SOLVED * 4 * min(size.users, BLOCK) * (size.n_factors + 1) + DRAWN * size.users
+    fitted = solved + _fitted(n, size.items, size.n_factors)
     searched = 0.0
     if not size.earlier:
         tried = min(n, MOST_RATINGS)
-        searched = OWN_ROW * n + _fitted(tried, size.users * tried / n, size.items, MOST_FACTORS)
+        held = TRAINED * 4 * (size.users * tried / n) * (MOST_FACTORS + 1)
+        searched = OWN_ROW * n + held + _fitted(tried, size.items, MOST_FACTORS)
     at_once, earlier_at_once = min(n, RATINGS_AT_ONCE), min(size.earlier, RATINGS_AT_ONCE)
     compared = COMPARED_ROW * earlier_at_once
     listed = n * min(1, MEASURED_USERS / size.users)
@@ -91,7 +96,7 @@ def peaks(size: Size) -> dict[str, float]:
         "ingest": PYTHON
         + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
         "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
-        "train": TENSORFLOW + max(fitted, searched, OWN_ROW * n + compared + 4 * factors),
+        "train": TENSORFLOW + max(fitted, searched, OWN_ROW * n + compared + 4 * X),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + read,
         "evaluate": PYTHON + measured + threads * (SCORED + KEPT) * users + 4 * factors,
@@ -101,13 +106,13 @@ def peaks(size: Size) -> dict[str, float]:
     return {step: peak / MB for step, peak in bytes_of.items()}
 
 
-def _fitted(ratings: int, users: float, items: int, n_factors: int) -> float:
-    """Bytes of both models' fits to so many ratings."""
+def _fitted(ratings: int, items: int, n_factors: int) -> float:
+    """Bytes of both models' fits to so many ratings, without what they hold of users."""
     X = 4 * items * n_factors
     return (
         TRAIN_ROW * ratings
         + CHUNK_ROW * min(ratings, CHUNK) * 4 * n_factors
-        + TRAINED * 4 * (users + items) * (n_factors + 1)
+        + TRAINED * 4 * items * (n_factors + 1)
         + LEARNED * X
         + min(FREED * X, MOST_FREED)
     )

@@ -66,7 +66,7 @@ SLOW = [
     "tasks/test_deliver.py",
     "tasks/test_evaluate.py",
     "tasks/test_events.py",
-    "tasks/test_holdout.py",
+    "tasks/test_holdout_start.py",
     "tasks/test_job.py",
     "tasks/test_normalize.py",
     "tasks/test_quality.py",

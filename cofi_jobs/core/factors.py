@@ -25,6 +25,15 @@ class Factors:
 
 
 @dataclass(frozen=True)
+class UserParameters:
+    """What one model learned of neighbouring users, float32."""
+
+    W: np.ndarray  # (n_users, n_factors)
+    b: np.ndarray  # (n_users,)
+    counts: np.ndarray  # (n_users,) number of ratings of each
+
+
+@dataclass(frozen=True)
 class StoredModel:
     """A rating model and a ranking model as `train` stored them, with the ids of their rows."""
 
@@ -72,6 +81,11 @@ def initial_factors(n_items: int, n_users: int, n_factors: int, seed: int) -> Fa
     std = np.float32(0.1 / np.sqrt(n_factors))
     X, W = (std * rng.standard_normal((n, n_factors), dtype=np.float32) for n in (n_items, n_users))
     return Factors(X, W, np.zeros(n_users, np.float32))
+
+
+def of_items(X: np.ndarray, prior: np.ndarray | None = None) -> Factors:
+    """What a fit with exact users learns and goes on from: W and b have no rows."""
+    return Factors(X, np.empty((0, X.shape[1]), np.float32), np.empty(0, np.float32), prior)
 
 
 def predict(factors: Factors, user_index: np.ndarray, item_index: np.ndarray) -> np.ndarray:

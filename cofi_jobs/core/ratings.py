@@ -31,6 +31,24 @@ class Ratings:
         """How many ratings each item has (n_items,), each as much as its user is trusted."""
         return trusted_counts(self.user_index, self.item_index, self.n_items, self.trust)
 
+    def of_users(self, users: slice) -> "Ratings":
+        """The ratings of neighbouring users, whose numbers start at 0 then; sorted by user."""
+        rows = self.rows_of(users)
+        return Ratings(
+            self.user_index[rows] - np.int32(users.start),
+            self.item_index[rows],
+            self.rating[rows],
+            users.stop - users.start,
+            self.n_items,
+            None if self.tied is None else self.tied[rows],
+            None if self.trust is None else self.trust[users],
+        )
+
+    def rows_of(self, users: slice) -> slice:
+        """Where the ratings of neighbouring users stand, which are sorted by user."""
+        start, stop = np.searchsorted(self.user_index, [users.start, users.stop])
+        return slice(int(start), int(stop))
+
     def where(self, mask: np.ndarray) -> "Ratings":
         """The ratings that a mask selects; the sides keep their size."""
         columns = (self.user_index[mask], self.item_index[mask], self.rating[mask])

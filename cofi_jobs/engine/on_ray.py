@@ -183,6 +183,16 @@ class RayWorkers:
             step *= 2
         return _results(calls[:1])[0]
 
+    def in_order(self, method: str, *common: Any, parts: Sequence[Sequence[Any]]) -> Iterator[Any]:
+        """As in `Workers`. Ray writes results to disk where a machine's memory ends."""
+        calls = deque(
+            actor.call.remote(method, *common, part)
+            for actor, of_actor in zip(self.actors, parts, strict=True)
+            for part in of_actor
+        )
+        while calls:
+            yield _results([calls.popleft()])[0]
+
     def wait(self) -> None:
         """Wait until each worker has its place and has been made."""
         ready = [actor.ready.remote() for actor in self.actors]

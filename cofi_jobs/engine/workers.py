@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 Worker = TypeVar("Worker")
@@ -25,6 +25,13 @@ class Workers(Protocol):
 
     def total(self, method: str, *common: Any, parts: Sequence[Any] = ()) -> Any:
         """The sum of the results of `each`."""
+
+    def in_order(self, method: str, *common: Any, parts: Sequence[Sequence[Any]]) -> Iterator[Any]:
+        """A result for each part of the first worker, then for those of the next one, and so on.
+
+        The method is called with `common` and the part. The workers work side by side, and results
+        wait where they are until they are taken.
+        """
 
 
 class LocalWorkers(Generic[Worker]):
@@ -52,6 +59,12 @@ class LocalWorkers(Generic[Worker]):
     def total(self, method: str, *common: Any, parts: Sequence[Any] = ()) -> Any:
         """As in `Workers`."""
         return functools.reduce(operator.add, self.each(method, *common, parts=parts))
+
+    def in_order(self, method: str, *common: Any, parts: Sequence[Sequence[Any]]) -> Iterator[Any]:
+        """As in `Workers`; each result when it is taken."""
+        for worker, of_worker in zip(self.workers, parts, strict=True):
+            for part in of_worker:
+                yield getattr(worker, method)(*common, part)
 
 
 def arguments_of_each(

@@ -31,6 +31,10 @@ class PublishedModel:
         users = row_numbers(model.user_id, published.user_id)
         return cls(run_key, published, users, row_numbers(model.item_id, published.item_id))
 
+    def rows_of_users(self, users: slice) -> np.ndarray:
+        """As `users`, of some of them."""
+        return self.users[users]
+
     def predicted(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
         """Predicted ratings of pairs of row numbers of this run.
 

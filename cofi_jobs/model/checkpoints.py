@@ -16,6 +16,7 @@ from cofi_jobs.model.shards import Shards
 class FitState:
     """All that the next step needs, but the ratings."""
 
+    draw: int  # what the next step takes, as in `StepGradients`
     losses: list[float]  # of the steps so far, as in `Fit`
     fixed_losses: dict[int, float]
     arrays: Mapping[str, np.ndarray]  # what Adam learns and remembers, `Adam.arrays`
@@ -51,8 +52,8 @@ def name_of_fit(objective: Objective, initial: Factors, shards: Shards, seed: in
 
     The values of the initial factors do not matter: a state goes on from where it is.
     """
-    what = (objective, seed, initial.X.shape, shards.totals.n_ratings)
+    totals = shards.totals
+    what = (objective, seed, initial.X.shape, totals.n_users, totals.n_ratings)
     numbers = hashlib.sha256(repr(what).encode())
-    for counts in (shards.user_counts, shards.totals.item_counts):
-        numbers.update(np.ascontiguousarray(counts).tobytes())
+    numbers.update(np.ascontiguousarray(totals.item_counts).tobytes())
     return f"{objective.name}-{numbers.hexdigest()[:16]}"

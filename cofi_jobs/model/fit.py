@@ -2,14 +2,15 @@
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
 
 from cofi_jobs.core.errors import TrainingError
-from cofi_jobs.core.factors import Factors
+from cofi_jobs.core.factors import Factors, UserParameters, of_items
 from cofi_jobs.core.ratings import trusted_counts
 from cofi_jobs.model.checkpoints import (
     Checkpoint,
@@ -36,10 +37,21 @@ EXACT_BETA_1, EXACT_EPSILON_SHARE = 0.5, 0.3
 class Fit:
     """What a fit learned, and its losses."""
 
-    factors: Factors
+    # What Adam changed. With exact users these are X and the prior; W and b have no rows then.
+    learned: Factors
+    rows: Callable[
+        [], Iterator[UserParameters]
+    ]  # W and b of all users in order, some users at a time
     losses: list[float]  # J of all ratings before each step; with exact users an estimate
     # With exact users: J before some steps, which are counted from 0, always by the same users.
     fixed_losses: dict[int, float]
+
+    @cached_property
+    def factors(self) -> Factors:
+        """The factors of all items and all users."""
+        blocks = [*self.rows()]
+        W, b = (np.concatenate([getattr(rows, name) for rows in blocks]) for name in ("W", "b"))
+        return replace(self.learned, W=W, b=b)
 
 
 def fit(
@@ -75,15 +87,23 @@ def fit_ratings(
     checkpoints: Checkpoints = NoCheckpoint,
 ) -> Fit:
     """As `fit`, of ratings that are sorted by user; with exact users from a checkpoint on."""
-    item_counts = trusted_counts(
-        ratings.user_index, ratings.item_index, len(initial.X), ratings.trust
-    )
+    n_items = len(initial.X)
     if objective.exact_users:
-        totals = Totals.of(objective, ratings.counts, item_counts, ratings.trust)
-        return fit_exact(objective, initial, Shard(objective, ratings, totals), seed, checkpoints)
+        shard = shard_of_all(objective, ratings, n_items, seed)
+        return fit_exact(objective, initial, shard, seed, checkpoints)
+    item_counts = trusted_counts(ratings.user_index, ratings.item_index, n_items, ratings.trust)
     step_gradients = FullGradient(objective, ratings, item_counts)
     learned, losses, fixed_losses = _learn(objective, initial, step_gradients, NoCheckpoint())
-    return Fit(Factors(**{"b": initial.b, **learned}), losses, fixed_losses)
+    factors = Factors(**{"b": initial.b, **learned})
+    rows = UserParameters(factors.W, factors.b, ratings.counts)
+    return Fit(factors, lambda: iter([rows]), losses, fixed_losses)
+
+
+def shard_of_all(objective: Objective, ratings: UserRatings, n_items: int, seed: int = 0) -> Shard:
+    """All ratings in one shard."""
+    item_counts = trusted_counts(ratings.user_index, ratings.item_index, n_items, ratings.trust)
+    totals = Totals.of(objective, ratings.counts, item_counts, ratings.trust)
+    return Shard(objective, ratings, totals, seed)
 
 
 def fit_exact(
@@ -95,14 +115,13 @@ def fit_exact(
 ) -> Fit:
     """What `fit` does with `objective.exact_users`, for ratings that may be in several places.
 
-    Of the initial factors only X and the prior matter. The fit goes on from its checkpoint, if
-    there is one. Raises TrainingError as `fit` does.
+    Of the initial factors only X and the prior matter; `seed` is that of the shards. The fit goes
+    on from its checkpoint, if there is one. Raises TrainingError as `fit` does.
     """
-    step_gradients = ProjectedGradient(objective, shards, seed)
+    step_gradients = ProjectedGradient(objective, shards)
     checkpoint = checkpoints(name_of_fit(objective, initial, shards, seed))
     learned, losses, fixed_losses = _learn(objective, initial, step_gradients, checkpoint)
-    W, b = shards.rows(learned)
-    return Fit(Factors(W=W, b=b, **learned), losses, fixed_losses)
+    return Fit(of_items(**learned), partial(shards.rows, learned), losses, fixed_losses)
 
 
 def _learn(
@@ -155,7 +174,7 @@ def minimise(
                 "%s model: step %d of %d, J = %.6g",
                 objective.name, len(losses), objective.steps, losses[-1],
             )  # fmt: skip
-        checkpoint.save(lambda: FitState(losses, fixed_losses, adam.arrays()))
+        checkpoint.save(lambda: FitState(step_gradients.draw, losses, fixed_losses, adam.arrays()))
     return losses, fixed_losses
 
 
@@ -167,7 +186,7 @@ def _resume(
     if not state:
         return [], {}
     adam.restore(state.arrays)
-    step_gradients.skip(len(state.losses))
+    step_gradients.draw = state.draw
     log.info("%s model: going on after step %d", objective.name, len(state.losses))
     return [*state.losses], {**state.fixed_losses}
 

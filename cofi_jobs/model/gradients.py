@@ -5,16 +5,15 @@ ratings of some users in each step, with the rows w_j and b_j of these users sol
 also by the prior, where the model has one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from cofi_jobs.model.chunks import users_of_steps
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, problem
-from cofi_jobs.model.shards import CHUNK, Shards, dense_pays
+from cofi_jobs.model.shards import Shards, StepSums, dense_pays
 from cofi_jobs.model.training_step import cost_and_gradients
 from cofi_jobs.model.user_ratings import UserRatings
 
@@ -25,15 +24,13 @@ class StepGradients(Protocol):
     """Gives J and its gradients for one step of training after the other."""
 
     learned: tuple[str, ...]  # names of `Parameters`
+    draw: int  # what the next step takes; set, it goes on from there
 
     def next_step(self, learned: Learned) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J before the next step, and its gradients in the order of the names.
 
         Each call is for another step, whose ratings may be others.
         """
-
-    def skip(self, n_steps: int) -> None:
-        """Leave out the ratings of so many steps, which are done already."""
 
     def fixed_loss(self, learned: Learned) -> float | None:
         """J of the same users in each call; None where `next_step` gives the J of all ratings."""
@@ -46,8 +43,9 @@ class FullGradient:
         self.learned = (
             ("X", "W") + ("b",) * objective.bias + ("prior",) * (objective.prior_lambda > 0)
         )
-        item_penalty = objective.item_penalties(item_counts, ratings.counts, ratings.trust)
-        self.problem = problem(objective, ratings, item_penalty)
+        pairs = objective.pairs_of_item(ratings.counts, len(item_counts), ratings.trust)
+        self.problem = problem(objective, ratings, objective.item_penalties(item_counts, pairs))
+        self.draw = 0  # each step has all ratings
 
     def next_step(self, learned: Learned) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradients for these factors."""
@@ -55,9 +53,6 @@ class FullGradient:
         n_items, n_factors = parameters.X.shape
         dense = dense_pays(len(parameters.W), n_items, n_factors, len(self.problem.y))
         return cost_and_gradients(parameters, self.problem, learned=self.learned, dense=dense)
-
-    def skip(self, n_steps: int) -> None:
-        """Nothing: each step has all ratings."""
 
     def fixed_loss(self, learned: Learned) -> None:
         """None: each step has the J of all ratings."""
@@ -77,35 +72,37 @@ class ProjectedGradient:
     that gives better X (docs/model.md).
     """
 
-    def __init__(self, objective: Objective, shards: Shards, seed: int) -> None:
+    def __init__(self, objective: Objective, shards: Shards) -> None:
         self.learned = ("X",) + ("prior",) * (objective.prior_lambda > 0)
-        self.shards = shards
-        counts, n_ratings = shards.user_counts, shards.totals.n_ratings
-        self.users_of_steps = users_of_steps(counts, objective.steps_per_round(n_ratings), seed)
-        # As many ratings as a chunk, about: the cost alone takes less memory than a gradient.
-        n_samples = max(1, round(n_ratings / CHUNK))
-        self.fixed_users = next(users_of_steps(counts, n_samples, seed))
+        self.shards, self.draw, self.fixed_draw = shards, 0, 0
 
     def next_step(self, learned: Learned) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """J and its gradients at this X and prior, estimated from the next users."""
-        sums = self.shards.step_sums(_arrays(learned), next(self.users_of_steps))
+        sums, draw = _first_with_ratings(self.shards.step_sums, learned, self.draw)
+        self.draw = draw + 1
         scale = self.shards.totals.n_ratings / sums.n_ratings
         gradients = [tf.convert_to_tensor(scale * gradient) for gradient in sums.gradients]
         return tf.convert_to_tensor(scale * sums.J), gradients
-
-    def skip(self, n_steps: int) -> None:
-        """Draw the users of so many steps, so that the next are those of the step after."""
-        for _ in range(n_steps):
-            next(self.users_of_steps)
 
     def fixed_loss(self, learned: Learned) -> float:
         """J at the exact rows for this X and prior, estimated from a fixed sample of users.
 
         J of the steps goes up and down with the users of each step. This one does not.
         """
-        sums = self.shards.loss(_arrays(learned), self.fixed_users)
+        sums, self.fixed_draw = _first_with_ratings(self.shards.loss, learned, self.fixed_draw)
         return float(sums.J) * self.shards.totals.n_ratings / sums.n_ratings
 
 
-def _arrays(learned: Learned) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in learned.items()}
+def _first_with_ratings(
+    sums_of: Callable[[Mapping[str, np.ndarray], int], StepSums], learned: Learned, draw: int
+) -> tuple[StepSums, int]:
+    """The sums of a draw, or of the next one that is not empty; the number of that draw.
+
+    There is one, since all draws of a round have all ratings.
+    """
+    arrays = {name: tensor.numpy() for name, tensor in learned.items()}
+    while True:
+        sums = sums_of(arrays, draw)
+        if sums.n_ratings:
+            return sums, draw
+        draw += 1

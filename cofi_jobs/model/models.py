@@ -1,11 +1,13 @@
 """The rating model and the ranking model of some ratings; of events, the ranking model alone."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cofi_jobs.core.factors import Factors, initial_factors
+from cofi_jobs.core.factors import Factors, UserParameters, initial_factors
+from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.fit import Fit
 from cofi_jobs.model.objectives import (
     Objective,
@@ -34,7 +36,14 @@ def fit_rating_model(
     assert data.scale is not None  # events have no rating model
     initial = None if start is None else to_units(start, data.scale)
     result = _fit_from(rating_objective(settings), data, settings, initial, curve)
-    return replace(result, factors=to_stars(result.factors, data.scale))
+    return _in_stars(result, data.scale)
+
+
+def _in_stars(fit: Fit, scale: Scale) -> Fit:
+    def rows() -> Iterator[UserParameters]:
+        return (to_stars(block, scale) for block in fit.rows())
+
+    return replace(fit, learned=to_stars(fit.learned, scale), rows=rows)
 
 
 def fit_ranking_model(
@@ -50,7 +59,10 @@ def _fit_from(
     if not curve:
         objective = replace(objective, fixed_losses=0)
     if start is None:
-        start = initial_factors(*data.sizes, settings.n_factors, settings.seed)
+        n_items, n_users = data.sizes
+        if objective.exact_users:  # their first rows do not matter
+            n_users = 0
+        start = initial_factors(n_items, n_users, settings.n_factors, settings.seed)
     else:
         objective = replace(
             objective,
@@ -74,7 +86,13 @@ class BothFits:
     @property
     def start(self) -> Start:
         """Where another fit goes on from these."""
-        return Start(self.rating.factors if self.rating else None, self.ranking.factors)
+        return Start(self.rating.learned if self.rating else None, self.ranking.learned)
+
+    def rows(self) -> Iterator[tuple[UserParameters | None, UserParameters]]:
+        """What the rating model and the ranking model learned of the same neighbouring users."""
+        if self.rating is None:
+            return ((None, block) for block in self.ranking.rows())
+        return zip(self.rating.rows(), self.ranking.rows(), strict=True)
 
 
 def fit_both(data: Learnable, settings: Settings, start: Start | None = None) -> BothFits:

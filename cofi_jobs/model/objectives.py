@@ -3,13 +3,16 @@
 They share one cost and one training loop (docs/model.md says why there are two).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from cofi_jobs.core.factors import Factors
+from cofi_jobs.core.factors import Factors, UserParameters
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.settings.fields import Settings
+
+WithUsers = TypeVar("WithUsers", Factors, UserParameters)  # what has W and b
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,25 @@ class Objective:
         """All that is added to the diagonal of a user's matrix A (`ridge`), as `user_penalties`."""
         return self.user_penalties(counts, n_items) + np.float32(self.prior_lambda)
 
-    def item_penalties(
-        self,
-        item_counts: np.ndarray,
-        user_counts: np.ndarray,
-        trust: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def item_penalties(self, item_counts: np.ndarray, pairs: float) -> np.ndarray:
         """L2 weight of each item's row, float32, in the same form as `user_penalties`.
 
-        `item_counts` (n_items,) and `user_counts` (n_users,) hold the numbers of ratings; `trust`
-        (n_users,) is each user's weight in J, None: 1. The items' numbers have it in them.
+        `item_counts` (n_items,) holds the numbers of ratings, `pairs` is that of `pairs_of_item`.
         """
-        alphas = self.alphas(user_counts, len(item_counts))
-        return self._penalties(item_counts, (alphas if trust is None else trust * alphas).sum())
+        return self._penalties(item_counts, pairs)
 
-    def _penalties(self, counts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    def pairs_of_item(
+        self, user_counts: np.ndarray, n_items: int, trust: np.ndarray | None = None
+    ) -> float:
+        """The weight of an item's pairs with these users, the sum of their alpha_j.
+
+        `user_counts` (n_users,) holds their numbers of ratings; `trust` (n_users,) is each user's
+        weight in J, None: 1. Those of disjoint groups of users add up.
+        """
+        alphas = self.alphas(user_counts, n_items)
+        return float((alphas if trust is None else trust * alphas).sum())
+
+    def _penalties(self, counts: np.ndarray, pairs: np.ndarray | float) -> np.ndarray:
         n = counts + pairs if self.penalty_of_pairs else counts
         return (self.lambda_ * n**self.nu).astype(np.float32)
 
@@ -180,7 +187,7 @@ def to_units(factors: Factors, scale: Scale) -> Factors:
     return Factors(factors.X, factors.W / unit, factors.b / unit)
 
 
-def to_stars(factors: Factors, scale: Scale) -> Factors:
-    """The rating model's factors in stars, so that w.x + b + mean is a rating."""
+def to_stars(parameters: WithUsers, scale: Scale) -> WithUsers:
+    """The rating model's parameters in stars, so that w.x + b + mean is a rating."""
     unit = np.float32(scale.unit)
-    return Factors(factors.X, factors.W * unit, factors.b * unit)
+    return replace(parameters, W=parameters.W * unit, b=parameters.b * unit)

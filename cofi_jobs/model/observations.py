@@ -1,15 +1,17 @@
 """Ratings to learn from: those in this process, and what all such are asked for."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from cofi_jobs.core.factors import Factors
+from cofi_jobs.core.factors import Factors, UserParameters
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.checkpoints import Checkpoints, NoCheckpoint
-from cofi_jobs.model.fit import Fit, fit_ratings
+from cofi_jobs.model.fit import Fit, fit_ratings, shard_of_all
 from cofi_jobs.model.item_means import mean_normalised
 from cofi_jobs.model.objectives import Objective, ranking_target, rating_target
 from cofi_jobs.model.user_ratings import UserRatings, by_user
@@ -50,8 +52,16 @@ class Observations:
 
     def fit(self, objective: Objective, initial: Factors, seed: int) -> Fit:
         """As in `Learnable`."""
-        ratings = self.of_model(objective)
-        return fit_ratings(objective, initial, ratings, seed, self.checkpoints)
+        fit = fit_ratings(objective, initial, self.of_model(objective), seed, self.checkpoints)
+        if not objective.exact_users:
+            return fit
+        # What the model makes of the ratings is made again for the rows, and not kept till then.
+        return replace(fit, rows=partial(self._exact_rows, objective, fit.learned))
+
+    def _exact_rows(self, objective: Objective, learned: Factors) -> Iterator[UserParameters]:
+        shard = shard_of_all(objective, self.of_model(objective), self.ratings.n_items)
+        prior = {} if learned.prior is None else {"prior": learned.prior}
+        return shard.rows({"X": learned.X, **prior})
 
     def of_model(self, objective: Objective) -> UserRatings:
         """The ratings with y and confidence as the model with this objective has them."""

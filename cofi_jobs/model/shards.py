@@ -4,14 +4,16 @@ For fixed X the exact row of a user needs this user's ratings alone, and J and i
 and prior are sums over users. So a fit asks each shard for the sums over its own users.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from cofi_jobs.core.factors import UserParameters
 from cofi_jobs.model.chunks import chunks
+from cofi_jobs.model.draws import UserBlocks, UserDraws
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, Problem, problem
 from cofi_jobs.model.row_solver import RowSolver
@@ -20,6 +22,7 @@ from cofi_jobs.model.user_ratings import UserRatings
 
 # Ratings at once. Buffers of that size are reused; larger ones are reallocated at each step.
 CHUNK = 100_000
+USERS_AT_ONCE = 1 << 16  # whose rows are solved, and held, at once
 
 Learned = Mapping[str, np.ndarray]  # X, and the prior where the model has one
 
@@ -56,45 +59,66 @@ class Totals:
         item_counts: np.ndarray,
         trust: np.ndarray | None = None,
     ) -> "Totals":
-        """Totals of users and items with so many ratings, as in `Objective.item_penalties`."""
-        penalty = objective.item_penalties(item_counts, user_counts, trust)
+        """Totals of users and items with so many ratings, as in `Objective.pairs_of_item`."""
+        pairs = objective.pairs_of_item(user_counts, len(item_counts), trust)
+        penalty = objective.item_penalties(item_counts, pairs)
         return cls(len(user_counts), int(user_counts.sum()), item_counts, penalty)
 
 
 class Shards(Protocol):
-    """The ratings of all users, wherever they are. Users are named by their row numbers."""
+    """The ratings of all users, wherever they are."""
 
-    user_counts: np.ndarray  # (n_users,) number of ratings of each user
     totals: Totals
 
-    def step_sums(self, learned: Learned, users: np.ndarray) -> StepSums:
-        """J and its gradients, summed over these users."""
+    def step_sums(self, learned: Learned, draw: int) -> StepSums:
+        """J and its gradients, summed over the users of a draw, by its number."""
 
-    def loss(self, learned: Learned, users: np.ndarray) -> StepSums:
-        """J alone, summed over these users: without gradients."""
+    def loss(self, learned: Learned, draw: int) -> StepSums:
+        """J alone, without gradients, summed over the users of another kind of draw.
 
-    def rows(self, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
-        """The exact rows of all users: W (n_users, n_factors) and b (n_users,)."""
+        These have a chunk's ratings, about: J alone takes less memory than its gradients.
+        """
+
+    def rows(self, learned: Learned) -> Iterator[UserParameters]:
+        """The exact rows of all users in their order, some users at a time."""
 
 
 class Shard:
-    """The ratings of some users in this process. With those of all users it is `Shards`."""
+    """The ratings of some users in this process. With those of all users it is `Shards`.
 
-    def __init__(self, objective: Objective, ratings: UserRatings, totals: Totals) -> None:
+    `blocks` says where these users are among all; None: these are all.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        ratings: UserRatings,
+        totals: Totals,
+        seed: int,
+        blocks: UserBlocks | None = None,
+    ) -> None:
         self.objective, self.ratings, self.totals = objective, ratings, totals
-        self.user_counts = ratings.counts
+        blocks = blocks or UserBlocks.of_all(ratings.counts)
+        self.of_steps = UserDraws(blocks, objective.steps_per_round(totals.n_ratings), seed)
+        self.of_losses = UserDraws(blocks, max(1, round(totals.n_ratings / CHUNK)), seed)
 
-    def step_sums(self, learned: Learned, users: np.ndarray) -> StepSums:
-        """As `Shards.step_sums`; `users` are rows of this shard."""
-        return self._sums(learned, users, tuple(learned))
+    def step_sums(self, learned: Learned, draw: int) -> StepSums:
+        """As `Shards.step_sums`, of this shard's users."""
+        return self._sums(learned, self.of_steps.users(draw), tuple(learned))
 
-    def loss(self, learned: Learned, users: np.ndarray) -> StepSums:
-        """As `Shards.loss`; `users` are rows of this shard."""
-        return self._sums(learned, users, ())
+    def loss(self, learned: Learned, draw: int) -> StepSums:
+        """As `Shards.loss`, of this shard's users."""
+        return self._sums(learned, self.of_losses.users(draw), ())
 
-    def rows(self, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, learned: Learned) -> Iterator[UserParameters]:
         """As `Shards.rows`, of this shard's users."""
-        return self._solver(learned).solve(self.ratings)
+        for users in slices(len(self.ratings.counts)):
+            yield self.rows_of(learned, users)
+
+    def rows_of(self, learned: Learned, users: slice) -> UserParameters:
+        """The exact rows of some of this shard's users."""
+        ratings = self.ratings.between(users.start, users.stop)
+        return UserParameters(*self._solver(learned).solve(ratings), ratings.counts)
 
     def _sums(self, learned: Learned, users: np.ndarray, by: tuple[str, ...]) -> StepSums:
         """J and its gradients by what `by` names."""
@@ -125,6 +149,14 @@ class Shard:
     def _problem(self, sample: UserRatings) -> Problem:
         share = len(sample.y) / self.totals.n_ratings
         return problem(self.objective, sample, self.totals.item_penalty, share)
+
+
+def slices(n_users: int) -> list[slice]:
+    """All of n users, as many at a time as rows are held at once."""
+    return [
+        slice(start, min(start + USERS_AT_ONCE, n_users))
+        for start in range(0, n_users, USERS_AT_ONCE)
+    ]
 
 
 def dense_pays(n_users: int, n_items: int, n_factors: int, n_ratings: int) -> bool:

@@ -96,6 +96,8 @@ def write_table(
     pq.write_table(table, path, compression=compression, write_page_checksum=True, **options)
 
 
-def writer(path: Path, schema: pa.Schema) -> ParquetWriter:
-    """Writes a file in parts."""
-    return ParquetWriter(path, schema, compression=COMPRESSION, write_page_checksum=True)
+def writer(
+    path: Path, schema: pa.Schema, compression: str = COMPRESSION, **options: Any
+) -> ParquetWriter:
+    """Writes a file in parts. `options` are those of pyarrow."""
+    return ParquetWriter(path, schema, compression=compression, write_page_checksum=True, **options)

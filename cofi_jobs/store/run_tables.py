@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -55,30 +54,47 @@ def read_evidence(normalized: Path) -> np.ndarray:
     return parquet.read_table(path, columns=[name])[name].to_numpy()
 
 
-class RatingRows(NamedTuple):
-    """Neighbouring users and their rows of the ratings of a run."""
+def rows_of_users(file: ParquetFile, users: slice) -> slice:
+    """Where the ratings of neighbouring users stand in the ratings of a run, by their row numbers.
 
-    users: slice
-    rows: slice
-    n_items: int
+    Only the row groups at the two ends are read: their bounds are in the file's footer.
+    """
+    return slice(*(_rows_before(file, user) for user in (users.start, users.stop)))
 
 
-def read_some_ratings(file: ParquetFile, users: ParquetFile, part: RatingRows) -> Ratings:
+def _rows_before(file: ParquetFile, user: int) -> int:
+    """How many ratings are those of users before one."""
+    column, before = file.schema_arrow.names.index("user_index"), 0
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        bounds = group.column(column).statistics
+        if bounds is None or not bounds.has_min_max or bounds.max >= user:
+            index = file.read_row_group(number, columns=["user_index"])["user_index"].to_numpy()
+            within = int(np.searchsorted(index, user))
+            if within < len(index):
+                return before + within
+        before += group.num_rows
+    return before
+
+
+def read_some_ratings(
+    file: ParquetFile, users: ParquetFile, part: slice, rows: slice, n_items: int
+) -> Ratings:
     """The current ratings of some users, whose numbers start at 0.
 
-    `file` has the ratings of all users, `users` a row for each of them.
+    `file` has the ratings of all users, `users` a row for each of them. `part` are the users, and
+    `rows` their ratings.
     """
     has_ties = "draw" in file.schema_arrow.names
     columns = ["user_index", "item_index", "rating", *["timestamp"] * has_ties]
-    table = parquet.read_rows(file, columns, part.rows)
+    table = parquet.read_rows(file, columns, rows)
     user_index, item_index, rating = (table[name].to_numpy() for name in columns[:3])
     tied = equal_times(user_index, table["timestamp"]) if has_ties else None
-    n_users = part.users.stop - part.users.start
-    user_index = user_index - np.int32(part.users.start)
+    user_index = user_index - np.int32(part.start)
     trust = None
     if "trust" in users.schema_arrow.names:
-        trust = parquet.read_rows(users, ["trust"], part.users)["trust"].to_numpy()
-    return Ratings(user_index, item_index, rating, n_users, part.n_items, tied, trust)
+        trust = parquet.read_rows(users, ["trust"], part)["trust"].to_numpy()
+    return Ratings(user_index, item_index, rating, part.stop - part.start, n_items, tied, trust)
 
 
 def newest_time(file: ParquetFile) -> np.datetime64 | None:

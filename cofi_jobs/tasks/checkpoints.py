@@ -86,7 +86,12 @@ def to_table(state: FitState) -> pa.Table:
     others = {
         name: np.asarray(a).tolist() for name, a in state.arrays.items() if name not in of_items
     }
-    rest = {"losses": state.losses, "fixed_losses": [*state.fixed_losses.items()], "arrays": others}
+    rest = {
+        "draw": state.draw,
+        "losses": state.losses,
+        "fixed_losses": [*state.fixed_losses.items()],
+        "arrays": others,
+    }
     content = json.dumps(rest).encode()
     table = pa.table({name: to_column(array) for name, array in of_items.items()})
     return table.replace_schema_metadata({STATE: content, DIGEST: _digest(content, of_items)})
@@ -100,7 +105,8 @@ def from_table(table: pa.Table) -> FitState:
         raise ValueError("it is not as it was written")
     rest = json.loads(content)
     others = {name: np.array(value) for name, value in rest["arrays"].items()}
-    return FitState(rest["losses"], dict(rest["fixed_losses"]), {**of_items, **others})
+    losses, fixed_losses = rest["losses"], dict(rest["fixed_losses"])
+    return FitState(rest["draw"], losses, fixed_losses, {**of_items, **others})
 
 
 def _digest(content: bytes, of_items: Mapping[str, np.ndarray]) -> str:

@@ -6,6 +6,7 @@ gate may refuse the run.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.run_tables import n_ratings_of_users, read_item_groups, read_model
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import read_holdout_model
-from cofi_jobs.tasks.run_split import EarlierSplit, RunSplit
+from cofi_jobs.tasks.run_split import EarlierSplit, RunSplit, blocks_of
 from cofi_jobs.tuning import tuned
 
 log = logging.getLogger(__name__)
@@ -50,16 +51,17 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     trained = store.required_outcome(run_key, "train")
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     run_split = RunSplit.of(store, run_key, from_record(trained["settings"]), settings.engine)
+    blocks = blocks_of(store.table(run_key, "normalized"))
     model = read_model(store.checked_table(run_key, "trial"))
     last = last_published(store, run_key)
     earlier = read_holdout_model(store, last) if last else None
     published = PublishedModel.of(last, earlier, model) if last and earlier else None
     with connected(settings):
-        split = read_measured_split(run_split, settings, trained["liked_from"], scale)
+        split = read_measured_split(run_split, blocks, settings, trained["liked_from"], scale)
         log_split(split)
         biases = Biases.of(split.counts.item_train, split.counts.item_sums)
         predictors = Predictors(model, biases, published, scale)
-        errors = read_errors(store, settings, run_split, predictors)
+        errors = read_errors(store, settings, run_split, blocks, predictors)
     groups = read_item_groups(store.checked_table(run_key, "normalized"))
     evaluation = evaluate(split, errors, model, published, settings, groups)
     log_main_measures(evaluation, settings)
@@ -77,7 +79,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 
 def read_measured_split(
-    run_split: RunSplit, settings: Settings, relevant_from: float, scale: Scale | None
+    run_split: RunSplit,
+    blocks: Sequence[slice],
+    settings: Settings,
+    relevant_from: float,
+    scale: Scale | None,
 ) -> Split:
     """As train has split the run: ratings of `evaluate_users` users, and counts of all ratings."""
     measured = sample(run_split.n_users, settings.evaluate_users, settings.seed)
@@ -85,17 +91,22 @@ def read_measured_split(
     def block(users: slice) -> Split:
         return Split.of(*run_split.read(users), measured[users], relevant_from, scale)
 
-    return summed(in_parallel(settings, block, run_split.blocks()))
+    return summed(in_parallel(settings, block, blocks))
 
 
 def read_errors(
-    store: Store, settings: Settings, run_split: RunSplit, predictors: Predictors
+    store: Store,
+    settings: Settings,
+    run_split: RunSplit,
+    blocks: Sequence[slice],
+    predictors: Predictors,
 ) -> PredictionErrors:
     """The errors of what is predicted for all test ratings of the run."""
     published, earlier = predictors.published, None
     if published:
         items = row_numbers(published.model.item_id, predictors.model.item_id)
-        earlier = EarlierSplit.of(store, published.run_key, published.users, items, settings.engine)
+        rows = published.rows_of_users
+        earlier = EarlierSplit.of(store, published.run_key, rows, items, settings.engine)
     elif predictors.scale is None:  # nothing is predicted, and no other run has seen anything
         return PredictionErrors({}, {}, {}, np.zeros(run_split.n_users, bool))
 
@@ -105,7 +116,7 @@ def read_errors(
         seen = earlier.learned_from(users, test) if earlier else None
         return predictors.errors(users.start, train, test, seen)
 
-    return summed(in_parallel(settings, block, run_split.blocks()))
+    return summed(in_parallel(settings, block, blocks))
 
 
 def last_published(store: Store, run_key: str) -> str | None:

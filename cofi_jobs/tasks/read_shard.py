@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.model.start import start_tensorflow
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.run_tables import RatingRows
 from cofi_jobs.tasks.run_split import open_anywhere, read_part
 
 if TYPE_CHECKING:
@@ -17,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def read_shard(
-    location: str, run_key: str, settings: Settings, scale: Scale | None, part: RatingRows
+    location: str, run_key: str, settings: Settings, scale: Scale | None, users: slice
 ) -> "UserShard":
     """The worker with the ratings of some users of a run of the store at a location."""
     start_tensorflow(settings.device)
-    from cofi_jobs.model.sharded import UserShard
+    from cofi_jobs.model.sharded import UserShard, whole_blocks
 
     open_file = functools.partial(open_anywhere, location, run_key)
-    return UserShard(*read_part(open_file, settings, part), scale)
+    n_users, n_items = (open_file(name).metadata.num_rows for name in ("users", "items"))
+    blocks = whole_blocks(users, n_users)
+    return UserShard(*read_part(open_file, settings, blocks, n_items), scale, users)

@@ -1,51 +1,56 @@
 """The ratings of a run as train uses them: on workers, each with those of neighbouring users."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 
-from cofi_jobs.core.ratings import Ratings, joined_ratings
 from cofi_jobs.core.scale import Scale, scale_of
 from cofi_jobs.engine.engines import workers_for
 from cofi_jobs.engine.workers import LocalWorkers, Workers
 from cofi_jobs.evaluation.split import check_some_are_older
 from cofi_jobs.model.checkpoints import Checkpoints
-from cofi_jobs.model.chunks import chunks
 from cofi_jobs.model.observations import Learnable, Observations
-from cofi_jobs.model.sharded import Counts, ShardedObservations, UserShard, Which
+from cofi_jobs.model.sharded import (
+    Counts,
+    EarlierRun,
+    ShardedObservations,
+    Side,
+    UserShard,
+    Which,
+)
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store.run_tables import RatingRows
+from cofi_jobs.store import parquet
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import read_split
 from cofi_jobs.tasks.read_shard import read_shard
 
 
 @contextmanager
-def run_ratings(
-    store: Store, run_key: str, settings: Settings, users: pa.Table, items: pa.Table
-) -> Iterator["RunRatings"]:
-    """A run's ratings, where the setting `engine` says. `users` and `items` are those of the run.
+def run_ratings(store: Store, run_key: str, settings: Settings) -> Iterator["RunRatings"]:
+    """A run's ratings, where the setting `engine` says.
 
     Raises DataError if there is no rating to learn from.
     """
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
-    parts: list[RatingRows] = []
+    users = store.checked_table(run_key, "normalized") / "users.parquet"
+    parts = [slice(0, parquet.read_metadata(users).num_rows)]
 
     def whole() -> UserShard:
         return UserShard(*read_split(store, run_key, settings), scale)
 
-    def divide(n: int) -> list[RatingRows]:
-        parts[:] = parts_of_users(users["n_ratings"].to_numpy(), len(items), n)
+    def divide(n: int) -> list[slice]:
+        with parquet.open_file(users) as file:
+            parts[:] = parts_of_users(file, n)
         return parts
 
     make = functools.partial(read_shard, store.location, run_key, settings, scale)
     with workers_for(settings, whole, divide, make) as workers:
-        first_users = np.array([part.users.start for part in parts] or [0])
-        yield RunRatings(workers, first_users, scale, settings.test_days)
+        n_users = [part.stop - part.start for part in parts]
+        yield RunRatings(workers, n_users, scale, settings.test_days)
 
 
 class RunRatings:
@@ -54,11 +59,11 @@ class RunRatings:
     def __init__(
         self,
         workers: Workers,
-        first_users: np.ndarray,
+        n_users: Sequence[int],
         scale: Scale | None,
         test_days: float | None,
     ) -> None:
-        self.workers, self.first_users = workers, first_users
+        self.workers, self.n_users = workers, n_users
         self.scale, self.test_days = scale, test_days
         self._counts: dict[Which, Counts] = {}
 
@@ -66,29 +71,47 @@ class RunRatings:
         """How many ratings users and items have, of all ratings or those to train on."""
         if which not in self._counts:
             counts: Counts = self.workers.total("counts", which)
-            check_some_are_older(int(counts.users.sum()), self.test_days)
+            check_some_are_older(counts.n_ratings, self.test_days)
             self._counts[which] = counts
         return self._counts[which]
 
-    def test(self) -> Ratings:
-        """All test ratings, in this process."""
-        return joined_ratings(self.workers.each("test"))
+    def learned_from(self, earlier: EarlierRun, side: Side) -> np.ndarray:
+        """As `UserShard.learned_from`, of all users."""
+        return np.concatenate(self.workers.each("learned_from", self.workers.share(earlier), side))
 
     def learnable(self, which: Which, means: np.ndarray, checkpoints: Checkpoints) -> Learnable:
         """Ratings to learn from; `means` (n_items,) are taken off for the rating model."""
         if isinstance(self.workers, LocalWorkers) and len(self.workers.workers) == 1:
             here: Observations = self.workers.workers[0].observations(which, means)
             return replace(here, checkpoints=checkpoints)
-        where = self.workers, self.first_users
+        where = self.workers, self.n_users
         return ShardedObservations(
             *where, which, means, self.scale, self.counts(which), checkpoints
         )
 
 
-def parts_of_users(user_counts: np.ndarray, n_items: int, n: int) -> list[RatingRows]:
-    """At most n parts of neighbouring users with about as many ratings; all users are in one."""
-    rows = np.append(0, np.cumsum(user_counts))
-    return [
-        RatingRows(users, slice(int(rows[users.start]), int(rows[users.stop])), n_items)
-        for users in chunks(user_counts, n)
-    ]
+def parts_of_users(users: parquet.ParquetFile, n: int) -> list[slice]:
+    """At most n parts of neighbouring users with about as many ratings; all users are in one.
+
+    The file has a row for each user. It is read a row group at a time, twice.
+    """
+    first_users, first_ratings = [0], [0]  # of each row group, and behind the last
+    for counts in _counts(users):
+        first_users.append(first_users[-1] + len(counts))
+        first_ratings.append(first_ratings[-1] + int(counts.sum()))
+    inner = np.arange(1, n) * (first_ratings[-1] / n)
+    bounds = [0]
+    for counts, first_user, ratings in zip(
+        _counts(users), first_users, first_ratings, strict=False
+    ):
+        ends = ratings + np.cumsum(counts)
+        here = inner[(inner > ratings) & (inner <= ends[-1])]
+        bounds += (first_user + np.searchsorted(ends, here)).tolist()
+    bounds.append(first_users[-1])
+    return [slice(start, end) for start, end in pairwise(bounds) if end > start]
+
+
+def _counts(users: parquet.ParquetFile) -> Iterator[np.ndarray]:
+    """The numbers of ratings of the users of each row group."""
+    for number in range(users.num_row_groups):
+        yield users.read_row_group(number, columns=["n_ratings"])["n_ratings"].to_numpy()

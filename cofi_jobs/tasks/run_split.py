@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
@@ -19,10 +21,10 @@ from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import parquet
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.run_tables import (
-    RatingRows,
     n_ratings_of_users,
     newest_time,
     read_some_ratings,
+    rows_of_users,
 )
 from cofi_jobs.store.store import Store
 
@@ -37,34 +39,27 @@ class RunSplit:
 
     open_file: Open
     settings: Settings  # those of the split
-    first_rows: np.ndarray  # (n_users + 1,) where each user's ratings begin
+    n_users: int
     n_items: int
 
     @classmethod
     def of(cls, store: Store, run_key: str, settings: Settings, engine: str) -> "RunSplit":
         """As `train` split with these settings; `engine` says where it is read (`files_of`)."""
         normalized = store.checked_table(run_key, "normalized")
-        n_items = parquet.read_metadata(normalized / "items.parquet").num_rows
-        first_rows = np.append(0, np.cumsum(n_ratings_of_users(normalized)))
-        return cls(files_of(store, run_key, engine), settings, first_rows, n_items)
-
-    @property
-    def n_users(self) -> int:
-        """How many users the run has."""
-        return len(self.first_rows) - 1
+        sizes = (
+            parquet.read_metadata(normalized / f"{side}.parquet").num_rows
+            for side in ("users", "items")
+        )
+        return cls(files_of(store, run_key, engine), settings, *sizes)
 
     def read(self, users: slice) -> tuple[Ratings, np.ndarray]:
         """The ratings of some users, whose numbers start at 0; the mask of their test ratings."""
-        rows = slice(int(self.first_rows[users.start]), int(self.first_rows[users.stop]))
-        return read_part(self.open_file, self.settings, RatingRows(users, rows, self.n_items))
-
-    def blocks(self) -> list[slice]:
-        """All users in neighbouring blocks, of about `RATINGS_AT_ONCE` ratings."""
-        return _blocks(np.diff(self.first_rows))
+        return read_part(self.open_file, self.settings, users, self.n_items)
 
 
-def _blocks(counts: np.ndarray) -> list[slice]:
-    """Users with `counts` ratings in blocks, as `RunSplit.blocks`."""
+def blocks_of(normalized: Path) -> list[slice]:
+    """All users of a run in neighbouring blocks, of about `RATINGS_AT_ONCE` ratings."""
+    counts = n_ratings_of_users(normalized)
     return chunks(counts, -(-int(counts.sum()) // RATINGS_AT_ONCE))
 
 
@@ -73,12 +68,18 @@ class EarlierSplit:
     """What the holdout model of an earlier run learned from."""
 
     split: RunSplit  # of that run
-    users: np.ndarray  # (n_users,) row in that run of each user of today, -1: it did not have them
+    # The rows in that run of some users of today, by their row numbers; -1: it did not have them.
+    users: Callable[[slice], np.ndarray]
     items: np.ndarray  # (n_items of that run,) row today of each of its items, -1: gone
 
     @classmethod
     def of(
-        cls, store: Store, run_key: str, users: np.ndarray, items: np.ndarray, engine: str
+        cls,
+        store: Store,
+        run_key: str,
+        users: Callable[[slice], np.ndarray],
+        items: np.ndarray,
+        engine: str,
     ) -> "EarlierSplit":
         """That of a run; the other arguments are those of this class and of `RunSplit.of`."""
         settings = from_record(store.required_outcome(run_key, "train")["settings"])
@@ -89,7 +90,7 @@ class EarlierSplit:
 
         `test` are those of some users of today, whose numbers start at 0.
         """
-        before = self.users[users]
+        before = self.users(users)
         known = before[before >= 0]
         if not len(known):
             return np.zeros(len(test.rating), bool)
@@ -98,22 +99,34 @@ class EarlierSplit:
         rows = np.where(before >= 0, before - there.start, -1)
         return overlap.learned_from(rows, self.items, *self.split.read(there), test)
 
-    def learned_from_all(self, test: Ratings) -> np.ndarray:
-        """As `learned_from`, of all users."""
-        counts_before = np.where(self.users >= 0, np.diff(self.split.first_rows)[self.users], 0)
-        first_rows = np.append(0, np.cumsum(tally(test.user_index, test.n_users)))
-        seen = np.zeros(len(test.rating), bool)
-        for users in _blocks(counts_before):
-            rows = slice(first_rows[users.start], first_rows[users.stop])
-            of_block = Ratings(
-                test.user_index[rows] - np.int32(users.start),
-                test.item_index[rows],
-                test.rating[rows],
-                users.stop - users.start,
-                test.n_items,
-            )
-            seen[rows] = self.learned_from(users, of_block)
-        return seen
+
+@dataclass(frozen=True)
+class EarlierUsers:
+    """Finds users of a run in an earlier one, by their ids."""
+
+    now: Open
+    before: Open
+
+    def rows(self, users: slice) -> np.ndarray:
+        """The rows in the earlier run of some users, by their row numbers; -1: not there."""
+        ids = parquet.read_rows(self.now("users"), ["user_id"], users)["user_id"].combine_chunks()
+        rows, first = np.full(len(ids), -1, np.int64), 0
+        file = self.before("users")
+        for number in range(file.num_row_groups):
+            if _may_share(ids, file.metadata.row_group(number).column(0).statistics):
+                group = file.read_row_group(number, columns=["user_id"])["user_id"]
+                there = row_numbers(ids, group.combine_chunks())
+                rows = np.where(there >= 0, there + first, rows)
+            first += file.metadata.row_group(number).num_rows
+        return rows
+
+
+def _may_share(ids: pa.Array, bounds: Any) -> bool:
+    """Whether some of the ids may be between the bounds of a row group, if these are known."""
+    ends = pc.min_max(ids).as_py()
+    if bounds is None or not bounds.has_min_max or ends["min"] is None:
+        return True
+    return bool(bounds.min <= ends["max"] and ends["min"] <= bounds.max)
 
 
 def files_of(store: Store, run_key: str, engine: str) -> Open:
@@ -145,15 +158,18 @@ def open_at(path: str, filesystem: Any) -> parquet.ParquetFile:
         ) from None
 
 
-def read_part(open_file: Open, settings: Settings, part: RatingRows) -> tuple[Ratings, np.ndarray]:
+def read_part(
+    open_file: Open, settings: Settings, users: slice, n_items: int
+) -> tuple[Ratings, np.ndarray]:
     """As `holdout.read_split`, of some users."""
-    file, users = open_file("ratings"), open_file("users")
-    ratings = read_some_ratings(file, users, part)
+    file = open_file("ratings")
+    rows = rows_of_users(file, users)
+    ratings = read_some_ratings(file, open_file("users"), users, rows, n_items)
     time = draws = newest = None
     if settings.test_days is not None:
         newest = newest_time(file)
-        time = parquet.read_rows(file, ["timestamp"], part.rows)["timestamp"]
+        time = parquet.read_rows(file, ["timestamp"], rows)["timestamp"]
         time = time.cast("timestamp[us]").to_numpy()
     if "draw" in file.schema_arrow.names:
-        draws = parquet.read_rows(file, ["draw"], part.rows)["draw"].to_numpy()
+        draws = parquet.read_rows(file, ["draw"], rows)["draw"].to_numpy()
     return ratings, holdout_mask(ratings, time, settings, draws, newest)

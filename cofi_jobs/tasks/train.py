@@ -12,6 +12,8 @@ ended, `checkpoint` holds the states of its fits.
 """
 
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.store.vectors import no_vectors, to_column
 from cofi_jobs.tasks.checkpoints import RunCheckpoints
 from cofi_jobs.tasks.first_settings import find_first_settings, first_search
-from cofi_jobs.tasks.holdout import holdout_start
+from cofi_jobs.tasks.holdout_start import holdout_start
 from cofi_jobs.tasks.run_ratings import run_ratings
 
 log = logging.getLogger(__name__)
@@ -49,14 +51,13 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     damping = store.required_outcome(run_key, "normalize")["settings"]["damping"]
     folder = store.checked_table(run_key, "normalized")
-    users = parquet.read_table(folder / "users.parquet", columns=["user_id", "n_ratings"])
     items = parquet.read_table(folder / "items.parquet", columns=["item_id", "n_ratings", "mean"])
-    user_id, item_id = users["user_id"].combine_chunks(), items["item_id"].combine_chunks()
+    item_id = items["item_id"].combine_chunks()
     checkpoints = RunCheckpoints(store, run_key, settings.checkpoint_seconds)
-    with run_ratings(store, run_key, settings, users, items) as ratings:
+    with run_ratings(store, run_key, settings) as ratings:
         known = ratings.counts("train")
-        last, start = holdout_start(store, settings, run_key, user_id, item_id, ratings.test())
-        n_all, n_train = items["n_ratings"].to_numpy().sum(), known.users.sum()
+        last, start = holdout_start(store, settings, run_key, item_id, ratings)
+        n_all, n_train = items["n_ratings"].to_numpy().sum(), known.n_ratings
         log.info(
             "holdout model: learning from %d ratings, not from %d test ratings",
             n_train, n_all - n_train,
@@ -64,8 +65,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         # The means, too, must not show the test ratings.
         means = damped_means(known.trusted, known.item_sums, damping)
         holdout = fit_both(ratings.learnable("train", means, checkpoints), settings, start)
-        sides = _counted(users, known.users), _counted(items, known.items)
-        _write_model(store, run_key, "trial", holdout, *sides)
+        counts = pa.array(known.items.astype(np.int32))
+        _write_model(store, run_key, "trial", holdout, items.set_column(1, "n_ratings", counts))
         n_unseen = items["n_ratings"].to_numpy()[known.items == 0].sum()
         goes_on = n_unseen <= UNSEEN_AT_MOST * n_all
         log.info(
@@ -75,7 +76,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         final_start = holdout.start if goes_on else None
         all_ratings = ratings.learnable("all", items["mean"].to_numpy(), checkpoints)
         final = fit_both(all_ratings, settings, final_start)
-    _write_model(store, run_key, "model", final, users, items)
+        _write_model(store, run_key, "model", final, items)
     with store.replace_folder(store.table(run_key, "training")) as target:
         parquet.write_table(
             _losses({"held-out": holdout, "final": final}), target / "losses.parquet"
@@ -90,37 +91,53 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     }
 
 
-def _counted(side: pa.Table, counts: np.ndarray) -> pa.Table:
-    """Users or items with these numbers of ratings."""
-    return side.set_column(1, "n_ratings", pa.array(counts.astype(np.int32)))
+def _write_model(store: Store, run_key: str, table: str, fits: BothFits, items: pa.Table) -> None:
+    """Write what both models learned of the items, and of some users after the other."""
+    users = parquet.open_file(store.table(run_key, "normalized") / "users.parquet")
+    with store.replace_folder(store.table(run_key, table)) as folder, users:
+        _write([_item_factors(fits, items)], folder / "item_factors.parquet")
+        _write(_user_factors(fits, users), folder / "user_factors.parquet")
 
 
-def _write_model(
-    store: Store, run_key: str, table: str, fits: BothFits, users: pa.Table, items: pa.Table
-) -> None:
-    ranking = fits.ranking.factors
+def _item_factors(fits: BothFits, items: pa.Table) -> pa.Table:
+    ranking = fits.ranking.learned
     n_factors = ranking.X.shape[1]
     if fits.rating:
-        rating = fits.rating.factors
-        X, W, means, bias = to_column(rating.X), to_column(rating.W), fits.means, rating.b
+        X, means = to_column(fits.rating.learned.X), fits.means
     else:
-        X, W = (no_vectors(len(side), n_factors) for side in (items, users))
-        means, bias = (pa.nulls(len(side), pa.float32()) for side in (items, users))
-    item_columns = [items["item_id"], X, to_column(ranking.X), means, items["n_ratings"]]
-    item_schema = schemas.item_factors(items["item_id"].type, n_factors)
-    item_schema = schemas.with_prior(item_schema, ranking.prior)
-    user_columns = [users["user_id"], W, to_column(ranking.W), bias, users["n_ratings"]]
-    user_schema = schemas.user_factors(users["user_id"].type, n_factors)
-    with store.replace_folder(store.table(run_key, table)) as folder:
-        _write(pa.table(item_columns, schema=item_schema), folder / "item_factors.parquet")
-        _write(pa.table(user_columns, schema=user_schema), folder / "user_factors.parquet")
+        X, means = no_vectors(len(items), n_factors), pa.nulls(len(items), pa.float32())
+    columns = [items["item_id"], X, to_column(ranking.X), means, items["n_ratings"]]
+    schema = schemas.item_factors(items["item_id"].type, n_factors)
+    return pa.table(columns, schema=schemas.with_prior(schema, ranking.prior))
 
 
-def _write(factors: pa.Table, path: Path) -> None:
-    # Without a dictionary: factors hardly ever repeat, and searching for those that do takes as
-    # long as all the rest.
-    options = {"row_group_size": ROW_GROUP, "use_dictionary": False}
-    parquet.write_table(factors, path, compression="snappy", **options)
+def _user_factors(fits: BothFits, users: parquet.ParquetFile) -> Iterator[pa.Table]:
+    first = 0
+    for rating, ranking in fits.rows():
+        n, n_factors = ranking.W.shape
+        rows = slice(first, first + n)
+        user_id = parquet.read_rows(users, ["user_id"], rows)["user_id"]
+        if rating:
+            W, bias = to_column(rating.W), rating.b
+        else:
+            W, bias = no_vectors(n, n_factors), pa.nulls(n, pa.float32())
+        counts = ranking.counts.astype(np.int32)
+        schema = schemas.user_factors(user_id.type, n_factors)
+        yield pa.table([user_id, W, to_column(ranking.W), bias, counts], schema=schema)
+        first = rows.stop
+
+
+def _write(tables: Iterable[pa.Table], path: Path) -> None:
+    """Write tables, at least one, one below the other."""
+    writer = None
+    with ExitStack() as stack:
+        for table in tables:
+            if writer is None:
+                # Without a dictionary: factors hardly ever repeat, and searching for those that do
+                # takes as long as all the rest.
+                opened = parquet.writer(path, table.schema, "snappy", use_dictionary=False)
+                writer = stack.enter_context(opened)
+            writer.write_table(table, ROW_GROUP)
 
 
 def _losses(fits: dict[str, BothFits]) -> pa.Table:

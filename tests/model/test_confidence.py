@@ -60,7 +60,8 @@ def test_J_of_events_is_that_of_hu_koren_and_volinsky(events: Ratings) -> None:
     )
     item_counts = np.bincount(events.item_index, minlength=N_ITEMS)
     parameters = Parameters(X, W, np.zeros(N_USERS, np.float32))
-    item_penalty = OBJECTIVE.item_penalties(item_counts, ratings.counts)
+    pairs = OBJECTIVE.pairs_of_item(ratings.counts, N_ITEMS)
+    item_penalty = OBJECTIVE.item_penalties(item_counts, pairs)
     J = float(cost(parameters, problem(OBJECTIVE, ratings, item_penalty)))
     assert pytest.approx(dense_cost(events, X, W), rel=1e-5) == J
     parts = [ratings.between(0, 5), ratings.of_users(np.arange(5, N_USERS))]

@@ -11,7 +11,7 @@ from cofi_jobs.core.errors import TrainingError
 from cofi_jobs.core.factors import Factors, initial_factors, predict
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.model import gradients
+from cofi_jobs.model import shards
 from cofi_jobs.model.cost import cost
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.models import fit_both
@@ -256,7 +256,7 @@ def test_the_loss_of_fixed_users_is_that_of_all_where_they_are_all():
 
 
 def test_the_loss_of_fixed_users_falls_where_that_of_each_steps_users_goes_up_and_down(monkeypatch):
-    monkeypatch.setattr(gradients, "CHUNK", 1000)
+    monkeypatch.setattr(shards, "CHUNK", 1000)
     truth, seen = planted()
     truth *= np.geomspace(0.2, 2, len(truth))[:, None]  # users are unlike
     user, item = np.nonzero(seen)

@@ -7,7 +7,7 @@ import pytest
 
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model import shards
-from cofi_jobs.model.chunks import chunks, users_of_steps
+from cofi_jobs.model.chunks import chunks
 from cofi_jobs.model.fit import fit
 from cofi_jobs.model.objectives import Objective
 from tests.support.ratings_matrix import planted
@@ -40,11 +40,15 @@ def test_few_ratings_of_many_users_and_items_need_no_products_of_all(exact_users
     assert np.isfinite(result.losses).all()
 
 
-def test_steps_go_round_through_all_users_who_rated_in_parts_of_about_as_many_ratings():
-    counts = np.array([3, 0, 50, 1, 1, 1, 2, 2, 9, 1] * 10)
-    drawn = users_of_steps(counts, 5, seed=0)
-    for _ in range(2):
-        parts = [next(drawn) for _ in range(5)]
-        assert sorted(np.concatenate(parts)) == np.flatnonzero(counts).tolist()
-        assert max(counts[part].sum() for part in parts) < counts.sum() / 5 + 2 * 50
+def test_groups_that_would_be_empty_are_left_out():
     assert chunks(np.array([9]), 4) == [slice(0, 1)]
+
+
+def test_a_draw_without_users_is_no_step():
+    """With fewer users than steps in a round, each step has a user all the same."""
+    user, item = np.repeat([0, 1], 20), np.tile(np.arange(20), 2)
+    y = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    objective = Objective(exact_users=True, ratings_per_step=4, steps=6, learning_rate=0.01)
+    result = fit(objective, initial_factors(20, 2, 3, seed=0), user, item, y)
+    assert len(result.losses) == 6
+    assert np.isfinite(result.losses).all()

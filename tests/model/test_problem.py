@@ -24,7 +24,8 @@ RATINGS = by_user(
 )
 def test_costs_and_gradients_of_groups_of_users_add_up_to_those_of_all(options):
     objective = Objective(lambda_=0.7, nu=0.5, bias_lambda=2.0, prior_lambda=0.4, **options)
-    item_penalty = objective.item_penalties(np.bincount(RATINGS.item_index), RATINGS.counts)
+    pairs = objective.pairs_of_item(RATINGS.counts, 4)
+    item_penalty = objective.item_penalties(np.bincount(RATINGS.item_index), pairs)
     initial = initial_factors(4, 4, 3, seed=1)
     b, prior = tf.constant([0.5, -1, 2, 0]), tf.constant([0.3, -0.2, 0.1])
 

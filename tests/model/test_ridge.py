@@ -93,7 +93,7 @@ def test_training_ends_where_J_has_no_slope_in_the_users_rows(objective, problem
     X, W, b = (tf.Variable(a.astype(np.float64)) for a in (factors.X, factors.W, factors.b))
     item_counts, user_counts = np.bincount(item), np.bincount(user)
     row_weights = (
-        objective.item_penalties(item_counts, user_counts),
+        objective.item_penalties(item_counts, objective.pairs_of_item(user_counts, N_ITEMS)),
         objective.user_penalties(user_counts, N_ITEMS),
         objective.alphas(user_counts, N_ITEMS),
     )

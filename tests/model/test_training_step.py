@@ -23,8 +23,8 @@ def test_with_exact_users_the_first_step_follows_the_gradient():
     )
     ratings = by_user(user, item, truth[seen], n_users=80)
     totals = Totals.of(objective, ratings.counts, np.bincount(item))
-    shard = Shard(objective, ratings, totals)
-    projected = gradients.ProjectedGradient(objective, shard, seed=0)
+    shard = Shard(objective, ratings, totals, seed=0)
+    projected = gradients.ProjectedGradient(objective, shard)
     _, [gradient] = projected.next_step({"X": tf.constant(start.X)})
     size, usual = np.sqrt(0.001) * np.abs(gradient), np.sqrt(np.mean(np.square(gradient)))
     # Kingma & Ba 2015, "Adam", section 2, at t = 1, epsilon beside the root of a v that is not yet

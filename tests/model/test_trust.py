@@ -176,7 +176,8 @@ def test_gradients_by_X_and_prior_are_those_of_the_weighted_minimum():
     trust = np.linspace(0.1, 1, N_USERS).astype(np.float32)
     ratings = ratings_with(trust)
     counts = np.bincount(ratings.item_index, trust[ratings.user_index], N_ITEMS)
-    penalty = objective.item_penalties(counts, ratings.counts, trust)
+    pairs = objective.pairs_of_item(ratings.counts, N_ITEMS, trust)
+    penalty = objective.item_penalties(counts, pairs)
     X = 9 * initial_factors(N_ITEMS, 1, N_FACTORS, seed=4).X
     prior = np.full(N_FACTORS, 0.3, np.float32)
 

@@ -288,11 +288,10 @@ def test_a_worker_on_another_machine_reads_its_ratings_in_the_bucket(
     with open_store(s3.address).lock("train", "n1", needs=("normalized",)) as copy:
         expected, expected_mask = read_split(copy, "n1", quick)
         location = copy.location
-    counts = np.bincount(expected.user_index)
     store, moved = elsewhere(s3, environment, tmp_path), Moved(environment)
     assert store.location == location
     files = files_of(store, "n1", "ray")
-    parts = [read_part(files, quick, part) for part in parts_of_users(counts, 12, 2)]
+    parts = [read_part(files, quick, part, 12) for part in parts_of_users(files("users"), 2)]
     assert len(parts) == 2
     for column in ("item_index", "rating"):
         joined = np.concatenate([getattr(ratings, column) for ratings, _ in parts])

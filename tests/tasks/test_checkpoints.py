@@ -95,7 +95,7 @@ def test_a_flipped_bit_is_never_believed(tmp_path: Path) -> None:
         "1": rng.random(4),
         "2": np.array(3),
     }
-    state = FitState([3.5, 2.5], {0: 3.25}, arrays)
+    state = FitState(7, [3.5, 2.5], {0: 3.25}, arrays)
     store = Store(tmp_path / "store").create()
     checkpoint = RunCheckpoints(store, "n1", 1e-9)("rating-1")
     checkpoint.save(lambda: state)

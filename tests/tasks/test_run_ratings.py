@@ -10,6 +10,7 @@ import pytest
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.ratings import Ratings, joined_ratings
 from cofi_jobs.engine.workers import LocalWorkers
+from cofi_jobs.model.chunks import chunks
 from cofi_jobs.model.sharded import UserShard
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import parquet
@@ -37,12 +38,6 @@ def normalized(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def user_counts(store: Store) -> np.ndarray:
-    return pd.read_parquet(store.table("n1", "normalized") / "users.parquet")[
-        "n_ratings"
-    ].to_numpy()
-
-
 @pytest.mark.parametrize("changes", [[], [DAYS]], ids=["share", "days"])
 @pytest.mark.parametrize("n", [1, 2, 5, 100])
 def test_the_parts_together_are_the_ratings_and_test_ratings_of_the_run(normalized, n, changes):
@@ -50,8 +45,8 @@ def test_the_parts_together_are_the_ratings_and_test_ratings_of_the_run(normaliz
     path = normalized.table("n1", "normalized") / "ratings.parquet"
     columns = pq.read_table(path, columns=["user_index", "item_index", "rating"])
     time = pq.read_table(path, columns=["timestamp"])["timestamp"].cast("int64").to_numpy()
-    parts = parts_of_users(user_counts(normalized), 20, n)
-    read = [read_part(files_of(normalized, "n1", "ray"), settings, part) for part in parts]
+    files = files_of(normalized, "n1", "ray")
+    read = [read_part(files, settings, part, 20) for part in parts_of_users(files("users"), n)]
     ratings = joined_ratings([part for part, _ in read])
     is_test = np.concatenate([mask for _, mask in read])
     for name, values in zip(columns.column_names, columns.columns, strict=True):
@@ -74,15 +69,17 @@ def _whole_mask(store: Store, settings) -> np.ndarray:
     return read_split(store, "n1", settings)[1]
 
 
-def test_parts_have_about_as_many_ratings_and_each_user_is_in_one():
+@pytest.mark.parametrize("row_group_size", [1000, 33, 1])
+def test_parts_have_about_as_many_ratings_and_each_user_is_in_one(tmp_path, row_group_size):
     counts = np.random.default_rng(0).integers(0, 50, 200)
-    parts = parts_of_users(counts, 9, 4)
-    assert [part.users.start for part in parts[1:]] == [part.users.stop for part in parts[:-1]]
-    assert (parts[0].users.start, parts[-1].users.stop) == (0, 200)
+    path = tmp_path / "users.parquet"
+    pd.DataFrame({"n_ratings": counts}).to_parquet(path, row_group_size=row_group_size)
+    parts = parts_of_users(parquet.open_file(path), 4)
+    assert parts == chunks(counts, 4)
+    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
+    assert (parts[0].start, parts[-1].stop) == (0, 200)
     for part in parts:
-        n_ratings = part.rows.stop - part.rows.start
-        assert n_ratings == counts[part.users].sum()
-        assert abs(n_ratings - counts.sum() / 4) <= 50
+        assert abs(counts[part].sum() - counts.sum() / 4) <= 50
 
 
 @pytest.mark.parametrize(
@@ -98,15 +95,15 @@ def test_rows_of_a_file_are_read_from_the_row_groups_that_hold_them(tmp_path, ro
 
 
 def test_a_worker_that_does_not_reach_the_store_says_what_it_needs(normalized, tmp_path):
-    [part] = parts_of_users(user_counts(normalized), 20, 1)
     with pytest.raises(StoreError, match="a shared folder or a bucket"):
-        read_part(files_of(Store(tmp_path / "elsewhere"), "n1", "ray"), load_settings(QUICK), part)
+        files = files_of(Store(tmp_path / "elsewhere"), "n1", "ray")
+        read_part(files, load_settings(QUICK), slice(0, 1), 20)
 
 
 def test_no_rating_to_learn_from_is_an_error():
     rows = np.zeros(3, np.int32)
     ratings = Ratings(rows, rows, np.ones(3, np.float32), 1, 1)
     workers = LocalWorkers([UserShard(ratings, np.ones(3, bool), None)] * 2)
-    make = functools.partial(RunRatings, workers, np.array([0, 1]), None)
+    make = functools.partial(RunRatings, workers, [1, 1], None)
     with pytest.raises(DataError, match="test_days"):
         make(test_days=3.0).counts("train")

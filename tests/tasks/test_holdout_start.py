@@ -21,12 +21,14 @@ from cofi_jobs.settings.renames import RENAMED
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.run_tables import read_model
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.holdout import holdout_start, read_split
+from cofi_jobs.tasks.holdout_start import holdout_start
+from cofi_jobs.tasks.run_ratings import run_ratings
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 from tests.support.nights import run_night
 
-SETTINGS = load_settings([*QUICK, "rating_low=1", "rating_high=5"])
+BY_ADAM = "exact_users=False"
+BASE = [*QUICK, "rating_low=1", "rating_high=5"]
 
 
 def two_runs() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -50,12 +52,18 @@ def is_test(frame: pd.DataFrame) -> np.ndarray:
     return (place >= n - np.clip(np.floor(n * 0.2), 1, n - 1)).reindex(frame.index).to_numpy()
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["exact users", "users by Adam"])
+def base(request: pytest.FixtureRequest) -> list[str]:
+    """Settings; whether the users' rows are carried over depends on how they are learned."""
+    return [*BASE, f"exact_users={request.param}"]
+
+
 @pytest.fixture(scope="module")
-def first_run(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def first_run(base: list[str], tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store after the first run; not to be changed."""
     store = Store(tmp_path_factory.mktemp("first") / "store").create()
     write_ratings(store.landing / "first.csv", FIRST)
-    run_night(store, SETTINGS, "n1")
+    run_night(store, load_settings(base), "n1")
     return store
 
 
@@ -66,10 +74,10 @@ def prepared(first_run: Store, tmp_path: Path) -> Store:
 
 
 def start_of(
-    store: Store, frame: pd.DataFrame, *changes: str
+    store: Store, frame: pd.DataFrame, base: list[str]
 ) -> tuple[str | None, Start | None, StoredModel]:
     """What `train` of a second run would start from, and the holdout model of the first."""
-    settings = load_settings([*QUICK, "rating_low=1", "rating_high=5", *changes])
+    settings = load_settings(base)
     write_ratings(store.landing / "second.csv", frame)
     for task in ("ingest", "normalize"):
         run_task(task, store, settings, "n2")
@@ -77,9 +85,8 @@ def start_of(
 
 
 def _start(store: Store, settings: Settings) -> tuple[str | None, Start | None]:
-    ratings, hidden = read_split(store, "n2", settings)
-    user_id, item_id = ids(store)
-    return holdout_start(store, settings, "n2", user_id, item_id, ratings.where(hidden))
+    with run_ratings(store, "n2", settings) as ratings:
+        return holdout_start(store, settings, "n2", ids(store)[1], ratings)
 
 
 def ids(store: Store) -> list[pa.Array]:
@@ -90,8 +97,10 @@ def ids(store: Store) -> list[pa.Array]:
     ]
 
 
-def test_the_second_run_goes_on_from_the_holdout_model_of_the_first(prepared: Store):
-    last, start, earlier = start_of(prepared, SECOND)
+def test_the_second_run_goes_on_from_the_holdout_model_of_the_first(
+    prepared: Store, base: list[str]
+):
+    last, start, earlier = start_of(prepared, SECOND, base)
     assert last == "n1"
     assert start is not None
     users, items = (
@@ -104,14 +113,18 @@ def test_the_second_run_goes_on_from_the_holdout_model_of_the_first(prepared: St
     assert 0 < (items < 0).sum() < len(items)
     for mine, theirs in ((start.rating, earlier.rating), (start.ranking, earlier.ranking)):
         np.testing.assert_array_equal(mine.X[items >= 0], theirs.X[items[items >= 0]])
-        np.testing.assert_array_equal(mine.W[users >= 0], theirs.W[users[users >= 0]])
-        np.testing.assert_array_equal(mine.b[users >= 0], theirs.b[users[users >= 0]])
+        if BY_ADAM in base:
+            np.testing.assert_array_equal(mine.W[users >= 0], theirs.W[users[users >= 0]])
+            np.testing.assert_array_equal(mine.b[users >= 0], theirs.b[users[users >= 0]])
+        else:  # their rows follow from X
+            assert mine.W.shape == (0, mine.X.shape[1])
+            assert mine.b.shape == (0,)
         assert np.abs(mine.X[items < 0]).min() > 0
 
 
-def test_it_takes_a_third_of_the_steps_and_repeats_to_the_bit(prepared: Store):
-    start_of(prepared, SECOND)
-    first = run_task("train", prepared, SETTINGS, "n2")
+def test_it_takes_a_third_of_the_steps_and_repeats_to_the_bit(prepared: Store, base: list[str]):
+    start_of(prepared, SECOND, base)
+    first = run_task("train", prepared, load_settings(base), "n2")
     assert first["started_from"] == "n1"
     losses = pq.read_table(prepared.table("n2", "training") / "losses.parquet").to_pandas()
     assert losses.groupby(["fit", "head"])["step"].max().tolist() == [1] * 4
@@ -121,14 +134,16 @@ def test_it_takes_a_third_of_the_steps_and_repeats_to_the_bit(prepared: Store):
         shutil.copytree(prepared.root / folder / "n1", prepared.root / folder / "n3")
     prepared.records.write_manifest("n3", prepared.manifest("n1") or {})
     prepared.set_current("n3")
-    assert run_task("train", prepared, SETTINGS, "n2")["started_from"] == "n1"
+    assert run_task("train", prepared, load_settings(base), "n2")["started_from"] == "n1"
     after = read_model(prepared.table("n2", "trial"))
     for name in ("X", "W", "b"):
         np.testing.assert_array_equal(getattr(before.ranking, name), getattr(after.ranking, name))
         np.testing.assert_array_equal(getattr(before.rating, name), getattr(after.rating, name))
 
 
-def test_nothing_of_the_test_ratings_is_in_the_start(prepared: Store, tmp_path: Path):
+def test_nothing_of_the_test_ratings_is_in_the_start(
+    prepared: Store, base: list[str], tmp_path: Path
+):
     """Only the second run's test ratings differ: the start is the same, bit for bit."""
     everything = pd.concat([FIRST, SECOND], ignore_index=True)
     hidden = is_test(everything)
@@ -138,10 +153,10 @@ def test_nothing_of_the_test_ratings_is_in_the_start(prepared: Store, tmp_path: 
     )
     other = Store(tmp_path / "other").create()
     write_ratings(other.landing / "first.csv", changed[: len(FIRST)])
-    run_night(other, SETTINGS, "n1")
+    run_night(other, load_settings(base), "n1")
     starts = [
-        start_of(prepared, everything[len(FIRST) :])[1],
-        start_of(other, changed[len(FIRST) :])[1],
+        start_of(prepared, everything[len(FIRST) :], base)[1],
+        start_of(other, changed[len(FIRST) :], base)[1],
     ]
     for model in ("rating", "ranking"):
         for name in ("X", "W", "b"):
@@ -155,18 +170,19 @@ def test_nothing_of_the_test_ratings_is_in_the_start(prepared: Store, tmp_path: 
     assert not published[0].equals(published[1])
 
 
-def test_what_the_earlier_model_learned_from_a_test_rating_of_today_is_forgotten(prepared: Store):
+def test_what_the_earlier_model_learned_from_a_test_rating_of_today_is_forgotten(
+    prepared: Store, base: list[str]
+):
     changed = (
         FIRST[~is_test(FIRST)].groupby("userId").head(1).iloc[3]
     )  # a train rating of the first run, a test rating of the second
     again = pd.DataFrame([changed]).assign(rating=6 - changed["rating"], timestamp=17 * 10**8)
-    _, start, earlier = start_of(prepared, pd.concat([SECOND, again]))
+    _, start, earlier = start_of(prepared, pd.concat([SECOND, again]), base)
     assert start is not None
     users, items = ids(prepared)
-    for mine, theirs, rows, old, key in (
-        (start.ranking.W, earlier.ranking.W, users, earlier.user_id, "userId"),
-        (start.ranking.X, earlier.ranking.X, items, earlier.item_id, "movieId"),
-    ):
+    of_items = start.ranking.X, earlier.ranking.X, items, earlier.item_id, "movieId"
+    of_users = start.ranking.W, earlier.ranking.W, users, earlier.user_id, "userId"
+    for mine, theirs, rows, old, key in (of_items, of_users) if BY_ADAM in base else (of_items,):
         number = row_numbers(rows, old)
         differ = (mine != theirs[number]).any(axis=1) & (number >= 0)
         assert rows.filter(pa.array(differ)).to_pylist() == [changed[key]]
@@ -184,13 +200,13 @@ def test_what_the_earlier_model_learned_from_a_test_rating_of_today_is_forgotten
     ],
 )
 def test_no_warm_start_from_another_cost_or_split(
-    prepared: Store, change: str, reason: str, caplog
+    prepared: Store, base: list[str], change: str, reason: str, caplog
 ):
     if not change:
         shutil.rmtree(prepared.table("n1", "trial"))
     with caplog.at_level(logging.INFO):
         write_ratings(prepared.landing / "second.csv", SECOND)
-        settings = load_settings([*QUICK, "rating_low=1", "rating_high=5", *filter(None, [change])])
+        settings = load_settings([*base, *filter(None, [change])])
         for task in ("ingest", "normalize"):
             run_task(task, prepared, settings, "n2")
         assert _start(prepared, settings) == (None, None)
@@ -201,22 +217,25 @@ def test_no_warm_start_from_another_cost_or_split(
     )
 
 
-def test_a_run_whose_records_have_old_names_of_settings_is_a_start(prepared: Store):
+def test_a_run_whose_records_have_old_names_of_settings_is_a_start(
+    prepared: Store, base: list[str]
+):
     """A run published before settings were renamed counts as if it had the new names."""
     write_ratings(prepared.landing / "second.csv", SECOND)
     for task in ("ingest", "normalize"):
-        run_task(task, prepared, SETTINGS, "n2")
-    _, expected = _start(prepared, SETTINGS)
+        run_task(task, prepared, load_settings(base), "n2")
+    _, expected = _start(prepared, load_settings(base))
     manifest, trained = prepared.manifest("n1"), prepared.required_outcome("n1", "train")
     assert manifest is not None
     prepared.records.write_manifest("n1", manifest | {"settings": old_names(manifest["settings"])})
     prepared.records.write_outcome(
         "n1", "train", trained | {"settings": old_names(trained["settings"])}
     )
-    key, start = _start(prepared, SETTINGS)
+    key, start = _start(prepared, load_settings(base))
     assert key == "n1"
     assert start is not None
     assert expected is not None
+    np.testing.assert_array_equal(start.ranking.X, expected.ranking.X)
     np.testing.assert_array_equal(start.ranking.W, expected.ranking.W)
 
 
