@@ -73,12 +73,12 @@ def peaks(size: Size) -> dict[str, float]:
         4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
     )  # blocks
     solved = SOLVED * 4 * min(size.users, BLOCK) * (size.n_factors + 1) + DRAWN * size.users
-    fitted = solved + _fitted(n, size.items, size.n_factors)
+    trained = solved + fitted(n, size.items, size.n_factors)
     searched = 0.0
     if not size.earlier:
         tried = min(n, MOST_RATINGS)
         held = TRAINED * 4 * (size.users * tried / n) * (MOST_FACTORS + 1)
-        searched = OWN_ROW * n + held + _fitted(tried, size.items, MOST_FACTORS)
+        searched = OWN_ROW * n + held + fitted(tried, size.items, MOST_FACTORS)
     at_once, earlier_at_once = min(n, RATINGS_AT_ONCE), min(size.earlier, RATINGS_AT_ONCE)
     compared = COMPARED_ROW * earlier_at_once
     listed = n * min(1, MEASURED_USERS / size.users)
@@ -96,7 +96,7 @@ def peaks(size: Size) -> dict[str, float]:
         "ingest": PYTHON
         + min(limit, min(threads * CSV_THREAD, CSV_ROW * size.read) + KEPT_ROW * size.read),
         "normalize": PYTHON + min(limit, threads * SQL_THREAD + SORTED_ROW * n),
-        "train": TENSORFLOW + max(fitted, searched, OWN_ROW * n + compared + 4 * X),
+        "train": TENSORFLOW + max(trained, searched, OWN_ROW * n + compared + 4 * X),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + read,
         "evaluate": PYTHON + measured + threads * (SCORED + KEPT) * users + 4 * factors,
@@ -106,7 +106,7 @@ def peaks(size: Size) -> dict[str, float]:
     return {step: peak / MB for step, peak in bytes_of.items()}
 
 
-def _fitted(ratings: int, items: int, n_factors: int) -> float:
+def fitted(ratings: float, items: int, n_factors: int) -> float:
     """Bytes of both models' fits to so many ratings, without what they hold of users."""
     X = 4 * items * n_factors
     return (

@@ -1,12 +1,14 @@
 """`train` in one process and on workers of Ray, on the same made-up ratings, a core for each.
 
-Each way runs in a process of its own. Seconds are those of the task's work; with Ray they contain
-the start of a cluster on this machine and that of its workers. Bytes are what a step sends, by the
-sizes of what is sent.
+Each way runs in a process of its own. Seconds of `train` are those of the task's work; with Ray
+they contain the start of a cluster on this machine and that of its workers. Those of a step are
+without all that. A model of the cost of a step is fitted to all sizes but the last, and compared
+with what was measured for that one; then it says what larger sizes would need.
 """
 
 import json
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,87 +19,160 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import synthetic
+from benchmarks.cost_model import Step, StepCost
+from benchmarks.fit_steps import FitSteps, fit_steps
 from benchmarks.measure import machine, measure, task_command
 from benchmarks.options import FolderOption
+from benchmarks.plans import tabulate_plans
 from cofi_jobs.store.store import Store
 
 FOLDER = Path(tempfile.gettempdir()) / "cofi-scaling"
 KEY = "night"
 N_FACTORS = 64
-COMMON = {"first_tuning_minutes": 0, "n_factors": N_FACTORS, "threads": 1}
-WAYS = {"local": 0, "ray, 1 worker": 1, "ray, 2 workers": 2}  # workers on Ray
-RATINGS_OF_USER, RATINGS_OF_ITEM = 200, 2000  # as many ratings as each has in the mean
+COMMON: dict[str, object] = {"first_tuning_minutes": 0, "n_factors": N_FACTORS, "threads": 1}
+WAYS = {"local": 0, "1 worker": 1, "2 workers": 2, "4 workers": 4}  # of Ray
+RATINGS_OF_USER = 200  # as many ratings as each has in the mean
+# Each with so many items that products of all users and items do not pay (`dense_pays`), as where
+# there are many. The last is the one that the model is not fitted to.
+SIZES = "300000x20000,1000000x20000,1000000x100000,3000000x50000"
 
 
-def run(folder: Path, n_ratings: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Row:
+    """One way to train on so many ratings of so many items."""
+
+    ratings: int
+    items: int
+    way: str
+    workers: int  # on Ray; 0: the task itself
+    seconds: float  # of `train`
+    losses: float  # by what share they differ from those of one process, at most
+    mb_a_step: float
+    steps: FitSteps
+
+    @property
+    def step(self) -> Step:
+        """What the model of cost is fitted to."""
+        processors = max(1, self.workers)
+        return Step(self.ratings, self.items, N_FACTORS, processors, self.steps.step)
+
+
+def run(folder: Path, n_ratings: int, n_items: int) -> list[Row]:
     """A row for each way to train on so many ratings."""
-    store = Store(folder / f"store-{n_ratings}").create()
+    store = Store(folder / f"store-{n_ratings}-{n_items}").create()
     if store.outcome(KEY, "normalize") is None:
-        sizes = n_ratings // RATINGS_OF_USER, max(2000, n_ratings // RATINGS_OF_ITEM)
-        file = folder / f"ratings-{n_ratings}.csv"
-        synthetic.write_csv(file, synthetic.ratings(n_ratings, *sizes))
+        file = folder / f"ratings-{n_ratings}-{n_items}.csv"
+        made = synthetic.ratings(n_ratings, n_ratings // RATINGS_OF_USER, n_items)
+        synthetic.write_csv(file, made)
         for task in ("ingest", "normalize"):
             given = file if task == "ingest" else None
             measure(task_command(task, store.root, KEY, COMMON, given))
     counts = store.required_outcome(KEY, "normalize")
-    rows, losses = [], {}
+    rows: list[Row] = []
+    local = np.empty(0)
     for way, n_workers in WAYS.items():
         engine = {"engine": "ray", "ray_workers": n_workers} if n_workers else {}
-        measured = measure(task_command("train", store.root, KEY, {**COMMON, **engine}))
+        settings = {**COMMON, **engine}
+        measure(task_command("train", store.root, KEY, settings))
         path = store.table(KEY, "training") / "losses.parquet"
-        losses[way] = pq.read_table(path)["J"].to_numpy()
+        losses = pq.read_table(path)["J"].to_numpy()
+        local = losses if not n_workers else local
         rows.append(
-            {
-                "ratings": counts["n_ratings"],
-                "way": way,
-                "seconds": store.required_outcome(KEY, "train")["seconds"],
-                "peak_mb": measured.peak_mb,
-                "mb_a_step": bytes_a_step(counts, n_workers) / 1e6,
-                "losses": float(np.max(np.abs(losses[way] / losses["local"] - 1))),
-            }
+            Row(
+                counts["n_ratings"],
+                counts["n_items"],
+                way,
+                n_workers,
+                store.required_outcome(KEY, "train")["seconds"],
+                float(np.max(np.abs(losses / local - 1))),
+                bytes_a_step(counts["n_items"], n_workers) / 1e6,
+                fit_steps(store.root, KEY, settings),
+            )
         )
     return rows
 
 
-def bytes_a_step(counts: dict[str, Any], n_workers: int) -> int:
-    """What goes between the places of a step: X and the prior out, the gradients back, users out.
-
-    A hundredth of the users are in a step, about.
-    """
-    if not n_workers:
-        return 0
-    return 2 * n_workers * 4 * N_FACTORS * (counts["n_items"] + 1) + 8 * counts["n_users"] // 100
+def bytes_a_step(n_items: int, n_workers: int) -> int:
+    """What goes between the places of a step: X and the prior out, the gradients back."""
+    return 2 * n_workers * 4 * N_FACTORS * (n_items + 1)
 
 
-def tabulate(rows: list[dict[str, Any]]) -> Table:
-    """The rows, seconds beside those of one machine."""
-    table = Table(*("ratings", "way", "seconds", "times local", "peak MB", "MB a step"))
-    table.add_column("losses differ by at most")
-    local = {row["ratings"]: row["seconds"] for row in rows if row["way"] == "local"}
+def tabulate(rows: list[Row]) -> Table:
+    """The rows, seconds beside those of one process."""
+    columns = ["ratings", "items", "way", "train s", "x local", "ready s", "step ms", "x local"]
+    table = Table(*columns, "rows s", "task MB", "worker MB", "MB a step", "losses differ by")
+    local = {(row.ratings, row.items): row for row in rows if not row.workers}
     for row in rows:
+        alone, steps = local[row.ratings, row.items], row.steps
         table.add_row(
-            f"{row['ratings']:,}",
-            row["way"],
-            f"{row['seconds']:.1f}",
-            f"{row['seconds'] / local[row['ratings']]:.2f}",
-            f"{row['peak_mb']:.0f}",
-            f"{row['mb_a_step']:.2f}",
-            f"{row['losses']:.1e}",
+            f"{row.ratings:,}",
+            f"{row.items:,}",
+            row.way,
+            f"{row.seconds:.1f}",
+            f"{row.seconds / alone.seconds:.2f}",
+            f"{steps.ready:.1f}",
+            f"{1000 * steps.step:.0f}",
+            f"{steps.step / alone.steps.step:.2f}",
+            f"{steps.rows:.1f}",
+            f"{steps.task_mb:.0f}",
+            f"{steps.worker_mb:.0f}",
+            f"{row.mb_a_step:.1f}",
+            f"{row.losses:.0e}",
         )
     return table
 
 
+def tabulate_check(rows: list[Row], cost: StepCost) -> Table:
+    """Measured steps of the workers beside those that the model gives."""
+    table = Table("ratings", "items", "way", "step ms", "by the model", "fitted to")
+    last = rows[-1].ratings, rows[-1].items
+    for row in fitting(rows, all_sizes=True):
+        modelled = cost.seconds(row.ratings, row.items * N_FACTORS, row.workers)
+        table.add_row(
+            f"{row.ratings:,}",
+            f"{row.items:,}",
+            row.way,
+            f"{1000 * row.steps.step:.0f}",
+            f"{1000 * modelled:.0f}",
+            "no" if (row.ratings, row.items) == last else "yes",
+        )
+    return table
+
+
+def fitting(rows: list[Row], all_sizes: bool = False) -> list[Row]:
+    """Rows of workers that have a core each; not those of the last size, unless of all sizes."""
+    last = rows[-1].ratings, rows[-1].items
+    cores = int(machine()["cores"])
+    return [
+        row
+        for row in rows
+        if 1 <= row.workers <= cores and (all_sizes or (row.ratings, row.items) != last)
+    ]
+
+
 def main(
-    sizes: Annotated[str, typer.Option(help="Numbers of ratings.")] = "100000,1000000",
+    sizes: Annotated[str, typer.Option(help="Numbers of ratings and of items.")] = SIZES,
     folder: FolderOption = FOLDER,
 ) -> None:
-    """Print seconds and memory of train on one machine and on Ray; also as JSON."""
+    """Print seconds and memory of train on one machine and on Ray, and plans; also as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row for size in sizes.split(",") for row in run(folder, int(size))]
-    stands = machine()
-    text = json.dumps({"machine": stands, "rows": rows}, indent=2) + "\n"
+    shapes = [map(int, size.split("x")) for size in sizes.split(",")]
+    rows = [row for n_ratings, n_items in shapes for row in run(folder, n_ratings, n_items)]
+    stands: dict[str, Any] = machine()
+    text = json.dumps({"machine": stands, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
     (folder / "scaling.json").write_text(text)
-    Console(width=100).print(tabulate(rows))
+    console = Console(width=140)
+    console.print(tabulate(rows))
+    if steps := [row.step for row in fitting(rows)]:
+        cost = StepCost.fitted(steps)
+        console.print(tabulate_check(rows, cost))
+        print(
+            f"a step: {1e6 * cost.rating:.2f} microseconds a rating and processor, "
+            f"{1e9 * cost.number:.1f} nanoseconds a number of X, {1000 * cost.call:.1f} ms"
+        )
+        solved = max(fitting(rows), key=lambda row: row.ratings)
+        rows_cost = solved.steps.rows * solved.workers / solved.ratings
+        console.print(tabulate_plans(cost, rows_cost))
     print(", ".join(f"{name} {value}" for name, value in stands.items()))
 
 
