@@ -1,0 +1,96 @@
+"""What a step of training takes on workers, without what comes before and after.
+
+A process of its own, for the peak memory of the task and of each worker. Prints JSON.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import pyarrow.parquet as pq
+import typer
+
+from cofi_jobs.core.factors import initial_factors
+from cofi_jobs.model.checkpoints import NoCheckpoint
+from cofi_jobs.model.objectives import ranking_objective
+from cofi_jobs.model.start import start_tensorflow
+from cofi_jobs.settings.resolve import load_settings
+from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.run_ratings import run_ratings
+
+FEW, MANY = 5, 25  # steps of two fits; their difference is that of steps alone
+
+
+@dataclass(frozen=True)
+class FitSteps:
+    """Seconds and peak memory, in MB (10^6 bytes), of fits of the ranking model."""
+
+    ready: float  # seconds until all workers have their ratings, with the start of a cluster
+    step: float
+    rows: float  # seconds to solve the rows of all users at the end
+    task_mb: float
+    worker_mb: float  # of the largest worker; 0 if the task does the work itself
+
+
+def fit_steps(store: Path, run_key: str, settings: Mapping[str, object]) -> FitSteps:
+    """Measure a run that is normalized, in a process of its own.
+
+    Raises RuntimeError with what it wrote if it fails.
+    """
+    command = [sys.executable, "-m", "benchmarks.fit_steps", str(store), run_key]
+    command += [f"--set={name}={value}" for name, value in settings.items()]
+    done = subprocess.run(command, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return FitSteps(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(store: Path, run_key: str, setting: Annotated[list[str], typer.Option("--set")]) -> None:
+    """Print the figures for a run that is normalized."""
+    settings = load_settings(setting)
+    start_tensorflow(settings.device)
+    opened, begun = Store(store), time.perf_counter()
+    means = pq.read_table(opened.table(run_key, "normalized") / "items.parquet")["mean"]
+    with run_ratings(opened, run_key, settings) as ratings:
+        data = ratings.learnable("all", means.to_numpy(), NoCheckpoint)
+        ready = time.perf_counter() - begun
+        objective = replace(ranking_objective(settings, data.scale), fixed_losses=0)
+        start = initial_factors(data.sizes[0], 0, settings.n_factors, settings.seed)
+        first = data.fit(replace(objective, steps=1), start, seed=0)  # traces, prepares
+        few, many = (
+            _seconds(lambda n=n: data.fit(replace(objective, steps=n), start, seed=0))
+            for n in (FEW, MANY)
+        )
+        rows = _seconds(lambda: [None for _ in first.rows()])
+        here = psutil.Process()
+        workers = [
+            _peak_mb(child.pid)
+            for child in here.children(recursive=True)
+            if child.name().startswith("ray::Worker")
+        ]
+        figures = FitSteps(
+            ready, (many - few) / (MANY - FEW), rows, _peak_mb(here.pid), max(workers, default=0)
+        )
+    print(json.dumps(asdict(figures)))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    typer.run(main)
