@@ -9,7 +9,7 @@ PYTHONS ?= 3.11 3.12 3.13
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes would compile the project again
 
-.PHONY: help run ui demo-ui test test-fast test-pythons install-check lint audit browser spark e2e e2e-ray bench bench-quality bench-similar bench-ingest bench-bad-files bench-night bench-small bench-ray bench-regression bench-full secrets up down trigger torture lock clean
+.PHONY: help run ui demo-ui test test-fast test-pythons install-check lint audit browser spark e2e e2e-ray bench bench-quality bench-similar bench-ingest bench-bad-files bench-night bench-small bench-ray bench-index bench-regression bench-full secrets up down trigger torture lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -83,8 +83,11 @@ bench-bad-files: $(VENV)/.ready ## Time and memory of ingest on files that are m
 bench-night: $(VENV)/.ready ## Time and memory of a first and a nightly run, step by step; SIZES=100000,1000000, or RATINGS=<file>
 	@$(BIN)/python -u -m benchmarks.night $(if $(SIZES),--sizes $(SIZES)) $(if $(RATINGS),--ratings "$(RATINGS)")
 
-bench-ray: $(VENV)/.ray-ready ## Time and memory of train in one process and on 1 and 2 workers of Ray, a core for each; SIZES=100000,1000000
+bench-ray: $(VENV)/.ray-ready ## Time and memory of train in one process and on 1, 2 and 4 workers of Ray, a core for each, and plans; SIZES=300000x20000,1000000x50000
 	@$(BIN)/python -u -m benchmarks.scaling $(if $(SIZES),--sizes $(SIZES))
+
+bench-index: $(VENV)-peers/.ready ## What an approximate index of items would give, by faiss: MODEL=<store>/current/model ITEMS=200000
+	@$(VENV)-peers/bin/python -m benchmarks.item_index "$(MODEL)" $(if $(ITEMS),--items $(ITEMS))
 
 bench-regression: $(VENV)/.ready ## Fail where something takes much more processor time, by a plain peer's, than it did
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m benchmarks.regression

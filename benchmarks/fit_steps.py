@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ import typer
 
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model.checkpoints import NoCheckpoint
+from cofi_jobs.model.fit import Fit
 from cofi_jobs.model.objectives import ranking_objective
 from cofi_jobs.model.start import start_tensorflow
 from cofi_jobs.settings.resolve import load_settings
@@ -62,11 +64,12 @@ def main(store: Path, run_key: str, setting: Annotated[list[str], typer.Option("
         ready = time.perf_counter() - begun
         objective = replace(ranking_objective(settings, data.scale), fixed_losses=0)
         start = initial_factors(data.sizes[0], 0, settings.n_factors, settings.seed)
-        first = data.fit(replace(objective, steps=1), start, seed=0)  # traces, prepares
-        few, many = (
-            _seconds(lambda n=n: data.fit(replace(objective, steps=n), start, seed=0))
-            for n in (FEW, MANY)
-        )
+
+        def fitted(steps: int) -> Fit:
+            return data.fit(replace(objective, steps=steps), start, seed=0)
+
+        first = fitted(1)  # traces, prepares
+        few, many = (_seconds(partial(fitted, steps)) for steps in (FEW, MANY))
         rows = _seconds(lambda: [None for _ in first.rows()])
         here = psutil.Process()
         workers = [

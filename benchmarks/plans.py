@@ -9,6 +9,9 @@ from benchmarks.cost_model import StepCost, network_seconds
 from cofi_jobs.settings.fields import Settings
 
 PROCESSORS, GIGABITS, N_FACTORS = 16, 25.0, 64  # of a machine; of its network; factors
+# Seconds of a processor for a user and an item in `recommend`: 99 s of two processors for 479,752
+# users and 17,800 items (`make bench-night SIZES=100000000` on 2 cores of an AMD EPYC).
+PAIR = 99 * 2 / (479_752 * 17_800)
 # Steps of the four fits of a first run: both holdout models, and a third for the final ones.
 STEPS = sum(
     Settings.model_fields[f"{model}_steps"].default * 4 / 3 for model in ("rating", "ranking")
@@ -34,12 +37,12 @@ PLANS = (
 
 
 def tabulate_plans(cost: StepCost, rows_cost: float) -> Table:
-    """Hours and memory of `train` for each plan.
+    """Hours of `train` and of exact `recommend`, and the memory of `train`, for each plan.
 
     `rows_cost` are the seconds of a processor for each rating, to solve the users' final rows.
     """
     columns = ["users", "items", "ratings", "machines", "step s: ratings", "task", "network"]
-    table = Table(*columns, "hours of train", "worker GB", "task GB")
+    table = Table(*columns, "hours of train", "of recommend", "worker GB", "task GB")
     for plan in PLANS:
         numbers, processors = plan.items * N_FACTORS, plan.machines * PROCESSORS
         of_step = cost.seconds(plan.ratings, numbers, processors)
@@ -50,6 +53,7 @@ def tabulate_plans(cost: StepCost, rows_cost: float) -> Table:
             *(f"{n:,}" for n in (plan.users, plan.items, plan.ratings, plan.machines)),
             *(f"{seconds:.1f}" for seconds in (of_step - of_task, of_task, network)),
             f"{(STEPS * (of_step + network) + rows) / 3600:.1f}",
+            f"{PAIR * plan.users * plan.items / processors / 3600:.1f}",
             f"{worker_bytes(plan) / 1e9:.0f}",
             f"{task_bytes(plan) / 1e9:.0f}",
         )

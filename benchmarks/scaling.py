@@ -34,7 +34,7 @@ WAYS = {"local": 0, "1 worker": 1, "2 workers": 2, "4 workers": 4}  # of Ray
 RATINGS_OF_USER = 200  # as many ratings as each has in the mean
 # Each with so many items that products of all users and items do not pay (`dense_pays`), as where
 # there are many. The last is the one that the model is not fitted to.
-SIZES = "100000x20000,300000x60000,1000000x20000,2000000x40000"
+SIZES = "100000x20000,300000x60000,1000000x20000"
 
 
 @dataclass(frozen=True)
