@@ -27,9 +27,10 @@ def compact(store: Store, settings: Settings, run_key: str | None = None) -> lis
     still need its own batch and all later ones as they are: these are not compacted. `run_key` is
     the run that does this, for processes that wait.
     """
-    with (  # nobody reads or writes batches meanwhile
-        store.lock("normalize", run_key, by="compaction"),
-        store.lock("ingest", run_key, by="compaction"),
+    needs = (layout.RATINGS, layout.REJECTED)
+    with (  # nobody reads or writes batches meanwhile; in a bucket the first lock is all there are
+        store.lock("normalize", run_key, needs, by="compaction") as store,
+        store.lock("ingest", run_key, needs, by="compaction") as store,
     ):
         vacuum(store)
         keys = _to_compact(store, settings.max_batches)

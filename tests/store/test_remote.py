@@ -13,9 +13,13 @@ from cofi_jobs.airflow_integration.child import run_in_child
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.serve import Recommender, recommend_for
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import lease
+from cofi_jobs.store.batches import checked_parts
+from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.objects import ConflictError, Objects
 from cofi_jobs.store.open import open_store
+from cofi_jobs.store.removal import remove_run
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.holdout import read_split
@@ -315,3 +319,19 @@ def test_names_of_folders_in_a_bucket_are_no_patterns_and_no_columns(
     assert open_store(place.address).batches() == ["n1"], "on a worker that lists the bucket anew"
     assert store.required_outcome("n1", "normalize")["n_users"] == frame["userId"].nunique()
     assert {name.split("/")[0] for name in place.names()} > {"landing", "ratings", "runs", "tasks"}
+
+
+def test_batches_are_compacted_by_who_does_not_hold_the_lease(
+    s3: Place, environment: pytest.MonkeyPatch, tmp_path: Path
+):
+    store, settings = open_store(s3.address), load_settings(["max_batches=2", "settle_seconds=0"])
+    for seed, key in enumerate(("n1", "n2", "n3")):
+        s3.put(f"landing/{key}.csv", random_ratings(seed=seed).to_csv(index=False))
+        run_task("ingest", store, settings, key)
+        with store.lock("publish") as copy:
+            remove_run(copy, key)  # it is no longer under way
+    assert compact(store, settings) == ["n1", "n2"]
+    names = {name.partition("/part-")[0] for name in s3.names() if name.startswith("ratings/")}
+    assert names == {"ratings/merged/up-to-n2.parquet", "ratings/batch=n3"}
+    with elsewhere(s3, environment, tmp_path).lock("verify") as copy:
+        assert len(checked_parts(copy)) == 2
