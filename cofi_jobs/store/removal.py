@@ -2,7 +2,8 @@
 
 The file `manifests/<run_key>.left` is there before anything of the run goes, and goes last. So a
 run that has this file and no manifest is half removed: nothing of it counts any more. `publish`,
-`erase` and a task of that run finish the removal. Only within the lock "publish".
+`erase` and a task of that run finish the removal. Only within the lock "publish". A file of that
+name whose run never was is a person's, until a run of that key begins.
 """
 
 import logging
@@ -39,12 +40,19 @@ def remove_run(store: Store, run_key: str) -> bool:
     return True
 
 
-def half_removed(store: Store) -> list[str]:
-    """Keys of the runs whose removal was begun and not finished; never the run that readers use."""
-    marked = layout.run_keys_in(store.records.files.names(layout.ALL_REPLACED), layout.REPLACED)
-    return sorted(set(marked) - {*store.published(), store.current()})
+def half_removed(store: Store, begins: str | None = None) -> list[str]:
+    """Keys of the runs whose removal was begun and not finished; never the run that readers use.
+
+    `begins` is the run that is about to begin, if any.
+    """
+    names = store.records.files.names(layout.ALL_REPLACED)
+    marked = {*layout.run_keys_in(names, layout.REPLACED)} - {*store.published(), store.current()}
+    if not marked:
+        return []
+    begun = {begins, *(run["key"] for run in store.records.begun())}
+    return sorted(marked & begun.union(store.batches(), store.run_keys()))
 
 
-def finish_removals(store: Store) -> list[str]:
+def finish_removals(store: Store, begins: str | None = None) -> list[str]:
     """Finish the removals that were killed; returns the keys of the runs that are gone now."""
-    return [key for key in half_removed(store) if remove_run(store, key)]
+    return [key for key in half_removed(store, begins) if remove_run(store, key)]

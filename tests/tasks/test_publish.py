@@ -7,10 +7,12 @@ import time
 import pytest
 
 from cofi_jobs.core.errors import StoreError
+from cofi_jobs.store.batches import recover
 from cofi_jobs.store.removal import half_removed
 from cofi_jobs.store.status import state_of
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.publish import prune
+from tests.support.ingestion import GOOD, drop, ingest
 from tests.support.published import publish
 
 
@@ -100,3 +102,20 @@ def test_the_run_that_readers_use_is_never_taken_for_half_removed(store: Store):
     (store.root / "manifests" / "a.json").unlink()
     assert prune(store, keep_runs=1, run_key="b") == []
     assert store.table("a", "").is_dir()
+
+
+def test_a_file_of_a_person_that_is_named_as_a_removal_stays(store: Store):
+    """Until a run of that key begins: it must not be taken for half removed then."""
+    publish(store, "a")
+    notes = store.root / "manifests" / "notes.left"
+    notes.write_text("what is left to do")
+    assert prune(store, keep_runs=1, run_key="a") == []
+    recover(store)
+    assert half_removed(store) == []
+    assert notes.read_text() == "what is left to do"
+    drop(store, "ratings.csv", GOOD)
+    ingest(store, "notes")
+    assert half_removed(store) == []
+    assert not notes.exists()
+    assert prune(store, keep_runs=1, run_key="a") == []
+    assert store.batches() == ["notes"]
