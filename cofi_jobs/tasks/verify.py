@@ -21,6 +21,8 @@ from cofi_jobs.store.digests import (
     measure,
 )
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.declaration import required
+from cofi_jobs.tasks.registry import DECLARED
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,9 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
             for file in recorded.values():
                 if not (file.is_dispensable and file.table in removed):
                     _compare(store, file, compared)
+            for name in _lost_outcomes(store, key):
+                compared.damaged += 1
+                log.error("%s/%s is missing; %s", store.location, name, _advice_on_outcome(key))
     if compacted := compacted_file(store.records):
         _compare(store, compacted, compared)
     try:
@@ -84,6 +89,27 @@ def _removed_tables(store: Store, run_key: str, recorded: Iterable[RecordedFile]
     for table in sorted(removed):
         log.warning("%s/%s was removed", store.location, layout.table(run_key, table))
     return removed
+
+
+def _lost_outcomes(store: Store, run_key: str) -> list[str]:
+    """Records of the tasks that made a published run, without those that are there.
+
+    `check_records` looks for those of ingest, which outlive the run.
+    """
+    # First: of a run that is being removed, the manifest goes before them.
+    there = {*store.records.files.names(layout.records_of_tasks(run_key))}
+    files = (store.manifest(run_key) or {}).get("files", [])
+    tables = {f"{layout.RUNS}/*/{file['path'].partition('/')[0]}" for file in files}
+    writers = {task.name for task in DECLARED.values() if tables & {*task.writes}}
+    made_by = writers.union(*(required(DECLARED, task) for task in writers)) - {"ingest"}
+    return sorted({layout.outcome(run_key, task) for task in made_by} - there)
+
+
+def _advice_on_outcome(run_key: str) -> str:
+    return (
+        f"{BACKUP}, or remove {layout.table(run_key, 'trial')}, and the next run does without it; "
+        "then this is said until the run itself is removed"
+    )
 
 
 def _is_there(store: Store, name: str) -> bool:

@@ -218,6 +218,22 @@ def test_a_table_that_somebody_still_needs_is_not_taken_for_removed(nights: Stor
     assert ", 5 damaged" in verified(store)
 
 
+@pytest.mark.parametrize("task", BEFORE_PUBLICATION[1:])
+def test_the_record_of_a_task_of_a_published_run_is_missed(
+    nights: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, task: str
+):
+    """Without it nobody would compare the files of that task."""
+    store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
+    store.path(f"tasks/n2/{task}.json").unlink()  # n2 is not published, and says that it is next
+    assert ", 0 damaged" in verified(store)
+    store.path(f"tasks/n1/{task}.json").unlink()
+    assert ", 1 damaged" in verified(store)
+    assert f"{store.location}/tasks/n1/{task}.json is missing; restore it from a" in caplog.text
+    shutil.rmtree(store.table("n1", "trial"))  # as the line says
+    run_task(task, store, SETTINGS, "n2")
+    run_task("train", store, SETTINGS, "n2")
+
+
 def test_the_command_ends_with_a_summary_and_fails_on_damage(nights: Store, tmp_path: Path):
     store = Store(shutil.copytree(nights.root, tmp_path / "store", symlinks=True))
     good = cofi("verify", "--store", str(store.root))
