@@ -12,6 +12,7 @@ from typing import IO, Any
 from cofi_jobs.core.credentials import hide
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.store import conditional
+from cofi_jobs.store.links import followed
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Objects:
         return sorted(
             (
                 _object(info)
-                for info in listing
+                for info in map(followed, listing)
                 if info["type"] == "file" and not info["name"].endswith("/")
             ),
             key=lambda object: object.path,

@@ -16,7 +16,7 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
 from tests.support.command_line import cofi
 from tests.support.data import random_ratings, settle, write_ratings
-from tests.support.ingestion import GOOD, GOOD_ROWS, drop, ingest, taken
+from tests.support.ingestion import GOOD, GOOD_ROWS, HEADER, drop, ingest, taken
 from tests.support.nights import run_night
 
 SECRET = "canary-in-a-file-of-the-machine"
@@ -85,6 +85,36 @@ def test_no_link_in_a_root_leads_out_of_it(
         text = str(refused)
     assert SECRET not in text + caplog.text
     assert not list(store.root.rglob("*more*"))
+
+
+@pytest.mark.parametrize("pattern", ["", "/*", "/**"])
+def test_a_link_in_a_root_to_a_file_of_a_root_is_taken_and_others_are_named(
+    store: Store, allowed: Path, pattern: str, caplog
+) -> None:
+    (allowed.parent / ".new.csv").write_text(HEADER + "9,90,3,1000000003\n")
+    settle(allowed.parent / ".new.csv")
+    for name, target in {"a.csv": ".new.csv", "b.csv": "nowhere", "c.csv": "c.csv"}.items():
+        (allowed.parent / name).symlink_to(target)
+    address = f"source_files=file://{allowed.parent}{pattern}"
+    ingest(store, "n1", address)
+    assert taken(store, "n1") == [(9, 90, 3.0, 1000000003), *GOOD_ROWS]
+    for name in ("b.csv", "c.csv"):
+        assert f"{allowed.parent / name} is left: it is a link, and leads to no file" in caplog.text
+    assert ingest(store, "n2", address)["rows_read"] == 0
+    (allowed.parent / ".new.csv").write_text(HEADER + "9,90,4,1000000004\n")
+    ingest(store, "n3", address, "settle_seconds=0")
+    assert taken(store, "n3") == [(9, 90, 4.0, 1000000004)]
+
+
+def test_a_link_in_a_root_that_leads_out_is_refused(
+    store: Store, allowed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shadow").write_text(SECRET)
+    (allowed.parent / "more.csv").symlink_to(settle(tmp_path / "shadow"))
+    with pytest.raises(DataError, match=r"etc/more\.csv is a link that leads out") as no:
+        ingest(store, "n", f"source_files=file://{allowed.parent}")
+    assert SECRET not in str(no.value)
+    assert store.outcome("n", "ingest") is None
 
 
 # Links by their places in the store; {outside} is the file of the machine.
