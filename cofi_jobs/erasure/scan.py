@@ -214,7 +214,8 @@ def _is_pending_manifest(search: Search, name: PurePath) -> bool:
 
 
 ANYWHERE = Place(_in_file)
-# None: no users are there, but what looks like some: items, trials, times, hashes, keys of runs.
+# None: no users are there, but what looks like some: items, trials, times, hashes, keys of runs,
+# the ends of the scale.
 PLACES: dict[str, Place | None] = {
     layout.LANDING: Place(_in_landing, _is_rating_file),
     layout.RATINGS: ANYWHERE,
@@ -225,5 +226,5 @@ PLACES: dict[str, Place | None] = {
     layout.CURRENT_LINK: None,  # its files are seen below runs/
     **dict.fromkeys((layout.CATALOGUE, layout.ITEM_LISTS, layout.STUDIES)),
     **dict.fromkeys((layout.TUNED, layout.TOMBSTONES, layout.ERASURE_KEY)),
-    **dict.fromkeys((layout.ORDER, layout.COMPACTED)),
+    **dict.fromkeys((layout.ORDER, layout.COMPACTED, layout.PROPERTIES, layout.CURRENT)),
 }

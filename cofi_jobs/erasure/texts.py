@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,14 @@ def strings(path: Path, fields: Collection[str] | None = None) -> Iterator[str]:
 def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None = None) -> bool:
     """Whether a file's text, or a string of a record's `fields`, names one of the users.
 
-    As a word, or as the user's own folder; messages have no names of such folders.
+    As a word, or as the user's own folder; messages have no names of such folders. The text of a
+    JSON file has numbers and names of fields besides its strings.
     """
     patterns = (as_word(users), *(() if fields else (as_folder(users),)))
-    return any(pattern.search(text) for text in strings(path, fields) for pattern in patterns)
+    texts = strings(path, fields)
+    if not fields and path.suffix == ".json":
+        texts = chain(texts, [path.read_text(encoding="utf-8")])
+    return any(pattern.search(text) for text in texts for pattern in patterns)
 
 
 def clean_messages(store: Store, users: Sequence[str]) -> None:

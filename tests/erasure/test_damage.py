@@ -206,3 +206,16 @@ def test_damaged_rejected_rows_keep_no_user_in_runs(store: Store):
     with pytest.raises(DamageError, match=f"{name} is damaged"):
         erase(store, load_settings(), [USER], now=True)
     assert not any(int(USER) in shown(store, key) for key in NIGHTS)
+
+
+def test_numbers_and_names_in_json_of_people_are_found(store: Store):
+    """But not the ends of the scale, which the store itself writes down."""
+    for name, content in {"a": {"user": 13}, "b": {"13": "x"}, "c": [[13.0]], "d": [130]}.items():
+        add(store, f"runs/n1/{name}.json", json.dumps(content))
+    left = look(store, load_settings(), [USER]).remaining
+    assert {name for name in left if name.endswith(".json")} >= {
+        f"runs/n1/{name}.json" for name in "abc"
+    }
+    assert "runs/n1/d.json" not in left
+    assert json.loads(store.path("store.json").read_text())["scale"] == [1.0, 4.0]
+    assert look(store, load_settings(), ["4"]).remaining == []

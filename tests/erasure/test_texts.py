@@ -58,3 +58,22 @@ def test_what_is_no_record_is_searched_whole(tmp_path: Path, name: str):
     [text] = strings(path, MESSAGES)
     assert re.search("a&b", text)
     assert names_users(path, ["a&b"], MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_there"),
+    [
+        ({"user": 17}, True),
+        ({"deep": [{"17": None}]}, True),
+        ([17.0], True),
+        ({"user": "a\n17"}, True),
+        ({"user": 170}, False),
+        ([17.5], False),
+        ({"n": -17}, False),
+    ],
+)
+def test_numbers_and_names_of_json_are_searched(tmp_path: Path, content: object, is_there: bool):
+    path = tmp_path / "notes.json"
+    path.write_text(json.dumps(content))
+    assert names_users(path, ["17"]) is is_there
+    assert not names_users(path, ["17"], MESSAGES)
