@@ -8,17 +8,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cofi_jobs.erasure.faults import Faults
 from cofi_jobs.erasure.matching import Matches, ids_among, rejected_rows, without_folders
 from cofi_jobs.erasure.run_tables import copy_without
 from cofi_jobs.ingestion.staging import ERASED
-from cofi_jobs.store import files, layout, parquet, sql
-from cofi_jobs.store.batches import checked_parts, compacted_part
-from cofi_jobs.store.digests import digest_of, files_in
+from cofi_jobs.store import files, parquet, sql
+from cofi_jobs.store.batches import compacted_part, rating_parts, records_of_parts
+from cofi_jobs.store.digests import digest_of, files_of_run
 from cofi_jobs.store.records import Outcome
 from cofi_jobs.store.store import Store
 
@@ -35,10 +37,15 @@ class Ratings:
 
 
 def ratings_of(
-    connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, store: Store, users: Sequence[str], faults: Faults
 ) -> dict[Path, Ratings]:
-    """The files of batches that hold ratings of the users."""
-    parts = [*checked_parts(store)]
+    """The files of batches that hold ratings of the users. `faults` gets those that are damaged."""
+    all_parts, parts = rating_parts(store), []
+    records = records_of_parts(store, all_parts)
+    for path in all_parts:
+        with faults.kept():
+            store.check([records[path]] if path in records else [])
+            parts.append(path)
     if not parts:
         return {}
     rows = connection.execute(
@@ -75,41 +82,69 @@ def clean_compacted(store: Store, users: Sequence[str], ratings: Mapping[Path, R
 
 
 def clean_batch(
-    store: Store, key: str, users: Sequence[str], ratings: Mapping[Path, Ratings]
+    store: Store,
+    key: str,
+    users: Sequence[str],
+    ratings: Mapping[Path, Ratings],
+    faults: Faults,
 ) -> None:
-    """Remove the users' ratings and rejected rows of a batch, and their folders' names."""
-    outcome, gone = store.required_outcome(key, "ingest"), ids_among(users)
-    replaced = []
-    for file in outcome["files"]:
-        accepted, rejected = store.ratings(key) / file["part"], store.rejected(key) / file["part"]
-        store.check(files_in(store.records, key, layout.rejected(key), [file["part"]]))
-        rows = parquet.read_table(rejected) if rejected.exists() else None
-        mask = None if rows is None else rejected_rows(rows, users)
-        names = {field: without_folders(file[field], gone) for field in ("name", "path")}
-        has_rows = accepted in ratings or (mask is not None and pc.any(mask).as_py())
-        if not has_rows and names.items() <= file.items():
-            continue
-        file.update(names)
-        new = _next_name(file["part"])
-        file["rows_erased"] = file.get("rows_erased", 0)
-        if accepted in ratings:
-            file["rows_erased"] += ratings[accepted].rows
-        if accepted.exists():  # else the batch is compacted
-            with store.replace_file(accepted.with_name(new)) as target:
-                copy_without(parquet.open_file(accepted), target, gone)
-        if rows is not None:
-            with store.replace_file(rejected.with_name(new)) as target:
-                rows = _without_names(_without_content(rows, mask), gone)
-                parquet.write_table(rows, target)
-        replaced.append(file["part"])
-        file["part"] = new
-        _record_again(store, outcome, [accepted, rejected], new)
-    if replaced:
-        store.records.write_outcome(key, "ingest", outcome)
-        log.info("removed the users from batch %s", key)
+    """Remove the users' ratings and rejected rows of a batch, and the names of their folders.
+
+    `faults` gets the files that are damaged: what was taken of them stays, and is named as before.
+    """
+    with faults.kept():
+        outcome = store.required_outcome(key, "ingest")
+        replaced = []
+        recorded = [file for file in files_of_run(store.records, key).values() if file.is_in_batch]
+        for file in outcome["files"]:
+            part = file["part"]
+            with faults.kept():
+                store.check(record for record in recorded if record.table == part)
+                if _clean_part(store, key, outcome, file, users, ratings):
+                    replaced.append(part)
+        if replaced:
+            store.records.write_outcome(key, "ingest", outcome)
+            log.info("removed the users from batch %s", key)
         for name in replaced:
             for folder in (store.ratings(key), store.rejected(key)):
                 files.remove(folder / name)
+
+
+def _clean_part(
+    store: Store,
+    key: str,
+    outcome: Outcome,
+    file: dict[str, Any],
+    users: Sequence[str],
+    ratings: Mapping[Path, Ratings],
+) -> bool:
+    """Write what was taken of a file anew, without the users; returns False if they are not in it.
+
+    `file` is its record in the outcome.
+    """
+    gone = ids_among(users)
+    accepted, rejected = store.ratings(key) / file["part"], store.rejected(key) / file["part"]
+    rows = parquet.read_table(rejected) if rejected.exists() else None
+    mask = None if rows is None else rejected_rows(rows, users)
+    names = {field: without_folders(file[field], gone) for field in ("name", "path")}
+    has_rows = accepted in ratings or (mask is not None and pc.any(mask).as_py())
+    if not has_rows and names.items() <= file.items():
+        return False
+    file.update(names)
+    new = _next_name(file["part"])
+    file["rows_erased"] = file.get("rows_erased", 0)
+    if accepted in ratings:
+        file["rows_erased"] += ratings[accepted].rows
+    if accepted.exists():  # else the batch is compacted
+        with store.replace_file(accepted.with_name(new)) as target:
+            copy_without(parquet.open_file(accepted), target, gone)
+    if rows is not None:
+        with store.replace_file(rejected.with_name(new)) as target:
+            rows = _without_names(_without_content(rows, mask), gone)
+            parquet.write_table(rows, target)
+    file["part"] = new
+    _record_again(store, outcome, [accepted, rejected], new)
+    return True
 
 
 def _record_again(store: Store, outcome: Outcome, old: Sequence[Path], name: str) -> None:

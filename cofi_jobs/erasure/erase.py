@@ -22,13 +22,15 @@ from cofi_jobs.erasure.matching import ids_among
 from cofi_jobs.erasure.run_tables import clean_published, clean_run
 from cofi_jobs.erasure.scan import Traces, scan
 from cofi_jobs.erasure.texts import clean_messages, remove_report
-from cofi_jobs.erasure.tombstones import Tombstones, bury, prepare
+from cofi_jobs.erasure.tombstones import Tombstones, bury, note_unfinished, prepare
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
-from cofi_jobs.store.batches import recover
+from cofi_jobs.store.batches import rating_parts, recover
 from cofi_jobs.store.store import Store
 
 log = logging.getLogger(__name__)
+
+AGAIN = "erase the same users again once this is repaired: "
 
 
 def erase(
@@ -49,14 +51,14 @@ def erase(
             store = stack.enter_context(store.lock(name, by="erase"))
         recover(store)
         with sql.connect(settings, store.root) as connection:
-            ratings = ratings_of(connection, store, users)
-            unknown = _unknown(store, users, ratings)
             faults = Faults()
-            _clean(connection, store, settings, users, ratings, faults)
+            ratings = ratings_of(connection, store, users, faults)
+            unknown = _unknown(store, users, ratings)
+            is_clean = _clean(connection, store, settings, users, ratings, faults)
             if now:
                 with faults.kept():
                     clean_published(store)
-            faults.raise_all()
+            faults.raise_all("" if is_clean else AGAIN)
             return replace(scan(connection, store, settings, users), unknown=unknown)
 
 
@@ -67,7 +69,9 @@ def look(store: Store, settings: Settings, user_ids: Sequence[str]) -> Traces:
         store.lock("look", by="erase --check") as store,
         sql.connect(settings, store.root) as connection,
     ):
-        unknown = _unknown(store, users, ratings_of(connection, store, users))
+        faults = Faults()
+        unknown = _unknown(store, users, ratings_of(connection, store, users, faults))
+        faults.raise_all()
         return replace(scan(connection, store, settings, users), unknown=unknown)
 
 
@@ -89,17 +93,21 @@ def _clean(
     users: Sequence[str],
     ratings: Mapping[Path, Ratings],
     faults: Faults,
-) -> None:
-    """Remove the users from everything but the published tables.
+) -> bool:
+    """Remove the users from everything but the published tables; returns whether batches are clean.
 
-    `faults` gets what could not be cleaned of batches and runs.
+    `faults` has which ratings are damaged, and gets what could not be cleaned of batches and runs.
     """
+    is_damaged = bool(faults.errors)
     bury(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
-    clean_landing(connection, store, settings, users)
+    if not is_damaged:  # else landing/ may have the only whole copy of these ratings
+        clean_landing(connection, store, settings, users)
     clean_compacted(store, users, ratings)
     for key in store.batches():
-        with faults.kept():
-            clean_batch(store, key, users, ratings)
+        clean_batch(store, key, users, ratings, faults)
+    is_left = not ratings.keys().isdisjoint(rating_parts(store))
+    note_unfinished(store, users, is_damaged or is_left)
+    is_clean = not faults.errors
     gone = ids_among(users)
     for key in store.run_keys():
         with faults.kept():
@@ -111,6 +119,7 @@ def _clean(
         if remove_report(store, key, users):
             log.info("removed the report of run %s, which showed a user", key)
     clean_messages(store, users)
+    return is_clean
 
 
 def _checked(store: Store, user_ids: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ erased, and nothing without the key. Each has
     hash      BLAKE2b of the id's text under the store's key
     until     what the user rated up to then, and what has no time, is rejected; later ratings count
     pending   published runs that still show the user; the next publication cleans them
+    unfinished  whether ratings are left, in or beside damaged files; erasing again removes them
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.ids import clean_id
 from cofi_jobs.store.erasure_key import check_of, erasure_key
 from cofi_jobs.store.record_shapes import Tombstone
@@ -80,3 +82,23 @@ def bury(store: Store, users: Sequence[str], newest: int) -> None:
         tombstones[digest] = {**tombstones.get(digest, tombstone), **tombstone}
     users_in_order = [tombstones[digest] for digest in sorted(tombstones)]
     store.records.write_tombstones(users_in_order, check_of(key))
+
+
+def note_unfinished(store: Store, users: Sequence[str], is_unfinished: bool) -> None:
+    """Write whether ratings are left of users who have tombstones."""
+    tombstones = Tombstones(store)
+    theirs = [tombstone for user in users if (tombstone := tombstones.find(user))]
+    if any(is_unfinished != tombstone.get("unfinished", False) for tombstone in theirs):
+        for tombstone in theirs:
+            tombstone["unfinished"] = is_unfinished
+        store.records.write_tombstones([*tombstones.users.values()])
+
+
+def check_finished(store: Store) -> None:
+    """Raise StoreError if ratings are left of erased users: these must not come back."""
+    n_users = sum(user.get("unfinished", False) for user in store.records.tombstones())
+    if n_users:
+        raise StoreError(
+            f"found {n_users} erased users of whom ratings may be left in the batches, expected "
+            "none: restore the files that `cofi verify` names, and erase these users again"
+        )

@@ -8,12 +8,12 @@ record names are leftovers, which `vacuum` removes.
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.store import files, layout
-from cofi_jobs.store.digests import compacted_file, files_of_run
+from cofi_jobs.store.digests import RecordedFile, compacted_file, files_of_run
 from cofi_jobs.store.drops import parts
 from cofi_jobs.store.record_kinds import BACKUP
 from cofi_jobs.store.removal import finish_removals
@@ -54,12 +54,20 @@ def rating_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
 def checked_parts(store: Store, up_to: str | None = None) -> dict[Path, int]:
     """`rating_parts` to read: each file is as it was written, else DamageError is raised."""
     parts = rating_parts(store, up_to)
+    store.check(records_of_parts(store, parts, up_to).values())
+    return parts
+
+
+def records_of_parts(
+    store: Store, parts: Collection[Path], up_to: str | None = None
+) -> dict[Path, RecordedFile]:
+    """What `rating_parts` are compared with; those that an older version wrote have no record."""
     compacted = compacted_file(store.records)
     recorded = [compacted] if compacted else []
     for key in store.batches(up_to):
         recorded += files_of_run(store.records, key).values()
-    store.check(file for file in recorded if store.standing(file.name) in parts)
-    return parts
+    by_path = ((store.standing(file.name), file) for file in recorded)
+    return {path: file for path, file in by_path if path in parts}
 
 
 def check_records(store: Store) -> None:

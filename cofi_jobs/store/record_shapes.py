@@ -131,6 +131,7 @@ class Tombstone(TypedDict):
     hash: Hash
     until: Time
     pending: list[Key]
+    unfinished: NotRequired[bool]
 
 
 @with_config(SHAPE)

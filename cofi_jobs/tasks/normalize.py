@@ -29,6 +29,7 @@ import pyarrow as pa
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.engine.engines import flow_on
+from cofi_jobs.erasure.tombstones import check_finished
 from cofi_jobs.ingestion.catalogue import catalogue
 from cofi_jobs.ingestion.formats import is_text
 from cofi_jobs.ingestion.rejects import LINES, check_quotes, forget_rejects
@@ -84,8 +85,9 @@ class Current(Protocol):
 def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """Normalize the newest rating of each (user, item) over all batches up to this run's.
 
-    Raises DataError if there are no ratings.
+    Raises DataError if there are no ratings, StoreError if some may be of erased users.
     """
+    check_finished(store)
     batches, parts = store.batches(up_to=run_key), checked_parts(store, up_to=run_key)
     feedback = store.records.feedback()
     nothing = DataError(f"found no ratings in the batches up to {run_key}, expected at least one")

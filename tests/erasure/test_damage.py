@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.cli.show.erasure import erased
-from cofi_jobs.core.errors import DamageError
+from cofi_jobs.core.errors import DamageError, StoreError
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase, look
@@ -198,14 +199,77 @@ def test_names_of_folders_of_files_that_were_taken_name_nobody(tmp_path: Path):
     assert run_task("ingest", store, settings, "n2")["files"] == []
 
 
+def normalized_users(store: Store, key: str) -> list[int]:
+    """The users of a new run."""
+    for task in ("ingest", "normalize"):
+        run_task(task, store, load_settings(QUICK), key)
+    users: list[int] = pq.read_table(store.table(key, "normalized/users.parquet"))[
+        "user_id"
+    ].to_pylist()
+    return users
+
+
+def flip_a_bit(path: Path) -> None:
+    flip(path, 0.3, 3)
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut_off, Path.unlink])
+def test_damaged_ratings_keep_no_user_in_anything_else(
+    store: Store, damage: Callable[[Path], None]
+):
+    """What is left of the user comes back to nobody, and the next erasure removes it."""
+    [path] = store.ratings("n2").iterdir()
+    content, name = path.read_bytes(), str(path.relative_to(store.root))
+    damage(path)
+    with pytest.raises(DamageError, match=f"erase the same users again .*/{name} is"):
+        erase(store, load_settings(), [USER], now=True)
+    assert not any(int(USER) in shown(store, key) for key in NIGHTS)
+    for key in ("n1", "n3"):
+        [part] = store.ratings(key).iterdir()
+        assert int(USER) not in pq.read_table(part)["user_id"].to_pylist()
+    assert (store.landing / "n2.csv").exists(), "maybe the only whole copy of these ratings"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"1 erased users .* and erase these users again"):
+        normalized_users(store, "n4")
+    left = erase(store, load_settings(), [USER], now=True)
+    assert (left.remaining, left.waiting, left.unknown) == ([], [], [])
+    assert not (store.landing / "n2.csv").exists()
+    assert normalized_users(store, "n4") == [10, 16, 19]
+    assert ", 0 damaged" in verified(store)
+
+
+def test_damaged_compacted_ratings_keep_no_user_in_anything_else(store: Store):
+    clean_up(store, load_settings(["max_batches=2"]), "n3")
+    [path] = store.path("ratings/merged").iterdir()
+    content = path.read_bytes()
+    flip(path, 0.3, 3)
+    with pytest.raises(DamageError, match="ratings/merged"):
+        erase(store, load_settings(), [USER], now=True)
+    assert not any(int(USER) in shown(store, key) for key in NIGHTS)
+    path.write_bytes(content)
+    left = erase(store, load_settings(), [USER], now=True)
+    assert (left.remaining, left.waiting) == ([], [])
+    assert normalized_users(store, "n4") == [10, 16, 19]
+
+
 def test_damaged_rejected_rows_keep_no_user_in_runs(store: Store):
     [path] = store.rejected("n2").iterdir()
+    content = path.read_bytes()
     flip(path, 0.2, 3)
     name = str(path.relative_to(store.root))
     assert look(store, load_settings(), [USER]).skipped == [name]
     with pytest.raises(DamageError, match=f"{name} is damaged"):
         erase(store, load_settings(), [USER], now=True)
     assert not any(int(USER) in shown(store, key) for key in NIGHTS)
+    with pytest.raises(StoreError, match="erase these users again"):
+        normalized_users(store, "n4")
+    path.write_bytes(content)
+    erase(store, load_settings(), [USER], now=True)
+    assert normalized_users(store, "n4") == [10, 16, 19]
 
 
 def test_numbers_and_names_in_json_of_people_are_found(store: Store):
