@@ -15,12 +15,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cofi_jobs.erasure.faults import Faults
-from cofi_jobs.erasure.matching import Matches, ids_among, rejected_rows, without_folders
+from cofi_jobs.erasure.matching import (
+    Matches,
+    ids_among,
+    path_is_of,
+    rejected_rows,
+    without_folders,
+)
 from cofi_jobs.erasure.run_tables import copy_without
+from cofi_jobs.ingestion.bucket_files import download_folder
 from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.store import files, parquet, sql
 from cofi_jobs.store.batches import compacted_part, rating_parts, records_of_parts
 from cofi_jobs.store.digests import digest_of, files_of_run
+from cofi_jobs.store.erasure_key import erasure_key, hash_of
 from cofi_jobs.store.records import Outcome
 from cofi_jobs.store.store import Store
 
@@ -94,7 +102,7 @@ def clean_batch(
     """
     with faults.kept():
         outcome = store.required_outcome(key, "ingest")
-        replaced = []
+        is_changed, replaced = _hide_objects(store, outcome, ids_among(users)), []
         recorded = [file for file in files_of_run(store.records, key).values() if file.is_in_batch]
         for file in outcome["files"]:
             part = file["part"]
@@ -102,7 +110,7 @@ def clean_batch(
                 store.check(record for record in recorded if record.table == part)
                 if _clean_part(store, key, outcome, file, users, ratings):
                     replaced.append(part)
-        if replaced:
+        if replaced or is_changed:
             store.records.write_outcome(key, "ingest", outcome)
             log.info("removed the users from batch %s", key)
         for name in replaced:
@@ -144,6 +152,24 @@ def _clean_part(
             parquet.write_table(rows, target)
     file["part"] = new
     _record_again(store, outcome, [accepted, rejected], new)
+    return True
+
+
+def _hide_objects(store: Store, outcome: Outcome, gone: Matches) -> bool:
+    """Let keyed hashes stand for addresses that go through the users' own folders.
+
+    So the objects still count as taken. Returns whether there were any.
+    """
+    objects = outcome.get("objects", {})
+    key = erasure_key(store)
+    hidden = {uri: hash_of(uri, key) for uri in objects if path_is_of(uri, gone)}
+    if not hidden:
+        return False
+    outcome["objects"] = {hidden.get(uri, uri): version for uri, version in objects.items()}
+    folders = {download_folder(uri): download_folder(name) for uri, name in hidden.items()}
+    for file in outcome["files"]:
+        *above, folder, name = file["path"].split("/")
+        file["path"] = "/".join([*above, folders.get(folder, folder), name])
     return True
 
 

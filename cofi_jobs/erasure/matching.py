@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cofi_jobs.erasure.tombstones import BREAKS, hash_of
+from cofi_jobs.erasure.tombstones import BREAKS
+from cofi_jobs.store.erasure_key import hash_of
 from cofi_jobs.store.id_folders import folder_of, users_in
 
 Matches = Callable[[pa.Array], np.ndarray]  # ids of users -> mask of those that are to go

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,7 +13,7 @@ from cofi_jobs.core.errors import StoreError
 from cofi_jobs.erasure.columns import hold_users
 from cofi_jobs.erasure.landing import rows_of_users, ways_to_read
 from cofi_jobs.erasure.matching import rejected_rows
-from cofi_jobs.erasure.texts import MESSAGES, names_users, strings
+from cofi_jobs.erasure.texts import MESSAGES, names_in, names_users, strings
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, parquet
 from cofi_jobs.store.id_folders import users_in, without_users
@@ -164,10 +165,12 @@ def _in_messages(search: Search, name: PurePath) -> bool:
 def _in_outcome(search: Search, name: PurePath) -> bool:
     """Whether a task's record names a user in a sentence, or ingest's as a folder of a file."""
     path = search.store.path(name)
-    is_of_ingest = name.match(layout.ALL_OUTCOMES_OF_INGEST)
-    return _in_messages(search, name) or (
-        is_of_ingest and any(_is_folder_of(search, text) for text in strings(path, ["files"]))
-    )
+    if _in_messages(search, name):
+        return True
+    if not name.match(layout.ALL_OUTCOMES_OF_INGEST):
+        return False
+    texts = chain(strings(path, ["files"]), names_in(path, "objects"))
+    return any(_is_folder_of(search, text) for text in texts)
 
 
 def _in_manifest(search: Search, name: PurePath) -> bool:

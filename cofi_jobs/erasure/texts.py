@@ -45,6 +45,16 @@ def strings(path: Path, fields: Collection[str] | None = None) -> Iterator[str]:
             yield value
 
 
+def names_in(path: Path, field: str) -> list[str]:
+    """Names of the fields within a field of a JSON file, such as the addresses of objects."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return []
+    value = content.get(field) if isinstance(content, dict) else None
+    return [*value] if isinstance(value, dict) else []
+
+
 def names_users(path: Path, users: Sequence[str], fields: Collection[str] | None = None) -> bool:
     """Whether a file's text, or a string of a record's `fields`, names one of the users.
 

@@ -9,14 +9,13 @@ erased, and nothing without the key. Each has
     unfinished  whether ratings are left, in or beside damaged files; erasing again removes them
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.ids import clean_id
-from cofi_jobs.store.erasure_key import check_of, erasure_key
+from cofi_jobs.store.erasure_key import check_of, erasure_key, hash_of
 from cofi_jobs.store.record_shapes import Tombstone
 from cofi_jobs.store.store import Store
 
@@ -47,11 +46,6 @@ class Tombstones:
             for cell in text.split(separator):
                 pieces |= {cell.strip('"'), cell.strip().strip('"')}
         return any(self.find(clean_id(piece)) for piece in pieces)
-
-
-def hash_of(user_id: str, key: bytes) -> str:
-    """The keyed hash of a user's id."""
-    return hashlib.blake2b(user_id.encode(), key=key, digest_size=32).hexdigest()
 
 
 def prepare(store: Store, lock: str) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,8 @@ from cofi_jobs.core.credentials import SOURCE_FILES, options
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.drops import is_part
+from cofi_jobs.store.erasure_key import erasure_key, hash_of
+from cofi_jobs.store.id_folders import users_in
 from cofi_jobs.store.objects import Object, Objects
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 class Download:
     """New files with their addresses.
 
-    What the batch keeps, versions by address; and what lineage names.
+    What the batch keeps, versions by address or by what stands for it; and what lineage names.
     """
 
     files: Mapping[Path, str] = field(default_factory=dict)
@@ -74,24 +76,50 @@ def _download(store: Store, settings: Settings, run_key: str, folder: Path) -> D
         key: store.required_outcome(key, "ingest").get("objects", {}) for key in store.batches()
     }
     taken = {item for of_run in versions.values() for item in of_run.items()}
+    erased = _ErasedUsers.of(store)
     new = {
         objects.uri(entry.path): entry
         for entry in _settled(objects, settings.settle_seconds)
-        if (objects.uri(entry.path), entry.version) not in taken
+        if (erased.recorded(objects.uri(entry.path)), entry.version) not in taken
     }
-    files = {}
+    files, new_versions = {}, {}
     for uri, entry in new.items():
-        # An address has the same path each time, so a rerun takes a corrected file instead of the
-        # old one.
-        path = folder / hashlib.sha256(uri.encode()).hexdigest()[:16] / entry.name
+        name = erased.recorded(uri)
+        path = folder / download_folder(name) / entry.name
         path.parent.mkdir(parents=True)
         if is_local:
             roots.check(Path(entry.path))
         objects.get(entry, path)
         log.info("%s: %d bytes", uri, entry.size)
-        files[path] = uri
-    new_versions = {uri: entry.version for uri, entry in new.items()}
+        files[path], new_versions[name] = uri, entry.version
     return Download(files, {**versions.get(run_key, {}), **new_versions}, [address.rstrip("/")])
+
+
+def download_folder(name: str) -> str:
+    """Name of the folder into which an object is downloaded, by what the records call it.
+
+    It is the same each time, so a rerun takes a corrected file instead of the old one.
+    """
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _ErasedUsers:
+    """Digests of the erased users, and the key of these digests."""
+
+    hashes: Collection[str]
+    key: bytes
+
+    @classmethod
+    def of(cls, store: Store) -> "_ErasedUsers":
+        hashes = {user["hash"] for user in store.records.tombstones()}
+        return cls(hashes, erasure_key(store) if hashes else b"")
+
+    def recorded(self, uri: str) -> str:
+        """An address as the records have it: a keyed hash stands for one with an erased user."""
+        users = users_in(uri) if self.hashes else ()
+        is_erased = any(hash_of(user, self.key) in self.hashes for user in users)
+        return hash_of(uri, self.key) if is_erased else uri
 
 
 def _settled(objects: Objects, seconds: float) -> list[Object]:

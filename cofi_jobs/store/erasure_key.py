@@ -1,4 +1,4 @@
-"""The key of the hashes in the tombstones of erased users."""
+"""The key of the hashes that stand for erased users, in tombstones and in names of objects."""
 
 import hashlib
 import re
@@ -38,6 +38,11 @@ def erasure_key(store: Store) -> bytes:
             "the key back from a backup"
         )
     return key
+
+
+def hash_of(text: str, key: bytes) -> str:
+    """The keyed hash of a user's id, or of an address that has one."""
+    return hashlib.blake2b(text.encode(), key=key, digest_size=32).hexdigest()
 
 
 def check_of(key: bytes) -> str:

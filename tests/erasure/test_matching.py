@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from cofi_jobs.erasure.matching import hashes_among, ids_among, path_is_of, rejected_rows
-from cofi_jobs.erasure.tombstones import hash_of
+from cofi_jobs.store.erasure_key import hash_of
 
 
 @pytest.mark.parametrize(

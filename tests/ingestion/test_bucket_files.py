@@ -306,6 +306,34 @@ def test_erased_users_stay_away_though_the_bucket_has_their_rows(store: Store, s
     assert look(store, load_settings(), ["987654321"]).remaining == []
 
 
+def test_names_of_objects_name_no_erased_user_and_they_stay_taken(
+    store: Store, place: Place, gets: list[str]
+):
+    user = "987654321"
+    place.put(f"user_id={user}/a.csv", HEAD + f"{user},10,4\n1,10,4\n")
+    place.put("user_id=2/a.csv", HEAD + "2,10,4\n")
+    address = f"{place.address}/**"
+    ingest(store, address, "n1")
+    assert "tasks/n1/ingest.json" in look(store, load_settings(), [user]).remaining
+    before = store.required_outcome("n1", "ingest")
+    assert erase(store, load_settings(), [user]).remaining == []
+    after = store.required_outcome("n1", "ingest")
+    paths = [file["path"] for file in before["files"] if file["path"] in str(after)]
+    assert len(paths) == 1, "an unkeyed hash of the address would tell whose it is"
+    for run_key in ("n1", "n2"):
+        ingest(store, address, run_key)
+    assert gets == ["a.csv", "a.csv"]
+    assert taken(store, "n1") == [(1, 10, 4.0), (2, 10, 4.0)]
+    place.put(f"user_id={user}/a.csv", HEAD + f"{user},10,4\n1,10,5\n")
+    assert ingest(store, address, "n3")["reasons"] == {"erased": 1}
+    assert ingest(store, address, "n4")["rows_read"] == 0
+    assert len(gets) == 3
+    records = "".join(path.read_text() for path in store.root.rglob("*.json"))
+    assert user not in records
+    assert "user_id=2/a.csv" in records
+    assert look(store, load_settings(), [user]).remaining == []
+
+
 def ingest_and_die(root: str, address: str) -> None:
     """Ingest, killed once all files are there."""
     die_before(1, [(ingest_task, "take")])
