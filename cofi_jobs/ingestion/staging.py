@@ -112,11 +112,7 @@ def stage(
     if is_empty(path):
         return staged
     try:
-        source = rating_file(connection, path, settings)
-        if bounds.feedback == "events":
-            source = source.as_events(bounds.not_rated)
-        elif not source.has_ratings:
-            raise DataError(no_ratings(path))
+        source = _source(connection, path, settings, bounds)
         if taken and (plain := plain_files.take(connection, source, bounds, taken)):
             unit = times.SECONDS if source.has_times else None
             _insert(connection, staged, plain.odd, bounds, unit, path)
@@ -125,16 +121,28 @@ def stage(
                 return StagedFile(number, plain, unit)
             return stage(connection, number, path, settings, bounds, whole=whole)
         whole = whole or FileTimes(connection, settings, bounds, path, [path])
-        unit = _insert_in_its_unit(connection, staged, source, bounds, path, whole)
+        unit = _insert_in_its_unit(connection, staged, source, settings, bounds, path, whole)
     except duckdb.Error as error:
         raise sql.unreadable(path, error, "ratings") from None
     return StagedFile(number, time_unit=unit)
+
+
+def _source(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, bounds: Bounds
+) -> RatingFile:
+    source = rating_file(connection, path, settings)
+    if bounds.feedback == "events":
+        return source.as_events(bounds.not_rated)
+    if not source.has_ratings:
+        raise DataError(no_ratings(path))
+    return source
 
 
 def _insert_in_its_unit(
     connection: duckdb.DuckDBPyConnection,
     staged: StagedFile,
     source: RatingFile,
+    settings: Settings,
     bounds: Bounds,
     path: Path,
     whole: FileTimes,
@@ -157,6 +165,8 @@ def _insert_in_its_unit(
         return guess
     if whole.unit != guess:
         connection.execute(f"DELETE FROM {staged.table}")
+        # The other parts were read meanwhile, whose malformed lines are not this one's.
+        source = _source(connection, path, settings, bounds)
         _insert(connection, staged, source, bounds, whole.unit, path)
     return whole.unit
 
@@ -220,6 +230,8 @@ def shows_erased(
     connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, erased: ErasedUsers
 ) -> bool:
     """Whether a file that was taken before has rows of erased users."""
+    if is_empty(path):
+        return False
     query = rating_file(connection, path, settings).query
     users = connection.execute(
         f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL"

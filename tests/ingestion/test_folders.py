@@ -247,6 +247,16 @@ def test_the_unit_of_times_is_that_of_all_parts(store: Store) -> None:
     assert (2, 10, 4.0, 400000000) in taken(store)
 
 
+def test_malformed_lines_of_each_part_are_rejected_whatever_the_unit_of_times(store: Store) -> None:
+    """By itself the first part has an order. It is no UTF-8, so it is read as a copy."""
+    parts = {"0.csv": "Zoë,10,4,3\n1,2,3,4,5\n", "1.csv": "2,10\n", "2.csv": MILLISECONDS}
+    contents = {name: (HEADER + rows).encode("cp1252") for name, rows in parts.items()}
+    fill(store.landing / "r.csv", contents)
+    outcome = ingest(store, "night-1", "id_type=string", "rating_low=1", "rating_high=5")
+    assert counts(outcome) == (6, 3, 3)
+    assert outcome["reasons"] == {"timestamp is before 1980": 1, "line is malformed": 2}
+
+
 def test_a_folder_with_mostly_implausible_times_is_named(store: Store) -> None:
     parts = {"0.csv": "1,10,4,1000000000\n", "1.csv": "2,10,4,-1\n2,30,4,-1\n"}
     folder = fill(store.landing / "r.csv", {n: HEADER + rows for n, rows in parts.items()})

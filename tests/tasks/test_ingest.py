@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cofi_jobs.core.errors import DataError
+from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
+from cofi_jobs.tasks.erase import erase
 from tests.support.data import random_ratings
 from tests.support.ingestion import (
     GOOD,
@@ -152,6 +154,15 @@ def test_an_empty_file_on_a_later_night_adds_nothing(
     drop(store, "b.csv", HEADER + "4,10,3,1\n")
     assert counts(ingest(store)) == (1, 1, 0)
     assert taken(store) == [(4, 10, 3.0, 1)]
+
+
+def test_an_empty_file_that_comes_again_after_an_erasure_adds_nothing(store: Store) -> None:
+    drop(store, "a.csv", GOOD)
+    drop(store, "b.csv", "")
+    ingest(store)
+    erase(store, load_settings(), ["1"])
+    drop(store, "c.csv", "")
+    assert counts(ingest(store, "night-2")) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("time", ["12/31/2024", "31.12.2024 10:15", "31 Dec 2024"])
