@@ -5,7 +5,7 @@ foot of a scale of hundreds.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -24,17 +24,16 @@ LEAST = 100  # no scale that people give ratings on goes higher
 SPREAD = 20  # half of all counts are below the highest divided by this
 
 
-def with_counts(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, paths: Sequence[Path]
-) -> Settings:
+def with_counts(settings: Settings, files: Iterable[Sequence[str | None]]) -> Settings:
     """The settings for a first run: `feedback` and `count_column`, if the ratings are counts.
 
-    What is set explicitly stays.
+    `files` has what `counted_columns` says of each, and is looked at only if nothing is set that
+    decides it.
     """
     has_scale = settings.rating_low is not None or settings.rating_high is not None
     if settings.feedback != "auto" or settings.count_column or has_scale:
         return settings
-    columns = {counted_column(connection, settings, path) for path in paths if not is_empty(path)}
+    columns = {column for of_file in files for column in of_file}
     if len(columns) != 1 or None in columns:
         return settings
     [column] = columns
@@ -46,10 +45,17 @@ def with_counts(
     return settings.model_copy(update={"feedback": "events", "count_column": column})
 
 
-def counted_column(
+def counted_columns(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, path: Path
+) -> list[str | None]:
+    """The file's column of ratings, None if it holds no counts; nothing of an empty file."""
+    return [] if is_empty(path) else [_counted_column(connection, settings, path)]
+
+
+def _counted_column(
     connection: duckdb.DuckDBPyConnection, settings: Settings, path: Path
 ) -> str | None:
-    """The file's column of ratings, if it holds counts: whole numbers from 1 on, mostly small.
+    """The column of ratings, if it holds counts: whole numbers from 1 on, mostly small.
 
     The first rows are looked at.
     """

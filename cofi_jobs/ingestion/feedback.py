@@ -5,7 +5,7 @@ says. The first run decides which of the two a store has, and the store keeps it
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -24,12 +24,13 @@ FIRST_ROWS = 1000  # in nearly all files of ratings, these differ
 
 
 def decide(
-    connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     stored: Feedback | None,
-    paths: Sequence[Path],
+    ratings: Iterable[tuple[Path, set[float] | None]],
 ) -> Feedback:
     """What a night's files are read as; `stored` is what the store keeps, None in the first run.
+
+    `ratings` are those of each file, as of `ratings_in`; looked at only if nothing else decides.
 
     Events, if no file has a column of ratings, or if all ratings are 1 and no setting gives their
     scale. Raises DataError if the settings or the files are not what the store has.
@@ -43,7 +44,7 @@ def decide(
         return declared
     if stored == "ratings":
         return "ratings"
-    values = {path: ratings_in(connection, settings, path) for path in paths}
+    values = dict(ratings)
     rated = {path: some for path, some in values.items() if some is not None}
     distinct = set[float]().union(*rated.values())
     has_scale = settings.rating_low is not None or settings.rating_high is not None
@@ -55,7 +56,7 @@ def decide(
                     "first run; with feedback = events each row counts as one"
                 )
         return "events"
-    if paths and not rated:
+    if values and not rated:
         log.info(
             "first run: found no column of ratings (setting rating_column), so each row is an "
             "event; kept from now on"

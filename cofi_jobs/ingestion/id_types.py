@@ -22,11 +22,15 @@ ADVICE = " (id_type=string accepts it)"
 
 @dataclass(frozen=True)
 class IdCounts:
-    """How many good rows a file has, in how many an id is no whole number, and such an id."""
+    """How many good rows a file has, in how many an id is no whole number, and such an id.
+
+    `are_written`: nearly all rows are written already, with integers as ids.
+    """
 
     n_rows: int
     n_odd: Mapping[str, int]
     examples: Mapping[str, str | None]
+    are_written: bool = False
 
 
 def count_ids(connection: duckdb.DuckDBPyConnection, staged: StagedFile) -> IdCounts:
@@ -42,6 +46,7 @@ def count_ids(connection: duckdb.DuckDBPyConnection, staged: StagedFile) -> IdCo
         n_rows + (staged.plain.n_taken if staged.plain else 0),
         {"user_id": n_users, "item_id": n_items},
         {"user_id": user, "item_id": item},
+        are_written=staged.plain is not None,
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 
 from cofi_jobs.core.errors import DataError, NoInputError
@@ -16,7 +15,8 @@ from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion.columns import FORMATS
 from cofi_jobs.ingestion.known_columns import ID_COLUMNS
 from cofi_jobs.ingestion.rating_scale import shown_scale
-from cofi_jobs.ingestion.staging import StagedFile
+from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind, joined_kinds
+from cofi_jobs.ingestion.staged_files import StagedFiles
 from cofi_jobs.ingestion.verdicts import LARGEST, SMALLEST_COUNT, Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.lists import numbers
@@ -92,22 +92,21 @@ def bounds(settings: Settings, properties: Properties | None, latest: float) -> 
 def first_properties(
     store: Store,
     settings: Settings,
-    connection: duckdb.DuckDBPyConnection,
-    staged: Sequence[StagedFile],
+    files: StagedFiles,
+    ratings: RatingCounts,
     id_types: dict[str, str],
 ) -> Properties:
-    """The properties that the files of a first run show, the types of their ids given.
+    """The properties that the files of a first run show, all their ratings and types of ids given.
 
     Raises DataError if they have no ratings, NoInputError if there are no files.
     """
-    if not staged:
+    if not files.files:
         raise NoInputError(
             f"found no ratings in {store.shown(store.landing)}, expected a file there: {FORMATS}"
         )
-    rows = " UNION ALL ".join(f"FROM {file.view}" for file in staged)
-    values, n_rows = _count_ratings(connection, staged)
+    values, n_rows = ratings.values, ratings.n_rows
     if not len(values):
-        raise DataError(_no_ratings(connection, rows))
+        raise DataError(_no_ratings(joined_kinds(map(files.kinds, files.files))))
     if settings.feedback == "events":
         log.info("first run: %s, events; kept from now on", id_types)
         return Properties(id_types, None)
@@ -117,29 +116,17 @@ def first_properties(
     return Properties(id_types, ends)
 
 
-def _count_ratings(
-    connection: duckdb.DuckDBPyConnection, staged: Sequence[StagedFile]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The different ratings of all files in order, and how many there are of each."""
-    ratings = " UNION ALL ".join(file.ratings for file in staged)
-    columns = connection.execute(f"""
-        SELECT value::DOUBLE AS value, count(*) AS n FROM ({ratings})
-        GROUP BY value ORDER BY value""").fetchnumpy()
-    return columns["value"], columns["n"]
-
-
-def _no_ratings(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+def _no_ratings(kinds: Sequence[RowKind]) -> str:
     """The message for files without ratings: what most of their rows are."""
-    most = connection.execute(f"""
-        SELECT coalesce(split_part(reason, ':', 1), 'op is a delete') AS why, count(*) AS n,
-            sum(n) OVER (), first(shown(raw))
-        FROM ({rows}) GROUP BY why ORDER BY n DESC, why LIMIT 1""").fetchone()
     expected = "expected ratings in the first run's files"
-    if most is None:
+    if not kinds:
         return f"found no rows, {expected}"
-    why, n, n_rows, raw = most
-    example = f" ({raw!r})" if raw else ""
-    return f"found no ratings, but {n} of {n_rows} rows of which the {why}{example}; {expected}"
+    most, n_rows = kinds[0], sum(kind.n_rows for kind in kinds)
+    example = f" ({most.example!r})" if most.example else ""
+    return (
+        f"found no ratings, but {most.n_rows} of {n_rows} rows of which the {most.why}{example}; "
+        f"{expected}"
+    )
 
 
 def _warn_of_errors(

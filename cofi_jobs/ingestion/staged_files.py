@@ -1,59 +1,68 @@
-"""The new files of a run while their rows are judged."""
+"""The new files of a run while their rows are judged, wherever that is done."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import duckdb
 
-from cofi_jobs.core.progress import track
-from cofi_jobs.ingestion import staging
-from cofi_jobs.ingestion.batch import NewFile
+from cofi_jobs.ingestion.batch import Counts, NewFile
 from cofi_jobs.ingestion.file_times import FileTimes
-from cofi_jobs.ingestion.missing import has_numbers
-from cofi_jobs.ingestion.staging import ErasedUsers, StagedFile
+from cofi_jobs.ingestion.id_types import IdCounts
+from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 
+Question = Callable[[duckdb.DuckDBPyConnection, Settings, Path], Any]
 
-@dataclass(frozen=True)
-class StagedFiles:
-    """The judged rows of each new file, in `rows`. Plain files are written to `taken` at once."""
 
-    connection: duckdb.DuckDBPyConnection
-    settings: Settings
-    erased: ErasedUsers
-    taken: Path
-    rows: dict[NewFile, StagedFile] = field(default_factory=dict)
-    whole: dict[Path, FileTimes] = field(default_factory=dict)  # of each dropped file or folder
+class StagedFiles(Protocol):
+    """The judged rows of each of `files`. What they show is asked in a first run alone."""
 
-    def stage(self, files: Sequence[NewFile], limits: Bounds, first_run: bool) -> None:
+    files: Sequence[NewFile]
+
+    def ask(
+        self, question: Question, settings: Settings, files: Sequence[NewFile]
+    ) -> Iterator[Any]:
+        """What each of these files answers by itself, in their order, judged or not."""
+
+    def stage(self, settings: Settings, limits: Bounds, first_run: bool) -> None:
         """Judge the rows of all files. In a first run all ids may turn out to be integers."""
-        may_be_plain = _are_integers(limits) or (first_run and self.settings.id_type == "auto")
-        parts: dict[Path, list[Path]] = {}
-        for file in files:
-            parts.setdefault(file.dropped, []).append(file.path)
-        for path, files_in_it in parts.items():
-            self.whole[path] = FileTimes(self.connection, self.settings, limits, path, files_in_it)
-        for number, file in enumerate(track(files, "reading rating files")):
-            self._stage(file, number, limits, may_be_plain)
 
-    def stage_again(self, file: NewFile, limits: Bounds) -> None:
-        """Judge the rows of a file by what the files have shown."""
-        self._stage(file, self.rows[file].number, limits, _are_integers(limits))
+    def stage_again(self, files: Sequence[NewFile], limits: Bounds) -> None:
+        """Judge the rows of some files by what all files have shown."""
 
-    def _stage(self, file: NewFile, number: int, limits: Bounds, may_be_plain: bool) -> None:
-        may_be_plain &= not self.erased.users and not has_numbers(self.settings.missing)
-        target = self.taken / file.part if may_be_plain else None
-        whole = self.whole[file.dropped]
-        rows = staging.stage(
-            self.connection, number, file.path, self.settings, limits, target, whole
-        )
-        file.check_unchanged()
-        if self.erased.users:
-            staging.reject_erased(self.connection, rows, self.erased)
-        self.rows[file] = rows
+    def ids(self, file: NewFile) -> IdCounts:
+        """How many ids of a file are no whole numbers."""
+
+    def ratings(self, file: NewFile) -> RatingCounts:
+        """The ratings of a file, those that are outside the scale too."""
+
+    def kinds(self, file: NewFile) -> Sequence[RowKind]:
+        """What the rows of a file are that has no ratings."""
+
+    def write(
+        self,
+        id_types: Mapping[str, str],
+        scale: Sequence[float] | None,
+        taken: Path,
+        rejected: Path,
+    ) -> Iterator[tuple[NewFile, Counts]]:
+        """Write the good and the bad rows of each file into two folders.
+
+        Gives what became of its rows.
+        """
 
 
-def _are_integers(limits: Bounds) -> bool:
-    return len(limits.integers) == 2
+def times_of_drops(
+    staged: StagedFiles, settings: Settings, limits: Bounds
+) -> dict[Path, FileTimes]:
+    """The times of each dropped file or folder."""
+    parts: dict[Path, list[NewFile]] = {}
+    for file in staged.files:
+        parts.setdefault(file.dropped, []).append(file)
+    return {
+        path: FileTimes(path, limits, partial(staged.ask, settings=settings, files=files))
+        for path, files in parts.items()
+    }

@@ -17,7 +17,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import macros, plain_files, times
 from cofi_jobs.ingestion.batch import Counts
 from cofi_jobs.ingestion.columns import no_ratings
-from cofi_jobs.ingestion.file_times import FileTimes
+from cofi_jobs.ingestion.file_times import FileTimes, TimesOfAll
 from cofi_jobs.ingestion.formats import forget_lines, is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.plain_files import Plain
@@ -98,7 +98,7 @@ def stage(
     settings: Settings,
     bounds: Bounds,
     taken: Path | None = None,
-    whole: FileTimes | None = None,
+    whole: TimesOfAll | None = None,
 ) -> StagedFile:
     """Judge the rows of one file.
 
@@ -120,7 +120,9 @@ def stage(
             if connection.execute(good).fetchall() == [(0,)]:
                 return StagedFile(number, plain, unit)
             return stage(connection, number, path, settings, bounds, whole=whole)
-        whole = whole or FileTimes(connection, settings, bounds, path, [path])
+        whole = whole or FileTimes(
+            path, bounds, lambda question: iter([question(connection, settings, path)])
+        )
         unit = _insert_in_its_unit(connection, staged, source, settings, bounds, path, whole)
     except duckdb.Error as error:
         raise sql.unreadable(path, error, "ratings") from None
@@ -145,7 +147,7 @@ def _insert_in_its_unit(
     settings: Settings,
     bounds: Bounds,
     path: Path,
-    whole: FileTimes,
+    whole: TimesOfAll,
 ) -> str | None:
     """Judge a file's rows by the unit of its times; returns the unit, None without numbers.
 
@@ -163,12 +165,13 @@ def _insert_in_its_unit(
     misfits = f"SELECT 1 FROM {staged.view} WHERE starts_with(reason, 'timestamp is') LIMIT 1"
     if guess not in times.UNSURE and not connection.execute(misfits).fetchall():
         return guess
-    if whole.unit != guess:
+    unit = whole.unit(guess)
+    if unit != guess:
         connection.execute(f"DELETE FROM {staged.table}")
         # The other parts were read meanwhile, whose malformed lines are not this one's.
         source = _source(connection, path, settings, bounds)
-        _insert(connection, staged, source, bounds, whole.unit, path)
-    return whole.unit
+        _insert(connection, staged, source, bounds, unit, path)
+    return unit
 
 
 def _insert(
@@ -224,20 +227,6 @@ def reject_erased(
     rows = ", ".join(of_erased)
     if rows:
         connection.execute(f"UPDATE {staged.table} SET texts = {nameless} WHERE rowid IN ({rows})")
-
-
-def shows_erased(
-    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, erased: ErasedUsers
-) -> bool:
-    """Whether a file that was taken before has rows of erased users."""
-    if is_empty(path):
-        return False
-    query = rating_file(connection, path, settings).query
-    users = connection.execute(
-        f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL"
-    ).fetchall()
-    forget_lines(connection, path)
-    return bool(erased.until(user_id for (user_id,) in users))
 
 
 def write(

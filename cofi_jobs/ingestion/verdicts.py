@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.rating_file import RatingFile
@@ -44,6 +46,11 @@ class Bounds:
     def hold(self) -> str:
         """The condition that `value` is within the bounds, in SQL."""
         return f"value BETWEEN {self.low}::FLOAT AND {self.high}::FLOAT"
+
+    def hold_of(self, values: np.ndarray) -> bool:
+        """Whether all values are within the bounds, rounded as in the database."""
+        low, high = np.float32(self.low), np.float32(self.high)
+        return bool(((values >= low) & (values <= high)).all())
 
     @property
     def is_not_rated(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from cofi_jobs.core.errors import DataError, StoreError
+from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.erasure.tombstones import Tombstones
 from cofi_jobs.ingestion import (
     bucket_files,
@@ -26,13 +27,15 @@ from cofi_jobs.ingestion.batch import (
     reasons,
     totals,
 )
+from cofi_jobs.ingestion.formats import forget_lines, rating_file
 from cofi_jobs.ingestion.landing import settled
+from cofi_jobs.ingestion.many_rejected import check_rejected
+from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.properties import Properties, bounds, scale
 from cofi_jobs.ingestion.staged_files import StagedFiles
-from cofi_jobs.ingestion.verdicts import NOT_RATED
+from cofi_jobs.ingestion.staged_here import StagedHere
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, sql
-from cofi_jobs.store.batches import show_rejected
 from cofi_jobs.store.digests import files_in
 from cofi_jobs.store.drops import drops, remove
 from cofi_jobs.store.record_shapes import TakenFile
@@ -96,21 +99,22 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         folders = _Folders(store.ratings(run_key), store.rejected(run_key), taken, rejected)
         _remove_replayed(connection, store, settings, batch, erased)
         staging.open_database(connection, settings)
-        stored = known.feedback if known else None
-        paths = [file.path for file in batch.new]
-        settings, count_column = _counts(connection, settings, known, paths)
-        kind = feedback.decide(connection, settings, stored, paths)
+        files = StagedHere(connection, erased, taken, batch.new)
+        settings, count_column = _counts(settings, known, files)
+        kind = _feedback(settings, known, files)
         settings = settings.model_copy(update={"feedback": kind})
-        files = StagedFiles(connection, settings, erased, taken)
-        files.stage(batch.new, bounds(settings, known, times.latest_now()), first_run=known is None)
-        properties = known or _first_properties(store, files, run_key, folders)
+        limits = bounds(settings, known, times.latest_now())
+        files.stage(settings, limits, first_run=known is None)
+        properties = known or _first_properties(
+            connection, store, files, settings, run_key, folders
+        )
         properties = replace(properties, count_column=count_column)
         properties = _corrected(settings, properties)
         ends = properties.scale
         written = _write(files, properties.id_types, ends, folders)
         _keep_gone(store, run_key, batch, folders)
         records = by_name([*written, *batch.gone])
-        _check_rejected(connection, store, settings, run_key, records, rejected)
+        check_rejected(connection, store, settings, run_key, records, rejected)
     store.records.write_properties(properties.record())
     _log_batch(store, run_key, records)
     return {
@@ -123,18 +127,24 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
 
 
 def _counts(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    known: Properties | None,
-    paths: Sequence[Path],
+    settings: Settings, known: Properties | None, files: StagedFiles
 ) -> tuple[Settings, str | None]:
     """The settings with the column of counts that the first run found; that column, if any."""
     if known is None:
-        shown = counted.with_counts(connection, settings, paths)
+        columns = files.ask(counted.counted_columns, settings, files.files)
+        shown = counted.with_counts(settings, columns)
         return shown, None if shown is settings else shown.count_column
     if known.count_column and not settings.count_column:
         settings = settings.model_copy(update={"count_column": known.count_column})
     return settings, known.count_column
+
+
+def _feedback(settings: Settings, known: Properties | None, files: StagedFiles) -> Feedback:
+    """What the files are read as."""
+    stored = known.feedback if known else None
+    ratings = files.ask(feedback.ratings_in, settings, files.files)
+    paths = (file.path for file in files.files)
+    return feedback.decide(settings, stored, zip(paths, ratings, strict=True))
 
 
 def _check_not_compacted(store: Store, run_key: str) -> None:
@@ -166,9 +176,7 @@ def _remove_replayed(
 ) -> None:
     """Remove landed files with rows of erased users whose content an earlier run took."""
     for path in batch.replayed if erased.users else ():
-        if path.is_relative_to(store.landing) and staging.shows_erased(
-            connection, path, settings, erased
-        ):
+        if path.is_relative_to(store.landing) and _shows_erased(connection, path, settings, erased):
             remove(path, store.landing)
             log.info(
                 "removed a file with rows of erased users, whose content an earlier run took: %s",
@@ -176,19 +184,38 @@ def _remove_replayed(
             )
 
 
+def _shows_erased(
+    connection: duckdb.DuckDBPyConnection, path: Path, settings: Settings, erased: Tombstones
+) -> bool:
+    """Whether a file that was taken before has rows of erased users."""
+    if is_empty(path):
+        return False
+    query = rating_file(connection, path, settings).query
+    users = connection.execute(
+        f"SELECT DISTINCT user_id FROM ({query}) WHERE user_id IS NOT NULL"
+    ).fetchall()
+    forget_lines(connection, path)
+    return bool(erased.until(user_id for (user_id,) in users))
+
+
 def _first_properties(
-    store: Store, files: StagedFiles, run_key: str, folders: _Folders
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    files: StagedFiles,
+    settings: Settings,
+    run_key: str,
+    folders: _Folders,
 ) -> Properties:
     """The properties that the files of a first run show.
 
     Raises DataError if they show none. If most rows were rejected, the error says why.
     """
-    types = first_run.fix_id_types(files)
+    types = first_run.fix_id_types(files, settings)
     try:
-        return first_run.fix_properties(store, files, types)
+        return first_run.fix_properties(store, files, settings, types)
     except DataError:
         records = _write(files, types, None, folders)
-        _check_rejected(files.connection, store, files.settings, run_key, records, folders.rejected)
+        check_rejected(connection, store, settings, run_key, records, folders.rejected)
         raise
 
 
@@ -212,18 +239,17 @@ def _write(
 ) -> list[TakenFile]:
     """Write the good and the bad rows of each file."""
     records = []
-    for file, rows in files.rows.items():
-        taken, rejected = folders.taken / file.part, folders.rejected / file.part
-        counts = staging.write(files.connection, rows, file.name, id_types, ends, taken, rejected)
+    for file, counts in files.write(id_types, ends, folders.taken, folders.rejected):
         records.append(file.record(counts))
         log.info(
             "%s: %d rows read, %d taken, %d rejected",
             *(file.path, counts["rows_read"], counts["rows_taken"], counts["rows_refused"]),
         )
-        if rows.time_unit == times.ORDER:
+        unit = counts["time_unit"]
+        if unit == times.ORDER:
             log.info("%s: the times are small whole numbers, which are used as an order", file.path)
-        elif rows.time_unit not in (None, times.SECONDS):
-            log.info("%s: the times are read as %s", file.path, rows.time_unit)
+        elif unit not in (None, times.SECONDS):
+            log.info("%s: the times are read as %s", file.path, unit)
     return records
 
 
@@ -240,49 +266,6 @@ def _keep_gone(store: Store, run_key: str, batch: Batch, folders: _Folders) -> N
             store.check(files_in(store.records, run_key, name, [record["part"]]))
             if (old / record["part"]).exists():
                 (new / record["part"]).hardlink_to(old / record["part"])
-
-
-def _check_rejected(
-    connection: duckdb.DuckDBPyConnection,
-    store: Store,
-    settings: Settings,
-    run_key: str,
-    records: Sequence[TakenFile],
-    rejected: Path,
-) -> None:
-    """Raise DataError if too many of a run's rows were rejected.
-
-    Rows of erased users, and rows that say that there is no rating, are no errors.
-    """
-    counts = reasons(records)
-    n_aside = sum(counts.pop(reason, 0) for reason in (staging.ERASED, NOT_RATED))
-    n_read = sum(record["rows_read"] for record in records) - n_aside
-    if counts.total() <= settings.max_rejected * n_read:
-        return
-    example = _example(connection, rejected, counts.most_common(1)[0][0])
-    if run_key not in store.batches():
-        show_rejected(store, run_key, rejected)
-    why = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common(5))
-    worst = max(records, key=lambda record: record["rows_refused"])
-    raise DataError(
-        f"found {counts.total()} of {n_read} rows to be rejected, "
-        f"expected at most {settings.max_rejected:g} of them (setting max_rejected): {why}"
-        f"{example}; most are in {worst['path']}; nothing was taken"
-    )
-
-
-def _example(connection: duckdb.DuckDBPyConnection, rejected: Path, reason: str) -> str:
-    """What the first row that was rejected for a reason has instead, as a part of a sentence."""
-    if reason.startswith(
-        "user_id"
-    ):  # an id of a user stays in rejected/, where an erasure finds it
-        return ""
-    start = f"{reason}: "
-    examples = connection.execute(f"""
-        SELECT substr(reason, {len(start) + 1}) FROM {sql.parquet([*rejected.iterdir()])}
-        WHERE starts_with(reason, {sql.quote(start)}) LIMIT 1""").fetchall()
-    expected = f" ({times.EXPECTED})" if reason.startswith("timestamp") else ""
-    return "".join(f", such as {example}{expected}" for (example,) in examples)
 
 
 def _log_batch(store: Store, run_key: str, records: Sequence[TakenFile]) -> None:
