@@ -1,6 +1,6 @@
 """Calls whose results are the arguments of other calls, and stay where they were computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 
@@ -17,9 +17,12 @@ class Flow(Protocol):
         """Where the result will be. Each of the arguments may be such a place."""
 
     def call_for(
-        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+        self, n: int, function: Callable[..., Iterable[Any]], *arguments: Any
     ) -> list[Any]:
-        """As `call`, of a function with n results: the place of each."""
+        """As `call`, of a function with n results: the place of each.
+
+        Those of a generator are put there one by one.
+        """
 
     def get(self, place: Any) -> Any:
         """The result in a place, as soon as it is there."""

@@ -123,7 +123,7 @@ class RayFlow:
         return self.task.remote(function, *arguments)
 
     def call_for(
-        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+        self, n: int, function: Callable[..., Iterable[Any]], *arguments: Any
     ) -> list[Any]:
         """As in `Flow`."""
         if n == 1:  # the result of the function would be a sequence
@@ -139,7 +139,7 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _only_result_of(function: Callable[..., Sequence[Any]], *arguments: Any) -> Any:
+def _only_result_of(function: Callable[..., Iterable[Any]], *arguments: Any) -> Any:
     [result] = function(*arguments)
     return result
 

@@ -1,7 +1,8 @@
 """Ingest: new ratings become this run's batch; bad rows go to rejected/ with a reason."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import duckdb
 
 from cofi_jobs.core.errors import DataError, StoreError
 from cofi_jobs.core.feedback import Feedback
+from cofi_jobs.engine.engines import flow_on
 from cofi_jobs.erasure.tombstones import Tombstones
 from cofi_jobs.ingestion import (
     bucket_files,
@@ -34,6 +36,7 @@ from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.properties import Properties, bounds, scale
 from cofi_jobs.ingestion.staged_files import StagedFiles
 from cofi_jobs.ingestion.staged_here import StagedHere
+from cofi_jobs.ingestion.staged_on_engine import StagedOnEngine, is_worth_it
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, sql
 from cofi_jobs.store.digests import files_in
@@ -95,11 +98,10 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         store.replace_folder(store.ratings(run_key)) as taken,
         store.replace_folder(store.rejected(run_key)) as rejected,
         sql.connect(settings, taken) as connection,
+        _staged(connection, settings, StagedHere(connection, erased, taken, batch.new)) as files,
     ):
         folders = _Folders(store.ratings(run_key), store.rejected(run_key), taken, rejected)
         _remove_replayed(connection, store, settings, batch, erased)
-        staging.open_database(connection, settings)
-        files = StagedHere(connection, erased, taken, batch.new)
         settings, count_column = _counts(settings, known, files)
         kind = _feedback(settings, known, files)
         settings = settings.model_copy(update={"feedback": kind})
@@ -124,6 +126,19 @@ def take(store: Store, settings: Settings, run_key: str, ratings: Sequence[Path]
         "id_types": properties.id_types,
         "files": records,
     }
+
+
+@contextmanager
+def _staged(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, here: StagedHere
+) -> Iterator[StagedFiles]:
+    """The new files, where the setting `engine` says."""
+    staging.open_database(connection, settings)
+    if settings.engine == "local" or not is_worth_it(here.files):
+        yield here
+        return
+    with flow_on(settings) as flow:
+        yield StagedOnEngine(flow, here)
 
 
 def _counts(

@@ -25,6 +25,7 @@ INGEST = Task(
     credentials=(
         Credential("source_connection", SOURCE_DATABASE, "database"),
         Credential("source_files_connection", SOURCE_FILES, "files"),
+        RAY,
     ),
     begins_run=True,
     counts=("rows_read", "rows_taken", "rows_refused", "rows_withdrawn", "reasons"),

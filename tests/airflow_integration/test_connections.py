@@ -296,7 +296,8 @@ def test_each_child_has_the_address_of_the_database_that_it_needs_and_no_other(
         task: set(child["given"]) - {"COFI_STORE", "COFI_STORE_OPTIONS"}
         for task, child in after.seen["children"].items()
     }
-    assert given.pop("ingest") == {"COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"}
+    sources = {"COFI_SOURCE_DATABASE", "COFI_SOURCE_FILES_OPTIONS"}
+    assert given.pop("ingest") == {*sources, "COFI_RAY_CLUSTER"}
     assert given.pop("deliver") == {"COFI_DATABASE"}
     for task in ("normalize", "train", "similar-items", "recommend", "evaluate"):
         assert given.pop(task) == {"COFI_RAY_CLUSTER"}

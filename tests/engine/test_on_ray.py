@@ -1,4 +1,4 @@
-"""Two nodes of Ray on this machine: calls, losses of workers, and train as on one machine."""
+"""Two nodes of Ray on this machine: calls, losses of workers, and tasks as on one machine."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,22 @@ from ray.cluster_utils import Cluster
 
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.engine import on_ray
+from cofi_jobs.ingestion import staged_on_engine
+from cofi_jobs.ingestion.batch import NewFile
+from cofi_jobs.ingestion.staged_here import StagedHere
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks import current_on_engine
 from cofi_jobs.tasks.checkpoints import StoredCheckpoint
+from cofi_jobs.tasks.erase import erase
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning.study import best, open_study
 from tests.support.data import tasteful_ratings, write_ratings
 from tests.support.learned import losses_of, share_in_both, top_10
 from tests.support.ray_cluster import cluster_of
 from tests.support.repository import ROOT
+from tests.support.staged import drop_files, taken_with
 
 SMALL = ["n_factors=8", "ratings_per_step=1500", "rating_steps=10", "ranking_steps=10"]
 FORCED = [*SMALL, "force_publish=true"]
@@ -142,6 +148,82 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for task in ("ingest", "normalize", "train"):
         run_task(task, store, load_settings(SMALL), "n1")
     return store
+
+
+@pytest.fixture
+def two_nodes_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files are worth a cluster, and what is written of them is sent in pieces."""
+    monkeypatch.setattr(staged_on_engine, "LEAST_BYTES", 0)
+    monkeypatch.setattr(staged_on_engine, "PIECE", 5000)
+
+
+@pytest.mark.usefixtures("two_nodes_judge")
+@pytest.mark.parametrize("texts_as_ids", [False, True])
+def test_ingest_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
+    texts_as_ids: bool, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, judge = Store(tmp_path / "store").create(), staged_on_engine.judge
+    for night in (1, 2):
+        run_key, lost = f"n{night}", tmp_path / f"lost{night}"
+
+        def dying(
+            *arguments: Any, lost: Path = lost, name: str = f"{night}-ms.csv"
+        ) -> Iterator[Any]:
+            for n, result in enumerate(judge(*arguments)):
+                if n == 2 and arguments[2].name == name and not lost.exists():
+                    lost.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield result
+
+        drop_files(store, night, texts_as_ids)
+        here = taken_with(store, run_key, load_settings(["max_rejected=1"]))
+        with monkeypatch.context() as patched:
+            patched.setattr(staged_on_engine, "judge", dying)
+            there = taken_with(store, run_key, on(cluster, "max_rejected=1"))
+        assert lost.exists()
+        assert there == here
+        assert ("erased" in here[0]["reasons"]) == (night == 2)
+        if night == 1:
+            erase(store, load_settings(), ["13"])
+
+
+@pytest.mark.usefixtures("two_nodes_judge")
+def test_a_file_that_no_node_has_is_taken_all_the_same(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store").create()
+    drop_files(store, 1, texts_as_ids=False)
+    here = taken_with(store, "n1", load_settings(["max_rejected=1"]))
+    judge, stage_file, judged_here = staged_on_engine.judge, StagedHere.stage_file, set()
+
+    def without(settings: Any, erased: Any, file: NewFile, *others: Any) -> Iterator[Any]:
+        if file.name == "1.jsonl":
+            file = replace(file, path=file.path.with_name("only-the-task-has-it"))
+        yield from judge(settings, erased, file, *others)
+
+    def noting(self: StagedHere, file: NewFile, *others: Any) -> None:
+        judged_here.add(file.name)
+        stage_file(self, file, *others)
+
+    monkeypatch.setattr(staged_on_engine, "judge", without)
+    monkeypatch.setattr(StagedHere, "stage_file", noting)
+    assert taken_with(store, "n1", on(cluster, "max_rejected=1")) == here
+    assert judged_here == {"1.jsonl"}
+
+
+@pytest.mark.usefixtures("two_nodes_judge")
+def test_an_error_of_ingest_is_that_of_one_machine(cluster: Cluster, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store").create()
+    drop_files(store, 1, texts_as_ids=False)
+    (store.landing / "1.parquet").write_bytes(b"PAR1 is all")
+    messages = []
+    for settings in (load_settings(), on(cluster)):
+        with pytest.raises(DataError) as caught:
+            run_task("ingest", store, settings, "n1")
+        messages.append(str(caught.value))
+    assert "1.parquet" in messages[0]
+    assert messages[1] == messages[0]
+    assert not store.batches()
 
 
 def test_normalize_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(

@@ -1,6 +1,6 @@
 """The ways in which normalize finds the current ratings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ class LocalFlow:
         return function(*arguments)
 
     def call_for(
-        self, n: int, function: Callable[..., Sequence[Any]], *arguments: Any
+        self, n: int, function: Callable[..., Iterable[Any]], *arguments: Any
     ) -> list[Any]:
         """As in `Flow`."""
         results = list(function(*arguments))
