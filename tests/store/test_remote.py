@@ -32,7 +32,14 @@ from tests.support.buckets import Place
 from tests.support.command_line import SETTINGS, cofi
 from tests.support.data import random_ratings, write_ratings
 from tests.support.nights import run_night
-from tests.support.remote import check_complete, elsewhere, night, published
+from tests.support.remote import (
+    check_complete,
+    elsewhere,
+    night,
+    published,
+    put_store,
+    ratings_of,
+)
 from tests.support.repository import blocks
 
 
@@ -98,9 +105,13 @@ def test_nights_move_what_is_new_only_and_readers_read_in_place(
 
 @pytest.mark.slow
 def test_a_service_recommends_in_place_and_follows_the_nights(
-    place: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
+    place: Place,
+    one_published: Store,
+    two_published: Store,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
 ):
-    night(place, "n1", 0, quick)
+    put_store(place, one_published)
     moved = Moved(environment)
     recommender = Recommender(elsewhere(place, environment, tmp_path))
     run = read.current_run(place.address).arrow
@@ -112,22 +123,23 @@ def test_a_service_recommends_in_place_and_follows_the_nights(
     again = recommend_for(place.address, {}, user_id=user, options=place.options)
     assert [row.item_id for row in again[:3]] == [row.item_id for row in listed[1:4]]
     assert moved.down == [], "a service downloads no files"
-    night(place, "n2", 1, quick)
+    put_store(place, two_published)
     recommender.recommend_for({})
     assert recommender.run_key == "n2"
 
 
 @pytest.mark.slow
 def test_a_night_on_changing_workers_is_the_same(
-    s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
+    s3: Place,
+    quick: Settings,
+    one_published: Store,
+    two_published: Store,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
 ):
     """Each task on a worker whose cache is empty; against a store in a folder."""
-    night(s3, "n1", 0, quick)
-    folder = Store(tmp_path / "folder").create()
-    for run_key, seed in (("n1", 0), ("n2", 1)):
-        frame = random_ratings(seed=seed, n_users=20, n_items=12)
-        write_ratings(folder.landing / f"{run_key}.csv", frame)
-        run_night(folder, quick, run_key)
+    put_store(s3, one_published)
+    folder = two_published
     s3.put("landing/n2.csv", (folder.landing / "n2.csv").read_bytes())
     for task in (task for task in TASKS if task != "report"):
         environment.setenv("COFI_CACHE", str(tmp_path / task))
@@ -147,20 +159,18 @@ def test_a_night_on_changing_workers_is_the_same(
     assert not [name for name in trained if "/ratings/" in name], "train needs no batches"
 
 
-def test_the_way_to_read_of_the_document(s3: Place, quick: Settings):
-    night(s3, "n1", 0, quick)
+def test_the_way_to_read_of_the_document(s3: Place, one_published: Store):
+    put_store(s3, one_published)
     names: dict[str, Any] = {"options": s3.options}
     [code] = blocks("docs/outputs.md", "python bucket")
     exec(code.replace("STORE", s3.address), names)
     assert names["run"] == f"{s3.address}/runs/n1"
-    assert set(names["lists"]["user_id"]) == set(
-        random_ratings(seed=0, n_users=20, n_items=12)["userId"]
-    )
+    assert set(names["lists"]["user_id"]) == set(ratings_of(0)["userId"])
 
 
 @pytest.mark.slow
-def test_command_line(s3: Place, tmp_path: Path, quick: Settings):
-    night(s3, "n1", 0, quick)
+def test_command_line(s3: Place, tmp_path: Path, one_published: Store):
+    put_store(s3, one_published)
     ratings = write_ratings(tmp_path / "ratings.csv", random_ratings())
     items = tmp_path / "movies.csv"
     items.write_text("movieId,title,genres\n100,One,Drama\n")
@@ -188,8 +198,10 @@ def test_command_line(s3: Place, tmp_path: Path, quick: Settings):
     assert "One" in s3.read("catalogue/movies.csv").decode()
 
 
-def test_a_failed_task_is_recorded_in_the_bucket_and_readers_stay(s3: Place, quick: Settings):
-    night(s3, "n1", 0, quick)
+def test_a_failed_task_is_recorded_in_the_bucket_and_readers_stay(
+    s3: Place, quick: Settings, one_published: Store
+):
+    put_store(s3, one_published)
     s3.put("landing/bad.csv", "shop,price\n1,2\n")
     with pytest.raises(Exception, match="found the columns"):
         run_task("ingest", open_store(s3.address), quick, "n2")
@@ -241,8 +253,12 @@ def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
     s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
 ):
     quick = quick.model_copy(update={"recommendation_files": "per-user"})
-    for run_key, seed in (("n1", 0), ("n2", 1), ("n3", 2)):
-        night(s3, run_key, seed, quick)
+    nights = Store(tmp_path / "nights").create()
+    for seed, run_key in enumerate(("n1", "n2", "n3")):
+        frame = random_ratings(seed=seed, n_users=8, n_items=12)
+        write_ratings(nights.landing / f"{run_key}.csv", frame)
+        run_night(nights, quick, run_key)
+    put_store(s3, nights)
     user = "13"
     assert erase(elsewhere(s3, environment, tmp_path), quick, [user], now=True).remaining == []
     for key in ("n1", "n2", "n3"):
@@ -264,10 +280,10 @@ def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
 
 
 def test_a_task_finds_the_folders_that_it_needs(
-    s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
+    s3: Place, one_published: Store, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Also with an empty cache: nothing that a task asks for is silently empty."""
-    night(s3, "n1", 0, quick)
+    put_store(s3, one_published)
     taken = json.loads(s3.read("tasks/n1/ingest.json"))["rows_taken"]
     moved = Moved(environment)
     with elsewhere(s3, environment, tmp_path).lock("audit", "n1", needs=("ratings",)) as copy:
@@ -282,14 +298,14 @@ def test_a_task_finds_the_folders_that_it_needs(
 
 
 def test_a_worker_on_another_machine_reads_its_ratings_in_the_bucket(
-    s3: Place, quick: Settings, environment: pytest.MonkeyPatch, tmp_path: Path
+    s3: Place,
+    quick: Settings,
+    one_published: Store,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    frame = random_ratings(n_users=20, n_items=12)
-    s3.put("landing/a.csv", frame.to_csv(index=False))
-    unsettled = quick.model_copy(update={"settle_seconds": 0})
-    for task in ("ingest", "normalize"):
-        run_task(task, open_store(s3.address), unsettled, "n1")
-    with open_store(s3.address).lock("train", "n1", needs=("normalized",)) as copy:
+    put_store(s3, one_published)
+    with open_store(s3.address).lock("train", "n1", needs=("runs/*/normalized",)) as copy:
         expected, expected_mask = read_split(copy, "n1", quick)
         location = copy.location
     store, moved = elsewhere(s3, environment, tmp_path), Moved(environment)

@@ -13,16 +13,17 @@ from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import lease
 from cofi_jobs.store.objects import Objects
 from cofi_jobs.store.open import open_store
+from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.checkpoints import TABLE
 from cofi_jobs.tasks.erase import erase, look
-from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support.buckets import Place
-from tests.support.data import QUICK, random_ratings, tasteful_ratings
+from tests.support.data import QUICK, tasteful_ratings
 from tests.support.killed_training import FITS, kill_training
 from tests.support.kills import die_before
 from tests.support.processes import exit_code
-from tests.support.remote import check_complete, elsewhere, night, published
+from tests.support.remote import check_complete, elsewhere, published, put_store
+from tests.support.tuning import prepared
 
 
 def publish_and_die(address: str, step: int) -> None:
@@ -44,14 +45,8 @@ def killed(work: Any, place: Place, step: int) -> bool:
 
 
 @pytest.mark.slow
-def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quick: Settings):
-    night(s3, "n1", 0, quick)
-    s3.put("landing/n2.csv", random_ratings(seed=1).to_csv(index=False))
-    for task in list(TASKS)[:-1]:
-        if task != "report":
-            run_task(
-                task, open_store(s3.address), quick.model_copy(update={"settle_seconds": 0}), "n2"
-            )
+def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, one_to_publish: Store):
+    put_store(s3, one_to_publish)
     step, seen = 1, set()
     while killed(publish_and_die, s3, step):
         key = published(s3)["run_key"]
@@ -66,10 +61,8 @@ def test_publish_killed_anywhere_leaves_yesterdays_run_or_todays(s3: Place, quic
 
 
 @pytest.mark.slow
-def test_a_task_done_anew_and_killed_never_counts_by_halves(s3: Place, quick: Settings):
-    s3.put("landing/n2.csv", random_ratings(seed=1).to_csv(index=False))
-    for task in list(TASKS)[:-2]:
-        run_task(task, open_store(s3.address), quick.model_copy(update={"settle_seconds": 0}), "n2")
+def test_a_task_done_anew_and_killed_never_counts_by_halves(s3: Place, one_to_publish: Store):
+    put_store(s3, one_to_publish)
     before = s3.read("tasks/n2/recommend.json")
     table = {
         name: s3.read(name) for name in s3.names() if name.startswith("runs/n2/recommendations/")
@@ -90,18 +83,18 @@ class Killed(BaseException):
 
 @pytest.mark.slow
 def test_an_erasure_killed_anywhere_is_done_when_it_is_run_again(
-    s3: Place, quick: Settings, environment: Any
+    s3: Place, quick: Settings, one_published: Store, environment: Any
 ):
-    night(s3, "n1", 0, quick)
-    saved = {name: s3.read(name) for name in s3.names()}
+    put_store(s3, one_published)
+    saved = s3.contents()
     step, steps = -2, [0]
     while steps[0] >= 0:
         step += 3  # `make torture` kills before each of them
         steps[0] = step
-        for name in s3.names() - set(saved):
+        left = s3.contents()
+        for name in left.keys() - saved.keys():
             s3.filesystem.rm_file(f"{s3.address}/{name}")
-        for name, content in saved.items():
-            s3.put(name, content)
+        s3.put_all(dict(saved.items() - left.items()))
         with environment.context() as patched:
             for method in ("upload", "remove", "write"):
                 patched.setattr(Objects, method, dying(getattr(Objects, method), steps))
@@ -138,9 +131,7 @@ def test_killed_training_goes_on_at_another_worker(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    place.put("landing/a.csv", tasteful_ratings().to_csv(index=False))
-    for task in ("ingest", "normalize"):
-        run_task(task, open_store(place.address), load_settings(["settle_seconds=0"]), "n1")
+    put_store(place, prepared(tmp_path / "prepared", tasteful_ratings()))
     kill_training(place.address, "n1", 11)
     place.filesystem.rm_file(f"{place.address}/{lease.NAME}")  # as if its time were over
     assert [name for name in place.names() if name.startswith(f"runs/n1/{TABLE}/")]

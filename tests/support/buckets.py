@@ -5,7 +5,7 @@ import logging
 import os
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +44,21 @@ class Place:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.filesystem.pipe_file(path, data)
 
+    def put_all(self, contents: Mapping[str, bytes]) -> None:
+        """Write many files below the address at once."""
+        root = self.filesystem._strip_protocol(self.address)
+        self.filesystem.pipe({f"{root}/{name}": content for name, content in contents.items()})
+
     def names(self) -> set[str]:
         """Names of all files below the address."""
         root = self.filesystem._strip_protocol(self.address) + "/"
         return {name.removeprefix(root) for name in self.filesystem.find(root)}
+
+    def contents(self) -> dict[str, bytes]:
+        """All files below the address."""
+        root = self.filesystem._strip_protocol(self.address) + "/"
+        found = self.filesystem.cat([root + name for name in self.names()])
+        return {name.removeprefix(root): content for name, content in found.items()}
 
     def read(self, name: str) -> bytes:
         """Content of a file below the address."""

@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store import layout
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.store import Store
 from tests.support.buckets import Place
@@ -21,9 +23,32 @@ def elsewhere(place: Place, environment: pytest.MonkeyPatch, tmp_path: Path) -> 
     return open_store(place.address)
 
 
+def ratings_of(seed: int) -> pd.DataFrame:
+    """What came in the night of this number."""
+    return random_ratings(seed=seed, n_users=20, n_items=12)
+
+
+def put_store(place: Place, store: Store) -> None:
+    """Have a store that was made in a folder below an address, CURRENT.json last."""
+    root, address = f"{store.root}/".encode(), f"{place.address}/".encode()
+    contents = {
+        str(path.relative_to(store.root)): path.read_bytes()
+        for path in store.root.rglob("*")
+        if path.is_file()
+    }
+    contents = {
+        name: content.replace(root, address) if name.endswith(".json") else content
+        for name, content in contents.items()
+        if not name.startswith((".", f"{layout.CURRENT_LINK}/"))
+    }
+    current = contents.pop(layout.CURRENT, None)
+    place.put_all(contents)
+    if current is not None:
+        place.put(layout.CURRENT, current)
+
+
 def night(place: Place, run_key: str, seed: int, quick: Settings) -> Store:
-    frame = random_ratings(seed=seed, n_users=20, n_items=12)
-    place.put(f"landing/{run_key}.csv", frame.to_csv(index=False))
+    place.put(f"landing/{run_key}.csv", ratings_of(seed).to_csv(index=False))
     store = open_store(place.address)
     run_night(store, quick.model_copy(update={"settle_seconds": 0}), run_key)
     return store
