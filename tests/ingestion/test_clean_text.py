@@ -5,12 +5,13 @@ import codecs
 import gzip
 import json
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from duckdb import DuckDBPyConnection
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -175,17 +176,22 @@ LINES = st.one_of(
 )
 
 
-def rows_of(path: Path, folder: Path) -> list[Any]:
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBPyConnection]:
+    """One for all files, as ingest has it."""
+    with sql.connect(load_settings(), tmp_path_factory.mktemp("staging")) as connection:
+        staging.open_database(connection, load_settings())
+        yield connection
+
+
+def rows_of(connection: DuckDBPyConnection, path: Path) -> list[Any]:
     """Good and rejected rows of a file, or the message of its refusal."""
-    limits = load_settings()
-    with sql.connect(limits, folder) as connection:
-        staging.open_database(connection, limits)
-        try:
-            staged = staging.stage(connection, 0, path, limits, Bounds(low=1, high=5))
-        except Exception as error:
-            return [type(error).__name__]
-        columns = "user_number, item_number, user_id, item_id, value, reason"
-        return connection.execute(f"SELECT {columns} FROM {staged.view}").fetchall()
+    try:
+        staged = staging.stage(connection, 0, path, load_settings(), Bounds(low=1, high=5))
+    except Exception as error:
+        return [type(error).__name__]
+    columns = "user_number, item_number, user_id, item_id, value, reason"
+    return connection.execute(f"SELECT {columns} FROM {staged.view}").fetchall()
 
 
 @pytest.mark.slow
@@ -193,14 +199,17 @@ def rows_of(path: Path, folder: Path) -> list[Any]:
 @example(['"a\nb",2,3', "a", "1,2,3,", '5" disc,2,3'], "utf-16")
 @settings(max_examples=40, deadline=None)
 def test_a_copy_gives_the_rows_of_the_file(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[str], encoding: str
+    connection: DuckDBPyConnection,
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[str],
+    encoding: str,
 ) -> None:
     folder = tmp_path_factory.mktemp("copies")
     text = "\n".join(["user,item,rating", "7,8,4", *lines, "7,9,3"]) + "\n"
     original, copied = folder / "a.csv", folder / "b.csv"
     original.write_bytes(text.encode())
     copied.write_bytes(bz2.compress(text.encode(encoding)))
-    assert rows_of(copied, folder) == rows_of(original, folder)
+    assert rows_of(connection, copied) == rows_of(connection, original)
 
 
 def test_a_catalogue_is_read_alike(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Missing values: words for none are no ids, no ratings and no times, in every format."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from duckdb import DuckDBPyConnection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,12 +110,17 @@ def test_words_are_in_lower_case_and_the_empty_cell_is_one(setting: str, words: 
     assert missing_words(setting) == words
 
 
-def present(cell: str, setting: str) -> tuple[str | None, str]:
-    """What the macro makes of a cell, and the cell in lower case without blanks around it."""
+@pytest.fixture(scope="module")
+def connection() -> Iterator[DuckDBPyConnection]:
     with sql.connect(load_settings(), Path("unused")) as connection:
-        connection.execute(macro(setting))
-        query = "SELECT present($cell), lower(trim($cell))"
-        [(value, word)] = connection.execute(query, {"cell": cell}).fetchall()
+        yield connection
+
+
+def present(connection: DuckDBPyConnection, cell: str, setting: str) -> tuple[str | None, str]:
+    """What the macro makes of a cell, and the cell in lower case without blanks around it."""
+    connection.execute(macro(setting))
+    query = "SELECT present($cell), lower(trim($cell))"
+    [(value, word)] = connection.execute(query, {"cell": cell}).fetchall()
     return value, word
 
 
@@ -123,24 +130,26 @@ SETTINGS = st.sampled_from([DEFAULT, "?, 7", "-1"])
 @pytest.mark.slow
 @given(st.text(max_size=6), SETTINGS)
 @settings(max_examples=60, deadline=None)
-def test_no_other_cell_is_missing(cell: str, setting: str) -> None:
-    value, word = present(cell, setting)
+def test_no_other_cell_is_missing(connection: DuckDBPyConnection, cell: str, setting: str) -> None:
+    value, word = present(connection, cell, setting)
     assert value == cell or (value is None and word in missing_words(setting))
 
 
 @pytest.mark.slow
 @given(SETTINGS, st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_word_is_missing_as_it_is_usually_written(setting: str, data: st.DataObject) -> None:
+def test_a_word_is_missing_as_it_is_usually_written(
+    connection: DuckDBPyConnection, setting: str, data: st.DataObject
+) -> None:
     word = data.draw(st.sampled_from(missing_words(setting)))
     spelling = data.draw(st.sampled_from([str.lower, str.upper, str.capitalize]))
     before, after = (data.draw(st.sampled_from(["", " ", "  "])) for _ in range(2))
-    assert present(before + spelling(word) + after, setting)[0] is None
+    assert present(connection, before + spelling(word) + after, setting)[0] is None
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-def test_a_blank_cell_is_missing(blank: str) -> None:
-    assert present(blank, DEFAULT)[0] is None
+def test_a_blank_cell_is_missing(connection: DuckDBPyConnection, blank: str) -> None:
+    assert present(connection, blank, DEFAULT)[0] is None
 
 
 @pytest.mark.parametrize(

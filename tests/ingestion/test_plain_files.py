@@ -1,11 +1,13 @@
 """Plain files: reading numbers gives what reading text gives, whatever is in the file."""
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from duckdb import DuckDBPyConnection
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -68,28 +70,36 @@ lines = st.one_of(
 )
 
 
-def read(path: Path, plainly: bool, bounds: Bounds = SCALE) -> tuple[bool, list[Any], list[Any]]:
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBPyConnection]:
+    """One for all files, as ingest has it."""
+    with sql.connect(load_settings(), tmp_path_factory.mktemp("staging")) as connection:
+        staging.open_database(connection, load_settings())
+        yield connection
+
+
+def read(
+    connection: DuckDBPyConnection, path: Path, plainly: bool, bounds: Bounds = SCALE
+) -> tuple[bool, list[Any], list[Any]]:
     """Whether a file was read as plain, its good rows, and its refused ones, or the error."""
     taken = path.with_name("taken.parquet")
-    target, settings = taken if plainly else None, load_settings()
-    with sql.connect(settings, path.parent) as connection:
-        staging.open_database(connection, settings)
-        try:
-            staged = staging.stage(connection, 0, path, settings, bounds, target)
-        except DataError as error:
-            return False, [], [str(error)]
-        good = f"FROM {staged.view} WHERE reason IS NULL"
-        ids = ", ".join(staging.id_as(column, "string") for column in ("user_id", "item_id"))
-        rows = f"SELECT {ids}, value, epoch_us(time) {good}"
-        if staged.plain:
-            assert connection.execute(f"SELECT count(*) {good}").fetchall() == [(0,)]
-            columns = "user_id::VARCHAR, item_id::VARCHAR, rating, epoch_us(timestamp)"
-            rows = f"SELECT {columns} FROM {sql.file(taken)}"
-        rejected = connection.execute(
-            "SELECT row, reason, raw, user_id, item_id, user_number, item_number "
-            f"FROM {staged.view} WHERE reason IS NOT NULL"
-        ).fetchall()
-        return staged.plain is not None, connection.execute(rows).fetchall(), rejected
+    target = taken if plainly else None
+    try:
+        staged = staging.stage(connection, 0, path, load_settings(), bounds, target)
+    except DataError as error:
+        return False, [], [str(error)]
+    good = f"FROM {staged.view} WHERE reason IS NULL"
+    ids = ", ".join(staging.id_as(column, "string") for column in ("user_id", "item_id"))
+    rows = f"SELECT {ids}, value, epoch_us(time) {good}"
+    if staged.plain:
+        assert connection.execute(f"SELECT count(*) {good}").fetchall() == [(0,)]
+        columns = "user_id::VARCHAR, item_id::VARCHAR, rating, epoch_us(timestamp)"
+        rows = f"SELECT {columns} FROM {sql.file(taken)}"
+    rejected = connection.execute(
+        "SELECT row, reason, raw, user_id, item_id, user_number, item_number "
+        f"FROM {staged.view} WHERE reason IS NOT NULL"
+    ).fetchall()
+    return staged.plain is not None, connection.execute(rows).fetchall(), rejected
 
 
 def write(folder: Path, content: str, name: str = "a.csv") -> Path:
@@ -115,10 +125,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(["1,10,4,1000000000", "1e2,10,4,1000000000"], "\n", True)
 @settings(max_examples=60, deadline=None)
 def test_a_file_is_read_the_same_as_numbers_and_as_text(
-    folder: Path, body: list[str], newline: str, ends: bool
+    connection: DuckDBPyConnection, folder: Path, body: list[str], newline: str, ends: bool
 ) -> None:
     path = write(folder, newline.join([HEADER.strip(), *PLAIN, *body]) + newline * ends)
-    found, expected = read(path, plainly=True), read(path, plainly=False)
+    found, expected = read(connection, path, plainly=True), read(connection, path, plainly=False)
     assert found[1:] == expected[1:]
 
 
@@ -128,7 +138,9 @@ BAD = ["17,42", "1,10,99,5", "1,10,abc,5", "1,10,,5", ",10,4,5", "1,10,4,5,6"]
 @pytest.mark.parametrize(
     "name", ["a.csv", "a.csv.gz", "a.tsv", "u.data", "ratings.dat", "semicolons.csv"]
 )
-def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(name: str, tmp_path: Path) -> None:
+def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(
+    name: str, tmp_path: Path, connection: DuckDBPyConnection
+) -> None:
     separator = {"a.tsv": "\t", "u.data": "\t", "ratings.dat": "::", "semicolons.csv": ";"}.get(
         name, ","
     )
@@ -136,20 +148,22 @@ def test_a_file_of_numbers_with_a_few_bad_lines_is_plain(name: str, tmp_path: Pa
     path = write(
         tmp_path, (header + "\n".join([*PLAIN, *BAD, *PLAIN])).replace(",", separator), name
     )
-    found = read(path, plainly=True)
+    found = read(connection, path, plainly=True)
     assert found[0] is True
-    assert found[1:] == read(path, plainly=False)[1:]
+    assert found[1:] == read(connection, path, plainly=False)[1:]
     assert (len(found[1]), len(found[2])) == (2 * len(PLAIN), len(BAD))
 
 
 @pytest.mark.parametrize("value", ["0", "0.0", "4", "99"])
-def test_rows_that_mean_no_rating_are_rejected_as_such(value: str, tmp_path: Path) -> None:
+def test_rows_that_mean_no_rating_are_rejected_as_such(
+    value: str, tmp_path: Path, connection: DuckDBPyConnection
+) -> None:
     bounds = Bounds(low=0, high=5, not_rated=(0, 4, 99))
     rated = ["1,10,3,1000000000", "2,10,5,1000000007"]
     path = write(tmp_path, HEADER + "\n".join([rated[0], f"1,11,{value},soon", rated[1]]))
-    found = read(path, plainly=True, bounds=bounds)
+    found = read(connection, path, plainly=True, bounds=bounds)
     assert found[0] is True
-    assert found[1:] == read(path, plainly=False, bounds=bounds)[1:]
+    assert found[1:] == read(connection, path, plainly=False, bounds=bounds)[1:]
     assert [row[2] for row in found[1]] == [3, 5]
     assert [row[1] for row in found[2]] == ["not rated"]
 
@@ -161,15 +175,19 @@ def test_rows_that_mean_no_rating_are_rejected_as_such(value: str, tmp_path: Pat
         '"1",10,4', "ann,10,4", '1,10,"4,5"')),
      *(f"1,10,4,{time}" for time in ("978300760250", "2000-12-31", "", "5", "4102444800"))],
 )  # fmt: skip
-def test_a_file_with_a_good_line_of_another_kind_is_not_plain(line: str, tmp_path: Path) -> None:
+def test_a_file_with_a_good_line_of_another_kind_is_not_plain(
+    line: str, tmp_path: Path, connection: DuckDBPyConnection
+) -> None:
     path = write(tmp_path, HEADER + "\n".join([*PLAIN, line]))
-    found = read(path, plainly=True)
+    found = read(connection, path, plainly=True)
     assert found[0] is False
     assert len(found[1]) + len(found[2]) == len(PLAIN) + 1
 
 
 @pytest.mark.slow
-def test_rows_of_a_large_plain_file_are_kept_in_order(tmp_path: Path) -> None:
+def test_rows_of_a_large_plain_file_are_kept_in_order(
+    tmp_path: Path, connection: DuckDBPyConnection
+) -> None:
     n = 1_000_000
     rng = np.random.default_rng(0)
     items, stars = (
@@ -180,7 +198,8 @@ def test_rows_of_a_large_plain_file_are_kept_in_order(tmp_path: Path) -> None:
         f"{user},{item},{star},{10**9 + user}"
         for user, (item, star) in enumerate(zip(items, stars, strict=True))
     ]
-    is_plain, taken, refused = read(write(tmp_path, HEADER + "\n".join(rows)), plainly=True)
+    path = write(tmp_path, HEADER + "\n".join(rows))
+    is_plain, taken, refused = read(connection, path, plainly=True)
     assert is_plain
     assert [int(row[0]) for row in taken] == np.flatnonzero(stars != "99").tolist()
     assert [row[0] - 1 for row in refused] == np.flatnonzero(stars == "99").tolist()
