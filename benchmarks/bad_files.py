@@ -24,29 +24,24 @@ SETTINGS = {"memory_limit_mb": MEMORY_MB, "max_rejected": 1, "settle_seconds": 0
 BLOCK = 1 << 20  # bytes
 
 
-def repeated(line: str) -> Callable[[Path, int], None]:
+def repeated(line: str) -> Callable[[Path, float], None]:
     """Writes the good lines, and so many megabytes of one line."""
 
-    def write(path: Path, megabytes: int) -> None:
-        with path.open("w") as file:
-            file.write(GOOD)
-            for _ in range(megabytes):
-                file.write(line * (BLOCK // len(line)))
+    def write(path: Path, megabytes: float) -> None:
+        path.write_text(GOOD + line * int(megabytes * BLOCK / len(line)))
 
     return write
 
 
-def one_json_line(path: Path, megabytes: int) -> None:
+def one_json_line(path: Path, megabytes: float) -> None:
     """Two good objects, and one of so many megabytes, packed with gzip."""
     good = '{"user": 1, "item": 10, "rating": 4}\n{"user": 2, "item": 10, "rating": 3}\n'
     with gzip.open(path, "wt", compresslevel=1) as file:
         file.write(good + '{"user": 3, "item": 10, "rating": 5, "review": "')
-        for _ in range(megabytes):
-            file.write("x" * BLOCK)
-        file.write('"}\n')
+        file.write("x" * int(megabytes * BLOCK) + '"}\n')
 
 
-KINDS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
+KINDS: dict[str, tuple[str, Callable[[Path, float], None]]] = {
     "lines of x": ("a.csv", repeated("x\n")),
     "lines of words": ("a.csv", repeated("a,b,c,d\n")),
     "lines of too many columns": ("a.csv", repeated("1,2,3,4,5,6,7\n")),
@@ -61,8 +56,8 @@ def main(
     """Print seconds, peak memory and growth of each kind and size."""
     table = Table("file", "MB", "seconds", "peak MB", "limit MB", "growth")
     for kind, (name, write) in KINDS.items():
-        earlier: tuple[int, float] | None = None
-        for size in map(int, megabytes.split(",")):
+        earlier: tuple[float, float] | None = None
+        for size in map(float, megabytes.split(",")):
             folder = Path(tempfile.mkdtemp(prefix="cofi-bad-files-"))
             write(folder / name, size)
             command = task_command("ingest", folder / "store", "night-1", SETTINGS, folder / name)
@@ -73,7 +68,7 @@ def main(
                 growth = f"{exponent:.2f}"
             earlier = size, measured.seconds
             table.add_row(
-                kind, f"{size}", f"{measured.seconds:.1f}", f"{measured.peak_mb:.0f}",
+                kind, f"{size:g}", f"{measured.seconds:.1f}", f"{measured.peak_mb:.0f}",
                 f"{MEMORY_MB + MORE_MB}", growth,
             )  # fmt: skip
             shutil.rmtree(folder)

@@ -67,7 +67,7 @@ def test_the_benchmark_between_two_nights_times_new_users_and_those_of_the_run()
 
 def test_the_benchmark_of_bad_files_prints_each_kind_of_each_size() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bad_files", "--megabytes", "1"],
+        [sys.executable, "-m", "benchmarks.bad_files", "--megabytes", "0.1"],
         cwd=ROOT,
         capture_output=True,
         text=True,
