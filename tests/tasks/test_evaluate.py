@@ -178,7 +178,7 @@ def test_users_of_whom_the_published_model_saw_a_test_rating_are_not_compared(
         {"userId": [1000, 1000], "movieId": [0, 2], "rating": [5, 4], "timestamp": [17 * 10**8] * 2}
     )
     write_ratings(after_good.landing / "more.csv", pd.concat([again, new]))
-    run_night(after_good, load_settings([*GOOD, "ranking_margin=0.5"]), "night-2")
+    run_night(after_good, load_settings(QUICK), "night-2")
     manifest = after_good.manifest("night-2")
     assert manifest is not None
     assert manifest["metrics"]["published"] == {"run_key": "night-1", "users": 149}
@@ -191,7 +191,7 @@ def test_measures_do_not_depend_on_how_many_users_are_read_at_once(
     new = tasteful_ratings().head(40).assign(timestamp=17 * 10**8)
     new["userId"], new["movieId"] = new["userId"] - 1, new["movieId"] - 1
     write_ratings(after_good.landing / "more.csv", new)
-    settings = load_settings([*GOOD, "force_publish=true", "evaluate_users=100"])
+    settings = load_settings([*QUICK, "evaluate_users=100"])
     for task in ("ingest", "normalize", "train", "similar_items", "recommend"):
         run_task(task, after_good, settings, "night-2")
     tables, records = [], []
@@ -216,14 +216,14 @@ def numbers_in(record: Any) -> list[float]:
 def test_runs_without_a_holdout_model_are_not_compared_with(after_good: Store):
     """As those published before there was an evaluation."""
     shutil.rmtree(after_good.table("night-1", "trial"))
-    run_night(after_good, load_settings(GOOD), "night-2")
+    run_night(after_good, load_settings(QUICK), "night-2")
     manifest = after_good.manifest("night-2")
     assert manifest is not None
     assert "published" not in manifest["metrics"]
 
 
 def test_what_readers_use_is_compared_with_also_after_a_rollback(after_good: Store):
-    run_night(after_good, load_settings([*GOOD, "seed=1"]), "night-2")
+    run_night(after_good, load_settings([*QUICK, "seed=1"]), "night-2")
     assert last_published(after_good, "night-3") == "night-2"
     after_good.set_current("night-1")
     assert last_published(after_good, "night-3") == "night-1"
@@ -236,13 +236,13 @@ def test_what_readers_use_is_compared_with_also_after_a_rollback(after_good: Sto
 @pytest.mark.slow
 def test_input_that_explodes_stays_refused_until_somebody_decides(after_good: Store):
     ratings = tasteful_ratings(seed=1)
-    settings = load_settings([*GOOD, "ranking_margin=1", "rating_margin=1"])
+    settings = load_settings([*QUICK, "force_publish=false"])
     for number in range(5):
         write_ratings(
             after_good.landing / f"{number}.csv", ratings.iloc[10 * number : 10 * number + 10]
         )
         run_task("ingest", after_good, settings, f"night-2{number}")
-    run_night(after_good, settings, "night-24")
+    run_night(after_good, load_settings(QUICK), "night-24")
     write_ratings(after_good.landing / "flood.csv", ratings.iloc[100:1100])
     with pytest.raises(
         QualityError,
@@ -264,7 +264,7 @@ def test_the_last_days_are_tested_on(store: Store):
     )
     ratings = pd.concat([ratings, newcomer])
     write_ratings(store.landing / "ratings.csv", ratings)
-    outcomes = run_night(store, load_settings([*GOOD, "test_days=0.5"]), "n")
+    outcomes = run_night(store, load_settings([*QUICK, "test_days=0.5"]), "n")
     newest = ratings["timestamp"] > ratings["timestamp"].max() - 43_200
     assert (
         outcomes["evaluate"]["metrics"]["held_out_ratings"]

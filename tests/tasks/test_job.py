@@ -548,6 +548,9 @@ def test_learning_does_without_what_keras_imports_to_draw_and_others_may_import_
     script = "import sys; from cofi_jobs.model.keras_import import import_keras; import_keras(); "
     script += "import cofi_jobs.tasks.train; "
     script += "assert not {'matplotlib', 'pandas'} & set(sys.modules), sorted(sys.modules); "
+    # Optuna is for tune alone.
+    script += "import cofi_jobs.cli.app, cofi_jobs.tasks.evaluate; "
+    script += "assert 'optuna' not in sys.modules; "
     script += "import pandas, pyarrow, matplotlib.pyplot; pyarrow.array([1]).to_pandas()"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,5 @@
 """`settings.json`: how runs use what tuning found."""
 
-import subprocess
-import sys
-
 import pytest
 
 from cofi_jobs.core.errors import CofiError, QualityError
@@ -12,9 +9,8 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
 from cofi_jobs.tuning import tuned
-from tests.support.data import tasteful_ratings, write_ratings
+from tests.support.data import QUICK, tasteful_ratings, write_ratings
 from tests.support.nights import run_night
-from tests.support.repository import ROOT
 from tests.support.tuning import EXPLICIT, WITHOUT_SEARCH, write_tuned
 
 
@@ -105,6 +101,7 @@ def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
     assert "remove it, or set use_tuned=false" in message
 
     store.tuned_file.unlink()
+    settings = load_settings(QUICK)
     run_task("train", store, settings, "n2")
     write_tuned(store, recency=0.4)  # comes too late for this run: its tasks agree
     for task in list(TASKS)[list(TASKS).index("train") + 1 :]:
@@ -126,10 +123,3 @@ def test_the_gate_protects_the_first_night_on_new_settings(store: Store):
 
 def test_the_remark_is_empty_without_a_file():
     assert tuned.remark(None) == ""
-
-
-@pytest.mark.slow
-def test_optuna_is_imported_by_tune_alone():
-    code = "import sys, cofi_jobs.cli.app, cofi_jobs.tasks.train, cofi_jobs.tasks.evaluate; "
-    code += "sys.exit('optuna' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
