@@ -1,6 +1,7 @@
 """Normalize: the newest rating of each (user, item), item means, row numbers; pandas as oracle."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +127,35 @@ NIGHTS = [
 ]
 
 
-@pytest.mark.usefixtures("both_ways")
-@pytest.mark.parametrize("damping", [0, 5, 0.5, 1e6])
-@pytest.mark.parametrize("ids", ["integers", "strings"])
-def test_three_nights_give_what_pandas_gives(ids: str, damping: float, store: Store) -> None:
-    files: list[pd.DataFrame] = []
-    for number, night in enumerate(NIGHTS):
-        if ids == "strings":  # whose order is not that of the numbers in them
-            night = [
+@dataclass(frozen=True)
+class Taken:
+    """A store, and the files of each night that ingest has taken."""
+
+    store: Store
+    nights: list[list[pd.DataFrame]]
+
+
+@pytest.fixture(scope="module", params=["integers", "strings"])
+def taken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Taken:
+    store, nights = Store(tmp_path_factory.mktemp("taken")).create(), NIGHTS
+    if request.param == "strings":  # whose order is not that of the numbers in them
+        nights = [
+            [
                 part.assign(**{name: "é" + part[name].astype(str) for name in COLUMNS[:2]})
                 for part in night
             ]
+            for night in NIGHTS
+        ]
+    for number, night in enumerate(nights):
         ingest_night(store, f"night-{number}", *night)
+    return Taken(store, nights)
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("damping", [0, 5, 0.5, 1e6])
+def test_three_nights_give_what_pandas_gives(taken: Taken, damping: float) -> None:
+    store, files = taken.store, list[pd.DataFrame]()
+    for number, night in enumerate(taken.nights):
         files += night
         outcome = normalize(store, f"night-{number}", f"damping={damping}")
         found = tables(store, f"night-{number}")
