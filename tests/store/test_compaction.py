@@ -72,7 +72,7 @@ ROW = st.tuples(
 
 @pytest.mark.slow
 @given(
-    st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=3, max_size=6, unique_by=str),
+    st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=3, max_size=4, unique_by=str),
     st.data(),
 )
 @settings(max_examples=8, deadline=None)

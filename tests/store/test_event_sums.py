@@ -97,7 +97,7 @@ def test_sums_are_those_of_pandas(batches: list[list[Row]], half_life: float | N
         assert sums(parts, half_life) == by_hand(batches, half_life)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(BATCHES, BATCHES, st.sampled_from([None, 2.0]))
 def test_compaction_loses_no_sum_also_where_rows_come_late(
     older: list[list[Row]], newer: list[list[Row]], half_life: float | None
