@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from airflow.sdk import TriggerRule, task
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from cofi_jobs.airflow_integration import STORE_KEY, connections
@@ -53,9 +54,12 @@ def add_task(
         others |= {"pool": TRAIN_POOL, "max_active_tis_per_dag": 1}
     if declared.of_failed_runs:
         others |= {"trigger_rule": TriggerRule.ALL_DONE_MIN_ONE_SUCCESS}
-    return task(**{"task_id": declared.name, "doc_md": declared.note, **others, **(options or {})})(
-        execute
-    )()
+    options = {"task_id": declared.name, "doc_md": declared.note, **others, **(options or {})}
+    made = task(**options)(execute)()
+    # Airflow gives each task a copy of the DAG's params, and checks all copies whenever it parses
+    # the file. A run has them from the DAG.
+    made.operator.params = ParamsDict.filter_params_by_source(made.operator.params, source="task")
+    return made
 
 
 def run_task(

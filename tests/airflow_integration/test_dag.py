@@ -115,6 +115,7 @@ def examine(bag: Any) -> dict[str, Any]:
                 "inlets": [asset.name for asset in task.inlets],
                 "outlets": [asset.name for asset in task.outlets],
                 "pool": task.pool,
+                "params": sorted(task.params),
             }
             for task in nightly.tasks
         },
@@ -343,6 +344,7 @@ def test_params_are_the_settings_and_the_store(dags: Any) -> None:
     assert {name: param["description"] for name, param in params.items()} == {
         name: field["description"] for name, field in form_fields().items() if name in expected
     }
+    assert not [name for name, task in dags["tasks"].items() if task["params"]], "no copies"
     assert Path(store["value"]).is_absolute()
     assert store["description"]
     assert store["schema"]["section"]

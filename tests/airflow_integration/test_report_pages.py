@@ -68,7 +68,7 @@ def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
         from airflow.api_fastapi.app import create_app
         from starlette.testclient import TestClient
         from cofi_jobs.airflow_integration.plugin import CofiReport
-        client = TestClient(create_app(apps="all"), base_url="http://host", root_path="PATH")
+        client = TestClient(create_app(apps="core"), base_url="http://host", root_path="PATH")
         base = re.search('<base href="(.*?)"', client.get("PATH/").text)[1]
         links = [urljoin(base, view["href"]) for view in CofiReport.external_views]
         print(len(links), *(client.get(link).status_code for link in links))
@@ -174,7 +174,7 @@ def test_reports_are_for_those_who_may_read_the_runs_of_the_dag():
         from airflow.models.dagbundle import DagBundleModel
         from airflow.utils.session import create_session
         from starlette.testclient import TestClient
-        client = TestClient(create_app(apps="all"), base_url="http://host")
+        client = TestClient(create_app(apps="core"), base_url="http://host")
         Base.metadata.create_all(settings.engine)
         with create_session() as session:
             session.add(DagBundleModel(name="b"))
