@@ -1,6 +1,7 @@
 """Names of files and folders are no patterns and no data: landing, catalogue, and the store."""
 
 import io
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -50,11 +51,24 @@ def test_odd_names_in_landing_are_read_once(store: Store, name: str) -> None:
         assert (file["name"], file["path"]) == (path.name, str(path))
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_names_in_the_catalogue(store: Store, quick: Settings, name: str) -> None:
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("ingested") / "store").create()
     put(store.landing / "ratings.csv")
-    write(store.catalogue / f"{name}.csv", "movieId,title\n10,Ten\n")
     ingest(store)
+    return store
+
+
+@pytest.fixture
+def before_normalize(ingested: Store, tmp_path: Path) -> Store:
+    """A store whose ratings are there, and whose catalogue is empty."""
+    return Store(shutil.copytree(ingested.root, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_in_the_catalogue(before_normalize: Store, quick: Settings, name: str) -> None:
+    store = before_normalize
+    write(store.catalogue / f"{name}.csv", "movieId,title\n10,Ten\n")
     run_task("normalize", store, quick, "night-1")
     items = pd.read_parquet(store.table("night-1", "normalized") / "items.parquet")
     assert items["title"].dropna().tolist() == ["Ten"]
@@ -62,11 +76,10 @@ def test_odd_names_in_the_catalogue(store: Store, quick: Settings, name: str) ->
 
 @pytest.mark.parametrize(("name", "problem"), REFUSED_NAMES.items())
 def test_names_that_cannot_be_used_in_the_catalogue(
-    store: Store, quick: Settings, name: str, problem: str
+    before_normalize: Store, quick: Settings, name: str, problem: str
 ) -> None:
-    put(store.landing / "ratings.csv")
+    store = before_normalize
     write(store.catalogue / f"{name}.csv", "movieId,title\n10,Ten\n")
-    ingest(store)
     with pytest.raises(DataError, match=f"found {problem}"):
         run_task("normalize", store, quick, "night-1")
 

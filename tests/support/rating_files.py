@@ -1,11 +1,16 @@
 """Rating files in several formats, and what the readers give for them."""
 
+import atexit
+import functools
 import gzip
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from duckdb import DuckDBPyConnection
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.catalogue import catalogue
@@ -22,23 +27,27 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
+@functools.cache
+def connection() -> DuckDBPyConnection:
+    """One for all files: to open it takes longer than to read most of them."""
+    opened = ExitStack()
+    atexit.register(opened.close)
+    folder = opened.enter_context(TemporaryDirectory(prefix="cofi-files-"))
+    return opened.enter_context(sql.connect(load_settings(), Path(folder)))
+
+
 def read(
     path: Path,
     columns: str = "user_id, item_id, rating, timestamp",
     overrides: Sequence[str] = (),
 ) -> list[Row]:
-    settings = load_settings(overrides)
-    with sql.connect(settings, path.parent) as connection:
-        query = rating_file(connection, path, settings).query
-        return connection.execute(f"SELECT {columns} FROM ({query})").fetchall()
+    query = rating_file(connection(), path, load_settings(overrides)).query
+    return connection().execute(f"SELECT {columns} FROM ({query})").fetchall()
 
 
 def read_catalogue(path: Path, *overrides: str) -> list[Row]:
-    settings = load_settings(overrides)
-    with sql.connect(settings, path.parent) as connection:
-        return connection.execute(
-            f"SELECT item_id, title, groups FROM ({catalogue(connection, path, settings)})"
-        ).fetchall()
+    query = catalogue(connection(), path, load_settings(overrides))
+    return connection().execute(f"SELECT item_id, title, groups FROM ({query})").fetchall()
 
 
 def refusal(path: Path, *overrides: str) -> str:
