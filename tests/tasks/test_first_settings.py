@@ -37,7 +37,7 @@ def trained(store: Store, run_key: str, settings: list[str]) -> dict:
 def test_the_first_run_finds_settings_and_later_runs_use_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_settings, "LEAST_SECONDS", 4.0)
+    monkeypatch.setattr(first_settings, "LEAST_SECONDS", 2.0)
     write_ratings(store.landing / "ratings.csv", two_tastes(120))
     outcome = trained(store, "n1", [*SEARCH, "n_factors=8"])
     record = store.records.tuned()

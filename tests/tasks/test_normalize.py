@@ -194,7 +194,7 @@ OF_STRINGS = files_of(
     damping=st.sampled_from([0, 1, 5]),
     way=st.sampled_from(WAYS),
 )
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_any_small_batches_give_what_pandas_gives(
     nights: list[list[pd.DataFrame]],
     damping: float,
@@ -475,7 +475,7 @@ def withdrawals_of(
     nights=withdrawals_of(st.integers(1, 2), st.integers(10, 12)),
     way=st.sampled_from(WAYS),
 )
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_withdrawal_counts_until_a_newer_rating_comes(
     tmp_path_factory: pytest.TempPathFactory, nights: Any, way: Way
 ) -> None:

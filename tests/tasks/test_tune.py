@@ -67,12 +67,12 @@ def test_tuning_never_sees_the_ratings_it_is_judged_by(store_: Store, tmp_path: 
         tmp_path / "other",
         ratings.assign(rating=ratings["rating"].where(~last, 6 - ratings["rating"])),
     )
-    stop_after(monkeypatch, 6)
+    stop_after(monkeypatch, 4)
     first, second = (
         run_task("tune", store, load_settings(EXPLICIT), "n1") for store in (store_, other)
     )
     assert studies(store_) == studies(other)
-    assert {len(trials) for trials in studies(other).values()} == {6}
+    assert {len(trials) for trials in studies(other).values()} == {4}
     assert first["found"] == second["found"]
     assert first["held_out_ratings"] == second["held_out_ratings"] == last.sum()
     assert second["measures"]["rmse"]["before"] > first["measures"]["rmse"]["before"] + 1, (
@@ -121,7 +121,7 @@ def test_a_killed_tuning_goes_on_as_if_it_had_not_been(
 
 
 def test_a_new_week_begins_with_what_is_in_use_and_last_weeks_best(store_: Store, monkeypatch):
-    stop_after(monkeypatch, 8)
+    stop_after(monkeypatch, 5)
     settings = load_settings([*EXPLICIT, "ranking_lambda=0.5", "recency=0.5"])
     run_task("tune", store_, settings, "n1")
     [old] = [trials for name, trials in studies(store_).items() if ".ranking." in name]
