@@ -226,11 +226,17 @@ def _parse(file: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    home = tmp_path_factory.mktemp("examine")
-    write_dags(home, books=BOOKS, films=FILMS)
+    """What `nights` and `examine` have seen, one after the other in one process."""
+    home = tmp_path_factory.mktemp("made")
+    dags = write_dags(home, books=BOOKS, films=FILMS)
     (home / "link").symlink_to(home)
     write_dags(home, "wrong", **{name: text for name, (text, _) in WRONG.items()})
-    seen = in_airflow(home, "-m", "tests.airflow_integration.test_factory", "examine", str(home))
+    seen = in_airflow(
+        home,
+        *("-m", "tests.airflow_integration.test_factory", "made", str(home)),
+        AIRFLOW__CORE__DAGS_FOLDER=str(dags),
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+    )
     return {**seen, "home": home}
 
 
@@ -284,44 +290,31 @@ def test_of_two_files_on_one_store_airflow_refuses_the_second(
 # ---- real runs
 
 
-@pytest.fixture(scope="module")
-def after(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    home = tmp_path_factory.mktemp("nights")
-    dags = write_dags(home, books=BOOKS, films=FILMS)
-    seen = in_airflow(
-        home,
-        *("-m", "tests.airflow_integration.test_factory", "nights", str(home)),
-        AIRFLOW__CORE__DAGS_FOLDER=str(dags),
-        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
-    )
-    return {**seen, "home": home}
-
-
-def test_each_dag_publishes_in_its_store(after: Any) -> None:
+def test_each_dag_publishes_in_its_store(made: Any) -> None:
     for name, top_n in (("books", 3), ("films", QUICK_VALUES["top_n"]), ("third", 7)):
-        assert after[name]["state"] == "success"
-        store, key = Store(after["home"] / name), after[name]["key"]
+        assert made[name]["state"] == "success"
+        store, key = Store(made["home"] / name), made[name]["key"]
         assert store.current() == key
         assert (store.manifest(key) or {})["settings"]["top_n"] == top_n
 
 
-def test_each_run_has_its_page(after: Any) -> None:
+def test_each_run_has_its_page(made: Any) -> None:
     for name in ("books", "films", "third"):
-        assert f"CoFi report, run {after[name]['key']}" in after[name]["page"]
-        assert f"Store {after['home'] / name}" in after["runs"]
+        assert f"CoFi report, run {made[name]['key']}" in made[name]["page"]
+        assert f"Store {made['home'] / name}" in made["runs"]
 
 
-def test_only_readers_of_a_store_hear_of_it(after: Any) -> None:
+def test_only_readers_of_a_store_hear_of_it(made: Any) -> None:
     def event(name: str) -> list[str]:
-        return [f"file://{after['home'] / name}", after[name]["key"]]
+        return [f"file://{made['home'] / name}", made[name]["key"]]
 
-    named = ["books_are_out", after["books"]["key"]]
-    assert sorted(after["events"]) == sorted(
+    named = ["books_are_out", made["books"]["key"]]
+    assert sorted(made["events"]) == sorted(
         [event("books"), named, event("films"), event("third")]
     ), "the asset of the DAG's file is for its own store"
 
 
 if __name__ == "__main__":
     what, where = sys.argv[1], Path(sys.argv[2])
-    result = {"examine": examine, "nights": nights, "conflict": conflict}[what](where)
+    result = conflict(where) if what == "conflict" else {**nights(where), **examine(where)}
     (where / "result.json").write_text(json.dumps(result))
