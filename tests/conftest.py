@@ -38,6 +38,7 @@ LONGEST = [
     "test_remote.py",
     "test_remote_kills.py",
     "test_demo.py",
+    "test_torture.py",
     "test_job.py",
     "test_normalize.py",
     "test_cli.py",
