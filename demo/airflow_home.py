@@ -1,5 +1,6 @@
 """The private Airflow of `make run` and `make ui`: its home, its configuration, its database."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -40,12 +41,20 @@ def environment(store: Path, port: int = 8080) -> dict[str, str]:
 
 
 def prepare_database(airflow: dict[str, str], log_file: Path) -> None:
-    """Make or upgrade Airflow's database; what Airflow says goes into a fresh log."""
-    log_file.parent.mkdir(parents=True, exist_ok=True)
+    """Make or upgrade Airflow's database; what Airflow says goes into a fresh log.
+
+    One that this version of Airflow has prepared is left alone: Airflow takes seconds to look.
+    """
+    HOME.mkdir(parents=True, exist_ok=True)
+    log_file.write_text("")
+    prepared, version = HOME / "prepared-by", importlib.metadata.version("apache-airflow-core")
+    if (HOME / "airflow.db").exists() and prepared.exists() and prepared.read_text() == version:
+        return
     with log_file.open("w") as log:
         print("preparing Airflow's database", flush=True)
         command = [*AIRFLOW, "db", "migrate"]
         subprocess.run(command, env=airflow, stdout=log, stderr=log, check=True)
+    prepared.write_text(version)
 
 
 def tail(path: Path, n: int) -> str:

@@ -69,6 +69,8 @@ def test_run_ends_with_a_summary(runs: Runs) -> None:
         assert f"{table}: {folder}\n" in summary
         assert list(folder.glob("*.parquet"))
     assert "seconds in all" in summary
+    assert "preparing Airflow's database" in runs.failing.stdout
+    assert "preparing Airflow's database" not in progress, "it is prepared"
     assert "Traceback" not in runs.good.stdout
 
 
@@ -91,7 +93,7 @@ def test_ui_runs_on_any_port_until_ctrl_c(runs: Runs) -> None:
             assert process.stdout is not None
             lines = iter(process.stdout)
             address = f"Airflow: http://localhost:{port} (Ctrl-C ends it)\n"
-            said = [next(lines) for _ in range(3)]
+            said = [next(lines) for _ in range(2)]
             assert said[-1] == address, said
             api = Api(f"http://127.0.0.1:{port}")
             # Of the weekly ones that whose day it is not: it may be its very hour.
