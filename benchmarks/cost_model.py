@@ -16,7 +16,6 @@ from itertools import combinations
 import numpy as np
 
 STEPS_OF_ROUND = 100  # in which all ratings are used once, of many ratings (`Objective`)
-LEAST_RATINGS = 16_384  # of a step
 BYTES = 4  # of a number
 
 
@@ -24,7 +23,7 @@ BYTES = 4  # of a number
 class Step:
     """Measured steps of fits of one kind."""
 
-    n_ratings: int
+    n_ratings: int  # of a step
     n_items: int
     n_factors: int
     processors: int
@@ -55,16 +54,15 @@ class StepCost:
                     best, least = costs, error
         return cls(*best.tolist())
 
-    def seconds(self, n_ratings: int, numbers: int, processors: int) -> float:
-        """Of a step of a fit to so many ratings; `numbers` are those of X."""
+    def seconds(self, n_ratings: float, numbers: int, processors: int) -> float:
+        """Of a step of so many ratings; `numbers` are those of X."""
         return float(
             np.dot(_work(n_ratings, numbers, processors), (self.rating, self.number, self.call))
         )
 
 
-def _work(n_ratings: int, numbers: int, processors: int) -> tuple[float, float, float]:
-    of_step = min(n_ratings, max(n_ratings / STEPS_OF_ROUND, LEAST_RATINGS))
-    return of_step / processors, numbers, 1
+def _work(n_ratings: float, numbers: int, processors: int) -> tuple[float, float, float]:
+    return n_ratings / processors, numbers, 1
 
 
 def network_seconds(numbers: int, machines: int, gigabits: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from benchmarks import memory
-from benchmarks.cost_model import StepCost, network_seconds
+from benchmarks.cost_model import STEPS_OF_ROUND, StepCost, network_seconds
 from cofi_jobs.settings.fields import Settings
 
 PROCESSORS, GIGABITS, N_FACTORS = 16, 25.0, 64  # of a machine; of its network; factors
@@ -45,7 +45,7 @@ def tabulate_plans(cost: StepCost, rows_cost: float) -> Table:
     table = Table(*columns, "hours of train", "of recommend", "worker GB", "task GB")
     for plan in PLANS:
         numbers, processors = plan.items * N_FACTORS, plan.machines * PROCESSORS
-        of_step = cost.seconds(plan.ratings, numbers, processors)
+        of_step = cost.seconds(plan.ratings / STEPS_OF_ROUND, numbers, processors)
         of_task = cost.number * numbers + cost.call
         network = network_seconds(numbers, plan.machines, GIGABITS)
         rows = 4 * rows_cost * plan.ratings / processors

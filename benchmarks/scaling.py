@@ -8,6 +8,7 @@ with what was measured for that one; then it says what larger sizes would need.
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,9 +33,10 @@ N_FACTORS = 64
 COMMON: dict[str, object] = {"first_tuning_minutes": 0, "n_factors": N_FACTORS, "threads": 1}
 WAYS = {"local": 0, "1 worker": 1, "2 workers": 2, "4 workers": 4}  # of Ray
 RATINGS_OF_USER = 200  # as many ratings as each has in the mean
+STEP_SIZES = (16_384, 98_304)  # ratings; the first is the default for up to 1.6 million
 # Each with so many items that products of all users and items do not pay (`dense_pays`), as where
 # there are many. The last is the one that the model is not fitted to.
-SIZES = "100000x20000,300000x60000,1000000x20000"
+SIZES = "300000x20000,300000x60000,1000000x30000"
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,21 @@ class Row:
     seconds: float  # of `train`
     losses: float  # by what share they differ from those of one process, at most
     mb_a_step: float
-    steps: FitSteps
+    steps: Mapping[int, FitSteps]  # by about how many ratings a step has
 
     @property
-    def step(self) -> Step:
+    def usual(self) -> FitSteps:
+        """With steps as large as they are by default."""
+        return self.steps[min(self.steps)]
+
+    @property
+    def measured(self) -> list[Step]:
         """What the model of cost is fitted to."""
         processors = max(1, self.workers)
-        return Step(self.ratings, self.items, N_FACTORS, processors, self.steps.step)
+        return [
+            Step(n_ratings, self.items, N_FACTORS, processors, steps.step)
+            for n_ratings, steps in self.steps.items()
+        ]
 
 
 def run(folder: Path, n_ratings: int, n_items: int) -> list[Row]:
@@ -86,7 +96,10 @@ def run(folder: Path, n_ratings: int, n_items: int) -> list[Row]:
                 store.required_outcome(KEY, "train")["seconds"],
                 float(np.max(np.abs(losses / local - 1))),
                 bytes_a_step(counts["n_items"], n_workers) / 1e6,
-                fit_steps(store.root, KEY, settings),
+                {
+                    size: fit_steps(store.root, KEY, {**settings, "ratings_per_step": size})
+                    for size in STEP_SIZES
+                },
             )
         )
     return rows
@@ -103,7 +116,7 @@ def tabulate(rows: list[Row]) -> Table:
     table = Table(*columns, "rows s", "task MB", "worker MB", "MB a step", "losses differ by")
     local = {(row.ratings, row.items): row for row in rows if not row.workers}
     for row in rows:
-        alone, steps = local[row.ratings, row.items], row.steps
+        alone, steps = local[row.ratings, row.items], row.usual
         table.add_row(
             f"{row.ratings:,}",
             f"{row.items:,}",
@@ -112,7 +125,7 @@ def tabulate(rows: list[Row]) -> Table:
             f"{row.seconds / alone.seconds:.2f}",
             f"{steps.ready:.1f}",
             f"{1000 * steps.step:.0f}",
-            f"{steps.step / alone.steps.step:.2f}",
+            f"{steps.step / alone.usual.step:.2f}",
             f"{steps.rows:.1f}",
             f"{steps.task_mb:.0f}",
             f"{steps.worker_mb:.0f}",
@@ -124,18 +137,21 @@ def tabulate(rows: list[Row]) -> Table:
 
 def tabulate_check(rows: list[Row], cost: StepCost) -> Table:
     """Measured steps of the workers beside those that the model gives."""
-    table = Table("ratings", "items", "way", "step ms", "by the model", "fitted to")
+    columns = ("ratings", "of a step", "items", "way", "step ms", "by the model", "fitted to")
+    table = Table(*columns)
     last = rows[-1].ratings, rows[-1].items
     for row in fitting(rows, all_sizes=True):
-        modelled = cost.seconds(row.ratings, row.items * N_FACTORS, row.workers)
-        table.add_row(
-            f"{row.ratings:,}",
-            f"{row.items:,}",
-            row.way,
-            f"{1000 * row.steps.step:.0f}",
-            f"{1000 * modelled:.0f}",
-            "no" if (row.ratings, row.items) == last else "yes",
-        )
+        for step in row.measured:
+            modelled = cost.seconds(step.n_ratings, row.items * N_FACTORS, row.workers)
+            table.add_row(
+                f"{row.ratings:,}",
+                f"{step.n_ratings:,}",
+                f"{row.items:,}",
+                row.way,
+                f"{1000 * step.seconds:.0f}",
+                f"{1000 * modelled:.0f}",
+                "no" if (row.ratings, row.items) == last else "yes",
+            )
     return table
 
 
@@ -163,7 +179,7 @@ def main(
     (folder / "scaling.json").write_text(text)
     console = Console(width=140)
     console.print(tabulate(rows))
-    if steps := [row.step for row in fitting(rows)]:
+    if steps := [step for row in fitting(rows) for step in row.measured]:
         cost = StepCost.fitted(steps)
         console.print(tabulate_check(rows, cost))
         print(
@@ -171,7 +187,7 @@ def main(
             f"{1e9 * cost.number:.1f} nanoseconds a number of X, {1000 * cost.call:.1f} ms"
         )
         solved = max(fitting(rows), key=lambda row: row.ratings)
-        rows_cost = solved.steps.rows * solved.workers / solved.ratings
+        rows_cost = solved.usual.rows * solved.workers / solved.ratings
         console.print(tabulate_plans(cost, rows_cost))
     print(", ".join(f"{name} {value}" for name, value in stands.items()))
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from benchmarks.cost_model import Step, StepCost, network_seconds
 from benchmarks.plans import PLANS, tabulate_plans
 
-SIZES = [(300_000, 20_000), (1_000_000, 20_000), (1_000_000, 100_000), (9_000_000, 50_000)]
+SIZES = [(16_000, 20_000), (60_000, 20_000), (16_000, 100_000), (90_000, 50_000)]
 costs = st.one_of(st.just(0.0), st.floats(1e-3, 1e3))
 
 
