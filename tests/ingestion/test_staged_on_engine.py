@@ -84,6 +84,7 @@ def test_two_nights_of_all_kinds_of_files_are_those_of_one_process(
         assert outcome["scale"] == [0.5, 5]
         assert outcome["id_types"]["item_id"] == ("string" if texts_as_ids else "integer")
         assert "rating is outside the scale 0.5 to 5" in outcome["reasons"]
+        assert outcome["reasons"]["timestamp is before 1980"] == 1, "in the unit of all parts"
         assert ("erased" in outcome["reasons"]) == (night == 2)
         if night == 1:
             erase(store, load_settings(), ["13"])

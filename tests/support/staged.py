@@ -29,11 +29,11 @@ ODD = """1,10,4,1000000000
 ,10,3,1000000005
 """
 CHANGES = "userId,movieId,rating,timestamp,op\n1,10,5,1000000000,u\n2,20,,1000000001,d\n"
-# By itself the first part has an order, and the second nothing but implausible times.
+# Of a night. By itself the first part has an order, the second nothing but implausible times.
 PARTS = {
-    "0.csv": "1,10,4,3\n2,10\n",
-    "1.csv": "2,10,4,400000000000\n",
-    "2.csv": "1,20,3,1000000000000\n2,20,3,1000000001000\n3,20,3,1000000002000\n",
+    "0.csv": "1,10,4,{}\n2,10\n",
+    "1.csv": "2,10,4,40000000000{}\n",
+    "2.csv": "1,20,3,1000000000000\n2,20,3,1000000001000\n3,20,3,100000000200{}\n",
 }
 OF_THIS_ATTEMPT = ("digests", "seconds", "settings", "peak_memory_mb")
 
@@ -99,7 +99,7 @@ def drop_files(store: Store, night: int, texts_as_ids: bool) -> None:
     folder = store.landing / f"{night}-parts.csv"
     folder.mkdir()
     for name, rows in PARTS.items():
-        drop(store, f"{folder.name}/{name}", HEADER + rows + f"{night},13,4,{10**12 + night}\n")
+        drop(store, f"{folder.name}/{name}", HEADER + rows.format(night))
 
 
 def taken_with(
