@@ -23,6 +23,8 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.files import sha256
 
+GOOD, BAD = "good", "bad"  # rows: folders within the temporary one
+
 
 @dataclass(frozen=True)
 class Judging:
@@ -114,7 +116,7 @@ def judge(
     The first result is None if the file is not seen here.
     """
     with TemporaryDirectory() as name:
-        written = [Path(name) / folder / file.part for folder in ("taken", "rejected")]
+        written = [Path(name) / folder / file.part for folder in (GOOD, BAD)]
         yield _judged(settings, erased, file, judging, whole, Path(name))
         for path in written:
             yield from _pieces(path, n)
@@ -131,7 +133,7 @@ def _judged(
     seen = as_seen(file)
     if seen is None:
         return None
-    taken, rejected = folder / "taken", folder / "rejected"
+    taken, rejected = folder / GOOD, folder / BAD
     taken.mkdir()
     rejected.mkdir()
     with sql.connect(settings, folder) as connection:
