@@ -17,7 +17,7 @@ from cofi_jobs.ingestion.id_types import IdCounts
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
 from cofi_jobs.ingestion.staged_files import Question
 from cofi_jobs.ingestion.staged_here import StagedHere
-from cofi_jobs.ingestion.staging import ErasedUsers
+from cofi_jobs.ingestion.staging import ErasedUsers, Output
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
@@ -142,7 +142,8 @@ def _judged(
         here.stage_file(seen, settings, judging.limits, whole, judging.id_types is None)
         shown = Shown.of(here, seen) if judging.first_run else None
         id_types = judging.id_types or _types(here.ids(seen))
-        counts = here.write_file(seen, id_types, judging.scale, taken, rejected)
+        output = Output(id_types, judging.scale, taken, rejected)
+        counts = here.write_file(seen, output)
     is_guess = isinstance(whole, GuessedUnit) and whole.is_asked
     digests = [_digest(path / file.part) for path in (taken, rejected)]
     return Judged(counts, id_types, shown, is_guess, *digests)

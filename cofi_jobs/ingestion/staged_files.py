@@ -1,6 +1,6 @@
 """The new files of a run while their rows are judged, wherever that is done."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from cofi_jobs.ingestion.batch import Counts, NewFile
 from cofi_jobs.ingestion.file_times import FileTimes
 from cofi_jobs.ingestion.id_types import IdCounts
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
+from cofi_jobs.ingestion.staging import Output
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 
@@ -42,17 +43,8 @@ class StagedFiles(Protocol):
     def kinds(self, file: NewFile) -> Sequence[RowKind]:
         """What the rows of a file are that has no ratings."""
 
-    def write(
-        self,
-        id_types: Mapping[str, str],
-        scale: Sequence[float] | None,
-        taken: Path,
-        rejected: Path,
-    ) -> Iterator[tuple[NewFile, Counts]]:
-        """Write the good and the bad rows of each file into two folders.
-
-        Gives what became of its rows.
-        """
+    def write(self, output: Output) -> Iterator[tuple[NewFile, Counts]]:
+        """Write the good and the bad rows of each file; gives what became of them."""
 
 
 def times_of_drops(

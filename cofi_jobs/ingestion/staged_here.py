@@ -1,6 +1,6 @@
 """The new files of a run, judged in one database, one after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cofi_jobs.ingestion.id_types import IdCounts, count_ids
 from cofi_jobs.ingestion.missing import has_numbers
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind, count_kinds, count_ratings
 from cofi_jobs.ingestion.staged_files import Question, times_of_drops
-from cofi_jobs.ingestion.staging import ErasedUsers, StagedFile
+from cofi_jobs.ingestion.staging import ErasedUsers, Output, StagedFile
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 
@@ -93,27 +93,10 @@ class StagedHere:
         """As in `StagedFiles`."""
         return count_kinds(self.connection, self.rows[file])
 
-    def write(
-        self,
-        id_types: Mapping[str, str],
-        scale: Sequence[float] | None,
-        taken: Path,
-        rejected: Path,
-    ) -> Iterator[tuple[NewFile, Counts]]:
+    def write(self, output: Output) -> Iterator[tuple[NewFile, Counts]]:
         """As in `StagedFiles`."""
-        for file in self.files:
-            yield file, self.write_file(file, id_types, scale, taken, rejected)
+        return ((file, self.write_file(file, output)) for file in self.files)
 
-    def write_file(
-        self,
-        file: NewFile,
-        id_types: Mapping[str, str],
-        scale: Sequence[float] | None,
-        taken: Path,
-        rejected: Path,
-    ) -> Counts:
+    def write_file(self, file: NewFile, output: Output) -> Counts:
         """As `write`, of one file."""
-        rows, part = self.rows[file], file.part
-        return staging.write(
-            self.connection, rows, file.name, id_types, scale, taken / part, rejected / part
-        )
+        return staging.write(self.connection, self.rows[file], file, output)

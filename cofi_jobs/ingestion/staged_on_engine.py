@@ -32,6 +32,7 @@ from cofi_jobs.ingestion.known_columns import ID_COLUMNS
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
 from cofi_jobs.ingestion.staged_files import Question, times_of_drops
 from cofi_jobs.ingestion.staged_here import StagedHere
+from cofi_jobs.ingestion.staging import Output
 from cofi_jobs.ingestion.verdicts import OUTSIDE, Bounds
 from cofi_jobs.settings.fields import Settings
 
@@ -78,8 +79,8 @@ class StagedOnEngine:
         settings_there = _of_call(settings)
         calls = [self.flow.call(answers, settings_there, question, file) for file in files]
         for file, call in zip(files, calls, strict=True):
-            found = self.flow.get(call)
-            yield from self.here.ask(question, settings, [file]) if found is None else found
+            answer = self.flow.get(call)
+            yield from self.here.ask(question, settings, [file]) if answer is None else answer
 
     def stage(self, settings: Settings, limits: Bounds, first_run: bool) -> None:
         """As in `StagedFiles`."""
@@ -104,28 +105,23 @@ class StagedOnEngine:
         """As in `StagedFiles`."""
         return self.here.kinds(file) if file in self.here.rows else self._shown(file).kinds
 
-    def write(
-        self,
-        id_types: Mapping[str, str],
-        scale: Sequence[float] | None,
-        taken: Path,
-        rejected: Path,
-    ) -> Iterator[tuple[NewFile, Counts]]:
+    def write(self, output: Output) -> Iterator[tuple[NewFile, Counts]]:
         """As in `StagedFiles`."""
+        types, scale = output.id_types, output.scale
         self._judge(
             {
-                file: replace(self.calls[file].judging, id_types=id_types, scale=scale)
+                file: replace(self.calls[file].judging, id_types=types, scale=scale)
                 for file in self.judged
-                if not self._is_written_so(file, id_types, scale)
+                if not self._is_written_so(file, output)
             }
         )
         for file in self.files:
             if file in self.here.rows:
-                yield file, self.here.write_file(file, id_types, scale, taken, rejected)
+                yield file, self.here.write_file(file, output)
                 continue
             call, judged = self.calls.pop(file), self.judged[file]
-            self._copy(call.taken, taken / file.part, judged.taken_sha256)
-            self._copy(call.rejected, rejected / file.part, judged.rejected_sha256)
+            self._copy(call.taken, output.taken / file.part, judged.taken_sha256)
+            self._copy(call.rejected, output.rejected / file.part, judged.rejected_sha256)
             yield file, judged.counts
 
     def _judging(self, limits: Bounds, is_open: bool = False) -> Judging:
@@ -178,13 +174,11 @@ class StagedOnEngine:
         assert shown is not None, "only a first run asks"
         return shown
 
-    def _is_written_so(
-        self, file: NewFile, id_types: Mapping[str, str], scale: Sequence[float] | None
-    ) -> bool:
+    def _is_written_so(self, file: NewFile, output: Output) -> bool:
         judged = self.judged[file]
         names_scale = any(reason.startswith(OUTSIDE) for reason in judged.counts["reasons"])
-        has_scale = self.calls[file].judging.scale == scale or not names_scale
-        return judged.id_types == id_types and has_scale
+        has_scale = self.calls[file].judging.scale == output.scale or not names_scale
+        return judged.id_types == output.id_types and has_scale
 
     def _copy(self, pieces: list[Any], path: Path, digest: str | None) -> None:
         """Write a file that lies in pieces, which are let go one by one."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import macros, plain_files, times
-from cofi_jobs.ingestion.batch import Counts
+from cofi_jobs.ingestion.batch import Counts, NewFile
 from cofi_jobs.ingestion.columns import no_ratings
 from cofi_jobs.ingestion.file_times import FileTimes, TimesOfAll
 from cofi_jobs.ingestion.formats import forget_lines, is_text, rating_file
@@ -83,6 +83,22 @@ class StagedFile:
             return staged
         written = f"SELECT rating FROM {sql.parquet([self.plain.path])}"
         return f"{staged} UNION ALL {written}"
+
+
+@dataclass(frozen=True)
+class Output:
+    """How and where the rows of a run's files are written.
+
+    id_types   of each column of ids, "integer" or "string"
+    scale      which the reasons of rejected rows name; None: none
+    taken      the folder of good rows, with a file for each one that was read
+    rejected   the same of bad ones
+    """
+
+    id_types: Mapping[str, str]
+    scale: Sequence[float] | None
+    taken: Path
+    rejected: Path
 
 
 def open_database(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -230,19 +246,10 @@ def reject_erased(
 
 
 def write(
-    connection: duckdb.DuckDBPyConnection,
-    staged: StagedFile,
-    name: str,
-    id_types: Mapping[str, str],
-    scale: Sequence[float] | None,
-    taken: Path,
-    rejected: Path,
+    connection: duckdb.DuckDBPyConnection, staged: StagedFile, file: NewFile, output: Output
 ) -> Counts:
-    """Write the good rows of a file to `taken` and the bad ones to `rejected`.
-
-    Returns what became of its rows.
-    """
-    bad = _rejected_rows(staged, name, scale)
+    """Write the good and the bad rows of a file. Returns what became of its rows."""
+    bad = _rejected_rows(staged, file.name, output.scale)
     reasons = dict(
         connection.execute(
             f"SELECT split_part(reason, ':', 1) AS why, count(*) FROM ({bad}) "
@@ -256,11 +263,12 @@ def write(
         n_taken = staged.plain.n_taken
         n_read += n_taken
     else:
-        n_taken = sql.write_parquet(connection, _good_rows(staged, id_types), taken)
-    n_rejected = sql.write_parquet(connection, bad, rejected) if reasons else 0
+        good = _good_rows(staged, output.id_types)
+        n_taken = sql.write_parquet(connection, good, output.taken / file.part)
+    n_rejected = sql.write_parquet(connection, bad, output.rejected / file.part) if reasons else 0
     if n_read != n_taken + n_rejected:
         raise RuntimeError(
-            f"{name}: {n_read} rows read, but {n_taken} taken and {n_rejected} rejected"
+            f"{file.name}: {n_read} rows read, but {n_taken} taken and {n_rejected} rejected"
         )
     return {
         "rows_read": n_read,

@@ -254,7 +254,8 @@ def _write(
 ) -> list[TakenFile]:
     """Write the good and the bad rows of each file."""
     records = []
-    for file, counts in files.write(id_types, ends, folders.taken, folders.rejected):
+    output = staging.Output(id_types, ends, folders.taken, folders.rejected)
+    for file, counts in files.write(output):
         records.append(file.record(counts))
         log.info(
             "%s: %d rows read, %d taken, %d rejected",
