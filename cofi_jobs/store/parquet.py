@@ -4,7 +4,7 @@ All tables of a store go through this module, or through sql.py where DuckDB rea
 DuckDB 2.0 neither writes nor verifies checksums of pages: digests.py has what holds for its files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -94,6 +94,22 @@ def write_table(
 ) -> None:
     """Write a file at once. `options` are those of pyarrow."""
     pq.write_table(table, path, compression=compression, write_page_checksum=True, **options)
+
+
+def write_tables(
+    tables: Iterable[pa.Table],
+    path: Path,
+    row_group_size: int,
+    compression: str = COMPRESSION,
+    **options: Any,
+) -> None:
+    """Write tables, at least one, one below the other. `options` are those of pyarrow."""
+    others = iter(tables)
+    table = next(others)
+    with writer(path, table.schema, compression, **options) as file:
+        file.write_table(table, row_group_size)
+        for table in others:
+            file.write_table(table, row_group_size)
 
 
 def writer(

@@ -110,12 +110,7 @@ class CurrentOnEngine:
         return f"FROM {name}"
 
     def _write(self, tables: Iterable[Any], path: Path) -> None:
-        first, *others = tables
-        table = self.flow.get(first)
-        with parquet.writer(path, table.schema) as writer:
-            writer.write_table(table, ROW_GROUP)
-            for other in others:
-                writer.write_table(self.flow.get(other), ROW_GROUP)
+        parquet.write_tables(map(self.flow.get, tables), path, ROW_GROUP)
 
 
 def _rows_in_ranges(flow: Flow, store: Store, parts: dict[Path, int]) -> list[tuple[Any, ...]]:

@@ -13,7 +13,6 @@ ended, `checkpoint` holds the states of its fits.
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +127,9 @@ def _user_factors(fits: BothFits, users: parquet.ParquetFile) -> Iterator[pa.Tab
 
 
 def _write(tables: Iterable[pa.Table], path: Path) -> None:
-    """Write tables, at least one, one below the other."""
-    writer = None
-    with ExitStack() as stack:
-        for table in tables:
-            if writer is None:
-                # Without a dictionary: factors hardly ever repeat, and searching for those that do
-                # takes as long as all the rest.
-                opened = parquet.writer(path, table.schema, "snappy", use_dictionary=False)
-                writer = stack.enter_context(opened)
-            writer.write_table(table, ROW_GROUP)
+    # Without a dictionary: factors hardly ever repeat, and searching for those that do takes as
+    # long as all the rest.
+    parquet.write_tables(tables, path, ROW_GROUP, "snappy", use_dictionary=False)
 
 
 def _losses(fits: dict[str, BothFits]) -> pa.Table:
