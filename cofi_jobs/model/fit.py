@@ -39,9 +39,8 @@ class Fit:
 
     # What Adam changed. With exact users these are X and the prior; W and b have no rows then.
     learned: Factors
-    rows: Callable[
-        [], Iterator[UserParameters]
-    ]  # W and b of all users in order, some users at a time
+    # W and b of all users in order, some users at a time.
+    rows: Callable[[], Iterator[UserParameters]]
     losses: list[float]  # J of all ratings before each step; with exact users an estimate
     # With exact users: J before some steps, which are counted from 0, always by the same users.
     fixed_losses: dict[int, float]

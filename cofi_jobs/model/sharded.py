@@ -13,7 +13,7 @@ from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
 from cofi_jobs.engine.workers import Workers
 from cofi_jobs.model.checkpoints import Checkpoints, NoCheckpoint
-from cofi_jobs.model.chunks import chunks
+from cofi_jobs.model.chunks import RATINGS_AT_ONCE, chunks_of
 from cofi_jobs.model.draws import BLOCK, UserBlocks
 from cofi_jobs.model.fit import Fit, fit_exact
 from cofi_jobs.model.objectives import Objective
@@ -22,7 +22,6 @@ from cofi_jobs.model.shards import Learned, Shard, StepSums, Totals, slices
 
 Which = Literal["train", "all"]  # of the ratings of a run
 Side = Literal["user", "item"]
-RATINGS_AT_ONCE = 1 << 20
 
 
 class EarlierRun(Protocol):
@@ -89,14 +88,14 @@ class UserShard:
         self.scale = scale
         first = self.users.start // BLOCK * BLOCK
         own = slice(self.users.start - first, self.users.stop - first)
-        self.blocks = {
-            which: UserBlocks(tally(user_index, ratings.n_users), first, own)
-            for which, user_index in (
-                ("train", ratings.user_index[~is_test]),
-                ("all", ratings.user_index),
-            )
-        }
+        self.blocks: dict[Which, UserBlocks] = {}  # of a worker that has parts of them
         if own != slice(0, ratings.n_users):
+            user_index: dict[Which, np.ndarray] = {
+                "train": ratings.user_index[~is_test],
+                "all": ratings.user_index,
+            }
+            for which, index in user_index.items():
+                self.blocks[which] = UserBlocks(tally(index, ratings.n_users), first, own)
             is_own = np.zeros(len(is_test), bool)
             is_own[ratings.rows_of(own)] = True
             # A copy, so that the memory of the others' ratings is freed.
@@ -128,9 +127,9 @@ class UserShard:
 
     def learned_from(self, earlier: EarlierRun, side: Side) -> np.ndarray:
         """Row numbers of the users or items of test ratings that an earlier model learned from."""
-        blocks, numbers = self.blocks["all"], [np.empty(0, np.int64)]
-        counts = blocks.counts[blocks.own]
-        for users in chunks(counts, -(-int(counts.sum()) // RATINGS_AT_ONCE)):
+        numbers = [np.empty(0, np.int64)]
+        counts = tally(self.ratings.user_index, self.ratings.n_users)
+        for users in chunks_of(counts, RATINGS_AT_ONCE):
             ratings = self.ratings.of_users(users)
             test = ratings.where(self.is_test[self.ratings.rows_of(users)])
             first = self.users.start + users.start
@@ -167,7 +166,7 @@ class UserShard:
         if self._shard is None or self._shard[0] != plan.key:
             self._shard = None
             ratings = self.observations(plan.which, plan.means).of_model(plan.objective)
-            blocks = self.blocks[plan.which]
+            blocks = self.blocks.get(plan.which)
             shard = Shard(plan.objective, ratings, plan.totals, plan.seed, blocks)
             self._shard = plan.key, shard
         return self._shard[1]

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from cofi_jobs.core.factors import UserParameters
-from cofi_jobs.model.chunks import chunks
+from cofi_jobs.model.chunks import chunks_of
 from cofi_jobs.model.draws import UserBlocks, UserDraws
 from cofi_jobs.model.objectives import Objective
 from cofi_jobs.model.problem import Parameters, Problem, problem
@@ -132,7 +132,7 @@ class Shard:
         J, gradients = tf.zeros(()), [tf.zeros_like(tensors[name]) for name in by]
         # One chunk after the other: TensorFlow has threads of its own, which would share the cores
         # with ours.
-        for chunk in chunks(sample.counts, -(-len(sample.y) // CHUNK)):
+        for chunk in chunks_of(sample.counts, CHUNK):
             J_part, gradients_of_part = cost_and_gradients(
                 Parameters(W=W[chunk], b=b[chunk], **tensors),
                 self._problem(sample.between(chunk.start, chunk.stop)),

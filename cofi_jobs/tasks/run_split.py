@@ -1,13 +1,12 @@
 """Train and test ratings of a run, read some users at a time, on any machine of the engine."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from cofi_jobs.core.errors import StoreError
@@ -15,7 +14,7 @@ from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
-from cofi_jobs.model.chunks import chunks
+from cofi_jobs.model.chunks import RATINGS_AT_ONCE, chunks_of
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import parquet
@@ -27,8 +26,6 @@ from cofi_jobs.store.run_tables import (
     rows_of_users,
 )
 from cofi_jobs.store.store import Store
-
-RATINGS_AT_ONCE = 1 << 20
 
 Open = Callable[[str], parquet.ParquetFile]  # by name, such as "ratings"
 
@@ -59,8 +56,7 @@ class RunSplit:
 
 def blocks_of(normalized: Path) -> list[slice]:
     """All users of a run in neighbouring blocks, of about `RATINGS_AT_ONCE` ratings."""
-    counts = n_ratings_of_users(normalized)
-    return chunks(counts, -(-int(counts.sum()) // RATINGS_AT_ONCE))
+    return chunks_of(n_ratings_of_users(normalized), RATINGS_AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -111,9 +107,10 @@ class EarlierUsers:
         """The rows in the earlier run of some users, by their row numbers; -1: not there."""
         ids = parquet.read_rows(self.now("users"), ["user_id"], users)["user_id"].combine_chunks()
         rows, first = np.full(len(ids), -1, np.int64), 0
-        file = self.before("users")
+        ends, file = pc.min_max(ids).as_py(), self.before("users")
+        column = file.schema_arrow.names.index("user_id")
         for number in range(file.num_row_groups):
-            if _may_share(ids, file.metadata.row_group(number).column(0).statistics):
+            if _may_share(ends, file.metadata.row_group(number).column(column).statistics):
                 group = file.read_row_group(number, columns=["user_id"])["user_id"]
                 there = row_numbers(ids, group.combine_chunks())
                 rows = np.where(there >= 0, there + first, rows)
@@ -121,9 +118,8 @@ class EarlierUsers:
         return rows
 
 
-def _may_share(ids: pa.Array, bounds: Any) -> bool:
-    """Whether some of the ids may be between the bounds of a row group, if these are known."""
-    ends = pc.min_max(ids).as_py()
+def _may_share(ends: Mapping[str, Any], bounds: Any) -> bool:
+    """Whether ids between these ends may be between the bounds of a row group, if it has some."""
     if bounds is None or not bounds.has_min_max or ends["min"] is None:
         return True
     return bool(bounds.min <= ends["max"] and ends["min"] <= bounds.max)

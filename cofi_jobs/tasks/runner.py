@@ -50,9 +50,8 @@ def run_task(
         raise StoreError(
             f"found no store in {store.location}, expected one in which ingest has run"
         )
-    if run_key in half_removed(
-        store, run_key
-    ):  # before the task's own lock: erase takes "publish" first
+    # Before the task's own lock: erase takes "publish" first.
+    if run_key in half_removed(store, run_key):
         with store.lock("publish", run_key, needs=(), by=name) as locked:
             finish_removals(locked, run_key)
     with store.lock(name, run_key, needs=task.folders) as store:
