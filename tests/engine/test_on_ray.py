@@ -1,7 +1,6 @@
 """Two nodes of Ray on this machine: calls, losses of workers, and tasks as on one machine."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -35,6 +34,7 @@ from cofi_jobs.tuning.study import best, open_study
 from tests.support.data import tasteful_ratings, write_ratings
 from tests.support.learned import losses_of, share_in_both, top_10
 from tests.support.ray_cluster import cluster_of
+from tests.support.ray_numbers import Numbers, pairs
 from tests.support.repository import ROOT
 from tests.support.staged import drop_files, taken_with
 
@@ -50,27 +50,6 @@ def cluster() -> Iterator[Cluster]:
 
 def on(cluster: Cluster, *changes: str) -> Settings:
     return load_settings(["engine=ray", f"ray_address={cluster.address}", *changes])
-
-
-class Numbers:
-    """A worker with some numbers."""
-
-    def __init__(self, numbers: list[int]) -> None:
-        self.numbers = np.array(numbers)
-        logging.getLogger("numbers").info("made with %s", numbers)
-
-    def times(self, factor: int, more: int) -> np.ndarray:
-        return factor * self.numbers + more
-
-    def pid(self) -> int:
-        return os.getpid()
-
-    def fail(self) -> None:
-        raise DataError("found a number, expected none")
-
-
-def pairs(n: int) -> list[list[int]]:
-    return [[1, 2], [3, 4], [5, 6]][:n]
 
 
 def test_calls_reach_each_worker_and_a_lost_one_is_made_again(
@@ -98,7 +77,7 @@ def alive(pid: int) -> list[psutil.Process]:
 
 def test_the_workers_of_a_killed_task_end(cluster: Cluster, tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    code = f"from tests.engine.test_on_ray import hold; hold({cluster.address!r}, {str(file)!r})"
+    code = f"from tests.support.ray_numbers import hold; hold({cluster.address!r}, {str(file)!r})"
     task = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     try:
         while not file.exists():
@@ -109,16 +88,6 @@ def test_the_workers_of_a_killed_task_end(cluster: Cluster, tmp_path: Path) -> N
     task.wait()
     workers = [process for pid in file.read_text().split() for process in alive(int(pid))]
     assert not psutil.wait_procs(workers, 120)[1]
-
-
-def hold(address: str, file: str) -> None:
-    """A task with workers, which does not end."""
-    settings = load_settings(["engine=ray", f"ray_address={address}"])
-    with on_ray.workers_for(settings, pairs, Numbers) as workers:
-        partial = Path(f"{file}.partial")
-        partial.write_text(" ".join(map(str, workers.each("pid"))))
-        partial.rename(file)
-        time.sleep(3600)
 
 
 def test_results_are_in_the_order_of_the_items_and_what_is_lost_is_done_again(
@@ -158,9 +127,8 @@ def two_nodes_judge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("two_nodes_judge")
-@pytest.mark.parametrize("texts_as_ids", [False, True])
 def test_ingest_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
-    texts_as_ids: bool, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, judge = Store(tmp_path / "store").create(), staged_on_engine.judge
     for night in (1, 2):
@@ -175,7 +143,7 @@ def test_ingest_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
                     os.kill(os.getpid(), signal.SIGKILL)
                 yield result
 
-        drop_files(store, night, texts_as_ids)
+        drop_files(store, night, texts_as_ids=True)
         here = taken_with(store, run_key, load_settings(["max_rejected=1"]))
         with monkeypatch.context() as patched:
             patched.setattr(staged_on_engine, "judge", dying)
@@ -251,35 +219,21 @@ def test_normalize_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_kille
     assert tables[1].cast(tables[0].schema).equals(tables[0])
 
 
-def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_is_killed(
-    cluster: Cluster, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    local, losses = top_10(store), losses_of(store)
-    calls = []
-
-    def killing(self: on_ray.RayWorkers, method: str, *common: Any, parts: Any = ()) -> Any:
-        calls.append(method)
-        if method == "step_sums" and calls.count("step_sums") == 5:
-            victim = self.actors[1]
-            os.kill(pid_of(victim), signal.SIGKILL)
-        return total(self, method, *common, parts=parts)
-
-    total = on_ray.RayWorkers.total
-    monkeypatch.setattr(on_ray.RayWorkers, "total", killing)
-    run_task("train", store, on(cluster, *SMALL), "n1")
-    assert len(calls) > 40
-    np.testing.assert_allclose(losses_of(store), losses, rtol=1e-4)
-    assert share_in_both(local, top_10(store)) > 0.99
-
-
-def test_train_that_failed_on_a_cluster_goes_on_there(
+def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_and_then_the_task_is_lost(
     cluster: Cluster,
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    losses, states = losses_of(store), []
-    save = StoredCheckpoint.save
+    local, losses = top_10(store), losses_of(store)
+    calls, states = [], []
+    total, save = on_ray.RayWorkers.total, StoredCheckpoint.save
+
+    def killing(self: on_ray.RayWorkers, method: str, *common: Any, parts: Any = ()) -> Any:
+        calls.append(method)
+        if method == "step_sums" and calls.count("step_sums") == 5:
+            os.kill(pid_of(self.actors[1]), signal.SIGKILL)
+        return total(self, method, *common, parts=parts)
 
     def failing(self: StoredCheckpoint, state: Any) -> None:
         save(self, state)
@@ -289,14 +243,17 @@ def test_train_that_failed_on_a_cluster_goes_on_there(
 
     settings = on(cluster, *SMALL, "checkpoint_seconds=1e-9")
     with monkeypatch.context() as patched:
+        patched.setattr(on_ray.RayWorkers, "total", killing)
         patched.setattr(StoredCheckpoint, "save", failing)
         with pytest.raises(RuntimeError, match="the task is lost"):
             run_task("train", store, settings, "n1")
+    assert calls.count("step_sums") > 10, "the worker was killed, and the fit went on"
     caplog.set_level("INFO")
     run_task("train", store, settings, "n1")
     assert "rating model: going on after step 10" in caplog.text
     assert "ranking model: going on after step 4" in caplog.text
     np.testing.assert_allclose(losses_of(store), losses, rtol=1e-4)
+    assert share_in_both(local, top_10(store)) > 0.99
 
 
 def test_trials_of_tuning_beside_each_other(cluster: Cluster, store: Store) -> None:
