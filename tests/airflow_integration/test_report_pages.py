@@ -58,27 +58,33 @@ def test_pages_need_nothing_that_draws_or_computes():
     assert not imported & {"tensorflow", "duckdb", "pandas", "pyarrow", "matplotlib", "numpy"}
 
 
+LINKS = """
+import re
+from urllib.parse import urljoin
+from airflow.api_fastapi.app import create_app
+from starlette.testclient import TestClient
+from cofi_jobs.airflow_integration.plugin import CofiReport
+
+def client_of(path=""):
+    return TestClient(create_app(apps="core"), base_url="http://host", root_path=path)
+
+def answers(client, path=""):
+    base = re.search('<base href="(.*?)"', client.get(path + "/").text)[1]
+    links = [urljoin(base, view["href"]) for view in CofiReport.external_views]
+    return [len(links), *(client.get(link).status_code for link in links)]
+"""
+BEHIND_THE_LOGIN = ["2", "401", "401"]  # two links; who is not logged in gets 401
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["", "/airflow"])
-def test_links_lead_to_the_pages_wherever_airflow_is_served(path: str):
-    """Airflow's UI resolves them against its own base; not logged in, the pages answer 401."""
-    script = """if True:
-        import re
-        from urllib.parse import urljoin
-        from airflow.api_fastapi.app import create_app
-        from starlette.testclient import TestClient
-        from cofi_jobs.airflow_integration.plugin import CofiReport
-        client = TestClient(create_app(apps="core"), base_url="http://host", root_path="PATH")
-        base = re.search('<base href="(.*?)"', client.get("PATH/").text)[1]
-        links = [urljoin(base, view["href"]) for view in CofiReport.external_views]
-        print(len(links), *(client.get(link).status_code for link in links))
-        """
+def test_links_lead_to_the_pages_where_airflow_is_served_below_a_path():
+    """Airflow's UI resolves them against its own base."""
     statuses = last_words(
-        script.replace("PATH", path),
-        AIRFLOW__API__BASE_URL=f"http://host{path}",
+        LINKS + 'print(*answers(client_of("/airflow"), "/airflow"))',
+        AIRFLOW__API__BASE_URL="http://host/airflow",
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
     )
-    assert statuses == ["2", "401", "401"]
+    assert statuses == BEHIND_THE_LOGIN
 
 
 def ended_run(store: str, minute: int, state: str, reason: str = "") -> dict[str, Any]:
@@ -164,17 +170,19 @@ def test_the_page_of_all_runs_has_every_store_that_a_run_has_named(tmp_path: Pat
 
 @pytest.mark.slow
 def test_reports_are_for_those_who_may_read_the_runs_of_the_dag():
-    """Who may see plugins and another DAG gets none of them; each user those of their own DAGs."""
+    """Who may see plugins and another DAG gets none of them; each user those of their own DAGs.
+
+    The links lead to the pages here too, where Airflow is served without a path.
+    """
     script = """if True:
         from airflow import settings
-        from airflow.api_fastapi.app import create_app, get_auth_manager
+        from airflow.api_fastapi.app import get_auth_manager
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
         from airflow.models.base import Base
         from airflow.models.dag import DagModel, DagTag
         from airflow.models.dagbundle import DagBundleModel
         from airflow.utils.session import create_session
-        from starlette.testclient import TestClient
-        client = TestClient(create_app(apps="core"), base_url="http://host")
+        client = client_of()
         Base.metadata.create_all(settings.engine)
         with create_session() as session:
             session.add(DagBundleModel(name="b"))
@@ -185,7 +193,7 @@ def test_reports_are_for_those_who_may_read_the_runs_of_the_dag():
                 session.add(DagTag(name=tag, dag_id=dag_id))
         pages = ["run?run_id=x", "run?run_id=x&dag_id=other", "run?run_id=x&dag_id=books", "runs",
                  "report?store=/x&run_key=k", "look-up?store=/x&id=1"]
-        words = []
+        words = answers(client)
         for name in ("other", "cofi_nightly", "books", "other-and-cofi_nightly"):
             user = SimpleAuthManagerUser(username=name, role="viewer")
             headers = {"Authorization": "Bearer " + get_auth_manager().generate_jwt(user)}
@@ -195,13 +203,14 @@ def test_reports_are_for_those_who_may_read_the_runs_of_the_dag():
         print(*words)
         """
     statuses = last_words(
-        script,
+        LINKS + script,
         AIRFLOW__API__BASE_URL="http://host",
         AIRFLOW__API_AUTH__JWT_SECRET="for this test only, and long enough",
         AIRFLOW__CORE__AUTH_MANAGER="tests.support.auth_manager.ByDag",
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
     )
     assert statuses == [
+        *BEHIND_THE_LOGIN,
         *("other", "200", "403", "403", "403", "403", "403", "403"),
         *("cofi_nightly", "200", "404", "403", "403", "200", "404", "404"),
         *("books", "200", "403", "403", "404", "200", "404", "404"),
