@@ -20,6 +20,7 @@ from ray.cluster_utils import Cluster
 
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.engine import on_ray
+from cofi_jobs.engine.ray_workers import RayWorkers, workers_and_cpus
 from cofi_jobs.ingestion import staged_on_engine
 from cofi_jobs.ingestion.batch import NewFile
 from cofi_jobs.ingestion.staged_here import StagedHere
@@ -227,9 +228,9 @@ def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_and_then_the
 ) -> None:
     local, losses = top_10(store), losses_of(store)
     calls, states = [], []
-    total, save = on_ray.RayWorkers.total, StoredCheckpoint.save
+    total, save = RayWorkers.total, StoredCheckpoint.save
 
-    def killing(self: on_ray.RayWorkers, method: str, *common: Any, parts: Any = ()) -> Any:
+    def killing(self: RayWorkers, method: str, *common: Any, parts: Any = ()) -> Any:
         calls.append(method)
         if method == "step_sums" and calls.count("step_sums") == 5:
             os.kill(pid_of(self.actors[1]), signal.SIGKILL)
@@ -243,7 +244,7 @@ def test_train_on_two_nodes_is_that_of_one_machine_also_if_a_worker_and_then_the
 
     settings = on(cluster, *SMALL, "checkpoint_seconds=1e-9")
     with monkeypatch.context() as patched:
-        patched.setattr(on_ray.RayWorkers, "total", killing)
+        patched.setattr(RayWorkers, "total", killing)
         patched.setattr(StoredCheckpoint, "save", failing)
         with pytest.raises(RuntimeError, match="the task is lost"):
             run_task("train", store, settings, "n1")
@@ -343,9 +344,9 @@ def test_a_connection_that_airflow_has_not_looked_up_is_an_error() -> None:
     ],
 )
 def test_workers_share_the_processors_of_the_nodes(n, nodes, expected) -> None:
-    assert on_ray.workers_and_cpus(n, nodes) == expected
+    assert workers_and_cpus(n, nodes) == expected
 
 
 def test_a_cluster_without_processors_is_an_error() -> None:
     with pytest.raises(SettingsError, match="no node with processors"):
-        on_ray.workers_and_cpus(0, [0.0])
+        workers_and_cpus(0, [0.0])
