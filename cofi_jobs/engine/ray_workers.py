@@ -84,7 +84,8 @@ class Worker:
 
     def __init__(self, make: Callable[[Part], Any], part: Part, threads: int) -> None:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-        ExitStack().enter_context(machine.limited(threads))  # for as long as the process lives
+        self.limit = ExitStack()  # kept, because the limit ends when nothing refers to it
+        self.limit.enter_context(machine.limited(threads))
         self.worker, self.error = None, None
         try:
             self.worker = make(part)

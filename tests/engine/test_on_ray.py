@@ -18,6 +18,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from cofi_jobs.core import machine
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.engine import on_ray
 from cofi_jobs.engine.ray_workers import RayWorkers, workers_and_cpus
@@ -56,7 +57,10 @@ def on(cluster: Cluster, *changes: str) -> Settings:
 def test_calls_reach_each_worker_and_a_lost_one_is_made_again(
     cluster: Cluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with on_ray.workers_for(on(cluster, "ray_workers=3"), pairs, Numbers) as workers:
+    threads = machine.cores() + 1  # those of the setting, not all that there are
+    settings = on(cluster, "ray_workers=3", f"threads={threads}")
+    with on_ray.workers_for(settings, pairs, Numbers) as workers:
+        assert workers.each("threads") == [threads] * 3
         pids = workers.each("pid")
         shared, more = workers.share(10), [0, 5, 0]
         products = [list(part) for part in workers.each("times", shared, parts=more)]

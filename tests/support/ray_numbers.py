@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cofi_jobs.core import machine
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.engine import on_ray
 from cofi_jobs.settings.resolve import load_settings
@@ -24,6 +25,9 @@ class Numbers:
 
     def times(self, factor: int, more: int) -> np.ndarray:
         return factor * self.numbers + more
+
+    def threads(self) -> int:
+        return machine.threads()
 
     def pid(self) -> int:
         return os.getpid()
