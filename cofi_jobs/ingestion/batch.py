@@ -13,7 +13,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.landing import state
 from cofi_jobs.store.drops import parts
 from cofi_jobs.store.files import sha256
-from cofi_jobs.store.record_shapes import Counts, TakenFile
+from cofi_jobs.store.run_shapes import Counts, TakenFile
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 

@@ -13,7 +13,7 @@ from cofi_jobs.ingestion.verdicts import NOT_RATED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import show_rejected
-from cofi_jobs.store.record_shapes import TakenFile
+from cofi_jobs.store.run_shapes import TakenFile
 from cofi_jobs.store.store import Store
 
 

@@ -7,7 +7,8 @@ from typing import IO
 
 from cofi_jobs.store import parquet
 from cofi_jobs.store.digests import digest_of
-from cofi_jobs.store.record_shapes import FileDigest, PublishedFile
+from cofi_jobs.store.record_shapes import FileDigest
+from cofi_jobs.store.run_shapes import PublishedFile
 
 
 def describe(path: Path, folder: Path, digest: FileDigest | None = None) -> PublishedFile:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cofi_jobs.store import layout
+from cofi_jobs.store import layout, run_shapes
 from cofi_jobs.store import record_shapes as shapes
 
 BACKUP = "restore it from a backup"
@@ -44,13 +44,13 @@ KINDS = {
         'it must be {"settings": {"<name>": <value>}}; mend it, or remove it, and runs do without',
     ),
     layout.ALL_MANIFESTS: Kind(
-        TypeAdapter(shapes.Manifest),
+        TypeAdapter(run_shapes.Manifest),
         f"{BACKUP}; `cofi rollback` gives readers another run meanwhile",
     ),
-    layout.ALL_OUTCOMES_OF_INGEST: Kind(TypeAdapter(shapes.OutcomeOfIngest), BACKUP),
-    layout.ALL_FAILURES: Kind(TypeAdapter(shapes.Failure), "remove it"),
+    layout.ALL_OUTCOMES_OF_INGEST: Kind(TypeAdapter(run_shapes.OutcomeOfIngest), BACKUP),
+    layout.ALL_FAILURES: Kind(TypeAdapter(run_shapes.Failure), "remove it"),
     layout.ALL_OUTCOMES: Kind(
-        TypeAdapter(shapes.Outcome),
+        TypeAdapter(run_shapes.Outcome),
         f"{BACKUP}; or, if the run is not published, remove it and run the task again",
     ),
     layout.LEASE: Kind(TypeAdapter(shapes.Lease), "remove it while no task works on the store"),

@@ -11,7 +11,8 @@ from typing import Any
 from cofi_jobs.store import layout
 from cofi_jobs.store.digests import RecordedFile, digest_of, files_of_run
 from cofi_jobs.store.manifest_files import describe, footer_sha256
-from cofi_jobs.store.record_shapes import FileDigest, PublishedFile
+from cofi_jobs.store.record_shapes import FileDigest
+from cofi_jobs.store.run_shapes import PublishedFile
 from cofi_jobs.store.store import Store
 
 BEFORE = "_before"  # end of the names of digests of the replaced file

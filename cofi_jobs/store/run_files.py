@@ -19,7 +19,8 @@ from cofi_jobs.core.errors import DamageError
 from cofi_jobs.store import files, layout, parquet
 from cofi_jobs.store.digests import MISSING, PUBLISH, RecordedFile, measure
 from cofi_jobs.store.manifest_files import footer_sha256
-from cofi_jobs.store.record_shapes import FileDigest, PublishedFile
+from cofi_jobs.store.record_shapes import FileDigest
+from cofi_jobs.store.run_shapes import PublishedFile
 from cofi_jobs.store.store import Store
 
 if TYPE_CHECKING:

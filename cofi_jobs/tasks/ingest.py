@@ -41,7 +41,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import layout, sql
 from cofi_jobs.store.digests import files_in
 from cofi_jobs.store.drops import drops, remove
-from cofi_jobs.store.record_shapes import TakenFile
+from cofi_jobs.store.run_shapes import TakenFile
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
 

@@ -15,8 +15,8 @@ from cofi_jobs.store.compaction import compact
 from cofi_jobs.store.digests import files_of_run
 from cofi_jobs.store.files import parquet_files
 from cofi_jobs.store.manifest_files import describe
-from cofi_jobs.store.record_shapes import PublishedFile
 from cofi_jobs.store.removal import finish_removals, remove_run
+from cofi_jobs.store.run_shapes import PublishedFile
 from cofi_jobs.store.runs import correct_times_ahead, is_given_up, last_change, replaced_at
 from cofi_jobs.store.schemas import SCHEMA_VERSION
 from cofi_jobs.store.store import Store
