@@ -24,7 +24,7 @@ from cofi_jobs.erasure.matching import (
 )
 from cofi_jobs.erasure.run_tables import copy_without
 from cofi_jobs.ingestion.bucket_files import download_folder
-from cofi_jobs.ingestion.staging import ERASED
+from cofi_jobs.ingestion.erased_rows import ERASED
 from cofi_jobs.store import files, parquet, sql
 from cofi_jobs.store.batches import compacted_part, rating_parts, records_of_parts
 from cofi_jobs.store.digests import digest_of, files_of_run

@@ -8,10 +8,10 @@ import duckdb
 
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.erasure.matching import Matches, as_word, without_folders
+from cofi_jobs.ingestion.erased_rows import ERASED
 from cofi_jobs.ingestion.formats import is_text, rating_file
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.rejects import LINES, forget_rejects
-from cofi_jobs.ingestion.staging import ERASED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.settings.schema import section

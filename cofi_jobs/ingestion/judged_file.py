@@ -12,12 +12,13 @@ from typing import Any
 
 from cofi_jobs.ingestion import staging
 from cofi_jobs.ingestion.batch import Counts, NewFile
+from cofi_jobs.ingestion.erased_rows import ErasedUsers
 from cofi_jobs.ingestion.file_times import TimesOfAll
 from cofi_jobs.ingestion.id_types import IdCounts
+from cofi_jobs.ingestion.output import Output
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
 from cofi_jobs.ingestion.staged_files import Question
 from cofi_jobs.ingestion.staged_here import StagedHere
-from cofi_jobs.ingestion.staging import ErasedUsers, Output
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql

@@ -8,7 +8,7 @@ import duckdb
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import times
 from cofi_jobs.ingestion.batch import reasons
-from cofi_jobs.ingestion.staging import ERASED
+from cofi_jobs.ingestion.erased_rows import ERASED
 from cofi_jobs.ingestion.verdicts import NOT_RATED
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql

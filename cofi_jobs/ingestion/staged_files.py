@@ -10,8 +10,8 @@ import duckdb
 from cofi_jobs.ingestion.batch import Counts, NewFile
 from cofi_jobs.ingestion.file_times import FileTimes
 from cofi_jobs.ingestion.id_types import IdCounts
+from cofi_jobs.ingestion.output import Output
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
-from cofi_jobs.ingestion.staging import Output
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 

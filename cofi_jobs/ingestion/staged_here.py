@@ -9,12 +9,14 @@ import duckdb
 from cofi_jobs.core.progress import track
 from cofi_jobs.ingestion import staging
 from cofi_jobs.ingestion.batch import Counts, NewFile
+from cofi_jobs.ingestion.erased_rows import ErasedUsers, reject_erased
 from cofi_jobs.ingestion.file_times import TimesOfAll
 from cofi_jobs.ingestion.id_types import IdCounts, count_ids
 from cofi_jobs.ingestion.missing import has_numbers
+from cofi_jobs.ingestion.output import Output, write_rows
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind, count_kinds, count_ratings
 from cofi_jobs.ingestion.staged_files import Question, times_of_drops
-from cofi_jobs.ingestion.staging import ErasedUsers, Output, StagedFile
+from cofi_jobs.ingestion.staging import StagedFile
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.fields import Settings
 
@@ -78,7 +80,7 @@ class StagedHere:
         )
         file.check_unchanged()
         if self.erased.users:
-            staging.reject_erased(self.connection, rows, self.erased)
+            reject_erased(self.connection, rows, self.erased)
         self.rows[file] = rows
 
     def ids(self, file: NewFile) -> IdCounts:
@@ -99,4 +101,4 @@ class StagedHere:
 
     def write_file(self, file: NewFile, output: Output) -> Counts:
         """As `write`, of one file."""
-        return staging.write(self.connection, self.rows[file], file, output)
+        return write_rows(self.connection, self.rows[file], file, output)

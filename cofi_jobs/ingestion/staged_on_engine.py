@@ -29,10 +29,10 @@ from cofi_jobs.ingestion.judged_file import (
     judge,
 )
 from cofi_jobs.ingestion.known_columns import ID_COLUMNS
+from cofi_jobs.ingestion.output import Output
 from cofi_jobs.ingestion.shown_ratings import RatingCounts, RowKind
 from cofi_jobs.ingestion.staged_files import Question, times_of_drops
 from cofi_jobs.ingestion.staged_here import StagedHere
-from cofi_jobs.ingestion.staging import Output
 from cofi_jobs.ingestion.verdicts import OUTSIDE, Bounds
 from cofi_jobs.settings.fields import Settings
 

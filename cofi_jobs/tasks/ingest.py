@@ -32,6 +32,7 @@ from cofi_jobs.ingestion.batch import (
 from cofi_jobs.ingestion.formats import forget_lines, rating_file
 from cofi_jobs.ingestion.landing import settled
 from cofi_jobs.ingestion.many_rejected import check_rejected
+from cofi_jobs.ingestion.output import Output
 from cofi_jobs.ingestion.packed import is_empty
 from cofi_jobs.ingestion.properties import Properties, bounds, scale
 from cofi_jobs.ingestion.staged_files import StagedFiles
@@ -254,7 +255,7 @@ def _write(
 ) -> list[TakenFile]:
     """Write the good and the bad rows of each file."""
     records = []
-    output = staging.Output(id_types, ends, folders.taken, folders.rejected)
+    output = Output(id_types, ends, folders.taken, folders.rejected)
     for file, counts in files.write(output):
         records.append(file.record(counts))
         log.info(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import staging
+from cofi_jobs.ingestion.output import id_as
 from cofi_jobs.ingestion.verdicts import Bounds
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import sql
@@ -89,7 +90,7 @@ def read(
     except DataError as error:
         return False, [], [str(error)]
     good = f"FROM {staged.view} WHERE reason IS NULL"
-    ids = ", ".join(staging.id_as(column, "string") for column in ("user_id", "item_id"))
+    ids = ", ".join(id_as(column, "string") for column in ("user_id", "item_id"))
     rows = f"SELECT {ids}, value, epoch_us(time) {good}"
     if staged.plain:
         assert connection.execute(f"SELECT count(*) {good}").fetchall() == [(0,)]
