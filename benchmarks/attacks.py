@@ -5,7 +5,7 @@
 
 One item at a time is pushed, by accounts of the last night that are `shares` of all users
 (`benchmarks/attack_profiles.py` says how), and the ranking model with the default settings is
-learned anew. Each user's newest fifth of ratings is held out, and says how good the lists are
+learned again. Each user's newest fifth of ratings is held out, and says how good the lists are
 without an attack.
 """
 

@@ -5,7 +5,7 @@ With h_r = 1 where the item at rank r is one that the user likes, of n that were
 - NDCG@10: sum over r <= 10 of h_r / log2(r + 1), over the most that n items allow
 - Recall@20: hits among the first 20, over the most that n items allow, min(n, 20)
 
-These are written anew here, not taken from the job, which they judge from outside.
+These are written again here, not imported from the job, which they judge from outside.
 """
 
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 A user liked an item, and the next item that the user liked was held out: how often is the second
 one among the first K neighbours of the first? The first PAIRS such pairs of a user count.
 
-This is written anew here, not taken from the job, which it judges from outside.
+This is written again here, not imported from the job, which it judges from outside.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Recommend between two nights: lists by ratings that came since, for a web service.
 
 The public module for services, as `cofi_jobs.read` is for programs that read tables. It imports
-neither TensorFlow nor pandas. A list is the one that a night would publish that had these ratings
-and kept the item factors. docs/serving.md says more, with an example.
+neither TensorFlow nor pandas. A list is what a run with these ratings would publish, if it
+kept the item factors. docs/serving.md says more, with an example.
 """
 
 import logging
@@ -180,7 +180,7 @@ class _LoadedRun:
         n = self.settings.top_n if n is None else _checked_n(n)
         new = self._checked(ratings, times, ignore_unknown)
         items, stars, tied = with_new(*self._ratings_of(user_id), *new, self.scale)
-        if self.no_order:  # then a night would not know a time of the new ratings either
+        if self.no_order:  # then a run would have no times of the new ratings either
             tied = np.arange(len(items)) > 0
         if len(items):
             return self.scorer.recommend(items, stars, tied, n)

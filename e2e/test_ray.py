@@ -57,7 +57,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def store(local: Store, tmp_path: Path) -> Store:
-    """The same run, of which some tasks are done anew on the cluster."""
+    """The same run, of which some tasks are repeated on the cluster."""
     shutil.copytree(local.root, tmp_path / "store", symlinks=True)
     return Store(tmp_path / "store")
 

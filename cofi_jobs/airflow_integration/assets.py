@@ -28,9 +28,9 @@ def same_store(one: str, other: str) -> bool:
 def claim(dag: DAG, store: str) -> Asset:
     """The asset by which a DAG has a store to itself, for the inlets of its first task.
 
-    In a process, such as that which parses a file, a second DAG on the store is refused at once. Of
-    DAGs in two files Airflow sees two names for one URI: it warns of the second DAG, and its first
-    task does not start. Raises SettingsError.
+    In one process, such as the one that parses a file, a second DAG on the store is refused at
+    once. Of DAGs in two files Airflow sees two names for one URI: it warns of the second DAG, and
+    its first task does not start. Raises SettingsError.
     """
     uri = _identity(store)
     other = _dag_of.get(uri)

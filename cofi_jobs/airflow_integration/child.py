@@ -86,7 +86,7 @@ def call_in_child(
     log_line: Callable[[str], None],
     options: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run a command with `variables`, of any length, as above.
+    """Run a command with `variables`, of any length; each line goes to `log_line`.
 
     Raises ChildError if it fails, SettingsError for a variable that no environment can hold.
     """

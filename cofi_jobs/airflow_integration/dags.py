@@ -71,7 +71,7 @@ def run_task(
     """Run a task in a child process; returns the store's location and the outcome.
 
     `choose_run` gives the run key. `settings` are those of the DAG's file: they count more than
-    tuned ones, and less than those of the run. What a retry cannot heal becomes an
+    tuned ones, and less than those of the run. What a retry cannot repair becomes an
     AirflowFailException. A run that the schedule alone asks for is skipped (AirflowSkipException)
     if it has nothing to do.
     """

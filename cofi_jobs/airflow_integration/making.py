@@ -60,10 +60,10 @@ def make_dag(
     """A DAG with what all of them have in common.
 
     `makes_up` says whether a DAG that is unpaused runs at once for the last time that has passed.
-    `options` are those of airflow.sdk.DAG; they count before ours, but tags, params and default
-    arguments come on top of ours. Raises SettingsError for an unknown time zone.
+    `options` are those of airflow.sdk.DAG; they override ours, but tags, params and default
+    arguments are added to ours. Raises SettingsError for an unknown time zone.
     """
-    given = dict(options or {})
+    dag_options = dict(options or {})
     default_args = {
         "retries": 2,  # the first after Airflow's setting core.default_task_retry_delay
         "retry_exponential_backoff": 2.0,
@@ -71,13 +71,18 @@ def make_dag(
         "on_failure_callback": task_failed,
     }
     merged = {
-        "default_args": default_args | given.get("default_args", {}),
-        "params": {**params, **given.get("params", {})},
-        "tags": {TAG, *given.get("tags", ())},
+        "default_args": default_args | dag_options.get("default_args", {}),
+        "params": {**params, **dag_options.get("params", {})},
+        "tags": {TAG, *dag_options.get("tags", ())},
     }
     zone = _zone(timezone)
-    ours = {"catchup": False, "max_active_runs": 1, **_start(schedule, zone, makes_up), **others}
-    dag = _Dag(dag_id, **{**ours, **given, **merged})
+    defaults = {
+        "catchup": False,
+        "max_active_runs": 1,
+        **_start(schedule, zone, makes_up),
+        **others,
+    }
+    dag = _Dag(dag_id, **{**defaults, **dag_options, **merged})
     if dag.start_date is None:  # else Airflow takes the zone from it
         dag.timezone = zone
     return dag
@@ -131,15 +136,15 @@ def checked(
     settings: Mapping[str, Any] | None, sections: tuple[str, ...], dag_id: str
 ) -> dict[str, Any]:
     """The settings of a DAG that its file gives. Raises SettingsError for what is not allowed."""
-    given = named(settings or {}, f"DAG {dag_id}")
-    for name in given:
+    explicit = named(settings or {}, f"DAG {dag_id}")
+    for name in explicit:
         if FIELDS[name]["section"] not in sections:
             raise SettingsError(
                 f"DAG {dag_id}: found the setting {name}, which no task of this DAG uses; expected "
                 f"settings of {', '.join(sections)}"
             )
-    values = validated(given).model_dump()
-    return {name: values[name] for name in given}
+    values = validated(explicit).model_dump()
+    return {name: values[name] for name in explicit}
 
 
 def task_options(dag_id: str, name: str, options: Options | None) -> dict[str, Any]:

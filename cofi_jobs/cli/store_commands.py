@@ -33,7 +33,7 @@ def rollback(run_key: str, store: StoreOption) -> None:
 def erase(
     store: StoreOption,
     user_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="USER_ID...", help="Whom to erase.")
+        list[str] | None, typer.Argument(metavar="USER_ID...", help="Users to erase.")
     ] = None,
     now: Annotated[
         bool, typer.Option("--now", help="Clean what readers see at once, not at the next publish.")

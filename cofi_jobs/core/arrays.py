@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Addable(Protocol):
-    """What + puts together."""
+    """What can be added with +."""
 
     def __add__(self: "Part", other: "Part") -> "Part":
         """Of this part, then of the other."""
@@ -19,8 +19,8 @@ Part = TypeVar("Part", bound=Addable)
 def summed(parts: Iterable[Part]) -> Part:
     """The sum of neighbouring parts, in their order; at least one.
 
-    They are added in pairs, and such sums again, so that what + puts together is copied a few times
-    and not once for each part.
+    They are added in pairs, and the sums again in pairs. So arrays that + joins are copied a few
+    times, not once for each part.
     """
     sums: list[tuple[int, Part]] = []  # each of fewer parts than the one before, by their number
     for part in parts:

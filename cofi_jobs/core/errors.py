@@ -1,4 +1,4 @@
-"""Errors that a person can act on. None heals by trying again, so Airflow does not retry them."""
+"""Errors that a person can act on. A retry repairs none of them, so Airflow does not retry."""
 
 from collections.abc import Mapping
 from typing import Any

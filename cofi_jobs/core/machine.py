@@ -48,13 +48,13 @@ def limited(n: int) -> Iterator[None]:
 
 
 def forget_peak_memory() -> None:
-    """Let `peak_memory_mb` begin anew, where the system can: several tasks may share a process."""
+    """Reset the peak of `peak_memory_mb`, where the system can: tasks may share a process."""
     with suppress(OSError):  # no Linux, or not allowed: the peak is that since the process began
         CLEAR_PEAK.write_text("5")
 
 
 def peak_memory_mb() -> int | None:
-    """The most memory that this process had at once, in MB (10^6 bytes); None if nobody knows."""
+    """The most memory that this process had at once, in MB (10^6 bytes); None if unknown."""
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:

@@ -17,7 +17,8 @@ with extra("postgres"):
     from adbc_driver_postgresql import dbapi as driver
 
 ADDRESS = "postgresql://user:password@host:5432/database"
-# Classes of SQLSTATE that may heal: connection, deadlock, resources, locks, shut-down, system.
+# Classes of SQLSTATE of errors that may pass: connection, deadlock, resources, locks, shut-down,
+# system.
 PASSING = ("08", "40", "53", "55", "57", "58")
 
 

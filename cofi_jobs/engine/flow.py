@@ -21,7 +21,7 @@ class Flow(Protocol):
     ) -> list[Any]:
         """As `call`, of a function with n results: the place of each.
 
-        Those of a generator are put there one by one.
+        The results of a generator are stored one by one.
         """
 
     def get(self, place: Any) -> Any:

@@ -37,7 +37,7 @@ def workers_for(
         actor = ray.remote(
             num_cpus=cpus,
             max_restarts=RESTARTS,
-            max_task_retries=-1,  # until the actor is back: nobody answers there meanwhile
+            max_task_retries=-1,  # until Ray has restarted the actor
             scheduling_strategy="SPREAD",
         )(Worker)
         threads = settings.threads or max(1, int(cpus))

@@ -22,7 +22,7 @@ from cofi_jobs.engine.ray_node import no_cluster, node_here
 LOST = RayActorError, WorkerCrashedError, OutOfMemoryError
 RESTARTS = 3  # of a worker or a call, before the task gives up
 
-# What Ray reads from the environment, where nobody has set it.
+# What Ray reads from the environment, unless it is set already.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would report over the network that it is used
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # a second worker's error: the task says the first one's
@@ -42,7 +42,7 @@ class WorkersLostError(RuntimeError):
 def connected(address: str | None) -> Iterator[None]:
     """Connected to the cluster at an address, or to one of this machine for this task alone.
 
-    Within such a connection it is used.
+    Within such a connection, another call uses it.
     """
     if ray.is_initialized():
         yield
@@ -99,7 +99,7 @@ def results(calls: list[Any], timeout: float | None = None) -> list[Any]:
     except RayTaskError as error:
         if isinstance(error.cause, CofiError):
             raise error.cause from None
-        if isinstance(error.cause, LOST):  # what it was to add
+        if isinstance(error.cause, LOST):  # of an argument of the call
             raise _lost(error.cause) from None
         raise
     except LOST as error:

@@ -9,7 +9,7 @@ from cofi_jobs.engine.ray_cluster import RESTARTS, results
 
 
 class RayFlow:
-    """As `flow.Flow`. Ray computes again what is lost."""
+    """As `flow.Flow`. Ray recomputes what is lost."""
 
     def __init__(self) -> None:
         self.task = ray.remote(num_cpus=1, max_retries=RESTARTS)(_call)

@@ -31,9 +31,9 @@ START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num
 
 @contextmanager
 def node_here(address: str | None) -> Iterator[None]:
-    """Let this machine belong to the cluster at an address, by a node without processors.
+    """Join this machine to the cluster at an address, as a node without processors.
 
-    If it belongs there already, or the address is no <host>:<port>, nothing is done. Raises
+    If it has joined already, or the address is no <host>:<port>, nothing is done. Raises
     SettingsError if nothing answers at the address, RuntimeError if the node does not start.
     """
     if not (address and (parts := ADDRESS.fullmatch(address))):
@@ -63,7 +63,7 @@ def node_here(address: str | None) -> Iterator[None]:
                     f"no node of the Ray cluster at {address} started on this machine, {here}, "
                     f"within {JOINED} seconds"
                 )
-            if node.poll() is not None:  # Ray gives one up that has not started in 15 seconds
+            if node.poll() is not None:  # Ray gives up a node that does not start within 15 seconds
                 node = nodes.enter_context(start())
             time.sleep(0.2)
         yield

@@ -21,7 +21,7 @@ class Workers(Protocol):
         """An argument for calls of all workers, which is sent once."""
 
     def each(self, method: str, *common: Any, parts: Sequence[Any] = ()) -> list[Any]:
-        """The method's result of each worker, called with `common` and its own one of `parts`."""
+        """The method's result of each worker, called with `common` and its part of `parts`."""
 
     def total(self, method: str, *common: Any, parts: Sequence[Any] = ()) -> Any:
         """The sum of the results of `each`."""

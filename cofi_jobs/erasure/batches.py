@@ -126,9 +126,9 @@ def _clean_part(
     users: Sequence[str],
     ratings: Mapping[Path, Ratings],
 ) -> bool:
-    """Write what was taken of a file anew, without the users; returns False if they are not in it.
+    """Write what was taken of a file again, without the users.
 
-    `file` is its record in the outcome.
+    `file` is its record in the outcome. Returns False if nothing taken is of the users.
     """
     gone = ids_among(users)
     accepted, rejected = store.ratings(key) / file["part"], store.rejected(key) / file["part"]

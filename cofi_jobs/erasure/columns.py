@@ -19,7 +19,7 @@ NO_USERS = {
     *("item_index", "row", "rank", "n_ratings", "n_known", "n_held_out", "n_wanted"),
     *("epoch", "step", "fit", "head", "batch", "file", "trust", "n_trusted", "draw"),
 }
-NUMBER = re.compile(r"0|-?[1-9][0-9]{0,37}")  # nobody is 01003 in a column of numbers
+NUMBER = re.compile(r"0|-?[1-9][0-9]{0,37}")  # a column of numbers holds no 01003
 ROWS = 1 << 16  # that are searched at once
 
 

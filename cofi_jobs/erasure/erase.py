@@ -22,7 +22,7 @@ from cofi_jobs.erasure.matching import ids_among
 from cofi_jobs.erasure.run_tables import clean_published, clean_run
 from cofi_jobs.erasure.scan import Traces, scan
 from cofi_jobs.erasure.texts import clean_messages, remove_report
-from cofi_jobs.erasure.tombstones import Tombstones, bury, note_unfinished, prepare
+from cofi_jobs.erasure.tombstones import Tombstones, note_unfinished, prepare, write_tombstones
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.batches import rating_parts, recover
@@ -99,7 +99,7 @@ def _clean(
     `faults` has which ratings are damaged, and gets what could not be cleaned of batches and runs.
     """
     is_damaged = bool(faults.errors)
-    bury(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
+    write_tombstones(store, users, max((part.newest or 0 for part in ratings.values()), default=0))
     if not is_damaged:  # else landing/ may have the only whole copy of these ratings
         clean_landing(connection, store, settings, users)
     clean_compacted(store, users, ratings)

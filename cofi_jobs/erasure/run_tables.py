@@ -44,7 +44,7 @@ def clean_published(store: Store) -> None:
     if not runs:
         return
     store.fetch(RUNS)
-    faults, left = Faults(), list(runs)
+    faults, uncleaned = Faults(), list(runs)
     for key in runs:
         users = {digest for digest, user in tombstones.users.items() if key in user["pending"]}
         with faults.kept():
@@ -52,10 +52,10 @@ def clean_published(store: Store) -> None:
             for digest in users:
                 tombstones.users[digest]["pending"].remove(key)
             store.records.write_tombstones(list(tombstones.users.values()))
-            left.remove(key)
-    if cleaned := [key for key in runs if key not in left]:
+            uncleaned.remove(key)
+    if cleaned := [key for key in runs if key not in uncleaned]:
         log.info("removed erased users from the published runs %s", ", ".join(cleaned))
-    faults.raise_all(f"erased users may still be in {', '.join(left)}: ")
+    faults.raise_all(f"erased users may still be in {', '.join(uncleaned)}: ")
 
 
 def _clean_pending_run(store: Store, key: str, gone: Matches, n_users: int) -> None:

@@ -60,7 +60,7 @@ def prepare(store: Store, lock: str) -> None:
                 locked.records.write_tombstones(locked.records.tombstones())
 
 
-def bury(store: Store, users: Sequence[str], newest: int) -> None:
+def write_tombstones(store: Store, users: Sequence[str], newest: int) -> None:
     """Write users' tombstones; `newest` is the time of their newest rating, in µs since 1970.
 
     A rating dated in the future must not come back either.

@@ -1,4 +1,4 @@
-"""Clean text: what DuckDB reads well and fast. Any other text is first written again as such.
+"""Clean text: what DuckDB reads well and fast. Of any other text a clean copy is made.
 
 Clean is UTF-8 with one kind of line ends, without NUL, with lines of usual length, of which few are
 malformed: DuckDB keeps about 5 KB in memory for each malformed one.

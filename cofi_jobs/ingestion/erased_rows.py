@@ -1,4 +1,4 @@
-"""Rows of erased users among the staged ones: they are rejected, and show nobody."""
+"""Rows of erased users among the staged ones: they are rejected without ids and texts."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime

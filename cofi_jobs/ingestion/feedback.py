@@ -1,4 +1,4 @@
-"""Whether users gave ratings or events, as the files of a night show it.
+"""Whether users gave ratings or events, as the files of a run show it.
 
 An event is a like, a click, a play, a purchase: a row that counts 1, or what a column of counts
 says. The first run decides which of the two a store has, and the store keeps it.
@@ -28,7 +28,7 @@ def decide(
     stored: Feedback | None,
     ratings: Iterable[tuple[Path, set[float] | None]],
 ) -> Feedback:
-    """What a night's files are read as; `stored` is what the store keeps, None in the first run.
+    """What a run's files are read as; `stored` is what the store keeps, None in the first run.
 
     `ratings` are those of each file, as of `ratings_in`; looked at only if nothing else decides.
 

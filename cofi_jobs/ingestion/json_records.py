@@ -2,7 +2,7 @@
 
 Lines are read as text, so that a broken line is a bad record among good ones. An array, on one line
 or many, and objects over several lines are read by DuckDB, a few megabytes at a time; where they
-are broken, nobody knows where the next record begins, so nothing is taken.
+are broken, the start of the next record is unknown, so nothing is taken.
 """
 
 import json

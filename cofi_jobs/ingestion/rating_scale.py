@@ -4,7 +4,7 @@ import numpy as np
 
 RARE = 0.001  # share of ratings that may be errors, times how far outside they lie
 MOST = 0.01  # share of ratings that may be errors, however far outside they lie
-FEWEST = 3  # different ratings, below which nobody can tell how wide a scale is
+FEWEST = 3  # different ratings, below which the width of the scale is unknown
 
 
 def shown_scale(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:

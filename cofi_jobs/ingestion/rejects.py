@@ -36,7 +36,7 @@ def keep_out(connection: duckdb.DuckDBPyConnection, batch: Sequence[Record]) -> 
 
 
 def check_quotes(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise DataError if an unclosed quotation mark took rows after it, nobody knows how many."""
+    """Raise DataError if an unclosed quotation mark took an unknown number of rows after it."""
     [(line,)] = connection.execute(r"""
         SELECT min(line) FROM reject_errors
         WHERE error_type = 'UNQUOTED VALUE' AND trim(csv_line, E'\r\n') LIKE E'%\n%'""").fetchall()

@@ -13,7 +13,7 @@ import duckdb
 
 from cofi_jobs.ingestion.rating_file import RatingFile
 
-EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)  # an older time is an error: nobody rated online then
+EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)  # older times are errors: no rating was online
 DAY = 24 * 60 * 60
 SECONDS, ORDER, SPREADSHEET_DAYS = "seconds", "order", "spreadsheet_days"
 UNSURE = (ORDER, SPREADSHEET_DAYS)

@@ -1,7 +1,7 @@
 """Which users a step of training takes: parts of all users, in random order.
 
-Users are shuffled within blocks of neighbours. So whoever knows how many ratings the users of a
-block have can draw among them, and nobody needs to know those of all users.
+Users are shuffled within blocks of neighbours. So to draw among the users of a block, a worker must
+know how many ratings these users have, and needs no such numbers of all users.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class UserBlocks:
 
     counts: np.ndarray  # (n_users,) number of ratings of each user of the blocks
     first: int  # row number of the first of these users among all, a multiple of BLOCK
-    own: slice  # those who are drawn; their numbers in a draw start at 0
+    drawn: slice  # those who are drawn; their numbers in a draw start at 0
 
     @classmethod
     def of_all(cls, counts: np.ndarray) -> "UserBlocks":
@@ -34,7 +34,7 @@ class UserDraws:
     """
 
     def __init__(self, blocks: UserBlocks, n_parts: int, seed: int) -> None:
-        self.own, self.n_parts = blocks.own, n_parts
+        self.drawn, self.n_parts = blocks.drawn, n_parts
         self.blocks = [
             _Block(blocks.counts, start, n_parts, [seed, (blocks.first + start) // BLOCK])
             for start in range(0, len(blocks.counts), BLOCK)
@@ -49,8 +49,8 @@ class UserDraws:
         users = np.concatenate(
             [np.empty(0, np.int64), *(block.part(round_number, part) for block in self.blocks)]
         )
-        own = self.own
-        return users[(users >= own.start) & (users < own.stop)] - own.start
+        drawn = self.drawn
+        return users[(users >= drawn.start) & (users < drawn.stop)] - drawn.start
 
 
 class _Block:

@@ -87,19 +87,19 @@ class UserShard:
         self.users = users or slice(0, ratings.n_users)
         self.scale = scale
         first = self.users.start // BLOCK * BLOCK
-        own = slice(self.users.start - first, self.users.stop - first)
+        in_blocks = slice(self.users.start - first, self.users.stop - first)
         self.blocks: dict[Which, UserBlocks] = {}  # of a worker that has parts of them
-        if own != slice(0, ratings.n_users):
+        if in_blocks != slice(0, ratings.n_users):
             user_index: dict[Which, np.ndarray] = {
                 "train": ratings.user_index[~is_test],
                 "all": ratings.user_index,
             }
             for which, index in user_index.items():
-                self.blocks[which] = UserBlocks(tally(index, ratings.n_users), first, own)
+                self.blocks[which] = UserBlocks(tally(index, ratings.n_users), first, in_blocks)
             is_own = np.zeros(len(is_test), bool)
-            is_own[ratings.rows_of(own)] = True
+            is_own[ratings.rows_of(in_blocks)] = True
             # A copy, so that the memory of the others' ratings is freed.
-            ratings = ratings.where(is_own).of_users(own)
+            ratings = ratings.where(is_own).of_users(in_blocks)
             is_test = is_test[is_own]
         self.ratings, self.is_test = ratings, is_test
         self._train: Ratings | None = None

@@ -12,23 +12,23 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.scale import Scale
 
 
-def checked_ratings(given: Mapping[int | str, float | None], scale: Scale | None) -> np.ndarray:
+def checked_ratings(ratings: Mapping[int | str, float | None], scale: Scale | None) -> np.ndarray:
     """Ratings by item_id as an array (n,), float32: within the scale, or counts of events above 0.
 
     NaN stands for None, a withdrawal. Raises DataError for any other value.
     """
-    withdrawn = np.array([value is None for value in given.values()], bool)
-    numbers = np.array([_number(value) for value in given.values()], float)
+    withdrawn = np.array([value is None for value in ratings.values()], bool)
+    numbers = np.array([_number(value) for value in ratings.values()], float)
     with np.errstate(over="ignore"):
         rating = numbers.astype(np.float32)  # as tables have it
     if scale is None:
         right = (rating > 0) & np.isfinite(rating)
     else:
         right = (rating >= np.float32(scale.low)) & (rating <= np.float32(scale.high))
-    for item_id in np.array(list(given), object)[~(right | withdrawn)]:
+    for item_id in np.array(list(ratings), object)[~(right | withdrawn)]:
         expected = f"a rating from {scale.low:g} to {scale.high:g}" if scale else "a count above 0"
         raise DataError(
-            f"found {given[item_id]!r} for item {item_id}, expected {expected}, "
+            f"found {ratings[item_id]!r} for item {item_id}, expected {expected}, "
             "or None for a withdrawal"
         )
     return rating
@@ -67,17 +67,17 @@ def with_new(
     new_tied: np.ndarray,
     scale: Scale | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A user's ratings (item, rating, ties; in order of time) after new ones, as a night has them.
+    """A user's ratings (item, rating, ties; in order of time) after new ones, as a run has them.
 
     `tied` and `new_tied` are as in `core.ratings.Ratings`. A new rating replaces that of the same
-    item; counts of events add up. NaN withdraws. What is new is newest, and tied to nothing old. No
-    item occurs twice among the old, nor among the new.
+    item; counts of events add up. NaN withdraws. New ratings are the newest, and tied to no old
+    one. No item occurs twice among the old ones, nor among the new ones.
     """
     if scale is None:
         before = dict(zip(item_index.tolist(), rating.tolist(), strict=True))
         counts = [before.get(item, 0.0) for item in new_item_index.tolist()]
         new_rating = new_rating + np.array(counts, np.float32)
-    keep, given = ~np.isin(item_index, new_item_index), np.isfinite(new_rating)
-    items = np.concatenate([item_index[keep], new_item_index[given]])
-    ratings = np.concatenate([rating[keep], new_rating[given]])
-    return items, ratings, np.append(ties_among(tied, keep), ties_among(new_tied, given))
+    keep, is_rating = ~np.isin(item_index, new_item_index), np.isfinite(new_rating)
+    items = np.concatenate([item_index[keep], new_item_index[is_rating]])
+    ratings = np.concatenate([rating[keep], new_rating[is_rating]])
+    return items, ratings, np.append(ties_among(tied, keep), ties_among(new_tied, is_rating))

@@ -133,8 +133,8 @@ def reasons(
     def ratings(place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return X.take(rated.take(place), axis=0), y.take(place), weights.take(place)
 
-    some = np.flatnonzero(counts)
-    for group, place in alike(counts, some[np.argsort(counts[some])]):
+    with_ratings = np.flatnonzero(counts)
+    for group, place in alike(counts, with_ratings[np.argsort(counts[with_ratings])]):
         rated_by_group, _, weights_of_group = ratings(place)
         A_inverse = inverse_matrices(
             rated_by_group, weights_of_group, candidates.gram, alpha[group], penalty[group]

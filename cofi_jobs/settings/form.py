@@ -14,7 +14,7 @@ from cofi_jobs.settings.schema import allowed, schema
 
 log = logging.getLogger(__name__)
 
-ALIKE = 0.8  # how alike two names are of which one is taken for a misspelt other, from 0 to 1
+ALIKE = 0.8  # similarity from which one name counts as another one misspelt, 0 to 1
 
 
 def form_fields() -> dict[str, dict[str, Any]]:
@@ -34,26 +34,27 @@ def explicit_values(conf: Mapping[str, Any], defaults: Mapping[str, Any]) -> dic
     """The settings that somebody set in the configuration of an Airflow run.
 
     `defaults` has the fields of the DAG's form. The form sends them all, most of them as they were:
-    if all are in `conf`, those that differ from their defaults count. The API sends what somebody
-    gave: there each one counts, also one that is equal to its default. Raises SettingsError for a
-    value that is not allowed: Airflow checks those of the form alone.
+    if all are in `conf`, those that differ from their defaults count. The API sends only what
+    the caller set: there each value counts, even one that is equal to its default. Raises
+    SettingsError for a value that is not allowed: Airflow checks those of the form alone.
     """
-    given = {
+    explicit = {
         name: value
         for name, value in current_names_warned(conf, "configuration of the run").items()
         if name in Settings.model_fields
     }
-    validated(from_environment() | given)
+    validated(from_environment() | explicit)
     if defaults.keys() <= conf.keys():
-        return {n: value for n, value in given.items() if n not in defaults or value != defaults[n]}
-    return given
+        return {n: v for n, v in explicit.items() if n not in defaults or v != defaults[n]}
+    return explicit
 
 
 def check_names(conf: Mapping[str, Any], params: Collection[str]) -> None:
     """Raise SettingsError for a name in a run's configuration that looks like a misspelt one.
 
-    Airflow takes any name. Others than settings and `params` are for somebody else, as a note on
-    who asked for the run; the log says that nothing here uses them, nor a setting of another DAG.
+    Airflow accepts any name. One that is neither a setting nor among `params` may serve others,
+    such as a note on who asked for the run. The log says that nothing here uses it. It says the
+    same of a setting of another DAG.
     """
     names = {*params, *Settings.model_fields, *RENAMED}
     for name in sorted(conf.keys() - names):

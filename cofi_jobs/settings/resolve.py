@@ -19,7 +19,8 @@ from cofi_jobs.settings.schema import allowed
 PREFIX = "COFI_"
 # Variables with the prefix that are not settings of a run: where the store, databases and a cluster
 # are and how to log in there, train's pool and the DAG's deadline, whether errors show a traceback,
-# whom to erase, how a store in a bucket is worked on, where sources may be, who may read the store.
+# which users to erase, how a store in a bucket is worked on, where sources may be, who may read the
+# store.
 NOT_SETTINGS = {
     *("COFI_STORE", *VARIABLES),
     *("COFI_TRAIN_POOL", "COFI_DEADLINE_MINUTES", "COFI_TRACEBACK", "COFI_ERASE"),

@@ -123,7 +123,7 @@ def show_rejected(store: Store, run_key: str, folder: Path) -> None:
 
 
 def vacuum(store: Store) -> None:
-    """Remove files of ratings and of rejected rows that no record names, but none of a person's.
+    """Remove files of ratings and of rejected rows that no record names, but not those of a person.
 
     Only while no task reads or writes batches. Raises StoreError, and removes nothing, if a record
     is lost: then what no record names may be the only copy of ratings.

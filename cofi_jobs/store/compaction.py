@@ -28,7 +28,7 @@ def compact(store: Store, settings: Settings, run_key: str | None = None) -> lis
     the run that does this, for processes that wait.
     """
     needs = (layout.RATINGS, layout.REJECTED)
-    with (  # nobody reads or writes batches meanwhile; in a bucket the first lock is all there are
+    with (  # no other task uses batches meanwhile; in a bucket the first lock is all there are
         store.lock("normalize", run_key, needs, by="compaction") as store,
         store.lock("ingest", run_key, needs, by="compaction") as store,
     ):

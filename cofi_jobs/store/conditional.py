@@ -2,8 +2,8 @@
 
 fsspec has no common way to do so. For S3, s3fs passes the conditions on. For Google,
 google-cloud-storage (which gcsfs needs anyway) is used with the credentials that gcsfs has found.
-obstore would do for S3, but takes neither profiles nor the other options that s3fs takes, and the
-server of the tests for Google's API does not understand its requests.
+obstore would work for S3, but has neither profiles nor the other options of s3fs, and the server of
+the tests for Google's API does not understand its requests.
 """
 
 from contextlib import closing

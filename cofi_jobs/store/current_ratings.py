@@ -95,7 +95,7 @@ def open_rows(connection: duckdb.DuckDBPyConnection, parts: dict[Path, int]) -> 
 
 
 def count_pairs(connection: duckdb.DuckDBPyConnection, n_rows: int) -> RowCounts:
-    """Make the table `newest` known by that name; what became of all rows."""
+    """Count what became of all rows, and let `newest` name the table of the newest ones."""
     connection.execute(f"CREATE TEMP VIEW newest AS FROM {STAGING}.newest")
     [(n_pairs, n_withdrawn)] = connection.execute(
         "SELECT count(*), count(*) FILTER (rating IS NULL) FROM newest"

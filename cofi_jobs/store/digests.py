@@ -66,7 +66,7 @@ class RecordedFile:
         if not self.is_final:
             command = self.task.replace("_", "-")
             return (
-                f"make it anew: clear the task {self.task}, "
+                f"make it again: clear the task {self.task}, "
                 f"or `cofi {command} --run-key {self.run_key}`"
             )
         if self.table in layout.PUBLISHED:

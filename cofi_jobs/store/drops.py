@@ -20,7 +20,7 @@ def drops(folder: Path) -> list[Path]:
 def drop_files(folder: Path, may_be: Callable[[Path], object] = bool) -> list[Path]:
     """All files in a drop folder: those of `drops`, of folders their parts.
 
-    Without those, and without folders, of which `may_be` says no.
+    Files and folders of which `may_be` is false are left out.
     """
     return [file for path in filter(may_be, drops(folder)) for file in filter(may_be, parts(path))]
 

@@ -1,8 +1,8 @@
 """A lease on a store in a bucket: one process at a time works on it, on whatever machine.
 
 The lease is an object, written on the condition that nobody else has written it meanwhile. The
-holder renews it by writing it again. Whoever waits takes the lease over if the object has not
-changed for the seconds that it names, by the clock of who waits: no two clocks are compared.
+holder renews it by writing it again. A process that waits takes the lease over if the object
+has not changed for the seconds that it names, by its own clock: no two clocks are compared.
 """
 
 import json
@@ -19,7 +19,7 @@ from cofi_jobs.store.record_json import parse
 log = logging.getLogger(__name__)
 
 NAME = layout.LEASE
-NOBODY = b'{"holder": null, "seconds": 0}'
+FREE = b'{"holder": null, "seconds": 0}'
 
 
 class Lease:
@@ -60,7 +60,7 @@ class Lease:
         """Take the lease as soon as nobody holds it, or its holder no longer renews it."""
         seen, since, announced = None, 0.0, False
         while True:
-            content, version = self.objects.read(NAME) or (NOBODY, None)
+            content, version = self.objects.read(NAME) or (FREE, None)
             lease = parse(content, NAME, self.objects.address)
             holder = lease["holder"]
             if version != seen:

@@ -1,4 +1,4 @@
-"""Locks between processes that share a disk. Whoever waits says for whom."""
+"""Locks between processes that share a disk. A process that waits logs who holds one."""
 
 import fcntl
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-SILENT_SECONDS = 1.0  # a wait of so long needs no words
+SILENT_SECONDS = 1.0  # a wait up to this is not logged
 LOOK_SECONDS = 0.02
 LONGEST_HOLDER = 1000  # bytes
 
@@ -68,6 +68,6 @@ def _holder(descriptor: int) -> str:
 
 
 def _write_holder(descriptor: int, holder: str) -> None:
-    with suppress(OSError):  # a full disk must not keep anybody from the lock
+    with suppress(OSError):  # a full disk must not block the lock
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, holder.encode(), 0)

@@ -23,7 +23,7 @@ COMPRESSION = "zstd"
 
 
 def is_of_system(error: Exception) -> bool:
-    """Whether the system says it and not Arrow: the disk fails, a file is gone."""
+    """Whether it is an error of the system, not of Arrow: the disk fails, a file is gone."""
     return getattr(error, "errno", None) is not None
 
 

@@ -1,6 +1,6 @@
 """The kinds of records: which files they are, what they must hold, what to do about a damaged one.
 
-What can be made anew says how. All else needs a backup.
+The advice says how to make a record again, where that is possible. All others need a backup.
 """
 
 import functools
@@ -41,7 +41,7 @@ KINDS = {
     ),
     layout.TUNED: Kind(  # people write it, too, so tuning/tuned.py checks it and says more
         TypeAdapter(Any),
-        'it must be {"settings": {"<name>": <value>}}; mend it, or remove it, and runs do without',
+        'it must be {"settings": {"<name>": <value>}}; correct or remove it, and runs do without',
     ),
     layout.ALL_MANIFESTS: Kind(
         TypeAdapter(run_shapes.Manifest),

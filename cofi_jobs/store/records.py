@@ -233,7 +233,7 @@ class Records:
         return [] if record is None else record["users"]
 
     def has_tombstones(self) -> bool:
-        """Whether there is a record of erased users, be it of none."""
+        """Whether there is a record of erased users, even an empty one."""
         return self.files.read(layout.TOMBSTONES) is not None
 
     def key_check(self) -> str | None:

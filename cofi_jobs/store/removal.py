@@ -1,9 +1,9 @@
-"""Removal of runs, so that a killed one is finished by whoever comes next.
+"""Removal of runs, so that the next process finishes a killed one.
 
 The file `manifests/<run_key>.left` is there before anything of the run goes, and goes last. So a
 run that has this file and no manifest is half removed: nothing of it counts any more. `publish`,
 `erase` and a task of that run finish the removal. Only within the lock "publish". A file of that
-name whose run never was is a person's, until a run of that key begins.
+name whose run never began was put there by a person, until a run of that key begins.
 """
 
 import logging

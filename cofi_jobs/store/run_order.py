@@ -1,6 +1,6 @@
 """The order of runs is that in which they began, as order.json of the store has it. Pure.
 
-Neither the text of a run's key nor a clock has a say, so a run that is named `test`, or that ran
+Neither the text of a run's key nor a clock decides, so a run that is named `test`, or that ran
 while the clock was ahead, does not come after all later ones.
 """
 

@@ -21,7 +21,7 @@ def begin(store: Store, run_key: str) -> None:
     """Give a run its place in the order of runs: the last one, unless it has taken ratings before.
 
     A key may name an earlier time than that of a run that began before: the run makes up for a past
-    night, or a clock was ahead. The log then says what that means.
+    time, or a clock was ahead. The log then says what that means.
     """
     tables, batches = store.run_keys(), store.batches()
     # Its folder is there, its outcome is not: it was killed, or takes what was lost once more.

@@ -23,14 +23,14 @@ SCHEMES = ("s3://", "gs://")
 class SourceRoots:
     """Folders without links in their paths, and starts of addresses of buckets.
 
-    `folders` are where links may lead to, `named` those of them that a setting may name. `but` are
-    files below the folders that nothing may come from.
+    `folders` are where links may lead to, `named` those of them that a setting may name. `excluded`
+    are files below the folders that nothing may come from.
     """
 
     folders: Sequence[Path]
     named: Sequence[Path]
     buckets: Sequence[str]
-    but: Sequence[Path] = ()
+    excluded: Sequence[Path] = ()
 
     @classmethod
     def of(cls, store: Store, given: Iterable[Path] = ()) -> "SourceRoots":
@@ -40,10 +40,10 @@ class SourceRoots:
         too. Within the store they open nothing more. Raises SettingsError for a root that is none.
         """
         roots = texts(os.environ.get(VARIABLE, DEFAULT))
-        # Not the whole store: who triggers a run may name any folder as its store.
+        # Not the whole store: any folder can be named as the store of a run.
         named = [_folder(root) for root in roots if not root.startswith(SCHEMES)]
         named += [store.landing]
-        # A drop folder may be a link itself: who could make it one owns the store.
+        # A drop folder may be a link itself: only the owner of the store can make it one.
         folders = [*named, store.root, store.catalogue, store.item_lists]
         folders += [path for path in given if not path.is_relative_to(store.root)]
         return cls(
@@ -59,7 +59,7 @@ class SourceRoots:
 
     def _is_in(self, path: Path, folders: Sequence[Path]) -> bool:
         real = _real(path)
-        return real not in self.but and any(real.is_relative_to(root) for root in folders)
+        return real not in self.excluded and any(real.is_relative_to(root) for root in folders)
 
     def check(self, path: Path) -> Path:
         """The path itself. Raises DataError if it leads out of the folders."""

@@ -59,7 +59,7 @@ def _reason(error: duckdb.Error) -> str:
 
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """A database of this name in a file where the connection spills, which goes as that does.
+    """A database of this name in a file where the connection spills, removed with the connection.
 
     Its tables are compressed and may be larger than memory, at less than what spilling costs.
     """

@@ -10,7 +10,7 @@ from cofi_jobs.store.store import Store
 
 
 def runs_begun(store: Store) -> list[str]:
-    """Keys of the runs that have tables or have failed, be it in their first task; oldest first."""
+    """Keys of the runs that have tables or have failed, even in their first task; oldest first."""
     return store.records.order().in_order([*store.run_keys(), *store.records.failed_runs()])
 
 

@@ -208,7 +208,7 @@ class Store:
         the one that readers use, and "current/model" for the latter alone; "runs/*" are all tables
         of these runs, "runs" all tables of all runs. Records, catalogue, lists and tunings are
         always there. None: everything. `by` is what takes the lock, if that is not the task `name`:
-        whoever waits for more than a second says who holds it.
+        a process that waits for more than a second logs who holds it.
         """
         path = self.root / f"{layout.LOCK}{name}"
         with permissions.limited(), file_lock(path, work_of(by or name, run_key)):

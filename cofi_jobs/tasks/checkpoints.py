@@ -65,7 +65,9 @@ class StoredCheckpoint:
             return from_table(parquet.read_table(self.path))
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             log.warning(
-                "%s cannot be used, the fit begins anew: %s", self.run.store.shown(self.path), error
+                "%s cannot be used, the fit starts from the beginning: %s",
+                self.run.store.shown(self.path),
+                error,
             )
             return None
 

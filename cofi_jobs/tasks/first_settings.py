@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FOR_TRIALS = 0.75  # of the time: the comparison at the end takes the rest
 SHARES: dict[ModelName, float] = {"ranking": 0.75, "rating": 0.25}  # of the time for trials
-LEAST_USERS = 50  # on whom settings can be measured: fewer say nothing
+LEAST_USERS = 50  # with test ratings; fewer say nothing about settings
 # Ratings from which and up to which a search has its full time: beyond, learning takes minutes.
 FULL_TIME_FROM, FULL_TIME_TO = 1_000_000, 20_000_000
 MOST_RATINGS = 2_000_000  # of a search

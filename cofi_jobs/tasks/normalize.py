@@ -10,7 +10,7 @@ Writes the table `normalized`:
                       mean_rating the plain mean
 
 Ratings of a user at equal times, or without a time, are in no order. So a number is drawn for each
-pair of user and item, the same every night, and these ratings are sorted by it. `draw` is this
+pair of user and item, the same in every run, and these ratings are sorted by it. `draw` is this
 number, of 16 bits.
 
 In a store of events `rating` is the sum of the pair's counts; both means and y_norm are null.

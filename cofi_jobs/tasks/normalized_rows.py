@@ -102,7 +102,7 @@ def trust_users(
 
     `span_of_all` is None if `newest` has all ratings.
     """
-    if settings.new_account_weight == 1:  # nobody's trust is less: no look at the ratings
+    if settings.new_account_weight == 1:  # all are trusted alike: no need to read the ratings
         connection.execute(
             "CREATE TEMP VIEW trust AS SELECT user_index, 1::FLOAT AS trust FROM users"
         )

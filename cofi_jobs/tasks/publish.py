@@ -143,7 +143,7 @@ def prune(store: Store, keep_runs: int, run_key: str, grace_hours: float = 0) ->
         for key in store.run_keys()
         if (
             key in published[:-keep_runs]
-            # A folder of which no task has a record is none of ours.
+            # A folder of which no task has a record was put there by a person.
             or (key not in published and last_change(store, key) and is_given_up(store, key))
         )
         and key not in (run_key, store.current())

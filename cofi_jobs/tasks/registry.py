@@ -201,7 +201,7 @@ VERIFY = Task(
     "Compare the files of the store with the SHA-256 that the records have.",
     about="It reads every file of batches and tables once; in a bucket there, not in a copy.",
     if_it_fails=(
-        "the log names each damaged file and what to do: a task that makes it anew, or a backup."
+        "the log names each damaged file and what to do: a task that makes it again, or a backup."
     ),
     reads_besides="all files that manifests and outcomes name",
     every_run=False,

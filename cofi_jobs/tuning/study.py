@@ -49,7 +49,7 @@ def open_study(path: Path, direction: Direction) -> optuna.Study:
     except Exception as error:  # optuna replays the lines, and raises whatever that leads to
         raise StoreError(
             f"{path}: found {type(error).__name__} ({error}), expected a journal of trials; "
-            "restore it from a backup, or remove it, and tuning starts anew"
+            "restore it from a backup, or remove it, and tuning starts again"
         ) from None
     return study
 
@@ -61,7 +61,7 @@ class _NoLock(JournalFileOpenLock):
     """
 
     def acquire(self) -> bool:
-        """Nobody else is there."""
+        """No other process has the lock of the store."""
         return True
 
     def release(self) -> None:

@@ -319,7 +319,7 @@ def test_erase(store: Store, ratings: Path):
         ended = cofi("erase", "10", "no-such-user", *words, "--store", store.root)
         known = words == ["--now"]  # the erasure before has left a tombstone
         assert (ended.returncode, "found no trace" in ended.stdout) == (0, known)
-        assert ("nobody with 1 of the ids (no. 2)" in ended.stdout) != known
+        assert ("no user with 1 of the ids (no. 2)" in ended.stdout) != known
         assert "no-such-user" not in ended.stdout + ended.stderr
     (store.root / "notes.txt").write_text("of 10 and 16")
     ended = cofi("erase", "--check", "16", "--store", store.root)

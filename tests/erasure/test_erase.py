@@ -360,7 +360,7 @@ def test_an_id_that_nobody_has_is_no_user_without_traces(
     assert erase(store, load_settings(), [NAME], now=True).unknown == []
     show_erased(store, look(store, load_settings(), ["nobody", NAME]))
     said = capsys.readouterr().out
-    assert "nobody with 1 of the ids (no. 1) has a rating in this store" in said
+    assert "no user with 1 of the ids (no. 1) has a rating in this store" in said
     assert "no trace" not in said
 
 

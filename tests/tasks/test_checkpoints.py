@@ -85,7 +85,7 @@ def test_a_damaged_state_is_not_used(
     run_task("train", killed, load_settings(FITS), "n1")
     assert not steps_gone_on_from(caplog.text)
     assert f"{killed.root}/runs/n1/{TABLE}/" in caplog.text
-    assert "cannot be used, the fit begins anew" in caplog.text
+    assert "cannot be used, the fit starts from the beginning" in caplog.text
 
 
 def test_a_flipped_bit_is_never_believed(tmp_path: Path) -> None:

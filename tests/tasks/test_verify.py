@@ -102,7 +102,7 @@ def test_a_task_refuses_a_file_with_a_flipped_bit_and_verify_finds_it(
     with copy_of(nights) as store:
         name = flipped(store, folder, number, place, bit)
         assert ", 1 damaged" in verified(store)
-        with pytest.raises(DamageError, match=f"{name} is damaged.*(from a backup|make it anew)"):
+        with pytest.raises(DamageError, match=f"{name} is damaged.*(from a backup|make it again)"):
             run_task(READERS[folder], store, SETTINGS, "n2")
 
 

@@ -90,7 +90,7 @@ def test_a_damaged_journal_names_its_file(tmp_path: Path, lines: bytes):
         study.open_study(path, "minimize")
     assert str(error.value).startswith(f"{path}: found ")
     assert "expected a journal of trials" in str(error.value)
-    assert "remove it, and tuning starts anew" in str(error.value)
+    assert "remove it, and tuning starts again" in str(error.value)
 
 
 def test_a_trial_without_its_seconds_is_damage(tmp_path: Path):

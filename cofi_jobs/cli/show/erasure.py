@@ -44,10 +44,10 @@ def erased(store: Store, traces: "Traces") -> None:
 
 
 def _unknown(numbers: Sequence[int]) -> str:
-    """What is said of ids that nobody has here. Not the ids: they would stay in Airflow's log."""
+    """The line on ids without a user here. It has no ids, which would stay in Airflow's log."""
     shown = ", ".join(map(str, numbers[:SHOWN_NUMBERS]))
     more = ", ..." if len(numbers) > SHOWN_NUMBERS else ""
     return (
-        f"nobody with {len(numbers)} of the ids (no. {shown}{more}) has a rating in this store or "
+        f"no user with {len(numbers)} of the ids (no. {shown}{more}) has a rating in this store or "
         "was erased from it before; check how they are written"
     )
