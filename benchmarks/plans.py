@@ -1,4 +1,4 @@
-"""What sizes that nobody has tried would need, by the model of cost. Nothing here is measured."""
+"""What sizes that were not tried would need, by the model of cost. Nothing here is measured."""
 
 from dataclasses import dataclass
 
