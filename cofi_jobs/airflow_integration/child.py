@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cofi_jobs.airflow_integration.child_log import ERROR
-from cofi_jobs.core.credentials import OPTIONS, given, hide
+from cofi_jobs.core.credentials import OPTIONS, hide, secrets_in_environment
 from cofi_jobs.core.errors import CofiError, NoInputError, SettingsError
 from cofi_jobs.settings.resolve import to_environment
 from cofi_jobs.store.open import open_store
@@ -98,7 +98,7 @@ def call_in_child(
         raise SettingsError(
             f"found a NUL character in {', '.join(unusable)}, expected text without"
         )
-    secrets, reason = given({**environment, **sent}), ""
+    secrets, reason = secrets_in_environment({**environment, **sent}), ""
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

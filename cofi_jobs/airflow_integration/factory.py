@@ -121,22 +121,17 @@ def recommender_dag(
         doc_md=RECOMMENDER,
         deadline=_deadline(deadline_minutes),
     ) as dag:
-        ends: dict[str, Options] = {
+        assets_of: dict[str, Options] = {
             TASKS[0].name: {"inlets": [claim(dag, store)]},
             FINAL_TASK: {"outlets": [alias]},
         }
-        made = {
-            task.name: add_task(
-                task,
-                run,
-                task_options(dag_id, task.name, tasks.get(task.name)),
-                **ends.get(task.name, {}),
-            )
-            for task in TASKS
-        }
+        operators = {}
+        for task in TASKS:
+            options = task_options(dag_id, task.name, tasks.get(task.name))
+            operators[task.name] = add_task(task, run, options, **assets_of.get(task.name, {}))
         for task in TASKS:
             for earlier in before(DECLARED, task.name):
-                made[earlier] >> made[task.name]
+                operators[earlier] >> operators[task.name]
     return dag
 
 

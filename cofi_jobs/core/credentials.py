@@ -1,4 +1,4 @@
-"""What a task's process gets of connections, with secrets: from the environment."""
+"""Connections, with secrets, that the process of a task gets in its environment."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def options(variable: str, environment: Mapping[str, str] = os.environ) -> dict[
         ) from None
 
 
-def given(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def secrets_in_environment(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """All secrets in an environment, for `hide`. Raises SettingsError as `options` does."""
     addresses = [environment[name] for name in (DATABASE, SOURCE_DATABASE) if environment.get(name)]
     return {

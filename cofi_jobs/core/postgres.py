@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
 
-from cofi_jobs.core.credentials import given, hide
+from cofi_jobs.core.credentials import hide, secrets_in_environment
 from cofi_jobs.core.errors import DataError, SettingsError
 from cofi_jobs.core.extras import extra
 
@@ -87,7 +87,7 @@ def session(variable: str, address: str) -> Iterator[Session]:
         with driver.connect(address, autocommit=True) as connection:
             yield Session(connection)
     except adbc.Error as error:
-        state, message = error.sqlstate, hide(_sentence(str(error)), given())
+        state, message = error.sqlstate, hide(_sentence(str(error)), secrets_in_environment())
         kind = ConnectionError if state is None or state.startswith(PASSING) else DataError
         raise kind(
             f"the database of {variable}: {message}" + (f" (SQLSTATE {state})" if state else "")

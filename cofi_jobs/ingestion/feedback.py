@@ -5,7 +5,7 @@ says. The first run decides which of the two a store has, and the store keeps it
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -30,10 +30,9 @@ def decide(
 ) -> Feedback:
     """What a run's files are read as; `stored` is what the store keeps, None in the first run.
 
-    `ratings` are those of each file, as of `ratings_in`; looked at only if nothing else decides.
-
-    Events, if no file has a column of ratings, or if all ratings are 1 and no setting gives their
-    scale. Raises DataError if the settings or the files are not what the store has.
+    `ratings` has what `ratings_in` gives for each file. It is read only if nothing else decides.
+    Files are read as events if none has a column of ratings, or if all ratings are 1 and no setting
+    gives their scale. Raises DataError if the settings or the files are not what the store has.
     """
     declared = settings.feedback
     if declared != "auto":
@@ -45,16 +44,9 @@ def decide(
     if stored == "ratings":
         return "ratings"
     values = dict(ratings)
-    rated = {path: some for path, some in values.items() if some is not None}
-    distinct = set[float]().union(*rated.values())
-    has_scale = settings.rating_low is not None or settings.rating_high is not None
+    rated = {path: of_file for path, of_file in values.items() if of_file is not None}
     if stored == "events":
-        for path, some in rated.items():
-            if stars := some - {EVENT}:
-                raise DataError(
-                    f"{path}: found ratings such as {max(stars):g}, expected events, as in the "
-                    "first run; with feedback = events each row counts as one"
-                )
+        _check_are_events(rated)
         return "events"
     if values and not rated:
         log.info(
@@ -62,13 +54,23 @@ def decide(
             "event; kept from now on"
         )
         return "events"
-    if distinct == {EVENT} and not has_scale:
+    has_scale = settings.rating_low is not None or settings.rating_high is not None
+    if set[float]().union(*rated.values()) == {EVENT} and not has_scale:
         log.info(
             "first run: all ratings are 1, so each row is an event; kept from now on "
             "(feedback = ratings for a store of ratings)"
         )
         return "events"
     return "ratings"
+
+
+def _check_are_events(ratings: Mapping[Path, set[float]]) -> None:
+    for path, of_file in ratings.items():
+        if stars := of_file - {EVENT}:
+            raise DataError(
+                f"{path}: found ratings such as {max(stars):g}, expected events, as in the first "
+                "run; with feedback = events each row counts as one"
+            )
 
 
 def ratings_in(

@@ -12,9 +12,9 @@ from cofi_jobs.core import ids
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.core.machine import cores
 from cofi_jobs.settings.fields import Settings
+from cofi_jobs.store.layout import SPILL
 from cofi_jobs.store.paths import readable_path
 
-SPILL = ".spill"
 # zstd at its first level: files hardly larger than at its usual one, in clearly less time
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880"
 WILDCARDS = re.compile(r"[*?\[]")

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from cofi_jobs.core import machine
-from cofi_jobs.core.credentials import given, hide
+from cofi_jobs.core.credentials import hide, secrets_in_environment
 from cofi_jobs.core.errors import CofiError, StoreError
 from cofi_jobs.model.keras_import import import_keras
 from cofi_jobs.model.quiet_start import quiet_start
@@ -43,7 +43,7 @@ def run_task(
     """
     task = DECLARED[name]
     check_run_key(run_key)
-    secrets = given()
+    secrets = secrets_in_environment()
     if task.begins_run:
         store.create()
     elif not store.exists():
@@ -62,18 +62,21 @@ def run_task(
         try:
             outcome = _run(task, store, settings, run_key, inputs)
         except Exception as error:
-            if isinstance(error, CofiError):
-                # Upstream knows the files of a bucket by their addresses, not by those of the copy.
-                error.args = (str(error).replace(f"{store.root}/", f"{store.location}/"),)
-            failure = {
-                "error": hide(str(error), secrets),
-                "permanent": isinstance(error, CofiError),
-            }
-            store.records.write_failure(run_key, name, {**failure, **getattr(error, "record", {})})
+            _record_failure(store, run_key, name, error, secrets)
             raise
         store.records.write_outcome(run_key, name, outcome)
         store.records.clear_failure(run_key, name)
         return outcome
+
+
+def _record_failure(
+    store: Store, run_key: str, task: str, error: Exception, secrets: dict[str, Any]
+) -> None:
+    if isinstance(error, CofiError):
+        # Upstream knows the files of a bucket by their addresses, not by those of the copy.
+        error.args = (str(error).replace(f"{store.root}/", f"{store.location}/"),)
+    failure = {"error": hide(str(error), secrets), "permanent": isinstance(error, CofiError)}
+    store.records.write_failure(run_key, task, {**failure, **getattr(error, "record", {})})
 
 
 def run_all(store: Store, settings: Settings, run_key: str, **inputs: Any) -> None:

@@ -54,19 +54,19 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     item_id = items["item_id"].combine_chunks()
     checkpoints = RunCheckpoints(store, run_key, settings.checkpoint_seconds)
     with run_ratings(store, run_key, settings) as ratings:
-        known = ratings.counts("train")
+        train = ratings.counts("train")
         last, start = holdout_start(store, settings, run_key, item_id, ratings)
-        n_all, n_train = items["n_ratings"].to_numpy().sum(), known.n_ratings
+        n_all, n_train = items["n_ratings"].to_numpy().sum(), train.n_ratings
         log.info(
             "holdout model: learning from %d ratings, not from %d test ratings",
             n_train, n_all - n_train,
         )  # fmt: skip
         # The means, too, must not show the test ratings.
-        means = damped_means(known.trusted, known.item_sums, damping)
+        means = damped_means(train.trusted, train.item_sums, damping)
         holdout = fit_both(ratings.learnable("train", means, checkpoints), settings, start)
-        counts = pa.array(known.items.astype(np.int32))
+        counts = pa.array(train.items.astype(np.int32))
         _write_model(store, run_key, "trial", holdout, items.set_column(1, "n_ratings", counts))
-        n_unseen = items["n_ratings"].to_numpy()[known.items == 0].sum()
+        n_unseen = items["n_ratings"].to_numpy()[train.items == 0].sum()
         goes_on = n_unseen <= UNSEEN_AT_MOST * n_all
         log.info(
             "learning from all %d ratings%s", n_all,
