@@ -63,14 +63,14 @@ def _alert(subject: str, reason: str, url: str) -> None:
             log.exception("the alert could not be sent by the connection %s", connection_id)
 
 
-def _slack(connection: Any, subject: str, reason: str, url: str) -> None:
+def _slack(connection: Connection, subject: str, reason: str, url: str) -> None:
     from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
     text = html.escape(f"{subject}\n{reason}", quote=False)  # Slack's own rule for &, < and >
     SlackWebhookHook(slack_webhook_conn_id=connection.conn_id).send_text(f"{text}\n<{url}|log>")
 
 
-def _mail(connection: Any, subject: str, reason: str, url: str) -> None:
+def _mail(connection: Connection, subject: str, reason: str, url: str) -> None:
     from airflow.providers.smtp.hooks.smtp import SmtpHook
 
     body = f'<p>{html.escape(reason)}</p><p><a href="{html.escape(url)}">{html.escape(url)}</a></p>'

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class ChildError(RuntimeError):
-    """A child has failed; says why, as far as the child could tell."""
+    """A child has failed, with the reason that it gave, if any."""
 
     def __init__(self, command: str, code: int, reason: str) -> None:
         if code == -signal.SIGKILL:

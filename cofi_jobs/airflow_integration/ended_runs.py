@@ -1,7 +1,7 @@
 """How runs ended, handed on for the page of all runs, which cannot read every store.
 
-The credentials of a bucket are with the workers, and a folder may be there, too. What is handed on
-outlives the run's tables, and does not follow a rollback.
+Only the workers have the credentials of a bucket, and maybe the folder of a store. What is handed
+on outlives the run's tables, and does not follow a rollback.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

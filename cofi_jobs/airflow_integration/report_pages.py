@@ -1,7 +1,7 @@
 """The reports over HTTP, for Airflow's API server only: behind its login.
 
 Where a report lies is what the task `report` of the DAG run has handed on, so a store that an
-Airflow connection names needs no look-up here; from a path nothing but a report is ever sent. Only
+Airflow connection names needs no look-up here. Only reports are sent, whatever the path. Only
 DAGs that the factory has made count, which their tag tells, and only those that the user may read.
 """
 
@@ -189,7 +189,7 @@ def report_path(value: Any) -> Path | None:
 
 
 def _page(path: Path) -> HTMLResponse:
-    """A report with what is known only now: whether readers use the run. Look-ups lead on."""
+    """A report, with whether readers use its run now, and links to look-ups."""
     try:
         html = path.read_text(encoding="utf-8")
     except OSError:

@@ -1,7 +1,7 @@
-"""Runs that nobody but the schedule asks for, and that have nothing to do: they end as skipped.
+"""Runs that only the schedule asks for, and that have nothing to do: they end as skipped.
 
-The log then has one line that says why. Whoever asks for a run, by the form, the API, a backfill or
-by clearing tasks, gets it.
+The log then has one line that says why. A run that a user asks for, by the form, the API, a
+backfill or by clearing tasks, is never skipped.
 """
 
 from collections.abc import Iterator, Mapping

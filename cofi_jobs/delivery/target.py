@@ -2,7 +2,7 @@
 
 It has one table for each of TABLES, and `run` with one row: whose lists they are. A delivery loads
 each table by COPY into a staging table. One transaction then deletes the old rows and inserts the
-new ones. So a reader's snapshot has one whole run, at whatever isolation level; nobody waits for a
+new ones. So a reader's snapshot has one whole run, at any isolation level; no reader waits for a
 lock; grants on the tables and views of them stay. Other ways to swap lose some of that: TRUNCATE
 and DROP lock readers out and empty what older snapshots see, and so do renames and new partitions
 for a statement that was planned before and runs after.

@@ -156,7 +156,7 @@ def _clean_part(
 
 
 def _hide_objects(store: Store, outcome: Outcome, gone: Matches) -> bool:
-    """Let keyed hashes stand for addresses that go through the users' own folders.
+    """Replace addresses that go through the users' own folders by keyed hashes.
 
     So the objects still count as taken. Returns whether there were any.
     """

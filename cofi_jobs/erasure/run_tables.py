@@ -34,7 +34,7 @@ def clean_published(store: Store) -> None:
     """Remove erased users from published runs that still show them.
 
     Only within the lock "publish". A run that has lost its manifest since is cleaned as well. What
-    cannot be cleaned, as it is damaged, does not keep users in anything else.
+    is damaged cannot be cleaned; everything else is.
 
     Raises StoreError that names what could not be cleaned; the next call tries again.
     """

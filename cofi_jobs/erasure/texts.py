@@ -85,7 +85,7 @@ def _record_with(store: Store, path: Path, users: Sequence[str]) -> Record | Non
         if names_users(path, users, MESSAGES):
             return parse(path.read_bytes(), str(path.relative_to(store.root)), store.location)
     except (UnicodeDecodeError, StoreError):
-        log.warning("%s is no record, and stays as it is", store.shown(path))
+        log.warning("%s is no record, so it was not changed", store.shown(path))
     return None
 
 

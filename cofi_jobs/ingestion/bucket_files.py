@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 class Download:
     """New files with their addresses.
 
-    What the batch keeps, versions by address or by what stands for it; and what lineage names.
+    `objects` has versions by address, or by the hash of one; lineage names what `reads` has.
     """
 
     files: Mapping[Path, str] = field(default_factory=dict)

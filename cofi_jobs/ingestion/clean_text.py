@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 # A line may have this share of the memory limit: DuckDB holds it a few times.
 LINE_SHARE = 24
 DUCKDB_UNPACKS = ("none", "gzip", "zstd")
-EVERY = 1 << 16  # bytes, of which a sample is looked at
+EVERY = 1 << 16  # bytes between two samples
 SAMPLE = 1 << 10  # bytes
 # What DuckDB may keep of malformed lines, in bytes.
 MOST_KEPT = 100_000_000

@@ -19,7 +19,7 @@ from cofi_jobs.settings.fields import Settings
 
 log = logging.getLogger(__name__)
 
-FIRST_ROWS = 20_000  # of a file, that are looked at
+FIRST_ROWS = 20_000  # of a file, that are read
 LEAST = 100  # no scale that people give ratings on goes higher
 SPREAD = 20  # half of all counts are below the highest divided by this
 
@@ -27,8 +27,7 @@ SPREAD = 20  # half of all counts are below the highest divided by this
 def with_counts(settings: Settings, files: Iterable[Sequence[str | None]]) -> Settings:
     """The settings for a first run: `feedback` and `count_column`, if the ratings are counts.
 
-    `files` has what `counted_columns` says of each, and is looked at only if nothing is set that
-    decides it.
+    `files` has what `counted_columns` says of each, and is read only if no setting decides it.
     """
     has_scale = settings.rating_low is not None or settings.rating_high is not None
     if settings.feedback != "auto" or settings.count_column or has_scale:
@@ -57,7 +56,7 @@ def _counted_column(
 ) -> str | None:
     """The column of ratings, if it holds counts: whole numbers from 1 on, mostly small.
 
-    The first rows are looked at.
+    Only the first rows are read.
     """
     source = rating_file(connection, path, settings)
     if not source.has_ratings:

@@ -19,7 +19,7 @@ from cofi_jobs.settings.lists import numbers
 
 log = logging.getLogger(__name__)
 
-EVENT = 1.0  # the rating that a row has where it says no more than that something happened
+EVENT = 1.0  # the rating of a row that says only that something happened
 FIRST_ROWS = 1000  # in nearly all files of ratings, these differ
 
 

@@ -25,7 +25,7 @@ class TimesOfAll(Protocol):
     """The times of all parts of a file."""
 
     def unit(self, guess: str | None) -> str | None:
-        """The unit that all rows of all parts show; `guess` is what the first rows of one show."""
+        """The unit of the rows of all parts; `guess` is that of the first rows of one part."""
 
 
 @dataclass(frozen=True)

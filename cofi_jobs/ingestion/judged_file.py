@@ -96,7 +96,7 @@ class GuessedUnit:
 
 
 def answers(settings: Settings, question: Question, file: NewFile) -> list[Any] | None:
-    """What a file answers; None if it is not seen here."""
+    """What a file answers; None if this machine does not have the file."""
     if as_seen(file) is None:
         return None
     with TemporaryDirectory() as folder, sql.connect(settings, Path(folder)) as connection:
@@ -114,7 +114,7 @@ def judge(
 ) -> Iterator[Any]:
     """The file as `Judged`, then the bytes of its good and of its bad rows, each in n pieces.
 
-    The first result is None if the file is not seen here.
+    The first result is None if this machine does not have the file.
     """
     with TemporaryDirectory() as name:
         written = [Path(name) / folder / file.part for folder in (GOOD, BAD)]
@@ -155,7 +155,7 @@ def _types(ids: IdCounts) -> dict[str, str]:
 
 
 def as_seen(file: NewFile) -> NewFile | None:
-    """The file as it is on this machine, None if it is not here, or has other content."""
+    """The file on this machine; None if there is none, or if its content differs."""
     try:
         with file.path.open("rb") as content:
             stat = os.fstat(content.fileno())

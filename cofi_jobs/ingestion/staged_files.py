@@ -19,7 +19,7 @@ Question = Callable[[duckdb.DuckDBPyConnection, Settings, Path], Any]
 
 
 class StagedFiles(Protocol):
-    """The judged rows of each of `files`. What they show is asked in a first run alone."""
+    """The judged rows of each of `files`. Only a first run asks what they show."""
 
     files: Sequence[NewFile]
 

@@ -5,7 +5,7 @@ In a first run it does not know yet what the other files show: then it writes th
 were no others, and the file is judged again if all of them show something else. The two files stay
 where they were written until the task, which alone writes into the store, copies them.
 
-A file that a machine does not see, such as one that was downloaded, is judged in the task.
+A file that a machine does not have, such as one that was downloaded, is judged in the task.
 """
 
 import hashlib
@@ -181,7 +181,7 @@ class StagedOnEngine:
         return judged.id_types == output.id_types and has_scale
 
     def _copy(self, pieces: list[Any], path: Path, digest: str | None) -> None:
-        """Write a file that lies in pieces, which are let go one by one."""
+        """Write a file from its pieces; each is released once it is written."""
         if digest is None:
             return
         written = hashlib.sha256()

@@ -130,8 +130,8 @@ def _insert_in_its_unit(
 ) -> str | None:
     """Judge a file's rows by the unit of its times; returns the unit, None without numbers.
 
-    The unit is guessed first. All times are looked at where one does not fit, and for units whose
-    numbers may mean something else; those of all parts of a folder.
+    The unit is guessed first. If a time does not fit, or if numbers in that unit may mean something
+    else, all times are read: those of all parts of a folder.
     """
     if not source.has_times:
         _insert(connection, staged, source, bounds, None, path)

@@ -22,7 +22,7 @@ def quiet_start(device: str) -> Iterator[None]:
     # The same numbers on every processor, and no line about it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     if device == "cpu" or (device == "auto" and not any(Path("/dev").glob("nvidia*"))):
-        # TensorFlow looks for no GPU, and does not complain that there is none.
+        # TensorFlow does not search for a GPU, and does not warn that there is none.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     with _without_noise(), _without_collecting():
         yield

@@ -76,7 +76,7 @@ class Shards(Protocol):
     def loss(self, learned: Learned, draw: int) -> StepSums:
         """J alone, without gradients, summed over the users of another kind of draw.
 
-        These have a chunk's ratings, about: J alone takes less memory than its gradients.
+        These have about a chunk's ratings: J alone takes less memory than its gradients.
         """
 
     def rows(self, learned: Learned) -> Iterator[UserParameters]:

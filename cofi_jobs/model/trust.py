@@ -1,8 +1,8 @@
 """How far an account is trusted: the weight of its ratings in all that others see.
 
-Whoever wants to push an item opens accounts that rate it (a shilling attack: Lam & Riedl 2004,
-WWW). Such accounts are new, or rate nothing else. What they say counts less until they have been
-there for some time: in J, in the means and the evidence of items, in the popular items. It does not
+An attacker pushes an item by opening accounts that rate it (a shilling attack: Lam & Riedl 2004,
+WWW). Such accounts are new, or rate nothing else. Their ratings count less until the accounts are
+older: in J, in the means and the evidence of items, in the popular items. It does not
 count less for themselves: a user's exact row does not depend on that weight.
 """
 

@@ -60,7 +60,7 @@ def load_newest(
     few = len(repeated) < n_rows * FEW
     if few:
         connection.register("repeated", pa.table({"pair": repeated}))
-    del repeated  # many would hold memory that the sort of all rows needs
+    del repeated  # large ones would take the memory that the sort of all rows needs
     sql.attach(connection, STAGING)
     compared = "SEMI JOIN repeated USING (pair)" if few else ""
     connection.execute(f"""

@@ -1,4 +1,4 @@
-"""Folders in which others drop files: what is there to be read.
+"""Folders in which others drop files: which of these files can be read.
 
 A dropped thing is a file, or a folder that stands for one file in parts, as Spark, Hive and pandas
 write it. Names of folders are no data: a part below `date=2024-06-01/` has no column `date`.

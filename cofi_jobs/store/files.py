@@ -75,7 +75,7 @@ def standing(folder: Path) -> Path:
 def standing_path(root: Path, name: PurePath | str) -> Path:
     """Where a file or folder below `root` is to be read; each folder on its way may be `standing`.
 
-    A path that is there costs no more than one look.
+    A path that exists costs one system call.
     """
     path = root / name
     if path.exists():

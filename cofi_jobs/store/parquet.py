@@ -33,7 +33,7 @@ class UnreadableError(Exception):
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Raise UnreadableError for what Arrow cannot read; errors of the system are let through."""
+    """Raise UnreadableError for what Arrow cannot read; errors of the system pass."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:

@@ -98,7 +98,7 @@ def diff(
     synced: Mapping[str, Synced],
     runs_here: Collection[str],
 ) -> Plan:
-    """What makes the bucket as the folder is.
+    """What makes the bucket equal to the folder.
 
     Of the bucket's files only those in `synced` were downloaded, so only they can have been removed
     here; and the files of runs whose folders are gone, which `runs_here` lists.

@@ -157,7 +157,7 @@ class Session(Store):
         return self.objects.open(name)
 
     def begin(self, needs: Collection[str] | None) -> None:
-        """Make the folder as the bucket is, as far as it is needed; fetch only what has changed."""
+        """Make the folder equal to the bucket as far as needed; download what has changed."""
         self.remote = self.objects.tree()
         versions = {name: file.version for name, file in self.remote.items()}
         self.synced = plan.unchanged(stamps(self.root), versions, self.index.read())
@@ -182,7 +182,7 @@ class Session(Store):
         self.synced[name] = Synced(now.version, stamp(self.root / name))
 
     def upload(self) -> None:
-        """Make the bucket as the folder is."""
+        """Make the bucket equal to the folder."""
         local = stamps(self.root)
         todo = plan.diff(local, self.remote, self.synced, self.run_keys())
         self.lease.check()

@@ -1,4 +1,4 @@
-"""What a store's first run does before it learns: find settings that fit the ratings.
+"""The first run of a store finds settings that fit the ratings before it learns.
 
 They go to `settings.json`, as those that tuning finds: later runs use them, and tuning goes on from
 there. The trials see no test rating of the run. With those it is checked that the settings found

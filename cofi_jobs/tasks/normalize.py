@@ -58,7 +58,7 @@ FEW_MATCHES = 0.05  # share of the catalogue's items, or of the rated ones, that
 class Current(Protocol):
     """The current ratings of a store: the newest of each (user, item); of events their sums.
 
-    What is said to be SQL are rows in the task's connection.
+    SQL selects rows in the task's connection.
     """
 
     rows: RowCounts
@@ -213,7 +213,7 @@ def _read_catalogue(
                 [(malformed,)] = connection.execute(f"SELECT count(*) FROM {LINES}").fetchall()
                 if malformed:
                     log.warning(
-                        "%s: %d malformed lines of the catalogue were passed over", path, malformed
+                        "%s: %d malformed lines of the catalogue were skipped", path, malformed
                     )
                 forget_rejects(connection)
         except duckdb.Error as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from pyarrow.parquet import Statistics
 
 from cofi_jobs.core.errors import StoreError
 from cofi_jobs.core.factors import row_numbers
@@ -118,8 +119,8 @@ class EarlierUsers:
         return rows
 
 
-def _may_share(ends: Mapping[str, Any], bounds: Any) -> bool:
-    """Whether ids between these ends may be between the bounds of a row group, if it has some."""
+def _may_share(ends: Mapping[str, Any], bounds: Statistics | None) -> bool:
+    """Whether a row group with these bounds may hold ids between `ends`; it may have no bounds."""
     if bounds is None or not bounds.has_min_max or ends["min"] is None:
         return True
     return bool(bounds.min <= ends["max"] and ends["min"] <= bounds.max)

@@ -14,7 +14,7 @@ SHOWN_NUMBERS = 20
 
 
 def erased(store: Store, traces: "Traces") -> None:
-    """Say where a scan looked for erased users. Raises StoreError naming files that hold one."""
+    """Print where a scan looked for erased users. Raises StoreError naming files that hold one."""
     console = new_console()
     console.print(
         f"searched {traces.files} files of {store.location}, save catalogue/, lists/ and tune/"

@@ -1,4 +1,4 @@
-"""An item's mean as people read it."""
+"""What programs read: an item's mean as people read it."""
 
 import pandas as pd
 import pytest
