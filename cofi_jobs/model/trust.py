@@ -2,8 +2,8 @@
 
 An attacker pushes an item by opening accounts that rate it (a shilling attack: Lam & Riedl 2004,
 WWW). Such accounts are new, or rate nothing else. Their ratings count less until the accounts are
-older: in J, in the means and the evidence of items, in the popular items. It does not
-count less for themselves: a user's exact row does not depend on that weight.
+older: in J, in the means and the evidence of items, in the popular items. They count in full for
+the accounts themselves: a user's exact row does not depend on that weight.
 """
 
 import numpy as np
