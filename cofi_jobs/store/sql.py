@@ -16,7 +16,8 @@ from cofi_jobs.store.layout import SPILL
 from cofi_jobs.store.paths import readable_path
 
 # zstd at its first level: files hardly larger than at its usual one, in clearly less time
-PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880"
+ROW_GROUP = 122_880  # rows
+PARQUET = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP}"
 WILDCARDS = re.compile(r"[*?\[]")
 NO_FOLDERS = {"hive_partitioning": "false"}
 

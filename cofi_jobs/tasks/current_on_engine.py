@@ -38,7 +38,6 @@ from cofi_jobs.tasks.normalized_rows import Span
 from cofi_jobs.tasks.run_split import open_at
 
 ROWS_AT_ONCE = 1 << 20
-ROW_GROUP = 122_880  # rows, as DuckDB writes them
 SAMPLE = 1000  # user ids of a slice, by which the ranges are chosen
 ADDED_AT_ONCE = 16  # tables of item sums
 
@@ -110,7 +109,7 @@ class CurrentOnEngine:
         return f"FROM {name}"
 
     def _write(self, tables: Iterable[Any], path: Path) -> None:
-        parquet.write_tables(map(self.flow.get, tables), path, ROW_GROUP)
+        parquet.write_tables(map(self.flow.get, tables), path, sql.ROW_GROUP)
 
 
 def _rows_in_ranges(flow: Flow, store: Store, parts: dict[Path, int]) -> list[tuple[Any, ...]]:

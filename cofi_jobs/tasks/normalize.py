@@ -17,7 +17,7 @@ In a store of events `rating` is the sum of the pair's counts; both means and y_
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,24 +110,32 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         current.write_users(folder / "users.parquet")
         n_items = sql.write_parquet(connection, ITEMS, folder / "items.parquet")
         current.write_ratings(folder / "ratings.parquet")
-    pairs = "pairs" if feedback == "events" else "ratings"
-    log.info(
-        "%d current %s of %d items by %d users from %d batches",
-        *(current.n_ratings, pairs, n_items, current.n_users, len(batches)),
-    )
-    if current.n_outside:
-        log.warning(
-            "%d ratings of earlier runs are outside the scale %g to %g, so they do not count",
-            *(current.n_outside, *ends),
-        )
-    return {
-        "batches": batches,
-        **account(store, batches, current.rows),
+    counts_of_run = {
         "n_outside": current.n_outside,
         "n_ratings": current.n_ratings,
         "n_users": current.n_users,
         "n_items": n_items,
     }
+    _log_counts(counts_of_run, feedback, ends, len(batches))
+    return {"batches": batches, **account(store, batches, current.rows), **counts_of_run}
+
+
+def _log_counts(
+    counts: Mapping[str, int],
+    feedback: Feedback,
+    ends: tuple[float, float] | None,
+    n_batches: int,
+) -> None:
+    pairs = "pairs" if feedback == "events" else "ratings"
+    log.info(
+        "%d current %s of %d items by %d users from %d batches",
+        *(counts["n_ratings"], pairs, counts["n_items"], counts["n_users"], n_batches),
+    )
+    if ends and counts["n_outside"]:
+        log.warning(
+            "%d ratings of earlier runs are outside the scale %g to %g, so they do not count",
+            *(counts["n_outside"], *ends),
+        )
 
 
 @contextmanager
