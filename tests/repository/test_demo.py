@@ -1,21 +1,17 @@
-"""`make run` and `make ui` from a checkout, on a user's own files; and `make help`."""
+"""`make run` from a checkout, on a user's own files; `make help`; e2e/ has `make ui`."""
 
-import os
 import re
-import signal
 import socket
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cofi_jobs.store.store import Store
-from tests.support.checkout import Api, Checkout, new_checkout
+from demo.files import fill
+from tests.support.checkout import Checkout, new_checkout
 from tests.support.data import random_ratings
-from tests.support.ports import free_port
 from tests.support.repository import ROOT
 
 BAD_LINES = "1\t107\tgood\t881250949\n\t107\t3\t881250949\n"
@@ -85,38 +81,9 @@ def test_failing_run_says_why(runs: Runs) -> None:
     assert "Traceback" not in runs.failing.stdout, "one clear sentence"
 
 
-def test_ui_runs_on_any_port_until_ctrl_c(runs: Runs) -> None:
-    """Unpaused DAGs do no work of a time that has passed: a newer run is published."""
-    port, [key] = free_port(), runs.store.published()
-    with runs.checkout.making("ui", f"PORT={port}", "STORE=my store") as process:
-        try:
-            assert process.stdout is not None
-            lines = iter(process.stdout)
-            address = f"Airflow: http://localhost:{port} (Ctrl-C ends it)\n"
-            said = [next(lines) for _ in range(2)]
-            assert said[-1] == address, said
-            api = Api(f"http://127.0.0.1:{port}")
-            # Of the weekly ones that whose day it is not: it may be its very hour.
-            weekly = "cofi_verify" if datetime.now(UTC).strftime("%a") == "Sun" else "cofi_tune"
-            api.unpause(weekly)
-            tasks = api.tasks("cofi_nightly", api.scheduled("cofi_nightly"))
-            assert {state for state, _ in tasks.values()} == {"skipped"}
-            conf = {"top_N": 50, "requested_by": "ops"}
-            manual = {"logical_date": None, "conf": conf}
-            run = api.call("POST", "/api/v2/dags/cofi_nightly/dagRuns", manual)
-            tasks = api.tasks("cofi_nightly", run["dag_run_id"])
-            assert tasks["ingest"] == ("failed", 1), "no second try blocks the night"
-            assert api.runs(weekly, "scheduled") == []
-            assert runs.store.published() == [key]
-            assert runs.checkout.processes()
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to make as well
-            assert "ending Airflow\n" in [*lines]
-            process.wait(60)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-    assert runs.checkout.processes() == []
-    assert [file.name for file in runs.store.landing.iterdir()] == ["u.data"], "no sample ratings"
+def test_the_ui_puts_no_sample_beside_a_users_ratings(runs: Runs) -> None:
+    assert fill(runs.store.root, [], None) == []
+    assert [file.name for file in runs.store.landing.iterdir()] == ["u.data"]
 
 
 @pytest.mark.parametrize(
