@@ -2,13 +2,15 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
 from cofi_jobs.core.errors import CofiError
+from cofi_jobs.report.id_tables import n_new
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import sql
+from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.files import parquet_files
 from cofi_jobs.store.store import Store
 
@@ -54,45 +56,42 @@ def changes(store: Store, settings: Settings, run_key: str, earlier: str) -> Cha
             rose, fell = _moved(connection, now, before)
             return Changes(
                 earlier,
-                _new(connection, "user_id", now.users, before.users),
-                _new(connection, "item_id", now.items, before.items),
+                n_new(now.users, before.users, "user_id"),
+                n_new(now.items, before.items, "item_id"),
                 _new_places(connection, now, before),
                 rose,
                 fell,
             )
-    except (CofiError, duckdb.Error) as error:  # of the earlier run: it is no part of this one
+    except (CofiError, duckdb.Error, parquet.UnreadableError) as error:
+        # Of the earlier run: it is no part of this one.
         log.warning("the lists are not compared with those of run %s: %s", earlier, error)
         return None
 
 
 @dataclass(frozen=True)
 class _Tables:
-    """The tables of a run in SQL; empty where the run has none."""
+    """The lists of a run in SQL, empty where it has none; the tables of its users and items."""
 
     lists: str
-    users: str
-    items: str
+    users: Path
+    items: Path
     has_user_id: bool  # in the lists: with a file a user, it is in the folder's name
 
     @staticmethod
     def of(store: Store, run_key: str) -> "_Tables":
         lists = parquet_files(store.checked_table(run_key, "recommendations"))
         normalized = store.checked_table(run_key, "normalized", "users.parquet", "items.parquet")
-        users, items = (
-            sql.parquet([path]) if (path := normalized / f"{name}.parquet").is_file() else ""
-            for name in ("users", "items")
-        )
+        users, items = (normalized / f"{name}.parquet" for name in ("users", "items"))
         in_folders = any("=" in path.parent.name for path in lists)
         return _Tables(sql.parquet(lists) if lists else "", users, items, not in_folders)
 
     @property
     def is_whole(self) -> bool:
-        return bool(self.lists and self.users and self.items)
+        return bool(self.lists) and self.users.is_file() and self.items.is_file()
 
-
-def _new(connection: duckdb.DuckDBPyConnection, column: str, now: str, before: str) -> int:
-    """How many ids are in one table and not in another."""
-    return _number(connection, f"SELECT count(*) FROM {now} ANTI JOIN {before} USING ({column})")
+    @property
+    def n_users(self) -> int:
+        return parquet.read_metadata(self.users).num_rows
 
 
 def _new_places(
@@ -101,8 +100,7 @@ def _new_places(
     """The share of places with an item that the user's list did not have; of a sample of users."""
     if not (now.has_user_id and before.has_user_id):
         return None
-    n_users = _number(connection, f"SELECT count(*) FROM {now.users}")
-    sample = f"hash(user_id) % {max(1, n_users // COMPARED_USERS)} = 0"
+    sample = f"hash(user_id) % {max(1, now.n_users // COMPARED_USERS)} = 0"
     share = connection.execute(
         f"""WITH earlier AS (SELECT user_id, item_id FROM {before.lists} WHERE {sample}),
         later AS (SELECT user_id, item_id FROM {now.lists} WHERE {sample}
@@ -118,10 +116,7 @@ def _moved(
 ) -> tuple[list[Moved], list[Moved]]:
     """The items that rose most, and that fell most."""
     counted = "SELECT item_id, count(*) / {n} AS share FROM {lists} GROUP BY item_id"
-    n_now, n_before = (
-        max(1, _number(connection, f"SELECT count(*) FROM {tables.users}"))
-        for tables in (now, before)
-    )
+    n_now, n_before = (max(1, tables.n_users) for tables in (now, before))
     rows = connection.execute(
         f"""SELECT item_id, coalesce(before.share, 0), coalesce(now.share, 0)
         FROM ({counted.format(n=n_now, lists=now.lists)}) AS now
@@ -132,7 +127,3 @@ def _moved(
     moved = [Moved(*row) for row in rows]
     rose = [item for item in moved[::-1] if item.now > item.before][:MOST_MOVED]
     return rose, [item for item in moved if item.now < item.before][:MOST_MOVED]
-
-
-def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    return int(connection.execute(query).fetchall()[0][0])

@@ -1,14 +1,16 @@
 """A few users and items of a run, chosen to show variety, as a person would look at them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from cofi_jobs.read import Run, shown_mean
+from cofi_jobs.report.id_tables import users_at
 from cofi_jobs.report.reported_run import ReportedRun
 from cofi_jobs.report.section import Card, Entry, Section
 from cofi_jobs.report.words import counted, with_minus
+from cofi_jobs.store import parquet
 
 N_CARDS = 10  # that everybody sees
 N_SAMPLE = 30  # that can be looked up in the page
@@ -16,7 +18,10 @@ N_SAMPLE = 30  # that can be looked up in the page
 
 def people_section(run: ReportedRun) -> Section:
     """Ten users as a person would look at them."""
-    cards = user_cards(run.tables, run.titles)
+    table = run.file("normalized", "users.parquet")
+    places = sample(parquet.read_metadata(table).num_rows)
+    users = zip(users_at(table, [*places]), places.values(), strict=True)
+    cards = user_cards(run.tables, run.titles, users)
     title = f"{_number(N_CARDS, cards)} users, from few {run.feedback} to many"
     search = f"Look up one of {len(cards)} users by id"
     return Section("users", title, cards=cards, search=search)
@@ -44,14 +49,12 @@ def spread(n: int, most: int, logarithmic: bool = False) -> list[int]:
     return [max(int(place), number) for number, place in enumerate(np.round(places))]
 
 
-def user_cards(run: Run, titles: Sequence[str]) -> list[Card]:
-    """Users from few ratings to many, with what they liked most and what they get."""
+def user_cards(
+    run: Run, titles: Sequence[str], users: Iterable[tuple[int | str, bool]]
+) -> list[Card]:
+    """Users with what they liked most and what they get; with each, whether its card is extra."""
     by_index, by_id = pd.Series(titles), pd.Series(titles, index=run.items()["item_id"])
-    users = run.users().sort_values(["n_ratings", "user_id"])["user_id"]
-    return [
-        _user_card(run, str(users.iloc[place]), by_index, by_id, is_extra)
-        for place, is_extra in sample(len(users)).items()
-    ]
+    return [_user_card(run, str(user), by_index, by_id, is_extra) for user, is_extra in users]
 
 
 def user_card(run: Run, titles: Sequence[str], user_id: str) -> Card:
