@@ -5,12 +5,14 @@ import numpy as np
 
 from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.report import plots
+from cofi_jobs.report.examples import spread
 from cofi_jobs.report.reported_run import FEW_USERS, ReportedRun, parquet_below
 from cofi_jobs.report.section import Section
 from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.vectors import from_column
 
 SAMPLE = 100_000  # pairs of which stars are predicted
+SAMPLED_USERS, MOST_READ = 2000, 200  # of these pairs; row groups of users that are read for them
 MOST_BINS = 41  # around single ratings; else N_BINS over the scale
 N_BINS = 25
 
@@ -23,15 +25,18 @@ def distribution_section(run: ReportedRun) -> Section:
         return section
     low, high = run.scale
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
-        path = sql.parquet([run.file("normalized", "ratings.parquet")])
-        given = connection.execute(f"SELECT rating, count(*) AS n FROM {path} GROUP BY rating").df()
-        edges = bins(given["rating"].to_numpy(), low, high)
-        counts = {"given ratings": np.histogram(given["rating"], edges, weights=given["n"])[0]}
+        given = sql.parquet([run.file("normalized", "ratings.parquet")])
+        # More different ratings than there could be bins around them need not be known.
+        some = f"SELECT DISTINCT rating FROM {given} LIMIT {MOST_BINS + 2}"
+        edges = bins(connection.execute(some).fetchnumpy()["rating"], low, high)
+        counts = {"given ratings": _counts(connection, given, "rating", edges)}
         if "train" in run.outcomes:
             predicted = np.histogram(_predicted(run), edges)[0]
             counts["predicted, users and items at random"] = predicted
         if "recommend" in run.outcomes:
-            counts["predicted, in users' lists"] = _listed(connection, run, edges)
+            lists = parquet_below(run.store.checked_table(run.key, "recommendations"))
+            listed = _counts(connection, lists, "predicted_rating", edges)
+            counts["predicted, in users' lists"] = listed
     section.plots.append(
         plots.columns(
             "Ratings as users gave them, and as the model predicts them",
@@ -57,18 +62,17 @@ def bins(ratings: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.linspace(low, high, N_BINS + 1)
 
 
-def _listed(
-    connection: duckdb.DuckDBPyConnection, run: ReportedRun, edges: np.ndarray
+def _counts(
+    connection: duckdb.DuckDBPyConnection, table: str, column: str, edges: np.ndarray
 ) -> np.ndarray:
-    """How many predicted ratings of the lists are in each bin; values at the ends are clipped."""
+    """How many ratings of a table are in each bin, of which the last has its upper edge, too."""
     step, last = edges[1] - edges[0], len(edges) - 2
-    lists = parquet_below(run.store.checked_table(run.key, "recommendations"))
-    listed = connection.execute(
-        f"SELECT least({last}, floor((predicted_rating - {edges[0]}) / {step}))::INTEGER AS bin, "
-        f"count(*) AS n FROM {lists} GROUP BY bin"
-    ).df()
+    found = connection.execute(
+        f"SELECT least({last}, floor(({column} - {edges[0]}) / {step}))::INTEGER AS bin, "
+        f"count(*) AS n FROM {table} GROUP BY bin"
+    ).fetchnumpy()
     counts = np.zeros(last + 1)
-    counts[listed["bin"].to_numpy(int)] = listed["n"]
+    counts[found["bin"]] = found["n"]
     return counts
 
 
@@ -80,9 +84,10 @@ def _predicted(run: ReportedRun) -> np.ndarray:
     )
     file = parquet.open_file(run.file("model", "user_factors.parquet"))
     W, b = [], []
-    for number in range(file.num_row_groups):  # a block of users at a time
+    blocks = spread(file.num_row_groups, MOST_READ)
+    for number in blocks:
         block = file.read_row_group(number, columns=["rating_factors", "bias"])
-        rows = rng.integers(len(block), size=-(-2000 // file.num_row_groups))
+        rows = rng.integers(len(block), size=-(-SAMPLED_USERS // len(blocks)))
         W.append(from_column(block["rating_factors"])[rows])
         b.append(block["bias"].to_numpy()[rows])
     factors = Factors(from_column(items["rating_factors"]), np.concatenate(W), np.concatenate(b))
