@@ -16,6 +16,7 @@ from cofi_jobs.report.nights import Night, nights
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.files import parquet_files
+from cofi_jobs.store.manifest_files import id_range
 from cofi_jobs.store.reader import ArrowRun
 from cofi_jobs.store.records import Outcome
 from cofi_jobs.store.run_keys import run_time
@@ -82,7 +83,7 @@ class ReportedRun:
             for table in ("recommendations", "similar_items")
             for path in parquet_files(self.store.checked_table(self.key, table))
         )
-        files = [{"path": str(path.relative_to(root))} for path in paths]
+        files = [_with_ids(path, root) for path in paths]
         ingested = self.outcomes["ingest"]
         manifest = {"id_types": ingested["id_types"], "feedback": self.feedback, "files": files}
         return Run(ArrowRun(self.store, self.key, manifest))
@@ -131,6 +132,12 @@ def read_run(store: Store, settings: Settings, run_key: str, tasks: Sequence[str
 def parquet_below(folder: Path) -> str:
     """All Parquet files below a folder, as a table in SQL."""
     return sql.parquet(parquet_files(folder))
+
+
+def _with_ids(path: Path, run: Path) -> dict[str, Any]:
+    """A file of a run as manifests have it: by its range of ids, a look-up opens one of many."""
+    file, bounds = {"path": str(path.relative_to(run))}, id_range(parquet.read_metadata(path))
+    return {**file, "first_id": bounds[0], "last_id": bounds[1]} if bounds else file
 
 
 def run_label(run_key: str) -> str:

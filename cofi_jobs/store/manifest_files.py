@@ -25,7 +25,7 @@ def describe(path: Path, folder: Path, digest: FileDigest | None = None) -> Publ
         **(digest or digest_of(path)),
         footer_sha256=footer,
     )
-    if bounds := _id_range(metadata):
+    if bounds := id_range(metadata):
         record["first_id"], record["last_id"] = bounds
     return record
 
@@ -42,7 +42,7 @@ def footer_sha256(content: IO[bytes]) -> str:
     return hashlib.sha256(content.read()).hexdigest()
 
 
-def _id_range(metadata: parquet.FileMetaData) -> tuple[int | str, int | str] | None:
+def id_range(metadata: parquet.FileMetaData) -> tuple[int | str, int | str] | None:
     """First and last id of a file that is sorted by its first column: a look-up opens one file."""
     if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
         return None
