@@ -42,7 +42,6 @@ SCORED, KEPT = (
     1,
 )  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
 MEASURED = 400  # bytes of a user: sums of errors and measures of lists
-REPORTED = 230  # bytes of a user: what plots show of users
 USER_ROWS = 3 << 14  # rows of the users' factors, both models: row groups being read
 PAIR, COUNTED = (
     28,
@@ -100,7 +99,7 @@ def peaks(size: Size) -> dict[str, float]:
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + read,
         "evaluate": PYTHON + measured + threads * (SCORED + KEPT) * users + 4 * factors,
-        "report": PLOTS + threads * SQL_THREAD + 2 * X + REPORTED * size.users,
+        "report": PLOTS + threads * SQL_THREAD + 2 * X,
         "publish": PYTHON,
     }
     return {step: peak / MB for step, peak in bytes_of.items()}

@@ -131,7 +131,7 @@ REPORT = Task(
     after=("evaluate",),
     repeatable=True,
     of_failed_runs=True,
-    memory="users and items",
+    memory="items",
 )
 PUBLISH = Task(
     "publish",
