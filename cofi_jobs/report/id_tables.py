@@ -24,16 +24,16 @@ def users_at(path: Path, places: Sequence[int]) -> list[int | str]:
     numbers = np.array(sorted(sizes))
     ends = np.cumsum([sizes[number] for number in numbers.tolist()])
     at = np.searchsorted(ends, places, side="right")
-    found: list[int | str] = [""] * len(places)
+    users: list[int | str] = [""] * len(places)
     ahead = np.array(places) - np.append(0, ends)[at]  # users of the same number before this one
     for batch in file.iter_batches(columns=["user_id", "n_ratings"]):
         n_ratings = batch["n_ratings"].to_numpy()
         for which, number in enumerate(numbers[at]):
             rows = np.flatnonzero(n_ratings == number)
             if 0 <= ahead[which] < len(rows):
-                found[which] = batch["user_id"][rows[ahead[which]]].as_py()
+                users[which] = batch["user_id"][rows[ahead[which]]].as_py()
             ahead[which] -= len(rows)
-    return found
+    return users
 
 
 def n_new(now: Path, before: Path, column: str) -> int:

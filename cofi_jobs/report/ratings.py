@@ -67,12 +67,12 @@ def _counts(
 ) -> np.ndarray:
     """How many ratings of a table are in each bin, of which the last has its upper edge, too."""
     step, last = edges[1] - edges[0], len(edges) - 2
-    found = connection.execute(
+    binned = connection.execute(
         f"SELECT least({last}, floor(({column} - {edges[0]}) / {step}))::INTEGER AS bin, "
         f"count(*) AS n FROM {table} GROUP BY bin"
     ).fetchnumpy()
     counts = np.zeros(last + 1)
-    counts[found["bin"]] = found["n"]
+    counts[binned["bin"]] = binned["n"]
     return counts
 
 
