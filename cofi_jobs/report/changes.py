@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import pandas as pd
 
 from cofi_jobs.core.errors import CofiError
 from cofi_jobs.report.id_tables import n_new
+from cofi_jobs.report.lists import counts, tables_of
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.files import parquet_files
@@ -70,20 +72,20 @@ def changes(store: Store, settings: Settings, run_key: str, earlier: str) -> Cha
 
 @dataclass(frozen=True)
 class _Tables:
-    """The lists of a run in SQL, empty where it has none; the tables of its users and items."""
+    """The lists of a run in SQL, none where it has none; the tables of its users and items."""
 
-    lists: str
+    lists: list[str]
     users: Path
     items: Path
     has_user_id: bool  # in the lists: with a file a user, it is in the folder's name
 
     @staticmethod
     def of(store: Store, run_key: str) -> "_Tables":
-        lists = parquet_files(store.checked_table(run_key, "recommendations"))
+        folder = store.checked_table(run_key, "recommendations")
         normalized = store.checked_table(run_key, "normalized", "users.parquet", "items.parquet")
         users, items = (normalized / f"{name}.parquet" for name in ("users", "items"))
-        in_folders = any("=" in path.parent.name for path in lists)
-        return _Tables(sql.parquet(lists) if lists else "", users, items, not in_folders)
+        in_folders = any("=" in path.parent.name for path in parquet_files(folder))
+        return _Tables(tables_of(folder), users, items, not in_folders)
 
     @property
     def is_whole(self) -> bool:
@@ -101,29 +103,35 @@ def _new_places(
     if not (now.has_user_id and before.has_user_id):
         return None
     sample = f"hash(user_id) % {max(1, now.n_users // COMPARED_USERS)} = 0"
-    share = connection.execute(
-        f"""WITH earlier AS (SELECT user_id, item_id FROM {before.lists} WHERE {sample}),
-        later AS (SELECT user_id, item_id FROM {now.lists} WHERE {sample}
-        AND user_id IN (SELECT user_id FROM earlier))
-        SELECT 1 - count(earlier.item_id) / count(*) FROM later
-        LEFT JOIN earlier USING (user_id, item_id)"""
-    ).fetchall()[0][0]
-    return None if share is None else float(share)
+    pairs = f"SELECT user_id, item_id FROM {{}} WHERE {sample}"
+    for number, lists in enumerate(before.lists):
+        into = "INSERT INTO earlier" if number else "CREATE TEMP TABLE earlier AS"
+        connection.execute(f"{into} {pairs.format(lists)}")
+    n_kept = n_places = 0
+    for lists in now.lists:
+        [(kept, places)] = connection.execute(
+            f"""SELECT count(earlier.item_id), count(*) FROM ({pairs.format(lists)}) AS later
+            LEFT JOIN earlier USING (user_id, item_id)
+            WHERE later.user_id IN (SELECT user_id FROM earlier)"""
+        ).fetchall()
+        n_kept, n_places = n_kept + kept, n_places + places
+    return 1 - n_kept / n_places if n_places else None
 
 
 def _moved(
     connection: duckdb.DuckDBPyConnection, now: _Tables, before: _Tables
 ) -> tuple[list[Moved], list[Moved]]:
     """The items that rose most, and that fell most."""
-    counted = "SELECT item_id, count(*) / {n} AS share FROM {lists} GROUP BY item_id"
-    n_now, n_before = (max(1, tables.n_users) for tables in (now, before))
-    rows = connection.execute(
-        f"""SELECT item_id, coalesce(before.share, 0), coalesce(now.share, 0)
-        FROM ({counted.format(n=n_now, lists=now.lists)}) AS now
-        FULL JOIN ({counted.format(n=n_before, lists=before.lists)}) AS before USING (item_id)
-        WHERE abs(coalesce(now.share, 0) - coalesce(before.share, 0)) >= {LEAST_MOVED}
-        ORDER BY coalesce(now.share, 0) - coalesce(before.share, 0), item_id"""
-    ).fetchall()
-    moved = [Moved(*row) for row in rows]
+    earlier, later = (
+        counts(connection, tables.lists, "item_id") / max(1, tables.n_users)
+        for tables in (before, now)
+    )
+    shares = pd.concat([earlier, later], axis=1, keys=["before", "now"]).fillna(0).sort_index()
+    change = (shares["now"] - shares["before"]).sort_values(kind="stable")
+    shares = shares.loc[change.index[change.abs() >= LEAST_MOVED]]
+    moved = [
+        Moved(item, *row)
+        for item, row in zip(shares.index.tolist(), shares.to_numpy().tolist(), strict=True)
+    ]
     rose = [item for item in moved[::-1] if item.now > item.before][:MOST_MOVED]
     return rose, [item for item in moved if item.now < item.before][:MOST_MOVED]

@@ -9,8 +9,9 @@ from cofi_jobs.core.feedback import Feedback
 from cofi_jobs.evaluation.baselines import RANKINGS
 from cofi_jobs.report import plots
 from cofi_jobs.report.drawing import Plot
+from cofi_jobs.report.lists import counts, tables_of
 from cofi_jobs.report.plots import Dot
-from cofi_jobs.report.reported_run import FEW_USERS, NAMES, ReportedRun, parquet_below
+from cofi_jobs.report.reported_run import FEW_USERS, NAMES, ReportedRun
 from cofi_jobs.report.section import Section
 from cofi_jobs.store import sql
 from cofi_jobs.store.status import measure_names
@@ -40,15 +41,12 @@ def coverage_section(run: ReportedRun) -> Section:
 
 def _listed_items(run: ReportedRun) -> pd.DataFrame:
     """Each item's title, its number of ratings and in how many lists it is."""
-    lists = parquet_below(run.store.checked_table(run.key, "recommendations"))
-    items = sql.parquet([run.file("normalized", "items.parquet")])
+    lists = tables_of(run.store.checked_table(run.key, "recommendations"))
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
-        frame = connection.execute(
-            f"SELECT n_ratings, coalesce(n, 0) AS lists FROM {items} LEFT JOIN "
-            f"(SELECT item_id, count(*) AS n FROM {lists} GROUP BY item_id) "
-            "USING (item_id) ORDER BY item_index"
-        ).df()
-    return frame.assign(title=run.titles)
+        listed = counts(connection, lists, "item_id")
+    items = run.tables.items()
+    n_lists = items["item_id"].map(listed).fillna(0)
+    return items[["n_ratings"]].assign(lists=n_lists.to_numpy(int), title=run.titles)
 
 
 def _reach(items: pd.DataFrame, feedback: Feedback) -> Plot:

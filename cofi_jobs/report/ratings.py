@@ -1,12 +1,15 @@
 """Ratings as users gave them, and as the model predicts them."""
 
+from collections.abc import Sequence
+
 import duckdb
 import numpy as np
 
 from cofi_jobs.core.factors import Factors, predict
 from cofi_jobs.report import plots
 from cofi_jobs.report.examples import spread
-from cofi_jobs.report.reported_run import FEW_USERS, ReportedRun, parquet_below
+from cofi_jobs.report.lists import counts, tables_of
+from cofi_jobs.report.reported_run import FEW_USERS, ReportedRun
 from cofi_jobs.report.section import Section
 from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.vectors import from_column
@@ -29,20 +32,20 @@ def distribution_section(run: ReportedRun) -> Section:
         # More different ratings than there could be bins around them need not be known.
         some = f"SELECT DISTINCT rating FROM {given} LIMIT {MOST_BINS + 2}"
         edges = bins(connection.execute(some).fetchnumpy()["rating"], low, high)
-        counts = {"given ratings": _counts(connection, given, "rating", edges)}
+        shown = {"given ratings": in_bins(connection, [given], "rating", edges)}
         if "train" in run.outcomes:
             predicted = np.histogram(_predicted(run), edges)[0]
-            counts["predicted, users and items at random"] = predicted
+            shown["predicted, users and items at random"] = predicted
         if "recommend" in run.outcomes:
-            lists = parquet_below(run.store.checked_table(run.key, "recommendations"))
-            listed = _counts(connection, lists, "predicted_rating", edges)
-            counts["predicted, in users' lists"] = listed
+            lists = tables_of(run.store.checked_table(run.key, "recommendations"))
+            listed = in_bins(connection, lists, "predicted_rating", edges)
+            shown["predicted, in users' lists"] = listed
     section.plots.append(
         plots.columns(
             "Ratings as users gave them, and as the model predicts them",
             (edges[1:] + edges[:-1]) / 2,
             edges[1] - edges[0],
-            {name: 100 * n / max(n.sum(), 1) for name, n in counts.items()},
+            {name: 100 * n / max(n.sum(), 1) for name, n in shown.items()},
             f"rating ({low:g} to {high:g})",
             "share (%)",
             "What is recommended should lie to the right of what is predicted at random.",
@@ -62,18 +65,14 @@ def bins(ratings: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.linspace(low, high, N_BINS + 1)
 
 
-def _counts(
-    connection: duckdb.DuckDBPyConnection, table: str, column: str, edges: np.ndarray
+def in_bins(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[str], column: str, edges: np.ndarray
 ) -> np.ndarray:
-    """How many ratings of a table are in each bin, of which the last has its upper edge, too."""
+    """How many ratings some tables have in each bin; the last has its upper edge, too."""
     step, last = edges[1] - edges[0], len(edges) - 2
-    binned = connection.execute(
-        f"SELECT least({last}, floor(({column} - {edges[0]}) / {step}))::INTEGER AS bin, "
-        f"count(*) AS n FROM {table} GROUP BY bin"
-    ).fetchnumpy()
-    counts = np.zeros(last + 1)
-    counts[binned["bin"]] = binned["n"]
-    return counts
+    place = f"least({last}, floor(({column} - {edges[0]}) / {step}))::INTEGER"
+    binned = counts(connection, tables, place)
+    return binned.reindex(range(last + 1), fill_value=0).to_numpy(float)
 
 
 def _predicted(run: ReportedRun) -> np.ndarray:
