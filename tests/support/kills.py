@@ -1,7 +1,9 @@
-"""A process that changes a store is killed before each of its changes in turn."""
+"""A process that changes a store is killed before each of its kinds of changes in turn."""
 
 import os
 import signal
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,34 +11,58 @@ from cofi_jobs.store.store import Store
 from tests.support.processes import exit_code
 
 
-def die_before(step: int, changes: Iterable[tuple[Any, str]]) -> None:
-    """Kill this process before the step-th call of functions that change a store: (place, name)."""
-    left = [step]
+class Kinds:
+    """How many changes of a store there were, of which kinds; `make torture` tries all of them.
 
-    def counted(original: Any) -> Any:
+    Changes by the same function from the same lines of CoFi are of one kind, such as those of a
+    loop. The first `of_each` count.
+    """
+
+    def __init__(self, of_each: int = 1) -> None:
+        self._of_each = of_each
+        self._seen = Counter[tuple[Any, ...]]()
+
+    def count(self, function: str) -> int:
+        """How many with the change that this function is about to make."""
+        kind = (function, *_lines_of_cofi())
+        self._seen[kind] = min(self._seen[kind] + 1, self._of_each)
+        return self._seen.total()
+
+
+def die_before(step: int, changes: Iterable[tuple[Any, str]], of_each: int = 1) -> None:
+    """Kill this process before the step-th change of a store by one of these: (place, name)."""
+    kinds = Kinds(of_each)
+
+    def counted(original: Any, name: str) -> Any:
         def change(*arguments: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
+            if kinds.count(name) == step:
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(*arguments, **options)
 
         return change
 
     for owner, name in changes:
-        setattr(owner, name, counted(getattr(owner, name)))
+        setattr(owner, name, counted(getattr(owner, name), name))
+
+
+def _lines_of_cofi() -> Iterator[tuple[str, int]]:
+    """Where the code of CoFi stands that is under way."""
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        if frame.f_globals["__name__"].startswith("cofi_jobs."):
+            yield frame.f_code.co_filename, frame.f_lineno
 
 
 def killed_at_each_step(
-    work: Callable[[str, int], None], fresh: Callable[[int], Store], every: int = 1
+    work: Callable[[str, int], None], fresh: Callable[[int], Store]
 ) -> Iterator[tuple[Store, bool]]:
     """The store after `work(root, step)` in its own process, and whether that was killed.
 
-    `fresh` makes the store for each step: 1 and each `every`-th after it. `make torture` kills
-    before all of them.
+    `fresh` makes the store for each step.
     """
-    step, code = 1 - every, None
+    step, code = 0, None
     while code != 0:
-        step += every
+        step += 1
         store = fresh(step)
         code = exit_code(work, str(store.root), step)
         assert code in (0, -signal.SIGKILL)

@@ -4,6 +4,7 @@ TensorFlow is imported there, too. Its own threads start with its first operatio
 none to miss.
 """
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
@@ -46,6 +47,8 @@ def exit_code(
 def _in_environment(
     environment: dict[str, str], folder: Path, work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
+    # A search for garbage among all that was imported would copy the server's memory.
+    gc.freeze()
     # The server was started by the first test that needed one, in that test's environment.
     os.environ.clear()
     os.environ.update(environment)
