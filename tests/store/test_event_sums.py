@@ -29,12 +29,12 @@ SCHEMA = pa.schema(
 )
 # user, item, count (None: a withdrawal), day (None: no time)
 ROWS = st.tuples(
-    st.integers(1, 2),
-    st.sampled_from("ab"),
+    st.integers(1, 4),
+    st.sampled_from("abc"),
     st.none() | st.sampled_from([0.5, 1.0, 2.0, 7.0]),
     st.none() | st.integers(0, 4),
 )
-BATCHES = st.lists(st.lists(ROWS, max_size=6), min_size=1, max_size=4)
+BATCHES = st.lists(st.lists(ROWS, max_size=16), min_size=1, max_size=4)
 
 Row = tuple[int, str, float | None, int | None]
 
@@ -89,7 +89,7 @@ def by_hand(batches: list[list[Row]], half_life: float | None = None) -> dict[An
     return result
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(BATCHES, st.none() | st.sampled_from([0.5, 3.0]))
 def test_sums_are_those_of_pandas(batches: list[list[Row]], half_life: float | None) -> None:
     with TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def test_sums_are_those_of_pandas(batches: list[list[Row]], half_life: float | N
         assert sums(parts, half_life) == by_hand(batches, half_life)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(BATCHES, BATCHES, st.sampled_from([None, 2.0]))
 def test_compaction_loses_no_sum_also_where_rows_come_late(
     older: list[list[Row]], newer: list[list[Row]], half_life: float | None
