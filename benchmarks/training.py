@@ -23,7 +23,6 @@ import numpy as np
 from benchmarks import contest, data
 from benchmarks.data import SCALE
 from cofi_jobs.core.factors import Factors, predict
-from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation import ranking_metrics
 from cofi_jobs.settings.resolve import load_settings
 
@@ -56,10 +55,11 @@ def measured(kind: str, source: Path, factors: Mapping[str, np.ndarray]) -> floa
         return float(np.sqrt(np.mean((SCALE.clip(stars) - test.rating) ** 2)))
     train, relevant = data.read(source, "known"), test.where(test.rating >= LIKED_FROM)
     rng = np.random.default_rng(0)
-    users = np.sort(rng.choice(train.n_users, min(USERS, train.n_users), replace=False))
+    users = np.zeros(train.n_users, bool)
+    users[rng.choice(train.n_users, min(USERS, train.n_users), replace=False)] = True
     W, X = factors["W"][users], factors["X"]
     lists = ranking_metrics.rank(
-        lambda block: W[block] @ X.T, _of(train, users), _of(relevant, users), X, NDCG_AT
+        lambda block: W[block] @ X.T, train.of_some(users), relevant.of_some(users), X, NDCG_AT
     )
     return float(np.nanmean(lists.by_user["ndcg"]))
 
@@ -203,17 +203,3 @@ def trained(
         "ours" if name == "ours" else "peers", f"{name} {kind}", source, output, LIMIT, **options
     )
     return points(kind, source, output)
-
-
-def _of(ratings: Ratings, users: np.ndarray) -> Ratings:
-    """The ratings of some users, whose rows are their places in `users`."""
-    place = np.full(ratings.n_users, -1)
-    place[users] = np.arange(len(users))
-    of_users = ratings.where(place[ratings.user_index] >= 0)
-    return Ratings(
-        place[of_users.user_index],
-        of_users.item_index,
-        of_users.rating,
-        len(users),
-        of_users.n_items,
-    )

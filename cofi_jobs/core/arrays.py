@@ -84,10 +84,16 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def sample(n: int, most: int, seed: int) -> np.ndarray:
     """Mask (n,) of `most` of n, drawn at random; of all where there are no more."""
-    chosen = np.full(n, n <= most)
-    if n > most:
-        chosen[np.random.default_rng(seed).choice(n, most, replace=False)] = True
+    chosen = np.zeros(n, bool)
+    chosen[sampled(n, most, seed)] = True
     return chosen
+
+
+def sampled(n: int, most: int, seed: int) -> np.ndarray:
+    """The rows of `sample`, sorted. What it takes is bounded by `most`, however large n is."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
 def to_unit_length(vectors: np.ndarray) -> np.ndarray:

@@ -34,6 +34,18 @@ class UserParameters:
 
 
 @dataclass(frozen=True)
+class RatingModel:
+    """The factors of a rating model and the means of items that it adds to."""
+
+    factors: Factors
+    means: np.ndarray  # (n_items,)
+
+    def predicted(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
+        """Predicted ratings of pairs of row numbers, clipped to the scale."""
+        return scale.clip(predict(self.factors, user_index, item_index) + self.means[item_index])
+
+
+@dataclass(frozen=True)
 class StoredModel:
     """A rating model and a ranking model as `train` stored them, with the ids of their rows."""
 
@@ -49,7 +61,7 @@ class StoredModel:
         """Predicted ratings of pairs of row numbers, clipped to the scale; NaN without one."""
         if scale is None or self.rating is None:
             return np.full(len(user_index), np.nan, np.float32)
-        return scale.clip(predict(self.rating, user_index, item_index) + self.means[item_index])
+        return RatingModel(self.rating, self.means).predicted(user_index, item_index, scale)
 
 
 @dataclass(frozen=True)

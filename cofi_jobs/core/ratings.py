@@ -1,7 +1,7 @@
 """Ratings as the job computes with them: columns of one length."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,16 @@ class Ratings:
             self.n_items,
             None if self.tied is None else self.tied[rows],
             None if self.trust is None else self.trust[users],
+        )
+
+    def of_some(self, users: np.ndarray) -> "Ratings":
+        """The ratings of the users of a mask, whose numbers are their places among them then."""
+        place, kept = np.cumsum(users, dtype=np.int32) - 1, self.where(users[self.user_index])
+        return replace(
+            kept,
+            user_index=place[kept.user_index],
+            n_users=int(np.count_nonzero(users)),
+            trust=None if self.trust is None else self.trust[users],
         )
 
     def rows_of(self, users: slice) -> slice:

@@ -1,21 +1,17 @@
 """The measures of our models beside those of baselines and of the published run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
+from cofi_jobs.evaluation.cells import CellMean, Means
 from cofi_jobs.evaluation.intervals import Interval, intervals
-from cofi_jobs.evaluation.metrics import Mean, lower_is_better
+from cofi_jobs.evaluation.metrics import lower_is_better
 
 RATING, RANKING = "rating", "ranking"
 OURS = (RATING, RANKING)
 PUBLISHED = "published"
-
-# model -> measure -> mean over users; of events no model of ratings is there
-Means = Mapping[str, Mapping[str, Mean]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,7 @@ class Comparison:
     other: float | None
     interval: Interval  # of the difference
     n_users: int  # over whom both are means
-    effective_users: float  # so many of equal weight (`Mean.effective_users`)
+    effective_users: float  # so many of equal weight (`CellMean.effective_users`)
 
     @property
     def difference(self) -> float | None:
@@ -61,8 +57,8 @@ class _Pair:
     model: str
     measure: str
     against: str
-    mean: Mean
-    other: Mean
+    mean: CellMean
+    other: CellMean
 
     @property
     def name(self) -> str:
@@ -70,14 +66,14 @@ class _Pair:
 
 
 def compare(
-    means: Means, published: Means, compared: np.ndarray, seed: int
+    means: Means, compared: Means, published: Means, seed: int
 ) -> tuple[dict[str, dict[str, Interval]], list[Comparison]]:
     """Intervals of our own measures, and the difference from each baseline, measure by measure.
 
-    `published` are the measures of the published run over the users of the mask `compared`. Empty
-    if there is no such run.
+    `published` are the measures of the published run, empty if there is none; `compared` are our
+    own over the same users.
     """
-    pairs = _pairs(means, published, compared)
+    pairs = _pairs(means, compared, published)
     ours = [model for model in OURS if model in means]
     by_name = intervals(
         {f"{model} {name}": mean for model in ours for name, mean in means[model].items()},
@@ -95,7 +91,7 @@ def compare(
             pair.mean.value(),
             pair.other.value(),
             by_name[pair.name],
-            min(pair.mean.n_users(), pair.other.n_users()),
+            min(pair.mean.n_users, pair.other.n_users),
             min(pair.mean.effective_users(), pair.other.effective_users()),
         )
         for pair in pairs
@@ -103,7 +99,7 @@ def compare(
     return by_model, comparisons
 
 
-def _pairs(means: Means, published: Means, compared: np.ndarray) -> Sequence[_Pair]:
+def _pairs(means: Means, compared: Means, published: Means) -> Sequence[_Pair]:
     pairs = []
     for model, baselines in ((RATING, PREDICTIONS[1:]), (RANKING, RANKINGS[1:])):
         if model not in means:
@@ -112,6 +108,5 @@ def _pairs(means: Means, published: Means, compared: np.ndarray) -> Sequence[_Pa
             for measure, mean in means[model].items():
                 pairs.append(_Pair(model, measure, against, mean, means[against][measure]))
         for measure, other in published.get(model, {}).items():
-            mean = means[model][measure].of(compared)
-            pairs.append(_Pair(model, measure, PUBLISHED, mean, other))
+            pairs.append(_Pair(model, measure, PUBLISHED, compared[model][measure], other))
     return pairs

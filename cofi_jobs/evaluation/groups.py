@@ -1,38 +1,60 @@
 """Measures by groups: of users by their activity, of items by their popularity."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cofi_jobs.evaluation.comparison import RATING, Means
-from cofi_jobs.evaluation.metrics import Mean
+from cofi_jobs.evaluation.comparison import RATING
+from cofi_jobs.evaluation.metrics import Mean, finite
 from cofi_jobs.evaluation.ranking_metrics import Lists
 from cofi_jobs.evaluation.split import Split
 
 Record = dict[str, Any]  # a group as manifests have it
 
 
-def by_activity(split: Split, means: Means) -> list[Record]:
+@dataclass(frozen=True)
+class Activity:
     """Thirds of the users with test ratings, by their number of train ratings."""
-    n_train, tested = split.counts.train, split.counts.test > 0
-    if not tested.any():
-        return []
-    bounds = np.quantile(n_train[tested], (1 / 3, 2 / 3))
-    group = np.searchsorted(bounds, n_train)
+
+    n_tested: np.ndarray  # how many of these users have 0, 1, ... train ratings
+    bounds: np.ndarray  # the most train ratings of the first third, and of the second
+
+    names = ("few", "some", "many")
+    n_groups = 4  # the last one: users without test ratings
+
+    @classmethod
+    def of(cls, n_tested: np.ndarray) -> "Activity":
+        """Groups by how many users with test ratings have 0, 1, ... train ratings."""
+        ends = np.cumsum(n_tested)
+        thirds = (max(0, int(ends[-1]) - 1) * np.arange(1, 3)) // 3  # places of users, in order
+        return cls(n_tested, np.searchsorted(ends, thirds, side="right"))
+
+    def group(self, n_train: np.ndarray, n_test: np.ndarray) -> np.ndarray:
+        """The number of the group of each user, by the numbers of its ratings."""
+        return np.where(n_test > 0, np.searchsorted(self.bounds, n_train), len(self.names))
+
+
+def by_activity(activity: Activity, sums: Mapping[str, Mapping[str, Mean]]) -> list[Record]:
+    """The groups that have users, with the measures of each model, by sums over groups."""
+    counts = np.arange(len(activity.n_tested))
+    group = np.searchsorted(activity.bounds, counts)
     records = []
-    for number, name in enumerate(("few", "some", "many")):
-        users = tested & (group == number)
-        if users.any():
+    for number, name in enumerate(activity.names):
+        there = counts[(group == number) & (activity.n_tested > 0)]
+        if len(there):
             records.append(
                 {
                     "ratings": name,
-                    "from": int(n_train[users].min()),
-                    "to": int(n_train[users].max()),
-                    "users": int(users.sum()),
+                    "from": int(there[0]),
+                    "to": int(there[-1]),
+                    "users": int(activity.n_tested[there].sum()),
                     **{
-                        model: {measure: m.of(users).value() for measure, m in means[model].items()}
-                        for model in means
+                        model: {
+                            measure: finite(m.values()[number]) for measure, m in of_model.items()
+                        }
+                        for model, of_model in sums.items()
                     },
                 }
             )

@@ -7,58 +7,46 @@ models that is the same small one for most users and a large one for some would 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cofi_jobs.evaluation.cells import CellMean
 from cofi_jobs.evaluation.metrics import Mean, finite
 
 DRAWS = 1000
-CELLS = 20_000
-FEWEST_USERS = 20  # effective ones (`Mean.effective_users`)
+FEWEST_USERS = 20  # effective ones (`CellMean.effective_users`)
 NORMAL = 1.96  # the 97.5 % point of the normal distribution
 
 Interval = tuple[float | None, float | None]
 
 
 def intervals(
-    means: Mapping[str, Mean], pairs: Mapping[str, tuple[Mean, Mean]], seed: int
+    means: Mapping[str, CellMean], pairs: Mapping[str, tuple[CellMean, CellMean]], seed: int
 ) -> dict[str, Interval]:
     """95 % bootstrap intervals over users, by name.
 
     There is one of each mean, and one of each pair's difference (first less second); none of fewer
-    than `FEWEST_USERS` effective users. Users are drawn with replacement (Efron 1979), and the
-    percentiles are moved away from the value by `widening`. All values come from the same draws, so
-    differences are paired. More than 20,000 users are first put together at random into that many
-    groups, which are then drawn: the sums of groups are as independent as those of users, and the
-    cost stays bounded.
+    than `FEWEST_USERS` effective users. Cells are drawn with replacement (Efron 1979), which are
+    single users or, of many, groups of them: their sums are as independent. The percentiles are
+    moved away from the value by `widening`. All values come from the same draws, so differences are
+    paired.
     """
     every = {**{name: (mean,) for name, mean in means.items()}, **pairs}
-    sizes = {name: min(map(Mean.effective_users, group)) for name, group in every.items()}
+    sizes = {name: min(map(CellMean.effective_users, group)) for name, group in every.items()}
     terms = {name: group for name, group in every.items() if sizes[name] >= FEWEST_USERS}
     result: dict[str, Interval] = dict.fromkeys(every, (None, None))
     if not terms:
         return result
-    columns = {
-        id(array): array
-        for group in terms.values()
-        for mean in group
-        for array in (mean.numerator, mean.denominator)
-    }
-    draws = _draw(list(columns.values()), seed)
-    place = {key: number for number, key in enumerate(columns)}
-
-    def drawn(mean: Mean) -> np.ndarray:
-        numerator, denominator = place[id(mean.numerator)], place[id(mean.denominator)]
-        return mean.ratio(draws[:, numerator], draws[:, denominator])
-
+    cells = {id(mean): mean.cells for group in terms.values() for mean in group}
+    drawn = dict(zip(cells, _draw(list(cells.values()), seed), strict=True))
     for name, group in terms.items():
-        value, values = (_difference([of(mean) for mean in group]) for of in (_value, drawn))
+        value = _difference([_value(mean.cells) for mean in group])
+        values = _difference([drawn[id(mean)].values() for mean in group])
         ends = np.percentile(values[np.isfinite(values)], (2.5, 97.5))
         ends = value + widening(sizes[name]) * (ends - value)
         if len(group) == 1:  # a mean lies among the values of its users
-            of_users = group[0].ratio(group[0].numerator, group[0].denominator)
-            ends = ends.clip(np.nanmin(of_users), np.nanmax(of_users))
+            ends = ends.clip(group[0].lowest, group[0].highest)
         result[name] = finite(ends[0]), finite(ends[1])
     return result
 
@@ -83,14 +71,13 @@ def _difference(values: list[np.ndarray]) -> np.ndarray:
     return values[0] - values[1] if len(values) > 1 else values[0]
 
 
-def _draw(columns: list[np.ndarray], seed: int) -> np.ndarray:
-    """Sums of the columns (n_users,) over the users of each draw: (DRAWS, number of columns)."""
+def _draw(means: Sequence[Mean], seed: int) -> list[Mean]:
+    """Each mean over cells as one over draws: (DRAWS,), the sums over the cells of each draw."""
     rng = np.random.default_rng(seed)
-    n_users = len(columns[0])
-    n = min(n_users, CELLS)
-    cell = np.arange(n_users) if n == n_users else rng.integers(n, size=n_users)
-    sums = np.stack([np.bincount(cell, array, minlength=n) for array in columns], axis=1)
+    sums = np.stack([array for mean in means for array in (mean.numerator, mean.denominator)], 1)
+    n = len(sums)
     draws = np.empty((DRAWS, sums.shape[1]))
     for draw in range(DRAWS):
         draws[draw] = np.bincount(rng.integers(n, size=n), minlength=n) @ sums
-    return draws
+    columns = iter(draws.T)
+    return [Mean(next(columns), next(columns), mean.root) for mean in means]

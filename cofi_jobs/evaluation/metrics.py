@@ -1,4 +1,4 @@
-"""Means over users that can be taken of some of them only, and errors of predicted ratings."""
+"""Means as two sums over users, which can be put together, and errors of predicted ratings."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ def lower_is_better(measure: str) -> bool:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over users (or items) as a ratio of two sums over them, each (n_users,).
+    """A mean over users, items, or groups of them, as a ratio of two sums over these rows, (n,).
 
     With `root` the square root of the ratio is taken: the mean was of squares.
     """
@@ -26,45 +26,36 @@ class Mean:
     denominator: np.ndarray
     root: bool = False
 
-    def of(self, users: np.ndarray) -> "Mean":
-        """The same over some users only, by a mask."""
+    def of(self, rows: np.ndarray) -> "Mean":
+        """The same over some rows only, by a mask."""
         return Mean(
-            np.where(users, self.numerator, 0), np.where(users, self.denominator, 0), self.root
+            np.where(rows, self.numerator, 0), np.where(rows, self.denominator, 0), self.root
         )
 
-    def with_sums_of(self, other: "Mean") -> "Mean":
+    def by(self, group: np.ndarray, n_groups: int) -> "Mean":
+        """The sums over the rows of each group, by the group (n,) of each row."""
+        numerator, denominator = (
+            np.bincount(group, values, minlength=n_groups)
+            for values in (self.numerator, self.denominator)
+        )
+        return Mean(numerator, denominator, self.root)
+
+    def __add__(self, other: "Mean") -> "Mean":
         """The mean over the same rows, of whose sums `other` has another part."""
         return Mean(
             self.numerator + other.numerator, self.denominator + other.denominator, self.root
         )
 
-    def __add__(self, other: "Mean") -> "Mean":
-        """The mean over these users and those of `other`, which follow them."""
-        return Mean(
-            np.concatenate([self.numerator, other.numerator]),
-            np.concatenate([self.denominator, other.denominator]),
-            self.root,
-        )
-
-    def n_users(self) -> int:
-        """How many users the mean is over."""
-        return int(np.count_nonzero(self.denominator))
-
-    def effective_users(self) -> float:
-        """How many users of equal weight would tell as much (Kish 1965); 0 over nothing.
-
-        That is (sum of d)^2 / sum of d^2 for denominators d. A user with 3,000 ratings beside 79
-        with one makes the RMSE of, in effect, one user.
-        """
-        squares = float((self.denominator**2).sum())
-        return float(self.denominator.sum()) ** 2 / squares if squares else 0.0
-
     def value(self) -> float | None:
         """The mean; None over nothing."""
         return finite(self.ratio(self.numerator.sum(), self.denominator.sum()))
 
+    def values(self) -> np.ndarray:
+        """The mean of each row; NaN over nothing."""
+        return self.ratio(self.numerator, self.denominator)
+
     def ratio(self, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-        """The mean for other sums over users; NaN over nothing."""
+        """The mean for other sums; NaN over nothing."""
         result = np.full(np.shape(denominator), np.nan)
         np.divide(numerator, denominator, out=result, where=denominator > 0)
         return np.sqrt(result) if self.root else result

@@ -1,102 +1,80 @@
 """The holdout model of the published run, measured on this run's test ratings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from cofi_jobs.core.factors import StoredModel, row_numbers
+from cofi_jobs.core.factors import Factors, ItemFactors, RatingModel
+from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.core.scale import Scale
-from cofi_jobs.evaluation.comparison import RANKING, RATING, Means
 from cofi_jobs.evaluation.metrics import Mean
 from cofi_jobs.evaluation.neighbours import model_neighbours
-from cofi_jobs.evaluation.ranking_metrics import rank
+from cofi_jobs.evaluation.ranking_metrics import rank_split
 from cofi_jobs.evaluation.similar_items import SIMILAR_HIT_RATE, Successions, hit_rates
 from cofi_jobs.evaluation.split import Split
 from cofi_jobs.settings.fields import Settings
 
 
 @dataclass(frozen=True)
+class PublishedUsers:
+    """What the holdout model of the published run has of some users of this run."""
+
+    known: np.ndarray  # (n_users,) mask of the users whom it knows
+    # Mask of those of whom it saw a test rating, one that came late or was changed.
+    seen: np.ndarray
+    rating: Factors | None  # its rating model, with 0 for unknown users; of events there is none
+
+    def compared(self) -> np.ndarray:
+        """Mask of the users on whom both runs can be measured."""
+        return self.known & ~self.seen
+
+
+@dataclass(frozen=True)
 class PublishedModel:
-    """The holdout model of the published run, and where it has this run's users and items."""
+    """The holdout model of the published run, and where it has this run's items."""
 
     run_key: str
-    model: StoredModel
-    users: np.ndarray  # (n_users,) row in it of each user of this run, -1: unknown
-    items: np.ndarray  # (n_items,) the same of each item
+    model: ItemFactors
+    items: np.ndarray  # (n_items,) row in it of each item of this run, -1: unknown
 
-    @classmethod
-    def of(cls, run_key: str, published: StoredModel, model: StoredModel) -> "PublishedModel":
-        """Rows are found by the ids of `model`, this run's."""
-        users = row_numbers(model.user_id, published.user_id)
-        return cls(run_key, published, users, row_numbers(model.item_id, published.item_id))
-
-    def rows_of_users(self, users: slice) -> np.ndarray:
-        """As `users`, of some of them."""
-        return self.users[users]
-
-    def predicted(self, user_index: np.ndarray, item_index: np.ndarray, scale: Scale) -> np.ndarray:
-        """Predicted ratings of pairs of row numbers of this run.
+    def predicted(self, users: PublishedUsers, test: Ratings, scale: Scale) -> np.ndarray:
+        """Predicted ratings for the test ratings of some users.
 
         A user whom it does not know gets the item's mean, an item that it does not know the mean of
         all its items.
         """
-        users, items, means = self.users[user_index], self.items[item_index], self.model.means
-        both = (users >= 0) & (items >= 0)
-        predicted = np.full(len(users), means.mean(dtype=np.float64))
+        items, means = self.items[test.item_index], self.model.means
+        predicted = np.full(len(items), means.mean(dtype=np.float64))
         predicted[items >= 0] = means[items[items >= 0]]
-        predicted[both] = self.model.predicted_ratings(users[both], items[both], scale)
+        if users.rating:
+            both = users.known[test.user_index] & (items >= 0)
+            model = RatingModel(users.rating, means)
+            predicted[both] = model.predicted(test.user_index[both], items[both], scale)
         return predicted
 
+    def lists(
+        self,
+        split: Split,
+        W: np.ndarray,
+        vectors: np.ndarray,
+        settings: Settings,
+        successions: Successions,
+    ) -> dict[str, Mean]:
+        """Measures of its lists over the measured users, with their rows W of its ranking model.
 
-@dataclass(frozen=True)
-class PublishedMeasures:
-    """Its measures, over the users on whom both runs can be measured."""
+        `vectors` (n_items, n_factors) say how similar two items are. Items that it does not know
+        are never ranked.
+        """
+        items, counts = self.items, split.counts
+        X = np.where(items[:, None] >= 0, self.model.ranking[items], 0)
 
-    means: Means
-    compared: np.ndarray  # (n_users,) mask of these users
+        def scores(block: np.ndarray) -> np.ndarray:
+            result = W[block] @ X.T
+            result[:, items < 0] = -np.inf
+            return result
 
-
-def measure_published(
-    split: Split,
-    model: StoredModel,
-    published: PublishedModel,
-    errors: Mapping[str, Mean],
-    seen: np.ndarray,
-    settings: Settings,
-    successions: Successions,
-) -> PublishedMeasures:
-    """Measure the published model. `errors` are those of its predictions, empty for events.
-
-    Left out are users whom the published model does not know, and users `seen` (n_users,): of whom
-    it saw a test rating, one that came late or was changed. Items that it does not know are never
-    ranked.
-    """
-    users, items = published.users, published.items
-    compared = (users >= 0) & ~seen
-    W, X = published.model.ranking.W, published.model.ranking.X
-    X = np.where(items[:, None] >= 0, X[items], 0)
-
-    def scores(block: np.ndarray) -> np.ndarray:
-        result = np.where(users[block, None] >= 0, W[users[block]], 0) @ X.T
-        result[:, items < 0] = -np.inf
-        return result
-
-    measured, depths = np.flatnonzero(split.measured), (settings.ndcg_at, settings.recall_at)
-    counts = split.counts
-    lists = rank(
-        scores, split.train, split.relevant, model.ranking.X, *depths, measured, counts.item_train
-    )
-    evidence = counts.item_trusted * (items >= 0)
-    similar = model_neighbours(X, evidence, settings.recall_at, settings.similarity)
-    rates = hit_rates(similar, successions, len(users))
-    means = {RANKING: lists.with_measure(SIMILAR_HIT_RATE, rates).means()}
-    if errors:
-        means[RATING] = dict(errors)
-    return PublishedMeasures(
-        {
-            name: {measure: mean.of(compared) for measure, mean in of_model.items()}
-            for name, of_model in means.items()
-        },
-        compared,
-    )
+        lists = rank_split(scores, split, vectors, settings)
+        evidence = counts.item_trusted * (items >= 0)
+        similar = model_neighbours(X, evidence, settings.recall_at, settings.similarity)
+        rates = hit_rates(similar, successions, len(W))
+        return lists.with_measure(SIMILAR_HIT_RATE, rates).means()

@@ -24,7 +24,9 @@ from cofi_jobs.core.arrays import ranges, tally, to_unit_length
 from cofi_jobs.core.machine import in_parallel
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation.metrics import Mean, mean_of
+from cofi_jobs.evaluation.split import Split
 from cofi_jobs.ranking.top_k import block_size, top_k_unrated
+from cofi_jobs.settings.fields import Settings
 
 # Scores of users, by their numbers (n,), for all items, (n, n_items), which the caller may change;
 # -inf excludes an item.
@@ -71,17 +73,17 @@ def rank(
     ndcg_at: int = 10,
     recall_at: int = 20,
     users: np.ndarray | None = None,
-    item_counts: np.ndarray | None = None,
+    shares: np.ndarray | None = None,
 ) -> Lists:
     """Rank all items without a train rating for each user who has some, or for `users` of them.
 
-    `vectors` (n_items, n_factors) say how similar two items are. `item_counts` (n_items,) are the
-    numbers of train ratings; given where `train` is only those of `users`. Blocks of users are
-    ranked in threads.
+    `vectors` (n_items, n_factors) say how similar two items are. `shares` (n_items,) are the shares
+    of all users who have a train rating of the item; given where these users are not all. Blocks of
+    users are ranked in threads.
     """
-    if item_counts is None:
-        item_counts = tally(train.item_index, train.n_items)
-    meter = _Meter.of(train, relevant, vectors, item_counts, ndcg_at, recall_at)
+    if shares is None:
+        shares = shares_of_users(tally(train.item_index, train.n_items), train.n_users)
+    meter = _Meter.of(train, relevant, vectors, shares, ndcg_at, recall_at)
     by_user = {name: np.full(train.n_users, np.nan) for name in NAMES}
 
     def measure(users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,6 +101,19 @@ def rank(
         shown += np.bincount(shown_items, minlength=n_items)
         hits += np.bincount(hit_items, minlength=n_items)
     return Lists(by_user, shown, hits, ndcg_at, recall_at)
+
+
+def shares_of_users(item_counts: np.ndarray, n_users: int) -> np.ndarray:
+    """Which share of the users has rated an item (n_items,), one of them at least."""
+    shares: np.ndarray = np.maximum(item_counts, 1) / n_users
+    return shares
+
+
+def rank_split(scores: Scores, split: Split, vectors: np.ndarray, settings: Settings) -> Lists:
+    """As `rank`, for the measured users of a split."""
+    shares = shares_of_users(split.counts.item_train, split.counts.n_users)
+    depths = settings.ndcg_at, settings.recall_at
+    return rank(scores, split.train, split.relevant, vectors, *depths, shares=shares)
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,7 @@ class _Meter:
         train: Ratings,
         relevant: Ratings,
         vectors: np.ndarray,
-        item_counts: np.ndarray,
+        shares: np.ndarray,
         ndcg_at: int,
         recall_at: int,
     ) -> "_Meter":
@@ -135,7 +150,7 @@ class _Meter:
             np.cumsum(n_train) - n_train,
             np.bincount(relevant.user_index, minlength=n_users),
             np.sort(relevant.user_index.astype(np.int64) * n_items + relevant.item_index),
-            -np.log2(np.maximum(item_counts, 1) / n_users),
+            -np.log2(shares),
             unit,
             np.einsum("nf,nf->n", unit, unit),
             ndcg_at,

@@ -17,11 +17,12 @@ DRAWS = 1 << 16  # a draw is below this number
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Counts of the ratings of some users, parted; those of neighbouring users are joined by +."""
+    """Counts of the ratings of some users, parted; those of others are added by +."""
 
-    train: np.ndarray  # (n_users,) number of train ratings
-    test: np.ndarray  # (n_users,) number of test ratings
-    relevant: np.ndarray  # (n_users,) number of relevant test ratings
+    n_users: int
+    n_served: int  # users who have train ratings, and so a list
+    n_tested: np.ndarray  # (n_items + 1,) users with test ratings, by their number of train ratings
+    n_test: int  # test ratings
     item_train: np.ndarray  # (n_items,) number of train ratings
     item_trusted: np.ndarray  # (n_items,) the same, each as much as its user is trusted
     item_sums: np.ndarray  # (n_items,) sum of the train ratings
@@ -31,9 +32,10 @@ class SplitCounts:
     def __add__(self, other: "SplitCounts") -> "SplitCounts":
         orders = [order for order in (self.order, other.order) if order]
         return SplitCounts(
-            np.concatenate([self.train, other.train]),
-            np.concatenate([self.test, other.test]),
-            np.concatenate([self.relevant, other.relevant]),
+            self.n_users + other.n_users,
+            self.n_served + other.n_served,
+            self.n_tested + other.n_tested,
+            self.n_test + other.n_test,
             self.item_train + other.item_train,
             self.item_trusted + other.item_trusted,
             self.item_sums + other.item_sums,
@@ -44,14 +46,16 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Split:
-    """The ratings of the users whose lists are measured, parted, and counts of all users'."""
+    """The ratings of the users whose lists are measured, parted, and counts of all users'.
+
+    A measured user's number is its place among the measured ones.
+    """
 
     train: Ratings
     relevant: Ratings  # of the test ratings
     relevant_train: Ratings  # of the train ratings
-    measured: np.ndarray  # (n_users,) mask of these users
+    n_test: np.ndarray  # (n_measured,) number of test ratings
     counts: SplitCounts
-    scale: Scale | None
 
     @classmethod
     def of(
@@ -60,16 +64,19 @@ class Split:
         is_test: np.ndarray,
         measured: np.ndarray,
         relevant_from: float,
-        scale: Scale | None,
     ) -> "Split":
-        """The split by a mask of the test ratings; ratings from `relevant_from` on are relevant."""
+        """The split by a mask of the test ratings; ratings from `relevant_from` on are relevant.
+
+        `measured` is a mask of users.
+        """
         is_relevant = ratings.rating >= relevant_from
-        of_measured = measured[ratings.user_index]
         train, n = ratings.where(~is_test), ratings.n_users
+        n_train, n_test = (tally(ratings.user_index[part], n) for part in (~is_test, is_test))
         counts = SplitCounts(
-            tally(train.user_index, n),
-            tally(ratings.user_index[is_test], n),
-            tally(ratings.user_index[is_test & is_relevant], n),
+            n,
+            int(np.count_nonzero(n_train)),
+            tally(n_train[n_test > 0], ratings.n_items + 1),
+            int(np.count_nonzero(is_test)),
             tally(train.item_index, ratings.n_items),
             train.trusted_counts(),
             tally(train.item_index, ratings.n_items, train.rating),
@@ -77,20 +84,18 @@ class Split:
             order_of_split(ratings, is_test),
         )
         relevant, relevant_train = (
-            ratings.where(part & is_relevant & of_measured) for part in (is_test, ~is_test)
+            ratings.where(part & is_relevant).of_some(measured) for part in (is_test, ~is_test)
         )
-        train = train.where(measured[train.user_index])
-        return cls(train, relevant, relevant_train, measured, counts, scale)
+        return cls(train.of_some(measured), relevant, relevant_train, n_test[measured], counts)
 
     def __add__(self, other: "Split") -> "Split":
-        """The split of both, from those of neighbouring users, whose numbers start at 0 in each."""
+        """The split of both, from those of neighbouring users."""
         return Split(
             joined_ratings([self.train, other.train]),
             joined_ratings([self.relevant, other.relevant]),
             joined_ratings([self.relevant_train, other.relevant_train]),
-            np.concatenate([self.measured, other.measured]),
+            np.concatenate([self.n_test, other.n_test]),
             self.counts + other.counts,
-            self.scale,
         )
 
 

@@ -189,11 +189,24 @@ def read_item_groups(normalized: Path) -> pa.ChunkedArray:
     return parquet.read_table(normalized / "items.parquet", columns=["groups"])["groups"]
 
 
-def n_ratings_of_users(normalized: Path) -> np.ndarray:
-    """How many ratings each user has."""
-    return parquet.read_table(normalized / "users.parquet", columns=["n_ratings"])[
-        "n_ratings"
-    ].to_numpy()
+def ratings_of_users(users: ParquetFile) -> Iterator[np.ndarray]:
+    """How many ratings each user has, some users after the others."""
+    for number in range(users.num_row_groups):
+        yield users.read_row_group(number, columns=["n_ratings"])["n_ratings"].to_numpy()
+
+
+def read_ranking_rows(factors: ParquetFile, users: slice) -> np.ndarray:
+    """The rows of some users in a ranking model, (n, n_factors)."""
+    rows = parquet.read_rows(factors, ["ranking_factors"], users)
+    return from_column(rows["ranking_factors"])
+
+
+def read_rating_rows(factors: ParquetFile, users: slice, X: np.ndarray | None) -> Factors | None:
+    """The rating model with the rows of some users; None where `X` (n_items, n_factors) is."""
+    if X is None:
+        return None
+    rows = parquet.read_rows(factors, ["rating_factors", "bias"], users)
+    return Factors(X, from_column(rows["rating_factors"]), rows["bias"].to_numpy())
 
 
 def n_users(model: Path) -> int:

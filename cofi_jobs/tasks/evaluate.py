@@ -2,7 +2,7 @@
 
 The holdout model (table `trial`) was fitted without the test ratings. This task writes the table
 `evaluation`, each user's own measures, so that any mean and its interval can be computed again. The
-gate may refuse the run.
+gate may refuse the run. Numbers of all users are never held at once, only those of a block of them.
 """
 
 import logging
@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from cofi_jobs.core.arrays import sample, summed
+from cofi_jobs.core.arrays import sampled, summed
 from cofi_jobs.core.errors import QualityError
-from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.scale import Scale, scale_of
 from cofi_jobs.engine.engines import connected, in_parallel
 from cofi_jobs.evaluation import gate
 from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS, Biases
 from cofi_jobs.evaluation.evaluation import Evaluation, evaluate
-from cofi_jobs.evaluation.prediction_errors import PredictionErrors, Predictors
-from cofi_jobs.evaluation.published import PublishedModel
+from cofi_jobs.evaluation.groups import Activity
+from cofi_jobs.evaluation.measured_lists import MeasuredUsers, measure_lists
+from cofi_jobs.evaluation.prediction_errors import Predictors
 from cofi_jobs.evaluation.split import Split, SplitCounts
 from cofi_jobs.evaluation.volume import (
     Rows,
@@ -34,10 +33,11 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import parquet
 from cofi_jobs.store.run_keys import run_time
-from cofi_jobs.store.run_tables import n_ratings_of_users, read_item_groups, read_model
+from cofi_jobs.store.run_tables import ratings_of_users, read_item_groups
 from cofi_jobs.store.store import Store
-from cofi_jobs.tasks.holdout import read_holdout_model
-from cofi_jobs.tasks.run_split import EarlierSplit, RunSplit, blocks_of
+from cofi_jobs.tasks.evaluated_run import EvaluatedRun
+from cofi_jobs.tasks.evaluated_users import EvaluatedUsers, mask_of, write_users
+from cofi_jobs.tasks.run_split import blocks_of
 from cofi_jobs.tuning import tuned
 
 log = logging.getLogger(__name__)
@@ -50,26 +50,11 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     """
     trained = store.required_outcome(run_key, "train")
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
-    run_split = RunSplit.of(store, run_key, from_record(trained["settings"]), settings.engine)
-    blocks = blocks_of(store.table(run_key, "normalized"))
-    model = read_model(store.checked_table(run_key, "trial"))
     last = last_published(store, run_key)
-    earlier = read_holdout_model(store, last) if last else None
-    published = PublishedModel.of(last, earlier, model) if last and earlier else None
-    with connected(settings):
-        split = read_measured_split(run_split, blocks, settings, trained["liked_from"], scale)
-        log_split(split)
-        biases = Biases.of(split.counts.item_train, split.counts.item_sums)
-        predictors = Predictors(model, biases, published, scale)
-        errors = read_errors(store, settings, run_split, blocks, predictors)
-    groups = read_item_groups(store.checked_table(run_key, "normalized"))
-    evaluation = evaluate(split, errors, model, published, settings, groups)
+    evaluation, counts = measure(store, settings, run_key, last, scale)
     log_main_measures(evaluation, settings)
-    with store.replace_folder(store.table(run_key, "evaluation")) as folder:
-        table = users_table(model.user_id, split.counts, evaluation)
-        parquet.write_table(table, folder / "users.parquet", row_group_size=1 << 17)
     checks = [
-        gate.liked(share_liked(split.counts), trained["liked_from"], scale, settings.min_liked),
+        gate.liked(share_liked(counts), trained["liked_from"], scale, settings.min_liked),
         *gate.quality(evaluation.comparisons, settings),
         *list_checks(evaluation, settings),
         *row_counts(read_rows(store, run_key, last), settings),
@@ -78,43 +63,51 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     return judge(evaluation, checks, settings, trained)
 
 
-def read_measured_split(
-    run_split: RunSplit,
-    blocks: Sequence[slice],
+def measure(
+    store: Store, settings: Settings, run_key: str, last: str | None, scale: Scale | None
+) -> tuple[Evaluation, SplitCounts]:
+    """Measure the holdout model beside that of the run `last`, and write `evaluation`."""
+    trained = store.required_outcome(run_key, "train")
+    normalized = store.checked_table(run_key, "normalized")
+    measured_run = EvaluatedRun.of(
+        store, run_key, last, from_record(trained["settings"]), settings.engine
+    )
+    items, published = measured_run.items, measured_run.published
+    model = published.model if published else None
+    blocks, liked_from = blocks_of(normalized), trained["liked_from"]
+    chosen = sampled(measured_run.split.n_users, settings.evaluate_users, settings.seed)
+    with connected(settings):
+        measured = read_measured(settings, measured_run, blocks, chosen, liked_from)
+        split, counts = measured.split, measured.split.counts
+        log_split(split)
+        groups = read_item_groups(normalized)
+        lists = measure_lists(measured, items, model, settings, groups)
+        biases = Biases.of(counts.item_train, counts.item_sums)
+        users = EvaluatedUsers(
+            measured_run,
+            Predictors(items.means, biases, model, scale),
+            Activity.of(counts.n_tested),
+            chosen,
+            liked_from,
+            settings.seed,
+        )
+        errors = write_users(store, settings, run_key, users, blocks, lists.lists)
+    against = model.run_key if model else None
+    evaluation = evaluate(split, errors, lists, chosen, against, settings.seed)
+    return evaluation, counts
+
+
+def read_measured(
     settings: Settings,
+    measured_run: EvaluatedRun,
+    blocks: Sequence[slice],
+    chosen: np.ndarray,
     relevant_from: float,
-    scale: Scale | None,
-) -> Split:
-    """As train has split the run: ratings of `evaluate_users` users, and counts of all ratings."""
-    measured = sample(run_split.n_users, settings.evaluate_users, settings.seed)
+) -> MeasuredUsers:
+    """As train has split the run: ratings of the users `chosen`, and counts of all ratings."""
 
-    def block(users: slice) -> Split:
-        return Split.of(*run_split.read(users), measured[users], relevant_from, scale)
-
-    return summed(in_parallel(settings, block, blocks))
-
-
-def read_errors(
-    store: Store,
-    settings: Settings,
-    run_split: RunSplit,
-    blocks: Sequence[slice],
-    predictors: Predictors,
-) -> PredictionErrors:
-    """The errors of what is predicted for all test ratings of the run."""
-    published, earlier = predictors.published, None
-    if published:
-        items = row_numbers(published.model.item_id, predictors.model.item_id)
-        rows = published.rows_of_users
-        earlier = EarlierSplit.of(store, published.run_key, rows, items, settings.engine)
-    elif predictors.scale is None:  # nothing is predicted, and no other run has seen anything
-        return PredictionErrors({}, {}, {}, np.zeros(run_split.n_users, bool))
-
-    def block(users: slice) -> PredictionErrors:
-        ratings, is_test = run_split.read(users)
-        train, test = ratings.where(~is_test), ratings.where(is_test)
-        seen = earlier.learned_from(users, test) if earlier else None
-        return predictors.errors(users.start, train, test, seen)
+    def block(users: slice) -> MeasuredUsers:
+        return measured_run.measured(users, mask_of(chosen, users), relevant_from)
 
     return summed(in_parallel(settings, block, blocks))
 
@@ -123,23 +116,6 @@ def last_published(store: Store, run_key: str) -> str | None:
     """The run that readers use now; if that is a later one, the newest published before this."""
     earlier, current = store.published_before(run_key), store.current()
     return current if current in earlier else (earlier[-1] if earlier else None)
-
-
-def users_table(user_id: pa.Array, counts: SplitCounts, evaluation: Evaluation) -> pa.Table:
-    """The table `evaluation`: sums of errors over each user's test ratings, and list measures."""
-    columns = {
-        "user_id": user_id,
-        "n_known": pa.array(counts.train.astype(np.int32)),
-        "n_held_out": pa.array(counts.test.astype(np.int32)),
-        "n_wanted": pa.array(counts.relevant.astype(np.int32)),
-    }
-    for model in predictions(evaluation):
-        for measure, name in (("rmse", "squared_error"), ("mae", "absolute_error")):
-            columns[f"{model}_{name}"] = pa.array(evaluation.means[model][measure].numerator)
-    for model, lists in evaluation.lists.items():
-        for measure, values in lists.by_user.items():
-            columns[f"{model}_{measure}"] = pa.array(values.astype(np.float32), from_pandas=True)
-    return pa.table(columns)
 
 
 def predictions(evaluation: Evaluation) -> list[str]:
@@ -169,7 +145,7 @@ def log_main_measures(evaluation: Evaluation, settings: Settings) -> None:
 
 def share_liked(counts: SplitCounts) -> float:
     """The share of all ratings that count as liked."""
-    return counts.n_liked / int(counts.train.sum() + counts.test.sum())
+    return counts.n_liked / (int(counts.item_train.sum()) + counts.n_test)
 
 
 def list_checks(evaluation: Evaluation, settings: Settings) -> list[gate.Check]:
@@ -198,8 +174,10 @@ def read_rows(store: Store, run_key: str, last: str | None) -> list[Rows]:
     full = places_in_similar_items(n_items, n_shown, similar["settings"]["similar_n"])
     rows = [Rows("rows of similar_items", similar["rows"], full)]
     if not recommended["settings"]["max_per_group"]:
-        n_ratings = n_ratings_of_users(store.checked_table(run_key, "normalized"))
-        full = places_in_lists(n_ratings, n_shown, recommended["settings"]["top_n"])
+        top_n = recommended["settings"]["top_n"]
+        with parquet.open_file(store.table(run_key, "normalized") / "users.parquet") as users:
+            parts = ratings_of_users(users)
+            full = sum(places_in_lists(n_ratings, n_shown, top_n) for n_ratings in parts)
         rows.append(Rows("rows of recommendations", recommended["rows"], full))
     manifest = store.manifest(last) if last else None
     if manifest:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cofi_jobs.core.factors import StoredModel
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation.split import holdout_mask
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.run_tables import (
     has_model,
     read_draws,
-    read_model,
     read_ratings,
     read_times,
 )
@@ -32,14 +30,8 @@ def read_split(store: Store, run_key: str, settings: Settings) -> tuple[Ratings,
     return ratings, holdout_mask(ratings, time, settings, read_draws(normalized))
 
 
-def read_holdout_model(store: Store, run_key: str) -> StoredModel | None:
-    """The holdout model of a run; None if the run is older than the evaluation of runs."""
-    folder = holdout_folder(store, run_key)
-    return read_model(folder) if folder else None
-
-
 def holdout_folder(store: Store, run_key: str) -> Path | None:
-    """Where the holdout model of a run is; None as `read_holdout_model`."""
+    """Where the holdout model of a run is; None if it is older than the evaluation of runs."""
     if not store.table(run_key, "trial").exists():
         return None
     folder = store.checked_table(run_key, "trial")

@@ -22,7 +22,7 @@ def read_shard(
     start_tensorflow(settings.device)
     from cofi_jobs.model.sharded import UserShard, whole_blocks
 
-    open_file = functools.partial(open_anywhere, location, run_key)
+    open_file = functools.partial(open_anywhere, location, run_key, "normalized")
     n_users, n_items = (open_file(name).metadata.num_rows for name in ("users", "items"))
     blocks = whole_blocks(users, n_users)
     return UserShard(*read_part(open_file, settings, blocks, n_items), scale, users)

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from cofi_jobs.store import parquet
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import read_split
 from cofi_jobs.tasks.read_shard import read_shard
+from cofi_jobs.tasks.run_split import parts_of_users
 
 
 @contextmanager
@@ -88,30 +88,3 @@ class RunRatings:
         return ShardedObservations(
             *where, which, means, self.scale, self.counts(which), checkpoints
         )
-
-
-def parts_of_users(users: parquet.ParquetFile, n: int) -> list[slice]:
-    """At most n parts of neighbouring users with about as many ratings; all users are in one.
-
-    The file has a row for each user. It is read a row group at a time, twice.
-    """
-    first_users, first_ratings = [0], [0]  # of each row group, and behind the last
-    for counts in _counts(users):
-        first_users.append(first_users[-1] + len(counts))
-        first_ratings.append(first_ratings[-1] + int(counts.sum()))
-    inner = np.arange(1, n) * (first_ratings[-1] / n)
-    bounds = [0]
-    for counts, first_user, ratings in zip(
-        _counts(users), first_users, first_ratings, strict=False
-    ):
-        ends = ratings + np.cumsum(counts)
-        here = inner[(inner > ratings) & (inner <= ends[-1])]
-        bounds += (first_user + np.searchsorted(ends, here)).tolist()
-    bounds.append(first_users[-1])
-    return [slice(start, end) for start, end in pairwise(bounds) if end > start]
-
-
-def _counts(users: parquet.ParquetFile) -> Iterator[np.ndarray]:
-    """The numbers of ratings of the users of each row group."""
-    for number in range(users.num_row_groups):
-        yield users.read_row_group(number, columns=["n_ratings"])["n_ratings"].to_numpy()

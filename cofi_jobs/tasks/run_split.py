@@ -3,10 +3,12 @@
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import Statistics
 
@@ -15,18 +17,20 @@ from cofi_jobs.core.factors import row_numbers
 from cofi_jobs.core.ratings import Ratings
 from cofi_jobs.evaluation import overlap
 from cofi_jobs.evaluation.split import holdout_mask
-from cofi_jobs.model.chunks import RATINGS_AT_ONCE, chunks_of
+from cofi_jobs.model.chunks import RATINGS_AT_ONCE
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import parquet
 from cofi_jobs.store.open import open_store
 from cofi_jobs.store.run_tables import (
-    n_ratings_of_users,
     newest_time,
+    ratings_of_users,
     read_some_ratings,
     rows_of_users,
 )
 from cofi_jobs.store.store import Store
+
+MOST_USERS = 1 << 16  # in a block of ratings
 
 Open = Callable[[str], parquet.ParquetFile]  # by name, such as "ratings"
 
@@ -54,10 +58,45 @@ class RunSplit:
         """The ratings of some users, whose numbers start at 0; the mask of their test ratings."""
         return read_part(self.open_file, self.settings, users, self.n_items)
 
+    def read_ids(self, users: slice) -> pa.ChunkedArray:
+        """The ids of some users."""
+        return parquet.read_rows(self.open_file("users"), ["user_id"], users)["user_id"]
+
 
 def blocks_of(normalized: Path) -> list[slice]:
-    """All users of a run in neighbouring blocks, of about `RATINGS_AT_ONCE` ratings."""
-    return chunks_of(n_ratings_of_users(normalized), RATINGS_AT_ONCE)
+    """All users of a run in neighbouring blocks, of about `RATINGS_AT_ONCE` ratings at most.
+
+    And of at most `MOST_USERS` users.
+    """
+    n_ratings = parquet.read_metadata(normalized / "ratings.parquet").num_rows
+    with parquet.open_file(normalized / "users.parquet") as users:
+        parts = parts_of_users(users, -(-n_ratings // RATINGS_AT_ONCE))
+    return [
+        slice(start, min(start + MOST_USERS, part.stop))
+        for part in parts
+        for start in range(part.start, part.stop, MOST_USERS)
+    ]
+
+
+def parts_of_users(users: parquet.ParquetFile, n: int) -> list[slice]:
+    """At most n parts of neighbouring users with about as many ratings; all users are in one.
+
+    The file has a row for each user. It is read a row group at a time, twice.
+    """
+    first_users, first_ratings = [0], [0]  # of each row group, and behind the last
+    for counts in ratings_of_users(users):
+        first_users.append(first_users[-1] + len(counts))
+        first_ratings.append(first_ratings[-1] + int(counts.sum()))
+    inner = np.arange(1, n) * (first_ratings[-1] / n)
+    bounds = [0]
+    for counts, first_user, ratings in zip(
+        ratings_of_users(users), first_users, first_ratings, strict=False
+    ):
+        ends = ratings + np.cumsum(counts)
+        here = inner[(inner > ratings) & (inner <= ends[-1])]
+        bounds += (first_user + np.searchsorted(ends, here)).tolist()
+    bounds.append(first_users[-1])
+    return [slice(start, end) for start, end in pairwise(bounds) if end > start]
 
 
 @dataclass(frozen=True)
@@ -87,7 +126,10 @@ class EarlierSplit:
 
         `test` are those of some users of today, whose numbers start at 0.
         """
-        before = self.users(users)
+        return self.learned_from_rows(self.users(users), test)
+
+    def learned_from_rows(self, before: np.ndarray, test: Ratings) -> np.ndarray:
+        """The same by the rows `before` of these users in that run."""
         known = before[before >= 0]
         if not len(known):
             return np.zeros(len(test.rating), bool)
@@ -126,22 +168,20 @@ def _may_share(ends: Mapping[str, Any], bounds: Statistics | None) -> bool:
     return bool(bounds.min <= ends["max"] and ends["min"] <= bounds.max)
 
 
-def files_of(store: Store, run_key: str, engine: str) -> Open:
-    """Opens files of the table `normalized`: here, or with another engine on any machine."""
+def files_of(store: Store, run_key: str, engine: str, table: str = "normalized") -> Open:
+    """Opens files of a table of a run: here, or with another engine on any machine."""
     if engine == "local":
-        return functools.partial(_open_here, store.table(run_key, "normalized"))
-    return functools.partial(open_anywhere, store.location, run_key)
+        return functools.partial(_open_here, store.table(run_key, table))
+    return functools.partial(open_anywhere, store.location, run_key, table)
 
 
 def _open_here(folder: Path, name: str) -> parquet.ParquetFile:
     return parquet.open_file(folder / f"{name}.parquet")
 
 
-def open_anywhere(location: str, run_key: str, name: str) -> parquet.ParquetFile:
-    """A file of the table `normalized` of a run of the store at a location."""
-    return open_at(
-        *open_store(location).location_for_readers(run_key, f"normalized/{name}.parquet")
-    )
+def open_anywhere(location: str, run_key: str, table: str, name: str) -> parquet.ParquetFile:
+    """A file of a table of a run of the store at a location."""
+    return open_at(*open_store(location).location_for_readers(run_key, f"{table}/{name}.parquet"))
 
 
 def open_at(path: str, filesystem: Any) -> parquet.ParquetFile:

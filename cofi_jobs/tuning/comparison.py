@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from cofi_jobs.core.scale import Scale
+from cofi_jobs.evaluation.cells import CellMean, in_cells
 from cofi_jobs.evaluation.intervals import intervals
-from cofi_jobs.evaluation.metrics import Mean, lower_is_better
+from cofi_jobs.evaluation.metrics import lower_is_better
 from cofi_jobs.model.objectives import ranking_objective, rating_objective
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.tuning.measure import measure_over_seeds, tuned_for
@@ -43,14 +44,15 @@ def compare(
     part: Part, before: Settings, after: Settings, models: Sequence[ModelName], n_seeds: int = SEEDS
 ) -> dict[str, Change]:
     """The main measures of these models with two settings, by name, over fits with some seeds."""
-    pairs: dict[str, tuple[Mean, Mean]] = {}
+    pairs: dict[str, tuple[CellMean, CellMean]] = {}
     seeds = range(before.seed, before.seed + n_seeds)
     measured = _measured(before)
     for model in models:
         old = new = measure_over_seeds(part, model, before, seeds)
         if not is_same(model, before, after, part.scale):
             new = measure_over_seeds(part, model, after, seeds)
-        pairs |= {name: (new[name], old[name]) for name in measured[model]}
+        for name in measured[model]:
+            pairs[name] = in_cells(new[name], before.seed), in_cells(old[name], before.seed)
     decisive = {tuned_for(model, before)[0] for model in models}
     result = {}
     for name, (low, high) in intervals({}, pairs, before.seed).items():

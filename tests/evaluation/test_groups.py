@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from cofi_jobs.core.arrays import tally
 from cofi_jobs.core.ratings import Ratings
-from cofi_jobs.core.scale import Scale
 from cofi_jobs.evaluation.baselines import PREDICTIONS, RANKINGS
-from cofi_jobs.evaluation.groups import by_activity, by_popularity
+from cofi_jobs.evaluation.groups import Activity, by_activity, by_popularity
 from cofi_jobs.evaluation.metrics import errors_of_rows, mean_of
 from cofi_jobs.evaluation.ranking_metrics import Lists
 from cofi_jobs.evaluation.split import Split
@@ -28,13 +28,20 @@ def split(measured: np.ndarray = EVERYBODY, n_test: int = 6) -> Split:
         np.append(np.full(len(USER), 3.0), STARS[:n_test]),
     )
     ratings = Ratings(user[order], item[order], stars[order], 6, 7)
-    return Split.of(ratings, order >= len(USER), measured, 4.0, Scale(1, 5))
+    return Split.of(ratings, order >= len(USER), measured, 4.0)
 
 
 def test_users_are_in_thirds_by_their_train_ratings():
     values = np.array([0.0, 1, 0, 1, 1, 1])
     means = {model: {"m": mean_of(values)} for model in (*PREDICTIONS, *RANKINGS)}
-    few, some, many = by_activity(split(), means)
+    parted = split()
+    activity = Activity.of(parted.counts.n_tested)
+    group = activity.group(tally(parted.train.user_index, 6), parted.n_test)
+    sums = {
+        model: {name: mean.by(group, activity.n_groups) for name, mean in of_model.items()}
+        for model, of_model in means.items()
+    }
+    few, some, many = by_activity(activity, sums)
     assert [few["ratings"], some["ratings"], many["ratings"]] == ["few", "some", "many"]
     assert [(group["from"], group["to"]) for group in (few, some, many)] == [(1, 2), (3, 4), (5, 6)]
     assert [group["users"] for group in (few, some, many)] == [2, 2, 2]
@@ -42,7 +49,19 @@ def test_users_are_in_thirds_by_their_train_ratings():
 
 
 def test_without_test_ratings_there_are_no_groups_of_users():
-    assert by_activity(split(n_test=0), {}) == []
+    activity = Activity.of(split(n_test=0).counts.n_tested)
+    assert by_activity(activity, {}) == []
+    assert activity.group(np.arange(1, 7), np.zeros(6, int)).tolist() == [3] * 6
+
+
+@pytest.mark.parametrize("n_users", [1, 2, 3, 4, 5, 300, 301, 302])
+def test_the_thirds_are_those_of_quantiles(n_users: int):
+    rng = np.random.default_rng(n_users)
+    for most in (2, 7, 400):
+        n_train = rng.integers(0, most, n_users)
+        activity = Activity.of(np.bincount(n_train))
+        expected = np.searchsorted(np.quantile(n_train, (1 / 3, 2 / 3)), n_train)
+        assert activity.group(n_train, np.ones(n_users)).tolist() == expected.tolist()
 
 
 def test_items_are_in_groups_with_a_third_of_the_ratings_each():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cofi_jobs.evaluation.cells import CELLS, CellMean, cells_of, in_cells, number_of_cells
 from cofi_jobs.evaluation.intervals import FEWEST_USERS, intervals, widening
 from cofi_jobs.evaluation.metrics import Mean, mean_of
 
@@ -13,7 +14,9 @@ def test_intervals_are_those_of_the_normal_distribution(n_users):
     first = rng.exponential(size=n_users)
     second = first + rng.normal(0.1, 0.5, n_users)
     missing = rng.random(n_users) < 0.3
-    one, other = (mean_of(np.where(missing, np.nan, values)) for values in (first, second))
+    one, other = (
+        in_cells(mean_of(np.where(missing, np.nan, values)), seed=1) for values in (first, second)
+    )
     found = intervals({"own": one}, {"pair": (one, other)}, seed=1)
     kept, difference = first[~missing], (first - second)[~missing]
     for name, values in (("own", kept), ("pair", difference)):
@@ -30,7 +33,8 @@ def test_intervals_are_those_of_the_normal_distribution(n_users):
 def test_an_interval_of_rmse_draws_users_with_all_their_ratings():
     n = np.full(300, 10.0)
     error = np.random.default_rng(0).exponential(size=300)  # each user's ten errors are alike
-    [(low, high)] = intervals({"rmse": Mean(n * error**2, n, root=True)}, {}, seed=0).values()
+    rmse = in_cells(Mean(n * error**2, n, root=True), seed=0)
+    [(low, high)] = intervals({"rmse": rmse}, {}, seed=0).values()
     assert low is not None
     assert high is not None
     half = 1.96 * (error**2).std() / np.sqrt(300) / (2 * np.sqrt((error**2).mean()))
@@ -45,7 +49,7 @@ def test_few_users_have_the_wider_intervals_of_students_t(n: int, t: float):
 def test_a_mean_lies_among_the_values_of_its_users():
     hits = np.zeros(30)
     hits[0] = 1
-    [(low, high)] = intervals({"hit_rate": mean_of(hits)}, {}, seed=0).values()
+    [(low, high)] = intervals({"hit_rate": in_cells(mean_of(hits), seed=0)}, {}, seed=0).values()
     assert low == 0
     assert high is not None
     assert high < 1
@@ -57,7 +61,7 @@ def test_a_mean_lies_among_the_values_of_its_users():
 )
 def test_too_few_users_have_no_interval_however_many_ratings_some_have(n_ratings: list[int]):
     n = np.array(n_ratings, float)
-    rmse, other = (Mean(n * square, n, root=True) for square in (0.9, 0.4))
+    rmse, other = (in_cells(Mean(n * square, n, root=True), seed=0) for square in (0.9, 0.4))
     assert intervals({"rmse": rmse}, {"pair": (rmse, other)}, seed=0) == {
         "rmse": (None, None),
         "pair": (None, None),
@@ -65,17 +69,17 @@ def test_too_few_users_have_no_interval_however_many_ratings_some_have(n_ratings
 
 
 def test_nothing_has_no_interval():
-    nothing = Mean(np.zeros(3), np.zeros(3))
+    nothing = in_cells(Mean(np.zeros(3), np.zeros(3)), seed=0)
     assert intervals({"a": nothing}, {"b": (nothing, nothing)}, seed=0) == {
         "a": (None, None),
         "b": (None, None),
     }
 
 
-def errors_of_users(rng: np.random.Generator, n: np.ndarray, sd: float) -> Mean:
+def errors_of_users(rng: np.random.Generator, n: np.ndarray, sd: float) -> CellMean:
     """RMSE of users with n ratings each, whose errors are of unlike sizes."""
     of_user = sd * np.exp(rng.normal(0, 0.3, len(n)))
-    return Mean(of_user**2 * rng.chisquare(n), n, root=True)
+    return in_cells(Mean(of_user**2 * rng.chisquare(n), n, root=True), seed=0)
 
 
 def share_refused(n_users: int, worse: float, trials: int) -> float:
@@ -98,10 +102,33 @@ def test_equal_lists_with_few_hits_are_seldom_surely_worse(n_users: int):
     rng, pairs = np.random.default_rng(n_users), {}
     for trial in range(300):
         hits = rng.random((2, n_users)) * (rng.random((2, n_users)) < 0.3)
-        pairs[str(trial)] = mean_of(hits[0]), mean_of(hits[1])
+        one, other = (in_cells(mean_of(of_model), seed=0) for of_model in hits)
+        pairs[str(trial)] = one, other
     ends = intervals({}, pairs, seed=0).values()
     assert sum(high is not None and high < 0 for _, high in ends) <= 0.05 * 300
 
 
 def test_many_users_are_evidence_of_a_worse_model():
     assert share_refused(n_users=300, worse=1.25, trials=30) > 0.95
+
+
+@pytest.mark.parametrize("n_users", [CELLS, 3 * CELLS + 1, 150_000])
+def test_users_are_in_the_same_cells_however_many_are_asked_for(n_users: int):
+    users = np.arange(n_users)
+    cells = cells_of(users, n_users, seed=1)
+    assert len(np.unique(cells)) > 0.9 * CELLS
+    some = np.sort(np.random.default_rng(0).choice(n_users, 999, replace=False))
+    assert cells_of(some, n_users, seed=1).tolist() == cells[some].tolist()
+    if n_users > CELLS:
+        assert (cells_of(users, n_users, seed=2) != cells).mean() > 0.99
+    numbers = np.random.default_rng(0).integers(1, 9, n_users).astype(float)
+    mean = Mean(numbers**2, numbers, root=True)
+    whole, n = in_cells(mean, seed=1), number_of_cells(n_users)
+    parts = [
+        CellMean.of(Mean(mean.numerator[part], mean.denominator[part], True), cells[part], n)
+        for part in np.array_split(users, 3)
+    ]
+    added = parts[0] + parts[1] + parts[2]
+    assert added.value() == whole.value() == mean.value()
+    assert (added.n_users, added.lowest, added.highest) == (n_users, 1.0, np.sqrt(8))
+    assert added.effective_users() == pytest.approx(numbers.sum() ** 2 / (numbers**2).sum())

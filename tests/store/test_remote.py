@@ -25,8 +25,7 @@ from cofi_jobs.tasks.erase import erase, look
 from cofi_jobs.tasks.holdout import read_split
 from cofi_jobs.tasks.publish import prune
 from cofi_jobs.tasks.registry import TASKS
-from cofi_jobs.tasks.run_ratings import parts_of_users
-from cofi_jobs.tasks.run_split import files_of, read_part
+from cofi_jobs.tasks.run_split import files_of, parts_of_users, read_part
 from cofi_jobs.tasks.runner import run_task
 from tests.support.buckets import Place
 from tests.support.command_line import SETTINGS, cofi

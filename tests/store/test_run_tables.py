@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cofi_jobs.store import run_tables
+from cofi_jobs.store import parquet, run_tables
 from cofi_jobs.store.run_tables import (
     count_ratings_from,
     has_model,
-    n_ratings_of_users,
     n_users,
+    ratings_of_users,
     read_draws,
     read_model,
     read_ratings,
@@ -64,7 +64,8 @@ def test_ratings_times_and_counts(normalized: Path):
     times = read_times(normalized)
     assert np.isnat(times[:2]).all()
     assert times[2:].astype(int).tolist() == TIMES[2:]
-    assert n_ratings_of_users(normalized).tolist() == COUNTS.tolist()
+    users = parquet.open_file(normalized / "users.parquet")
+    assert np.concatenate([*ratings_of_users(users)]).tolist() == COUNTS.tolist()
     high = ratings.item_index[ratings.rating >= 3]
     assert count_ratings_from(normalized, 3, 4).tolist() == np.bincount(high, minlength=4).tolist()
 

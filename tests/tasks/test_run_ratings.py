@@ -16,8 +16,8 @@ from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store import parquet
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.holdout import read_split
-from cofi_jobs.tasks.run_ratings import RunRatings, parts_of_users
-from cofi_jobs.tasks.run_split import files_of, read_part
+from cofi_jobs.tasks.run_ratings import RunRatings
+from cofi_jobs.tasks.run_split import files_of, parts_of_users, read_part
 from cofi_jobs.tasks.runner import run_task
 from tests.support.data import QUICK, random_ratings, write_ratings
 
