@@ -6,10 +6,11 @@ Each formula adds up what is alive at a step's highest point. docs/model.md expl
 from dataclasses import dataclass
 
 from cofi_jobs.evaluation.baselines import LONGEST_HISTORY, USERS_AT_ONCE
+from cofi_jobs.evaluation.cells import CELLS
 from cofi_jobs.model.draws import BLOCK
 from cofi_jobs.ranking.top_k import block_size
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.tasks.run_split import RATINGS_AT_ONCE
+from cofi_jobs.tasks.run_split import MOST_USERS, RATINGS_AT_ONCE
 
 MB = 1e6
 MEASURED_USERS = Settings.model_fields["evaluate_users"].default
@@ -41,7 +42,9 @@ SCORED, KEPT = (
     1.25,
     1,
 )  # blocks of scores in a thread: with the mask of its best; freed, but not yet given back
-MEASURED = 400  # bytes of a user: sums of errors and measures of lists
+MEASURED = 800  # bytes of a user whose list is measured: measures, in copies
+CELL = 3000  # evaluate: bytes of sums over users, and of what is drawn of them
+EVALUATED = 6  # copies of a block's rows of users, of this run's model and the published one
 USER_ROWS = 3 << 14  # rows of the users' factors, both models: row groups being read
 PAIR, COUNTED = (
     28,
@@ -67,7 +70,6 @@ def peaks(size: Size) -> dict[str, float]:
     """Peak memory of each step in MB (10^6 bytes)."""
     limit, threads, n = size.memory_limit_mb * MB, size.threads, size.ratings
     X = 4 * size.items * size.n_factors
-    factors = 4 * (size.users + size.items) * (size.n_factors + 1)
     users, items = (
         4 * size.items * min(block_size(size.items), side) for side in (size.users, size.items)
     )  # blocks
@@ -81,12 +83,14 @@ def peaks(size: Size) -> dict[str, float]:
     at_once, earlier_at_once = min(n, RATINGS_AT_ONCE), min(size.earlier, RATINGS_AT_ONCE)
     compared = COMPARED_ROW * earlier_at_once
     listed = n * min(1, MEASURED_USERS / size.users)
+    rows = 4 * min(size.users, MOST_USERS) * (size.n_factors + 1)
     measured = (
         EVALUATE_ROW * listed
-        + MEASURED * size.users
+        + MEASURED * min(size.users, MEASURED_USERS)
+        + CELL * min(size.users, CELLS)
         + threads
         * max(
-            EVALUATE_ROW * at_once + compared,
+            EVALUATE_ROW * at_once + compared + EVALUATED * rows,
             PAIR * min(listed, USERS_AT_ONCE * LONGEST_HISTORY) + COUNTED * items,
         )
     )
@@ -98,7 +102,7 @@ def peaks(size: Size) -> dict[str, float]:
         "train": TENSORFLOW + max(trained, searched, OWN_ROW * n + compared + 4 * X),
         "similar_items": PYTHON + threads * SCORED * items + 4 * X,
         "recommend": PYTHON + threads * (SCORED + KEPT) * users + 6 * X + read,
-        "evaluate": PYTHON + measured + threads * (SCORED + KEPT) * users + 4 * factors,
+        "evaluate": PYTHON + measured + threads * (SCORED + KEPT) * users + 8 * X,
         "report": PLOTS + threads * SQL_THREAD + 2 * X,
         "publish": PYTHON,
     }
