@@ -95,8 +95,8 @@ bench-regression: $(VENV)/.ready ## Fail where something takes much more process
 bench-small: $(VENV)/.ready ## What each task of a small night costs beyond its work, in a whole Airflow; RATINGS=<file>
 	@$(BIN)/python -u -m benchmarks.small_night $(if $(RATINGS),--ratings "$(RATINGS)")
 
-bench-full: $(VENV)/.ready $(VENV)-peers/.ready ## Whole nights of 1, 10 and 100 million ratings, beside DuckDB's COPY and Spark; 16 GB of memory; needs Java
-	@PEERS_VENV="$(VENV)-peers" $(BIN)/python -u -m benchmarks.night --sizes 1000000,10000000,100000000 --peers --image docs/images/night.png
+bench-full: $(VENV)/.ready $(VENV)-spark/.ready ## Whole nights of 1, 10 and 100 million ratings, beside DuckDB's COPY and Spark; 16 GB of memory; needs Java
+	@PEERS_VENV="$(VENV)-spark" $(BIN)/python -u -m benchmarks.night --sizes 1000000,10000000,100000000 --peers --image docs/images/night.png
 
 secrets: ## Write fresh secrets for the stack into .env, once
 	@$(PYTHON) deploy/write_secrets.py .env

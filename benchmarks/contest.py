@@ -30,6 +30,7 @@ OF_PEERS = (
     "peers",
     "quality_peers",
     "similar_items_peers",
+    "spark_peers",
 )  # modules that run in the peers' environment
 # Who runs threads of its own: peers ask for a BLAS without, a task of the job has one.
 OWN_THREADS = ("ours", "task", "implicit", "lenskit")

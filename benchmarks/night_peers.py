@@ -29,7 +29,7 @@ def run(folder: Path, file: Path, minutes: float) -> list[dict[str, Any]]:
         }
     ]
     target.unlink()
-    contest.run("peers", "spark night", file, output, 60 * minutes)
+    contest.run("spark_peers", "spark night", file, output, 60 * minutes)
     ends = json.loads((output / "ends.json").read_text())
     shutil.rmtree(
         output, ignore_errors=True

@@ -1,7 +1,5 @@
 """The peers, as contestants in their own environment (requirements/peers.txt, `$(VENV)-peers`)."""
 
-import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.contest import FEATURES, THREADS, TOP_N, Clock, joined, main, timed
 from benchmarks.data import SCALE, read
+from benchmarks.spark_peers import session
 from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.core.ratings import Ratings
 
@@ -103,7 +102,7 @@ def spark_rating(data: Path, output: Path, options: Options) -> None:
     )
     path = output / "known.parquet"
     pq.write_table(table, path, row_group_size=1 << 20)
-    spark = _spark("10g", {"spark.sql.shuffle.partitions": str(THREADS)})
+    spark = session(THREADS, "10g", {"spark.sql.shuffle.partitions": str(THREADS)})
     frame = spark.read.parquet(str(path)).repartition(THREADS).cache()
     frame.count()
     for iterations in options["epochs"]:
@@ -135,53 +134,6 @@ def spark_rating(data: Path, output: Path, options: Options) -> None:
             sides.append(_placed(n, factor_table["id"].to_numpy(), vectors))
         clock.keep(iterations, W=sides[0], X=sides[1], mean=mean)
     spark.stop()
-
-
-def spark_night(data: Path, output: Path, options: Options) -> None:
-    """Spark's ALS on a CSV of ratings, all users' lists to Parquet; seconds as each part ends."""
-    from pyspark.ml.recommendation import ALS
-
-    start, ends = time.perf_counter(), {}
-
-    def ended(step: str) -> None:
-        ends[step] = time.perf_counter() - start
-        (output / "partial.json").write_text(json.dumps(ends))
-        (output / "partial.json").rename(
-            output / "ends.json"
-        )  # whole, should the process be stopped
-
-    (output / "ends.json").write_text("{}")
-    spark = _spark("14g", {"spark.local.dir": str(output)})
-    schema = "user int, item int, rating float, time string"
-    ratings = spark.read.csv(str(data), schema=schema, header=True).drop("time").dropna().cache()
-    ratings.count()
-    ended("read")
-    als = ALS(
-        rank=FEATURES, userCol="user", itemCol="item", ratingCol="rating", regParam=0.05, seed=0
-    )
-    factors = als.fit(ratings)
-    factors.userFactors.count()
-    ended("train")
-    factors.recommendForAllUsers(TOP_N).write.parquet(str(output / "lists"))
-    ended("recommend")
-    spark.stop()
-
-
-def _spark(memory: str, settings: Mapping[str, str]) -> Any:
-    from pyspark.sql import SparkSession
-
-    fixed = {
-        "spark.ui.enabled": "false",
-        "spark.driver.memory": memory,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-    }
-    return (
-        SparkSession.builder.master(f"local[{THREADS}]")
-        .config(map={**fixed, **settings})
-        .getOrCreate()
-    )
 
 
 def implicit_lists(data: Path, output: Path, options: Options) -> None:
@@ -353,7 +305,6 @@ if __name__ == "__main__":
         "lenskit rating": lenskit_rating,
         "surprise rating": surprise_rating,
         "spark rating": spark_rating,
-        "spark night": spark_night,
         "implicit lists": implicit_lists,
         "implicit similar": implicit_similar,
         "faiss lists": faiss_lists,
