@@ -83,8 +83,8 @@ bench-bad-files: $(VENV)/.ready ## Time and memory of ingest on files that are m
 bench-night: $(VENV)/.ready ## Time and memory of a first and a nightly run, step by step; SIZES=100000,1000000, or RATINGS=<file>
 	@$(BIN)/python -u -m benchmarks.night $(if $(SIZES),--sizes $(SIZES)) $(if $(RATINGS),--ratings "$(RATINGS)")
 
-bench-ray: $(VENV)/.ray-ready ## Time and memory of train in one process and on 1, 2 and 4 workers of Ray, a core for each, and plans; SIZES=300000x20000,1000000x50000
-	@$(BIN)/python -u -m benchmarks.scaling $(if $(SIZES),--sizes $(SIZES))
+bench-ray: $(VENV)/.ray-ready $(VENV)-spark/.ready ## Time and memory of train in one process, on 1, 2 and 4 workers of Ray, and of Spark where Java is, and plans; SIZES=300000x20000,1000000x50000 SPARK_MINUTES=0
+	@PEERS_VENV="$(VENV)-spark" $(BIN)/python -u -m benchmarks.scaling $(if $(SIZES),--sizes $(SIZES)) $(if $(SPARK_MINUTES),--spark-minutes $(SPARK_MINUTES))
 
 bench-index: $(VENV)-peers/.ready ## What an approximate index of items would give, by faiss: MODEL=<store>/current/model ITEMS=200000
 	@$(VENV)-peers/bin/python -m benchmarks.item_index "$(MODEL)" $(if $(ITEMS),--items $(ITEMS))

@@ -84,6 +84,13 @@ def joined(
     return items, scores
 
 
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has had, in MB (10^6 bytes)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024 / 1e6
+
+
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of packages in the peers' environment."""
     script = (

@@ -17,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import typer
 
+from benchmarks.contest import peak_mb
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model.checkpoints import NoCheckpoint
 from cofi_jobs.model.fit import Fit
@@ -73,12 +74,12 @@ def main(store: Path, run_key: str, setting: Annotated[list[str], typer.Option("
         rows = _seconds(lambda: [None for _ in first.rows()])
         here = psutil.Process()
         workers = [
-            _peak_mb(child.pid)
+            peak_mb(child.pid)
             for child in here.children(recursive=True)
             if child.name().startswith("ray::Worker")
         ]
         figures = FitSteps(
-            ready, (many - few) / (MANY - FEW), rows, _peak_mb(here.pid), max(workers, default=0)
+            ready, (many - few) / (MANY - FEW), rows, peak_mb(here.pid), max(workers, default=0)
         )
     print(json.dumps(asdict(figures)))
 
@@ -87,12 +88,6 @@ def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import FEATURES, THREADS, TOP_N, main
+from benchmarks.contest import FEATURES, THREADS, TOP_N, main, peak_mb
 
 Options = Mapping[str, Any]
 PENALTY = 0.05  # regParam; time does not depend on it
+FEW, MANY = 1, 3  # iterations of two fits; their difference is that of iterations alone
 
 
 def spark_night(data: Path, output: Path, options: Options) -> None:
@@ -42,6 +43,51 @@ def spark_night(data: Path, output: Path, options: Options) -> None:
     spark.stop()
 
 
+def spark_growth(data: Path, output: Path, options: Options) -> None:
+    """ALS on a run's ratings: seconds until they are read, of a fit, of an iteration; memory.
+
+    The fit is the process's first, as a night's is. Those for the iteration come after it.
+    """
+    from pyspark.ml.recommendation import ALS
+
+    start, found = time.perf_counter(), {}
+    n_threads, columns = options["threads"], ("user_index", "item_index", "rating")
+    spark = session(
+        n_threads,
+        options["memory"],
+        {"spark.local.dir": str(output), "spark.sql.shuffle.partitions": str(n_threads)},
+    )
+    java = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
+
+    def keep(name: str, seconds: float) -> None:
+        found.update({name: seconds, "java_mb": peak_mb(java)})
+        _keep(output / "found.json", found)
+
+    ratings = spark.read.parquet(str(data)).select(*columns).repartition(n_threads).cache()
+    ratings.count()
+    keep("ready", time.perf_counter() - start)
+
+    def fit_seconds(iterations: int) -> float:
+        als = ALS(
+            rank=options["n_factors"],
+            maxIter=iterations,
+            regParam=PENALTY,
+            seed=0,
+            numUserBlocks=n_threads,
+            numItemBlocks=n_threads,
+            **dict(zip(("userCol", "itemCol", "ratingCol"), columns, strict=True)),
+        )
+        began = time.perf_counter()
+        factors = als.fit(ratings)
+        factors.userFactors.count(), factors.itemFactors.count()
+        return time.perf_counter() - began
+
+    keep("fit", fit_seconds(options["iterations"]))
+    few, many = fit_seconds(FEW), fit_seconds(MANY)
+    keep("iteration", (many - few) / (MANY - FEW))
+    spark.stop()
+
+
 def session(threads: int, memory: str, settings: Mapping[str, str]) -> Any:
     """A session of Spark in this process and its JVM, which may use so much memory."""
     from pyspark.sql import SparkSession
@@ -67,4 +113,4 @@ def _keep(path: Path, figures: Mapping[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main({"spark night": spark_night})
+    main({"spark night": spark_night, "spark growth": spark_growth})
