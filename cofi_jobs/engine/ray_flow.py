@@ -20,19 +20,23 @@ class RayFlow:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """As in `Flow`."""
-        return self.task.remote(function, *arguments)
+        return self._task(function).remote(function, *arguments)
 
     def call_for(
         self, n: int, function: Callable[..., Iterable[Any]], *arguments: Any
     ) -> list[Any]:
         """As in `Flow`."""
         if n == 1:  # the result of the function would be a sequence
-            return [self.task.remote(_only_result_of, function, *arguments)]
-        return list(self.task.options(num_returns=n).remote(function, *arguments))
+            return [self._task(function).remote(_only_result_of, function, *arguments)]
+        return list(self._task(function, num_returns=n).remote(function, *arguments))
 
     def get(self, place: Any) -> Any:
         """As in `Flow`."""
         return results([place])[0]
+
+    def _task(self, function: Callable[..., Any], **options: Any) -> Any:
+        # Ray's dashboard and the list of processes show the name.
+        return self.task.options(name=function.__name__, **options)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
