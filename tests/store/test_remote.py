@@ -254,7 +254,7 @@ def test_erased_users_are_gone_from_the_bucket_and_old_runs_go(
     quick = quick.model_copy(update={"recommendation_files": "per-user"})
     nights = Store(tmp_path / "nights").create()
     for seed, run_key in enumerate(("n1", "n2", "n3")):
-        frame = random_ratings(seed=seed, n_users=8, n_items=12)
+        frame = random_ratings(seed=seed, n_users=5, n_items=12)
         write_ratings(nights.landing / f"{run_key}.csv", frame)
         run_night(nights, quick, run_key)
     put_store(s3, nights)

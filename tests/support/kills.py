@@ -2,7 +2,7 @@
 
 import os
 import signal
-import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -47,10 +47,9 @@ def die_before(step: int, changes: Iterable[tuple[Any, str]], of_each: int = 1) 
 
 def _lines_of_cofi() -> Iterator[tuple[str, int]]:
     """Where the code of CoFi stands that is under way."""
-    frame = sys._getframe()
-    while frame := frame.f_back:
+    for frame, line in traceback.walk_stack(None):
         if frame.f_globals["__name__"].startswith("cofi_jobs."):
-            yield frame.f_code.co_filename, frame.f_lineno
+            yield frame.f_code.co_filename, line
 
 
 def killed_at_each_step(

@@ -28,6 +28,7 @@ from cofi_jobs.tasks.registry import DECLARED, TASKS
 from cofi_jobs.tasks.runner import run_all, run_task
 from tests.support import buckets
 from tests.support.data import random_ratings, write_ratings
+from tests.support.remote import put_store
 
 # The module that the recipe in docs/architecture.md asks for.
 MODULE = """
@@ -99,14 +100,14 @@ def test_a_new_task_sees_what_it_reads_in_a_bucket_when_the_cache_is_empty(
 ) -> None:
     with buckets.s3() as options:
         place = buckets.place("s3", options, tmp_path / "audited")
-        place.put("landing/ratings.csv", random_ratings().to_csv(index=False))
-        settings = quick.model_copy(update={"settle_seconds": 0})
-        monkeypatch.setenv("COFI_CACHE", str(tmp_path / "here"))
+        made = Store(tmp_path / "made").create()  # in a folder: in a bucket it would take longer
+        write_ratings(made.landing / "ratings.csv", random_ratings())
         for task in required(DECLARED, "audit"):
-            run_task(task, open_store(place.address, options), settings, "n1")
+            run_task(task, made, quick, "n1")
+        put_store(place, made)
         monkeypatch.setenv("COFI_CACHE", str(tmp_path / "elsewhere"))
         elsewhere = open_store(place.address, options)
-        outcome = run_task("audit", elsewhere, settings, "n1")
+        outcome = run_task("audit", elsewhere, quick, "n1")
         assert outcome["rows"] == len(random_ratings())
         downloaded = {path.parent.name for path in (tmp_path / "elsewhere").rglob("*.parquet")}
         assert downloaded == {"batch=n1"}, "what it reads, and nothing else"

@@ -1,11 +1,8 @@
 """Tuning: no trial sees the test ratings, a killed tuning goes on, only better settings stay."""
 
 import functools
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,8 @@ from cofi_jobs.tuning.study import open_study
 from cofi_jobs.tuning.tuned import in_use
 from tests.support.command_line import cofi
 from tests.support.data import tasteful_ratings, write_ratings
-from tests.support.repository import ROOT
+from tests.support.kills import die_before
+from tests.support.processes import exit_code
 from tests.support.tuning import EXPLICIT, prepared, write_tuned
 
 
@@ -80,34 +78,19 @@ def test_tuning_never_sees_the_ratings_it_is_judged_by(store_: Store, tmp_path: 
     )
 
 
+def tune_and_die(root: str) -> None:
+    """Tune, killed when the fourth trial begins."""
+    die_before(4, [(study, "ask")], of_each=4)
+    run_task("tune", Store(Path(root)), load_settings([*EXPLICIT, "tune_minutes=10"]), "n1")
+
+
 @pytest.mark.slow
 def test_a_killed_tuning_goes_on_as_if_it_had_not_been(
     store_: Store, original: Store, tmp_path: Path, monkeypatch
 ):
-    words = [word for text in [*EXPLICIT, "tune_minutes=10"] for word in ("--set", text)]
-    command = [
-        sys.executable,
-        "-m",
-        "cofi_jobs",
-        "tune",
-        "--store",
-        str(store_.root),
-        "--run-key",
-        "n1",
-        *words,
-    ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 3:" in line:
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    assert exit_code(tune_and_die, str(store_.root)) == -signal.SIGKILL
     [(name, before)] = studies(store_).items()
-    assert len(before) >= 3
+    assert len(before) == 3
     with (store_.studies / f"{name}.journal").open("ab") as journal:
         journal.write(
             b'{"op_code":4,"wor'
