@@ -137,7 +137,7 @@ def test_pruning_leaves_compacted_batches(nights: Store) -> None:
 def compact_and_die(root: str, step: int) -> None:
     """Compact, killed before the step-th change of the store; code 0 if there are fewer."""
     changes = [(Path, name) for name in ("replace", "rename", "unlink", "mkdir")]
-    die_before(step, [*changes, (shutil, "rmtree")])
+    die_before(step, [*changes, (shutil, "rmtree")], of_each=2)
     compact(Store(root), TWO)
 
 

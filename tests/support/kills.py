@@ -2,9 +2,10 @@
 
 import os
 import signal
-import traceback
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 from cofi_jobs.store.store import Store
@@ -47,9 +48,11 @@ def die_before(step: int, changes: Iterable[tuple[Any, str]], of_each: int = 1) 
 
 def _lines_of_cofi() -> Iterator[tuple[str, int]]:
     """Where the code of CoFi stands that is under way."""
-    for frame, line in traceback.walk_stack(None):
+    frame: FrameType | None = sys._getframe()
+    while frame:
         if frame.f_globals["__name__"].startswith("cofi_jobs."):
-            yield frame.f_code.co_filename, line
+            yield frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
 
 
 def killed_at_each_step(

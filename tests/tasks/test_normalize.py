@@ -452,7 +452,7 @@ def test_a_damaged_catalogue_is_not_passed_over_in_silence(
     run_task("ingest", store, load_settings(), "night-1")
     (store.catalogue / "movies.csv").write_text("movieId,title\n10,Ten\n11,Eleven,more\n")
     run_task("normalize", store, load_settings(), "night-1")
-    assert "1 malformed lines of the catalogue were passed over" in caplog.text
+    assert "1 malformed lines of the catalogue were skipped" in caplog.text
     (store.catalogue / "movies.csv").write_text('movieId,title\n10,"Ten\n11,Eleven\n')
     with pytest.raises(DataError, match="opens in line 2 is not closed"):
         run_task("normalize", store, load_settings(), "night-1")
