@@ -4,8 +4,8 @@ All tables of a store go through this module, or through sql.py where DuckDB rea
 DuckDB 2.0 neither writes nor verifies checksums of pages: digests.py has what holds for its files.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -104,12 +104,26 @@ def write_tables(
     **options: Any,
 ) -> None:
     """Write tables, at least one, one below the other. `options` are those of pyarrow."""
-    others = iter(tables)
-    table = next(others)
-    with writer(path, table.schema, compression, **options) as file:
-        file.write_table(table, row_group_size)
-        for table in others:
+    with table_writer(path, row_group_size, compression, **options) as write:
+        for table in tables:
+            write(table)
+
+
+@contextmanager
+def table_writer(
+    path: Path, row_group_size: int, compression: str = COMPRESSION, **options: Any
+) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that writes a table below those before it; the first one brings the schema."""
+    with ExitStack() as stack:
+        file: ParquetWriter | None = None
+
+        def write(table: pa.Table) -> None:
+            nonlocal file
+            if file is None:
+                file = stack.enter_context(writer(path, table.schema, compression, **options))
             file.write_table(table, row_group_size)
+
+        yield write
 
 
 def writer(

@@ -1,7 +1,6 @@
 """The table `evaluation`: a row for each user, written a block of users after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from cofi_jobs.evaluation.prediction_errors import PredictionErrors, Predictors
 from cofi_jobs.evaluation.ranking_metrics import Lists
 from cofi_jobs.evaluation.user_sums import Measures, UserGroups, UserSums
 from cofi_jobs.settings.fields import Settings
-from cofi_jobs.store import parquet
+from cofi_jobs.store import parquet, sql
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.evaluated_run import EvaluatedRun
 
@@ -93,20 +92,18 @@ def write_users(
     lists: Mapping[str, Lists],
 ) -> PredictionErrors:
     """Write the rows of all users, with the measures of `lists`; returns the sums of the errors."""
+    evaluated = zip(blocks, in_parallel(settings, users.of, blocks), strict=True)
 
-    def written(stack: ExitStack) -> Iterator[PredictionErrors]:
-        file = None
-        for block, (table, errors) in zip(
-            blocks, in_parallel(settings, users.of, blocks), strict=True
-        ):
-            table = with_lists(table, lists, users.chosen, block)
-            if file is None:
-                file = stack.enter_context(parquet.writer(folder / "users.parquet", table.schema))
-            file.write_table(table)
+    def written(write: Callable[[pa.Table], None]) -> Iterator[PredictionErrors]:
+        for block, (table, errors) in evaluated:
+            write(with_lists(table, lists, users.chosen, block))
             yield errors
 
-    with store.replace_folder(store.table(run_key, "evaluation")) as folder, ExitStack() as stack:
-        return summed(written(stack))
+    with (
+        store.replace_folder(store.table(run_key, "evaluation")) as folder,
+        parquet.table_writer(folder / "users.parquet", sql.ROW_GROUP) as write,
+    ):
+        return summed(written(write))
 
 
 def with_lists(
