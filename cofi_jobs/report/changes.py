@@ -81,11 +81,11 @@ class _Tables:
 
     @staticmethod
     def of(store: Store, run_key: str) -> "_Tables":
-        folder = store.checked_table(run_key, "recommendations")
+        lists = parquet_files(store.checked_table(run_key, "recommendations"))
         normalized = store.checked_table(run_key, "normalized", "users.parquet", "items.parquet")
         users, items = (normalized / f"{name}.parquet" for name in ("users", "items"))
-        in_folders = any("=" in path.parent.name for path in parquet_files(folder))
-        return _Tables(tables_of(folder), users, items, not in_folders)
+        in_folders = any("=" in path.parent.name for path in lists)
+        return _Tables(tables_of(lists), users, items, not in_folders)
 
     @property
     def is_whole(self) -> bool:

@@ -41,7 +41,7 @@ def coverage_section(run: ReportedRun) -> Section:
 
 def _listed_items(run: ReportedRun) -> pd.DataFrame:
     """Each item's title, its number of ratings and in how many lists it is."""
-    lists = tables_of(run.store.checked_table(run.key, "recommendations"))
+    lists = tables_of(run.lists)
     with sql.connect(run.settings, run.store.table(run.key, "")) as connection:
         listed = counts(connection, lists, "item_id")
     items = run.tables.items()

@@ -11,14 +11,12 @@ import duckdb
 import pandas as pd
 
 from cofi_jobs.store import sql
-from cofi_jobs.store.files import parquet_files
 
 FILES_AT_ONCE = 16
 
 
-def tables_of(folder: Path) -> list[str]:
-    """The Parquet files below a folder as tables in SQL, each of some neighbouring files."""
-    paths = parquet_files(folder)
+def tables_of(paths: Sequence[Path]) -> list[str]:
+    """Parquet files as tables in SQL, each of some neighbouring files."""
     return [
         sql.parquet(paths[first : first + FILES_AT_ONCE])
         for first in range(0, len(paths), FILES_AT_ONCE)

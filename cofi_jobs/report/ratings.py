@@ -37,7 +37,7 @@ def distribution_section(run: ReportedRun) -> Section:
             predicted = np.histogram(_predicted(run), edges)[0]
             shown["predicted, users and items at random"] = predicted
         if "recommend" in run.outcomes:
-            lists = tables_of(run.store.checked_table(run.key, "recommendations"))
+            lists = tables_of(run.lists)
             listed = in_bins(connection, lists, "predicted_rating", edges)
             shown["predicted, in users' lists"] = listed
     section.plots.append(

@@ -75,15 +75,19 @@ class ReportedRun:
         return dict(zip(self.tables.items()["item_id"].tolist(), self.titles, strict=True))
 
     @functools.cached_property
+    def lists(self) -> list[Path]:
+        """The files of the users' lists."""
+        return parquet_files(self.store.checked_table(self.key, "recommendations"))
+
+    @functools.cached_property
     def tables(self) -> Run:
         """The run's tables, whether the run is published or not."""
         root = self.store.table(self.key, "")
-        paths = (
-            path
-            for table in ("recommendations", "similar_items")
-            for path in parquet_files(self.store.checked_table(self.key, table))
-        )
-        files = [_with_ids(path, root) for path in paths]
+        similar_items = parquet_files(self.store.checked_table(self.key, "similar_items"))
+        files = [
+            {"path": str(path.relative_to(root)), **id_range(parquet.read_metadata(path))}
+            for path in (*self.lists, *similar_items)
+        ]
         ingested = self.outcomes["ingest"]
         manifest = {"id_types": ingested["id_types"], "feedback": self.feedback, "files": files}
         return Run(ArrowRun(self.store, self.key, manifest))
@@ -132,12 +136,6 @@ def read_run(store: Store, settings: Settings, run_key: str, tasks: Sequence[str
 def parquet_below(folder: Path) -> str:
     """All Parquet files below a folder, as a table in SQL."""
     return sql.parquet(parquet_files(folder))
-
-
-def _with_ids(path: Path, run: Path) -> dict[str, Any]:
-    """A file of a run as manifests have it: by its range of ids, a look-up opens one of many."""
-    file, bounds = {"path": str(path.relative_to(run))}, id_range(parquet.read_metadata(path))
-    return {**file, "first_id": bounds[0], "last_id": bounds[1]} if bounds else file
 
 
 def run_label(run_key: str) -> str:

@@ -8,7 +8,7 @@ from typing import IO
 from cofi_jobs.store import parquet
 from cofi_jobs.store.digests import digest_of
 from cofi_jobs.store.record_shapes import FileDigest
-from cofi_jobs.store.run_shapes import PublishedFile
+from cofi_jobs.store.run_shapes import IdRange, PublishedFile
 
 
 def describe(path: Path, folder: Path, digest: FileDigest | None = None) -> PublishedFile:
@@ -25,8 +25,7 @@ def describe(path: Path, folder: Path, digest: FileDigest | None = None) -> Publ
         **(digest or digest_of(path)),
         footer_sha256=footer,
     )
-    if bounds := id_range(metadata):
-        record["first_id"], record["last_id"] = bounds
+    record.update(id_range(metadata))
     return record
 
 
@@ -42,13 +41,16 @@ def footer_sha256(content: IO[bytes]) -> str:
     return hashlib.sha256(content.read()).hexdigest()
 
 
-def id_range(metadata: parquet.FileMetaData) -> tuple[int | str, int | str] | None:
-    """First and last id of a file that is sorted by its first column: a look-up opens one file."""
+def id_range(metadata: parquet.FileMetaData) -> IdRange:
+    """First and last id of a file that is sorted by its first column; empty for others.
+
+    By these a look-up opens one file of many.
+    """
     if not metadata.num_rows or not metadata.schema.column(0).path.endswith("_id"):
-        return None
+        return {}
     first, last = (
         metadata.row_group(n).column(0).statistics for n in (0, metadata.num_row_groups - 1)
     )
     if first.min is None or last.max is None:  # Parquet keeps no bounds of very long texts
-        return None
-    return first.min, last.max
+        return {}
+    return {"first_id": first.min, "last_id": last.max}

@@ -150,7 +150,15 @@ class Failure(Evaluated):
 
 
 @with_config(SHAPE)
-class PublishedFile(FileDigest):
+class IdRange(TypedDict, total=False):
+    """The first and the last id of a file that is sorted by its first column, an id."""
+
+    first_id: int | str
+    last_id: int | str
+
+
+@with_config(SHAPE)
+class PublishedFile(FileDigest, IdRange):
     """A file of a manifest; the path is below the run's folder."""
 
     path: Path
@@ -158,8 +166,6 @@ class PublishedFile(FileDigest):
     # SHA-256 of the footer: checksums of pages say nothing of it. Not in older manifests.
     footer_sha256: NotRequired[str]
     footer_sha256_before: NotRequired[str]
-    first_id: NotRequired[int | str]  # of a file that is sorted by its first column, an id
-    last_id: NotRequired[int | str]
 
 
 @with_config(SHAPE)

@@ -9,6 +9,7 @@ from cofi_jobs.report.lists import FILES_AT_ONCE, counts, tables_of
 from cofi_jobs.report.ratings import in_bins
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
+from cofi_jobs.store.files import parquet_files
 
 
 def test_counts_over_many_files(tmp_path: Path):
@@ -19,7 +20,7 @@ def test_counts_over_many_files(tmp_path: Path):
     n_files = 2 * FILES_AT_ONCE + 3
     for number, rows in lists.groupby(lists.index % n_files):
         rows.to_parquet(tmp_path / f"part-{number:05d}.parquet")
-    tables = tables_of(tmp_path)
+    tables = tables_of(parquet_files(tmp_path))
     assert len(tables) == 3
     edges = np.linspace(1, 5, 11)
     with sql.connect(Settings(), tmp_path) as connection:
