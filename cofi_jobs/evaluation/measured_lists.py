@@ -79,8 +79,9 @@ def measure_lists(
         lists[name] = lists[name].with_measure(SIMILAR_HIT_RATE, rates)
     others = {}
     if published and users.published is not None:
-        of_theirs = users.published, items.ranking, settings, successions
-        others[RANKING] = published.lists(split, *of_theirs)
+        others[RANKING] = published.lists(
+            split, users.published, items.ranking, settings, successions
+        )
     alike = same_group(neighbours, ItemGroups.of(groups, settings.seed), settings.recall_at)
     return MeasuredLists(lists, others, alike)
 

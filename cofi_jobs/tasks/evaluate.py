@@ -32,6 +32,7 @@ from cofi_jobs.evaluation.volume import (
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import from_record
 from cofi_jobs.store import parquet
+from cofi_jobs.store.records import Outcome
 from cofi_jobs.store.run_keys import run_time
 from cofi_jobs.store.run_tables import ratings_of_users, read_item_groups
 from cofi_jobs.store.store import Store
@@ -51,7 +52,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     trained = store.required_outcome(run_key, "train")
     scale = scale_of(store.required_outcome(run_key, "ingest")["scale"])
     last = last_published(store, run_key)
-    evaluation, counts = measure(store, settings, run_key, last, scale)
+    evaluation, counts = measure(store, settings, run_key, trained, last, scale)
     log_main_measures(evaluation, settings)
     checks = [
         gate.liked(share_liked(counts), trained["liked_from"], scale, settings.min_liked),
@@ -64,10 +65,17 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
 
 
 def measure(
-    store: Store, settings: Settings, run_key: str, last: str | None, scale: Scale | None
+    store: Store,
+    settings: Settings,
+    run_key: str,
+    trained: Outcome,
+    last: str | None,
+    scale: Scale | None,
 ) -> tuple[Evaluation, SplitCounts]:
-    """Measure the holdout model beside that of the run `last`, and write `evaluation`."""
-    trained = store.required_outcome(run_key, "train")
+    """Measure the holdout model beside that of the run `last`, and write `evaluation`.
+
+    `trained` is the outcome of `train`.
+    """
     normalized = store.checked_table(run_key, "normalized")
     measured_run = EvaluatedRun.of(
         store, run_key, last, from_record(trained["settings"]), settings.engine

@@ -71,8 +71,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         log.warning("%s stays as it is: %s would become worse", store.tuned_file, names)
     elif values != before:
         # What this search leaves alone stays as an earlier one found it.
-        found_earlier = earlier["settings"] if earlier else {}
-        store.records.write_tuned({"settings": {**found_earlier, **values}, **record})
+        earlier_values = earlier["settings"] if earlier else {}
+        store.records.write_tuned({"settings": {**earlier_values, **values}, **record})
         log.info("wrote %s", store.tuned_file)
     _remove_old_studies(store)
     return {
