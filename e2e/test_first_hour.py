@@ -30,7 +30,8 @@ def test_from_make_run_and_make_ui_to_a_green_run_and_its_report(tmp_path: Path)
         try:
             assert process.stdout is not None
             address = f"http://localhost:{port}"
-            assert f"Airflow: {address} (Ctrl-C ends it)\n" in iter(process.stdout)
+            said = [next(process.stdout) for _ in range(2)]
+            assert said[-1] == f"Airflow: {address} (Ctrl-C ends it)\n", said
             api = Api(address)
             earlier = api.runs("cofi_nightly", "manual")  # that of make run
             page = browser.new_page(viewport={"width": 1400, "height": 900})

@@ -124,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(["2,10,99,5", *[",10,4,5"] * 6], "\n", True)
 @example(["1,10,4,1000000000", "007,10,4,1000000000"], "\n", True)
 @example(["1,10,4,1000000000", "1e2,10,4,1000000000"], "\n", True)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_file_is_read_the_same_as_numbers_and_as_text(
     connection: DuckDBPyConnection, folder: Path, body: list[str], newline: str, ends: bool
 ) -> None:

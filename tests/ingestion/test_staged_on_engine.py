@@ -70,7 +70,7 @@ def test_two_nights_of_all_kinds_of_files_are_those_of_one_process(
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(staged_on_engine, "PIECE", 4000)
+    monkeypatch.setattr(staged_on_engine, "PIECE", 1000)
     for night in (1, 2):
         drop_files(store, night, texts_as_ids)
         here = taken_with(store, f"n{night}", ALL)
