@@ -234,8 +234,12 @@ def main(
         rows += run(store, MORE_WAYS if shape == shapes[-1] else WAYS)
         sparks += [] if lack else run_spark(store, folder, 60 * spark_minutes)
     stands: dict[str, Any] = machine() | ({} if lack else contest.versions(["pyspark"]))
-    found = {"machine": stands, "rows": list(map(asdict, rows)), "spark": list(map(asdict, sparks))}
-    (folder / "scaling.json").write_text(json.dumps(found, indent=2) + "\n")
+    result = {
+        "machine": stands,
+        "rows": list(map(asdict, rows)),
+        "spark": list(map(asdict, sparks)),
+    }
+    (folder / "scaling.json").write_text(json.dumps(result, indent=2) + "\n")
     console = Console(width=190)
     console.print(tabulate(rows, sparks))
     print(f"Spark is left out: {lack}" if lack else spark_growth.NOTE)

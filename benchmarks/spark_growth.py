@@ -78,8 +78,8 @@ def run(
     """Fit normalized ratings, for at most so many seconds."""
     options = {"threads": n_threads, "n_factors": n_factors, "iterations": ITERATIONS}
     contest.run("spark_peers", "spark growth", table, output, limit, memory=MEMORY, **options)
-    path = output / "found.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    path = output / "figures.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
     shutil.rmtree(output, ignore_errors=True)  # a JVM that was stopped may still be removing files
-    figures = {name: found.get(name) for name in ("ready", "fit", "iteration", "java_mb")}
+    figures = {name: kept.get(name) for name in ("ready", "fit", "iteration", "java_mb")}
     return SparkFit(counts["n_ratings"], counts["n_items"], n_threads, limit, **figures)

@@ -1,6 +1,6 @@
 """Spark's ALS beside the job, where Spark is: alone (`$(VENV)-spark`) or with all peers.
 
-What it found is written as it goes, should the process be stopped.
+What it measured is written as it goes, should the process be stopped.
 """
 
 import json
@@ -50,7 +50,7 @@ def spark_growth(data: Path, output: Path, options: Options) -> None:
     """
     from pyspark.ml.recommendation import ALS
 
-    start, found = time.perf_counter(), {}
+    start, figures = time.perf_counter(), {}
     n_threads, columns = options["threads"], ("user_index", "item_index", "rating")
     spark = session(
         n_threads,
@@ -60,8 +60,8 @@ def spark_growth(data: Path, output: Path, options: Options) -> None:
     java = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
 
     def keep(name: str, seconds: float) -> None:
-        found.update({name: seconds, "java_mb": peak_mb(java)})
-        _keep(output / "found.json", found)
+        figures.update({name: seconds, "java_mb": peak_mb(java)})
+        _keep(output / "figures.json", figures)
 
     ratings = spark.read.parquet(str(data)).select(*columns).repartition(n_threads).cache()
     ratings.count()

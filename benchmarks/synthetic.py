@@ -151,9 +151,9 @@ def _spread(
         raise ValueError(
             f"found {n} ratings of {len(weights)} users, expected at most {most} of each"
         )
-    while (left := n - counts.sum()) > 0:
+    while (more := n - counts.sum()) > 0:
         open_weights = np.where(counts < most, weights, 0)
-        counts = np.minimum(counts + rng.multinomial(left, open_weights / open_weights.sum()), most)
+        counts = np.minimum(counts + rng.multinomial(more, open_weights / open_weights.sum()), most)
     return counts
 
 

@@ -96,11 +96,11 @@ class UserShard:
             }
             for which, index in user_index.items():
                 self.blocks[which] = UserBlocks(tally(index, ratings.n_users), first, in_blocks)
-            is_own = np.zeros(len(is_test), bool)
-            is_own[ratings.rows_of(in_blocks)] = True
+            is_kept = np.zeros(len(is_test), bool)
+            is_kept[ratings.rows_of(in_blocks)] = True
             # A copy, so that the memory of the others' ratings is freed.
-            ratings = ratings.where(is_own).of_users(in_blocks)
-            is_test = is_test[is_own]
+            ratings = ratings.where(is_kept).of_users(in_blocks)
+            is_test = is_test[is_kept]
         self.ratings, self.is_test = ratings, is_test
         self._train: Ratings | None = None
         self._shard: tuple[str, Shard] | None = None
