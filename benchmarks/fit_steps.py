@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import typer
 
 from benchmarks.contest import peak_mb
+from cofi_jobs.core import machine
 from cofi_jobs.core.factors import initial_factors
 from cofi_jobs.model.checkpoints import NoCheckpoint
 from cofi_jobs.model.fit import Fit
@@ -57,10 +58,10 @@ def fit_steps(store: Path, run_key: str, settings: Mapping[str, object]) -> FitS
 def main(store: Path, run_key: str, setting: Annotated[list[str], typer.Option("--set")]) -> None:
     """Print the figures for a run that is normalized."""
     settings = load_settings(setting)
-    start_tensorflow(settings.device)
     opened, begun = Store(store), time.perf_counter()
     means = pq.read_table(opened.table(run_key, "normalized") / "items.parquet")["mean"]
-    with run_ratings(opened, run_key, settings) as ratings:
+    with machine.limited(settings.threads), run_ratings(opened, run_key, settings) as ratings:
+        start_tensorflow(settings.device)
         data = ratings.learnable("all", means.to_numpy(), NoCheckpoint)
         ready = time.perf_counter() - begun
         objective = replace(ranking_objective(settings, data.scale), fixed_losses=0)
