@@ -13,6 +13,7 @@ from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion.landing import state
 from cofi_jobs.store.drops import parts
 from cofi_jobs.store.files import sha256
+from cofi_jobs.store.in_bucket import InBucket
 from cofi_jobs.store.run_shapes import Counts, TakenFile
 from cofi_jobs.store.source_roots import SourceRoots
 from cofi_jobs.store.store import Store
@@ -29,6 +30,7 @@ class NewFile:
     bytes: int
     mtime_ns: int
     sha256: str
+    in_bucket: InBucket | None = None  # where machines get it that do not have it
 
     @property
     def dropped(self) -> Path:
@@ -110,7 +112,9 @@ def find_batch(store: Store, run_key: str, paths: Sequence[Path]) -> Batch:
         stat = roots.check(path).stat()
         # A file with the path, size and time of a recorded one is not hashed again.
         known = digests.get((str(path), stat.st_size, stat.st_mtime_ns))
-        file = NewFile(name, path, stat.st_size, stat.st_mtime_ns, known or sha256(path))
+        digest = known or sha256(path)
+        stored = store.in_bucket(path)
+        file = NewFile(name, path, stat.st_size, stat.st_mtime_ns, digest, stored)
         if file.sha256 in taken_by_others:
             if not known:
                 replayed.append(path)

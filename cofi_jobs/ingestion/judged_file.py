@@ -1,15 +1,18 @@
 """One file of a run, judged and written on a machine of an engine.
 
-All of this runs there. It depends on nothing but its arguments and the file.
+All of this runs there. It depends on nothing but its arguments and the file, which the machine has
+at the same path, or gets from the store's bucket.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import staging
 from cofi_jobs.ingestion.batch import Counts, NewFile
 from cofi_jobs.ingestion.erased_rows import ErasedUsers
@@ -24,7 +27,8 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import sql
 from cofi_jobs.store.files import sha256
 
-GOOD, BAD = "good", "bad"  # rows: folders within the temporary one
+# Folders within the temporary one: good and bad rows, and a file that was downloaded.
+GOOD, BAD, DOWNLOADED = "good", "bad", "downloaded"
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,10 @@ class GuessedUnit:
 
 
 def answers(settings: Settings, question: Question, file: NewFile) -> list[Any] | None:
-    """What a file answers; None if this machine does not have the file."""
+    """What a file answers; None if this machine does not have the file.
+
+    It is not downloaded for that: most questions read its first rows only.
+    """
     if as_seen(file) is None:
         return None
     with TemporaryDirectory() as folder, sql.connect(settings, Path(folder)) as connection:
@@ -114,11 +121,13 @@ def judge(
 ) -> Iterator[Any]:
     """The file as `Judged`, then the bytes of its good and of its bad rows, each in n pieces.
 
-    The first result is None if this machine does not have the file.
+    The first result is None if this machine cannot have the file.
     """
     with TemporaryDirectory() as name:
         written = [Path(name) / folder / file.part for folder in (GOOD, BAD)]
-        yield _judged(settings, erased, file, judging, whole, Path(name))
+        with on_this_machine(file, Path(name)) as seen:
+            judged = seen and _judged(settings, erased, seen, judging, whole, Path(name))
+        yield judged
         for path in written:
             yield from _pieces(path, n)
 
@@ -130,21 +139,18 @@ def _judged(
     judging: Judging,
     whole: TimesOfAll | None,
     folder: Path,
-) -> Judged | None:
-    seen = as_seen(file)
-    if seen is None:
-        return None
+) -> Judged:
     taken, rejected = folder / GOOD, folder / BAD
     taken.mkdir()
     rejected.mkdir()
     with sql.connect(settings, folder) as connection:
         staging.open_database(connection, settings)
-        here = StagedHere(connection, erased, taken, [seen])
-        here.stage_file(seen, settings, judging.limits, whole, judging.id_types is None)
-        shown = Shown.of(here, seen) if judging.first_run else None
-        id_types = judging.id_types or _types(here.ids(seen))
+        here = StagedHere(connection, erased, taken, [file])
+        here.stage_file(file, settings, judging.limits, whole, judging.id_types is None)
+        shown = Shown.of(here, file) if judging.first_run else None
+        id_types = judging.id_types or _types(here.ids(file))
         output = Output(id_types, judging.scale, taken, rejected)
-        counts = here.write_file(seen, output)
+        counts = here.write_file(file, output)
     is_guess = isinstance(whole, GuessedUnit) and whole.is_asked
     digests = [_digest(path / file.part) for path in (taken, rejected)]
     return Judged(counts, id_types, shown, is_guess, *digests)
@@ -152,6 +158,25 @@ def _judged(
 
 def _types(ids: IdCounts) -> dict[str, str]:
     return {column: "string" if n_odd else "integer" for column, n_odd in ids.n_odd.items()}
+
+
+@contextmanager
+def on_this_machine(file: NewFile, folder: Path) -> Iterator[NewFile | None]:
+    """The file here, or downloaded into `folder`; None if there is none with its content.
+
+    A DataError within names the file as the task does.
+    """
+    seen = as_seen(file)
+    if seen is None and file.in_bucket:
+        copy = replace(file, path=folder / DOWNLOADED / file.name)
+        file.in_bucket.download(copy.path)
+        seen = as_seen(copy)
+    try:
+        yield seen
+    except DataError as error:
+        if seen is None:
+            raise
+        raise type(error)(str(error).replace(str(seen.path), str(file.path))) from None
 
 
 def as_seen(file: NewFile) -> NewFile | None:

@@ -5,7 +5,8 @@ In a first run it does not know yet what the other files show: then it writes th
 were no others, and the file is judged again if all of them show something else. The two files stay
 where they were written until the task, which alone writes into the store, copies them.
 
-A file that a machine does not have, such as one that was downloaded, is judged in the task.
+A machine that does not have a file gets it from the store's bucket. If it is not there either, such
+as a file of `source_files`, it is judged in the task.
 """
 
 import hashlib

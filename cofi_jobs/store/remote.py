@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from cofi_jobs.core.errors import SettingsError
 from cofi_jobs.store import layout, plan
+from cofi_jobs.store.in_bucket import InBucket
 from cofi_jobs.store.lease import Lease
 from cofi_jobs.store.local_copy import Index, remove_all_but, stamp, stamps
 from cofi_jobs.store.locks import file_lock, work_of
@@ -151,6 +152,11 @@ class Session(Store):
     ) -> Iterator[Store]:
         """The session itself: the lease is held already."""
         yield self
+
+    def in_bucket(self, path: Path) -> InBucket | None:
+        """As in `Store`."""
+        name = str(path.relative_to(self.root)) if path.is_relative_to(self.root) else ""
+        return InBucket(self.location, name) if name in self.remote else None
 
     def open_stored(self, name: str) -> IO[bytes]:
         """A file in the bucket, not in the local copy. Raises FileNotFoundError."""

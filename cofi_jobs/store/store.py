@@ -14,6 +14,7 @@ from typing import IO, Any
 from cofi_jobs.core.errors import DamageError, StoreError
 from cofi_jobs.store import files, layout, permissions
 from cofi_jobs.store.digests import RecordedFile, files_in, measure
+from cofi_jobs.store.in_bucket import InBucket
 from cofi_jobs.store.locks import file_lock, work_of
 from cofi_jobs.store.record_shapes import FileDigest
 from cofi_jobs.store.records import Failure, FolderRecordFiles, Outcome, RecordFiles, Records
@@ -93,6 +94,10 @@ class Store:
     def file_for_readers(self, name: str) -> tuple[str, Any]:
         """The same of any file, by its name below the root."""
         return str(self.standing(name)), None
+
+    def in_bucket(self, path: Path) -> InBucket | None:
+        """Where other machines get a file of the store; None: at this path, if anywhere."""
+        return None
 
     def table(self, run_key: str, name: str) -> Path:
         """Folder of a table of a run, such as "recommendations"; with "" the folder of the run.

@@ -1,5 +1,6 @@
 """Files judged by calls of an engine: batch, records and errors are those of one process."""
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,19 +9,26 @@ from typing import Any
 
 import pytest
 
+from cofi_jobs.core.credentials import OPTIONS
 from cofi_jobs.core.errors import DataError
-from cofi_jobs.ingestion import staged_on_engine
+from cofi_jobs.ingestion import judged_file, staged_on_engine
 from cofi_jobs.ingestion.batch import NewFile
-from cofi_jobs.ingestion.judged_file import as_seen
+from cofi_jobs.ingestion.judged_file import DOWNLOADED, as_seen
 from cofi_jobs.ingestion.staged_on_engine import LEAST_BYTES, is_worth_it
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.files import sha256
+from cofi_jobs.store.in_bucket import InBucket
+from cofi_jobs.store.open import open_store
+from cofi_jobs.store.remote import CACHE
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase
 from cofi_jobs.tasks.runner import run_task
+from tests.support import buckets
+from tests.support.buckets import Place
 from tests.support.data import settle
 from tests.support.ingestion import GOOD, HEADER, drop, first_night
+from tests.support.remote import put_store
 from tests.support.staged import SentFlow, drop_files, on_an_engine, taken_with
 
 ALL = load_settings(["max_rejected=1"])
@@ -49,6 +57,27 @@ class BlindFlow(SentFlow):
         self.n_calls += 1
         path = argument.path.with_name("elsewhere")
         return replace(argument, path=path) if self.n_calls % 2 else argument
+
+
+@pytest.fixture
+def far_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machines of the engine have no file of this one, but those that they download."""
+
+    def seen(file: NewFile) -> NewFile | None:
+        return as_seen(file) if DOWNLOADED in file.path.parts else None
+
+    monkeypatch.setattr(judged_file, "as_seen", seen)
+
+
+@pytest.fixture
+def in_bucket(
+    bucket_servers: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    """A place for a store in a bucket, which this machine and those of the engine can read."""
+    place = buckets.place("s3", bucket_servers["s3"], Path("store"))
+    monkeypatch.setenv(OPTIONS, json.dumps(place.options))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    return place
 
 
 def message_of(store: Store, settings: Settings) -> str:
@@ -183,6 +212,58 @@ def test_a_machine_sees_a_file_with_the_same_content_alone(tmp_path: Path) -> No
     assert as_seen(file) is None
     path.mkdir()
     assert as_seen(file) is None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("far_machines")
+def test_machines_get_the_files_of_a_store_in_a_bucket_from_there(
+    in_bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, downloaded, download = Store(tmp_path / "made").create(), set(), InBucket.download
+    drop_files(made, 1, texts_as_ids=True)
+    put_store(in_bucket, made)
+    store, settings = open_store(in_bucket.address), ALL.model_copy(update={"settle_seconds": 0})
+    here = taken_with(store, "n1", settings)
+
+    def noting(self: InBucket, path: Path) -> None:
+        downloaded.add(self.name)
+        download(self, path)
+
+    monkeypatch.setattr(InBucket, "download", noting)
+    monkeypatch.setattr(staged_on_engine, "PIECE", 1000)
+    with on_an_engine(SentFlow()):
+        assert taken_with(store, "n1", settings) == here
+    assert downloaded == {name for name in in_bucket.names() if name.startswith("landing/")}
+
+
+@pytest.mark.usefixtures("far_machines")
+def test_an_error_of_a_downloaded_file_is_that_of_one_process(in_bucket: Place) -> None:
+    in_bucket.put("landing/a.csv", GOOD)
+    in_bucket.put("landing/mostly future.csv", BAD_FILES["mostly future.csv"])
+    store, settings = open_store(in_bucket.address), load_settings(["settle_seconds=0"])
+    here = message_of(store, settings)
+    with on_an_engine(SentFlow()):
+        assert message_of(store, settings) == here
+    assert "mostly future.csv: found 2 of 3 times" in here
+
+
+@pytest.mark.usefixtures("far_machines")
+def test_a_file_that_changed_in_the_bucket_is_judged_as_the_task_has_it(
+    in_bucket: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_bucket.put("landing/a.csv", GOOD)
+    store, settings = open_store(in_bucket.address), load_settings(["settle_seconds=0"])
+    here = taken_with(store, "n1", settings)
+    download = InBucket.download
+
+    def changed(self: InBucket, path: Path) -> None:
+        in_bucket.put("landing/a.csv", GOOD.replace("4", "5"))
+        download(self, path)
+
+    monkeypatch.setattr(InBucket, "download", changed)
+    with on_an_engine(SentFlow()):
+        assert taken_with(store, "n1", settings) == here
+    assert b"5" in in_bucket.read("landing/a.csv")
 
 
 def test_small_files_and_a_single_one_are_judged_here(tmp_path: Path) -> None:
