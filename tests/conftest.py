@@ -13,6 +13,7 @@ from cofi_jobs.settings.fields import Settings
 from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.store import Store
 from tests.support import buckets
+from tests.support.buckets import Place, given
 from tests.support.data import QUICK
 from tests.support.ingestion import GOOD, HEADER, drop, ingest
 from tests.support.postgres import new_database, server
@@ -131,6 +132,19 @@ def bucket_servers() -> Iterator[dict[str, dict[str, Any]]]:
     """Options for a private server of each kind of object storage."""
     with buckets.s3() as s3, buckets.gs() as gs:
         yield {"s3": s3, "gs": gs}
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("COFI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COFI_LEASE_SECONDS", "30")
+    return monkeypatch
+
+
+@pytest.fixture
+def s3(bucket_servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch) -> Place:
+    """A place for a store in a bucket."""
+    return given(buckets.place("s3", bucket_servers["s3"], tmp_path / "store"), environment)
 
 
 @pytest.fixture

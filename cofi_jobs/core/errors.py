@@ -35,6 +35,14 @@ class NoInputError(DataError):
     record: Mapping[str, Any] = {"no_input": True}
 
 
+def renamed(error: DataError, names: Mapping[str, str]) -> DataError:
+    """The error with other names in its message, such as an address for the path of a copy."""
+    message = str(error)
+    for name, shown in names.items():
+        message = message.replace(name, shown)
+    return type(error)(message)
+
+
 class TrainingError(CofiError):
     """The numbers went wrong while learning."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cofi_jobs.core.credentials import SOURCE_FILES, options
-from cofi_jobs.core.errors import DataError, SettingsError
+from cofi_jobs.core.errors import DataError, SettingsError, renamed
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store.drops import is_part
 from cofi_jobs.store.erasure_key import erasure_key, hash_of
@@ -53,10 +53,9 @@ def downloaded(store: Store, settings: Settings, run_key: str) -> Iterator[Downl
         download = _download(store, settings, run_key, folder)
         yield download
     except DataError as error:
-        message = str(error)
-        for path, address in download.files.items():  # upstream knows its files by their addresses
-            message = message.replace(str(path), address)
-        raise type(error)(message) from None
+        # Upstream knows its files by their addresses.
+        names = {str(path): address for path, address in download.files.items()}
+        raise renamed(error, names) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

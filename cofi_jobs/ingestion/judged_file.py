@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cofi_jobs.core.errors import DataError
+from cofi_jobs.core.errors import DataError, renamed
 from cofi_jobs.ingestion import staging
 from cofi_jobs.ingestion.batch import Counts, NewFile
 from cofi_jobs.ingestion.erased_rows import ErasedUsers
@@ -174,9 +174,7 @@ def on_this_machine(file: NewFile, folder: Path) -> Iterator[NewFile | None]:
     try:
         yield seen
     except DataError as error:
-        if seen is None:
-            raise
-        raise type(error)(str(error).replace(str(seen.path), str(file.path))) from None
+        raise renamed(error, {str(seen.path): str(file.path)} if seen else {}) from None
 
 
 def as_seen(file: NewFile) -> NewFile | None:

@@ -1,6 +1,5 @@
 """Files judged by calls of an engine: batch, records and errors are those of one process."""
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from cofi_jobs.core.credentials import OPTIONS
 from cofi_jobs.core.errors import DataError
 from cofi_jobs.ingestion import judged_file, staged_on_engine
 from cofi_jobs.ingestion.batch import NewFile
@@ -20,11 +18,9 @@ from cofi_jobs.settings.resolve import load_settings
 from cofi_jobs.store.files import sha256
 from cofi_jobs.store.in_bucket import InBucket
 from cofi_jobs.store.open import open_store
-from cofi_jobs.store.remote import CACHE
 from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.erase import erase
 from cofi_jobs.tasks.runner import run_task
-from tests.support import buckets
 from tests.support.buckets import Place
 from tests.support.data import settle
 from tests.support.ingestion import GOOD, HEADER, drop, first_night
@@ -67,17 +63,6 @@ def far_machines(monkeypatch: pytest.MonkeyPatch) -> None:
         return as_seen(file) if DOWNLOADED in file.path.parts else None
 
     monkeypatch.setattr(judged_file, "as_seen", seen)
-
-
-@pytest.fixture
-def in_bucket(
-    bucket_servers: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    """A place for a store in a bucket, which this machine and those of the engine can read."""
-    place = buckets.place("s3", bucket_servers["s3"], Path("store"))
-    monkeypatch.setenv(OPTIONS, json.dumps(place.options))
-    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
-    return place
 
 
 def message_of(store: Store, settings: Settings) -> str:
@@ -217,12 +202,12 @@ def test_a_machine_sees_a_file_with_the_same_content_alone(tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.usefixtures("far_machines")
 def test_machines_get_the_files_of_a_store_in_a_bucket_from_there(
-    in_bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, downloaded, download = Store(tmp_path / "made").create(), set(), InBucket.download
     drop_files(made, 1, texts_as_ids=True)
-    put_store(in_bucket, made)
-    store, settings = open_store(in_bucket.address), ALL.model_copy(update={"settle_seconds": 0})
+    put_store(s3, made)
+    store, settings = open_store(s3.address), ALL.model_copy(update={"settle_seconds": 0})
     here = taken_with(store, "n1", settings)
 
     def noting(self: InBucket, path: Path) -> None:
@@ -233,14 +218,14 @@ def test_machines_get_the_files_of_a_store_in_a_bucket_from_there(
     monkeypatch.setattr(staged_on_engine, "PIECE", 1000)
     with on_an_engine(SentFlow()):
         assert taken_with(store, "n1", settings) == here
-    assert downloaded == {name for name in in_bucket.names() if name.startswith("landing/")}
+    assert downloaded == {name for name in s3.names() if name.startswith("landing/")}
 
 
 @pytest.mark.usefixtures("far_machines")
-def test_an_error_of_a_downloaded_file_is_that_of_one_process(in_bucket: Place) -> None:
-    in_bucket.put("landing/a.csv", GOOD)
-    in_bucket.put("landing/mostly future.csv", BAD_FILES["mostly future.csv"])
-    store, settings = open_store(in_bucket.address), load_settings(["settle_seconds=0"])
+def test_an_error_of_a_downloaded_file_is_that_of_one_process(s3: Place) -> None:
+    s3.put("landing/a.csv", GOOD)
+    s3.put("landing/mostly future.csv", BAD_FILES["mostly future.csv"])
+    store, settings = open_store(s3.address), load_settings(["settle_seconds=0"])
     here = message_of(store, settings)
     with on_an_engine(SentFlow()):
         assert message_of(store, settings) == here
@@ -249,21 +234,21 @@ def test_an_error_of_a_downloaded_file_is_that_of_one_process(in_bucket: Place) 
 
 @pytest.mark.usefixtures("far_machines")
 def test_a_file_that_changed_in_the_bucket_is_judged_as_the_task_has_it(
-    in_bucket: Place, monkeypatch: pytest.MonkeyPatch
+    s3: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_bucket.put("landing/a.csv", GOOD)
-    store, settings = open_store(in_bucket.address), load_settings(["settle_seconds=0"])
+    s3.put("landing/a.csv", GOOD)
+    store, settings = open_store(s3.address), load_settings(["settle_seconds=0"])
     here = taken_with(store, "n1", settings)
     download = InBucket.download
 
     def changed(self: InBucket, path: Path) -> None:
-        in_bucket.put("landing/a.csv", GOOD.replace("4", "5"))
+        s3.put("landing/a.csv", GOOD.replace("4", "5"))
         download(self, path)
 
     monkeypatch.setattr(InBucket, "download", changed)
     with on_an_engine(SentFlow()):
         assert taken_with(store, "n1", settings) == here
-    assert b"5" in in_bucket.read("landing/a.csv")
+    assert b"5" in s3.read("landing/a.csv")
 
 
 def test_small_files_and_a_single_one_are_judged_here(tmp_path: Path) -> None:

