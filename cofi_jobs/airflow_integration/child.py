@@ -98,7 +98,7 @@ def call_in_child(
         raise SettingsError(
             f"found a NUL character in {', '.join(unusable)}, expected text without"
         )
-    secrets, reason = secrets_in_environment({**environment, **sent}), ""
+    secrets = secrets_in_environment({**environment, **sent})
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -107,26 +107,37 @@ def call_in_child(
         text=True,
         env=environment,
     ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        # In a thread: the pipe may be full until the child reads, which may write lines before.
-        sender = threading.Thread(target=_send, args=(sent, child.stdin.fileno()))
-        sender.start()
-        try:
-            for line in child.stdout:
-                line = hide(line.rstrip(), secrets)
-                if line.startswith(ERROR):
-                    reason = line.removeprefix(ERROR)
-                log_line(line)
-            code = child.wait()
-        except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
-            child.kill()
-            child.wait()
-            raise
-        finally:
-            sender.join()
-    if code:
-        raise ChildError(arguments[0], code, reason)
+        reason = _follow(child, sent, lambda line: log_line(hide(line, secrets)))
+    if child.returncode:
+        raise ChildError(arguments[0], child.returncode, hide(reason, secrets))
+
+
+def _follow(
+    child: subprocess.Popen[str], sent: Mapping[str, str], log_line: Callable[[str], None]
+) -> str:
+    """Send variables to a child and log its lines until it ends; returns its error, if it has one.
+
+    The child does not outlive an exception here.
+    """
+    assert child.stdin is not None
+    assert child.stdout is not None
+    # In a thread: the pipe may be full until the child reads, which may write lines before.
+    sender = threading.Thread(target=_send, args=(sent, child.stdin.fileno()))
+    sender.start()
+    reason = ""
+    try:
+        for line in map(str.rstrip, child.stdout):
+            if line.startswith(ERROR):
+                reason = line.removeprefix(ERROR)
+            log_line(line)
+        child.wait()
+    except BaseException:  # also time-outs and SIGTERM, which Airflow raises as exceptions
+        child.kill()
+        child.wait()
+        raise
+    finally:
+        sender.join()
+    return reason
 
 
 def _send(variables: Mapping[str, str], pipe: int) -> None:
