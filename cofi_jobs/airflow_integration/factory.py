@@ -88,11 +88,7 @@ def recommender_dag(
     are further ones of airflow.sdk.DAG. Every other keyword names a task, and gives options of
     airflow.sdk.BaseOperator: train={"queue": "gpu", "execution_timeout": timedelta(hours=6)}.
     """
-    if unknown := tasks.keys() - {task.name for task in TASKS}:
-        raise SettingsError(
-            f"DAG {dag_id}: found options of the tasks {', '.join(sorted(unknown))}, expected some "
-            f"of {', '.join(task.name for task in TASKS)}"
-        )
+    _check_names(dag_id, tasks)
     defaults, alias = checked(settings, SECTIONS, dag_id), AssetAlias(dag_id)
 
     def run(task: Task, context: Context) -> dict[str, Any]:
@@ -129,10 +125,16 @@ def recommender_dag(
         for task in TASKS:
             options = task_options(dag_id, task.name, tasks.get(task.name))
             operators[task.name] = add_task(task, run, options, **assets_of.get(task.name, {}))
-        for task in TASKS:
-            for earlier in before(DECLARED, task.name):
-                operators[earlier] >> operators[task.name]
+            operators[task.name] << [operators[name] for name in before(DECLARED, task.name)]
     return dag
+
+
+def _check_names(dag_id: str, tasks: Options) -> None:
+    if unknown := tasks.keys() - {task.name for task in TASKS}:
+        raise SettingsError(
+            f"DAG {dag_id}: found options of the tasks {', '.join(sorted(unknown))}, expected some "
+            f"of {', '.join(task.name for task in TASKS)}"
+        )
 
 
 def _deadline(minutes: float) -> DeadlineAlert | None:
