@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from cofi_jobs.core.arrays import to_unit_length
 from cofi_jobs.report.drawing import short
@@ -71,18 +72,11 @@ def map_section(run: ReportedRun) -> Section:
         section.notes.append(f"A map of {len(most)} items says nothing.")
         return section
     X = from_column(factors["ranking_factors"])[most["item_index"].to_numpy(int)]
-    points, shares = principal_components(to_unit_length(X))
+    components, shares = principal_components(to_unit_length(X))
     groups = most["groups"].fillna("").str.split("|").str[0].str.strip()
     names, colours = frequent(groups.tolist(), MAPPED_GROUPS)
-    n_ratings = most["n_ratings"].to_numpy(float)
-    places = on_plane(points).tolist()
-    radii = (3 + 9 * np.sqrt(n_ratings / n_ratings.max())).tolist()
     counted = run.feedback if run.feedback == "ratings" else "users"
-    described = zip(places, radii, colours, most["title"], n_ratings, strict=True)
-    shown = [
-        Point(round(x, 1), round(y, 1), round(radius, 1), int(colour), title, f"{n:,.0f} {counted}")
-        for (x, y), radius, colour, title, n in described
-    ]
+    points = _points(components, colours, most, counted)
     by_group = ", coloured by the catalogue's first group" if groups.any() else ""
     plot = make_plot(
         f"The {len(most):,} most popular items as the ranking model sees them{by_group}",
@@ -91,13 +85,27 @@ def map_section(run: ReportedRun) -> Section:
         f"principal component 2 ({shares[1]:.0%} of the variance)",
         "Near each other: liked by the same users. Larger: by more users. Axes: principal "
         "components of the items' factors at length 1, no unit. The outermost lie at the edge.",
-        points=shown[::-1],  # what more users like is drawn last, and not covered
+        points=points[::-1],  # what more users like is drawn last, and not covered
         names=[short(name, 40) for name in names] if groups.any() else [],
-        labels=[label for window in WINDOWS for label in labels(shown, window)],
+        labels=[label for window in WINDOWS for label in labels(points, window)],
         height=HEIGHT,
     )
     section.plots.append(plot)
     return section
+
+
+def _points(
+    components: np.ndarray, colours: np.ndarray, items: pd.DataFrame, counted: str
+) -> list[Point]:
+    """A point for each item by its first two principal components, larger with more ratings."""
+    n_ratings = items["n_ratings"].to_numpy(float)
+    places = on_plane(components).tolist()
+    radii = (3 + 9 * np.sqrt(n_ratings / n_ratings.max())).tolist()
+    described = zip(places, radii, colours, items["title"], n_ratings, strict=True)
+    return [
+        Point(round(x, 1), round(y, 1), round(radius, 1), int(colour), title, f"{n:,.0f} {counted}")
+        for (x, y), radius, colour, title, n in described
+    ]
 
 
 def on_plane(points: np.ndarray) -> np.ndarray:
