@@ -66,20 +66,13 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         holdout = fit_both(ratings.learnable("train", means, checkpoints), settings, start)
         counts = pa.array(train.items.astype(np.int32))
         _write_model(store, run_key, "trial", holdout, items.set_column(1, "n_ratings", counts))
-        n_unseen = items["n_ratings"].to_numpy()[train.items == 0].sum()
-        goes_on = n_unseen <= UNSEEN_AT_MOST * n_all
-        log.info(
-            "learning from all %d ratings%s", n_all,
-            "" if goes_on else ", from the start: the holdout model lacks too many of the items",
-        )  # fmt: skip
-        final_start = holdout.start if goes_on else None
         all_ratings = ratings.learnable("all", items["mean"].to_numpy(), checkpoints)
-        final = fit_both(all_ratings, settings, final_start)
+        goes_on = _has_seen_enough(train.items, items["n_ratings"].to_numpy())
+        final = fit_both(all_ratings, settings, holdout.start if goes_on else None)
         _write_model(store, run_key, "model", final, items)
+    losses = _losses({"held-out": holdout, "final": final})
     with store.replace_folder(store.table(run_key, "training")) as target:
-        parquet.write_table(
-            _losses({"held-out": holdout, "final": final}), target / "losses.parquet"
-        )
+        parquet.write_table(losses, target / "losses.parquet")
     checkpoints.clear()
     return {
         "liked_from": relevant_from(settings, scale),
@@ -88,6 +81,19 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         "started_from": last,
         "first_search": first_search(store, run_key),
     }
+
+
+def _has_seen_enough(n_train: np.ndarray, n_all: np.ndarray) -> bool:
+    """Whether the holdout model knows the items well enough to go on from it, which is logged.
+
+    `n_train`, `n_all`: the number of ratings of each item.
+    """
+    goes_on = bool(n_all[n_train == 0].sum() <= UNSEEN_AT_MOST * n_all.sum())
+    log.info(
+        "learning from all %d ratings%s", n_all.sum(),
+        "" if goes_on else ", from the start: the holdout model lacks too many of the items",
+    )  # fmt: skip
+    return goes_on
 
 
 def _write_model(store: Store, run_key: str, table: str, fits: BothFits, items: pa.Table) -> None:
