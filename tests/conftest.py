@@ -105,7 +105,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported stays: without it each search for garbage is far shorter."""
+    """What is imported stays: without it each search for garbage is shorter."""
     gc.collect()
     gc.freeze()
 
