@@ -22,7 +22,7 @@ import pyarrow as pa
 from cofi_jobs.core.scale import scale_of
 from cofi_jobs.evaluation.split import relevant_from
 from cofi_jobs.model.item_means import damped_means
-from cofi_jobs.model.models import BothFits, fit_both
+from cofi_jobs.model.models import BothFits, Start, fit_both
 from cofi_jobs.settings.fields import Settings
 from cofi_jobs.store import parquet, schemas
 from cofi_jobs.store.store import Store
@@ -56,7 +56,8 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     with run_ratings(store, run_key, settings) as ratings:
         train = ratings.counts("train")
         last, start = holdout_start(store, settings, run_key, item_id, ratings)
-        n_all, n_train = items["n_ratings"].to_numpy().sum(), train.n_ratings
+        n_ratings = items["n_ratings"].to_numpy()
+        n_all, n_train = n_ratings.sum(), train.n_ratings
         log.info(
             "holdout model: learning from %d ratings, not from %d test ratings",
             n_train, n_all - n_train,
@@ -67,8 +68,7 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
         counts = pa.array(train.items.astype(np.int32))
         _write_model(store, run_key, "trial", holdout, items.set_column(1, "n_ratings", counts))
         all_ratings = ratings.learnable("all", items["mean"].to_numpy(), checkpoints)
-        goes_on = _has_seen_enough(train.items, items["n_ratings"].to_numpy())
-        final = fit_both(all_ratings, settings, holdout.start if goes_on else None)
+        final = fit_both(all_ratings, settings, _final_start(holdout, train.items, n_ratings))
         _write_model(store, run_key, "model", final, items)
     losses = _losses({"held-out": holdout, "final": final})
     with store.replace_folder(store.table(run_key, "training")) as target:
@@ -83,17 +83,17 @@ def run(store: Store, settings: Settings, run_key: str) -> dict[str, Any]:
     }
 
 
-def _has_seen_enough(n_train: np.ndarray, n_all: np.ndarray) -> bool:
-    """Whether the holdout model knows the items well enough to go on from it, which is logged.
+def _final_start(holdout: BothFits, n_train: np.ndarray, n_all: np.ndarray) -> Start | None:
+    """Where the final model goes on: at the holdout model, unless that lacks many of the items.
 
     `n_train`, `n_all`: the number of ratings of each item.
     """
-    goes_on = bool(n_all[n_train == 0].sum() <= UNSEEN_AT_MOST * n_all.sum())
+    goes_on = n_all[n_train == 0].sum() <= UNSEEN_AT_MOST * n_all.sum()
     log.info(
         "learning from all %d ratings%s", n_all.sum(),
         "" if goes_on else ", from the start: the holdout model lacks too many of the items",
     )  # fmt: skip
-    return goes_on
+    return holdout.start if goes_on else None
 
 
 def _write_model(store: Store, run_key: str, table: str, fits: BothFits, items: pa.Table) -> None:
