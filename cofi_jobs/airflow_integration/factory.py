@@ -88,7 +88,7 @@ def recommender_dag(
     are further ones of airflow.sdk.DAG. Every other keyword names a task, and gives options of
     airflow.sdk.BaseOperator: train={"queue": "gpu", "execution_timeout": timedelta(hours=6)}.
     """
-    _check_names(dag_id, tasks)
+    _check_tasks(dag_id, tasks)
     defaults, alias = checked(settings, SECTIONS, dag_id), AssetAlias(dag_id)
 
     def run(task: Task, context: Context) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def recommender_dag(
     return dag
 
 
-def _check_names(dag_id: str, tasks: Options) -> None:
+def _check_tasks(dag_id: str, tasks: Options) -> None:
     if unknown := tasks.keys() - {task.name for task in TASKS}:
         raise SettingsError(
             f"DAG {dag_id}: found options of the tasks {', '.join(sorted(unknown))}, expected some "
